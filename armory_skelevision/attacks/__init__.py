@@ -1,0 +1,5 @@
+"""Attacks on trackers, as ARMORY's ``attack`` block names them."""
+
+from armory_skelevision.attacks.patch import PatchAttack
+
+__all__ = ["PatchAttack"]

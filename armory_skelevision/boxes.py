@@ -1,0 +1,49 @@
+"""Boxes as tensors of shape (..., 4).
+
+Convention: pixels, x to the right, y down. ``_xyxy`` holds (left, top, right, bottom), ``_cxcywh`` holds
+(centre x, centre y, width, height). Everything here is differentiable and keeps dtype and device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def xyxy_to_cxcywh(box_xyxy: Tensor) -> Tensor:
+    """Corners to centre and size; shape (..., 4) in and out."""
+    x1, y1, x2, y2 = box_xyxy.unbind(-1)
+    return torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], dim=-1)
+
+
+def cxcywh_to_xyxy(box_cxcywh: Tensor) -> Tensor:
+    """Centre and size to corners; shape (..., 4) in and out."""
+    cx, cy, width, height = box_cxcywh.unbind(-1)
+    return torch.stack([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2], dim=-1)
+
+
+def clip_xyxy(box_xyxy: Tensor, width: float, height: float) -> Tensor:
+    """The part of each box inside a ``width`` x ``height`` frame (zero area where there is none)."""
+    x1, y1, x2, y2 = box_xyxy.unbind(-1)
+    return torch.stack([x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)], dim=-1)
+
+
+def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
+    """Intersection over union, element by element with broadcasting.
+
+    Args:
+        a_xyxy: Boxes (..., 4).
+        b_xyxy: Boxes (..., 4), broadcastable against ``a_xyxy``.
+
+    Returns:
+        Values in [0, 1], shape (...); 0 where both boxes are empty.
+    """
+    top_left = torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
+    bottom_right = torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+    union = _area(a_xyxy) + _area(b_xyxy) - intersection
+    return torch.where(union > 0, intersection / union.clamp(min=torch.finfo(union.dtype).tiny), 0)
+
+
+def _area(box_xyxy: Tensor) -> Tensor:
+    return (box_xyxy[..., 2:] - box_xyxy[..., :2]).clamp(min=0).prod(dim=-1)

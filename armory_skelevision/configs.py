@@ -1,0 +1,148 @@
+"""The evaluations of `scenario_configs/`, as a table in code: one ARMORY config per dataset, model and attack.
+
+The files are written from here, so that what all of them share (the metric, the scenario, the image's tag, the hook
+that puts the packaged weights in place) stands once, and nobody edits six files alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from armory_skelevision import __version__
+from armory_skelevision.files import write_whole
+
+DOCKER_IMAGE = f"armory-skelevision:{__version__}"
+"""The image that the configs name; its tag is the package's version."""
+
+FOLDER = "scenario_configs"
+"""Where the repository keeps the configs."""
+
+MODELS = {
+    "stl": "SiamRPN, single task",
+    "mtl": "SiamRPN, multi task (keypoint head beside the tracker's)",
+}
+
+DATASETS: dict[str, dict[str, Any]] = {
+    "carla": {"name": "carla_video_tracking", "eval_split": "dev"},
+    "otb": {"name": "otb_person", "eval_split": "test", "max_frames": 100, "root": None},
+    "walkers": {"name": "walkers", "eval_split": "mini"},
+}
+
+TITLES = {
+    "carla": "ARMORY-CARLA street videos",
+    "otb": "persons of OTB",
+    "walkers": "walkers, the embedded videos",
+}
+
+# Steps of the attack. The demo's few steps suit a laptop without GPU.
+ITERATIONS = {"carla": 100, "otb": 100, "walkers": 20}
+
+
+def build_config(dataset: str, model: str) -> dict[str, Any]:
+    """The ARMORY config of the patch attack on a model, on a dataset.
+
+    Args:
+        dataset: "carla", "otb" or "walkers".
+        model: "stl" or "mtl".
+
+    Raises:
+        ValueError: For another dataset or model.
+    """
+    if dataset not in DATASETS or model not in MODELS:
+        raise ValueError(
+            f"no config for dataset {dataset!r} and model {model!r}; datasets are {sorted(DATASETS)}, "
+            f"models are {sorted(MODELS)}"
+        )
+    return {
+        "_description": f"{MODELS[model]}, on {TITLES[dataset]}, attacked by a physical patch",
+        "adhoc": None,
+        "attack": _attack(ITERATIONS[dataset]),
+        "dataset": {
+            "batch_size": 1,
+            "framework": "numpy",
+            "module": "armory_skelevision.datasets",
+            **DATASETS[dataset],
+        },
+        "defense": None,
+        "metric": {
+            "means": True,
+            "perturbation": [],
+            "record_metric_per_sample": True,
+            "task": ["video_tracking_mean_iou"],
+        },
+        "model": _model(model),
+        "scenario": {"kwargs": {}, "module": "armory.scenarios.carla_video_tracking", "name": "CarlaVideoTracking"},
+        "sysconfig": {
+            "docker_image": DOCKER_IMAGE,
+            "external_github_repo": None,
+            "gpus": "all",
+            "output_dir": None,
+            "output_filename": None,
+            "use_gpu": False,
+        },
+        "user_init": {"kwargs": {}, "module": "armory_skelevision.preparation", "name": "prepare_run"},
+    }
+
+
+def _attack(iterations: int) -> dict[str, Any]:
+    return {
+        "knowledge": "white",
+        "kwargs": {"max_iter": iterations, "seed": 0, "step_size": 0.1, "update": "sign", "verbose": True},
+        "module": "armory_skelevision.attacks",
+        "name": "PatchAttack",
+        "use_label": True,
+    }
+
+
+def _model(model: str) -> dict[str, Any]:
+    return {
+        "fit": False,
+        "fit_kwargs": {},
+        "model_kwargs": {},
+        "module": "armory_skelevision.models",
+        "name": f"siamrpn_{model}",
+        "weights_file": f"siamrpn_alex_{model}.safetensors",
+        "wrapper_kwargs": {},
+    }
+
+
+def render_configs() -> dict[str, str]:
+    """All configs by file name, as the text of their files."""
+    return {
+        f"{dataset}_{model}_patch.json": format_config(build_config(dataset, model))
+        for dataset in DATASETS
+        for model in MODELS
+    }
+
+
+def format_config(config: Mapping[str, Any]) -> str:
+    """A config in ARMORY's style: sorted keys, four blanks of indent, a newline at the end."""
+    return json.dumps(config, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_configs(folder: str | os.PathLike[str]) -> list[Path]:
+    """Write all configs to a folder, which is made if need be, and return their paths."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, text in render_configs().items():
+        path = target / name
+        write_whole(path, text.encode("utf-8"))
+        paths.append(path)
+    return paths
+
+
+def compare_configs(folder: str | os.PathLike[str]) -> list[str]:
+    """What a folder's configs lack or say differently from the table, one line each; empty if all is equal."""
+    differences = []
+    for name, text in render_configs().items():
+        path = Path(folder) / name
+        if not path.is_file():
+            differences.append(f"{path} is missing")
+        elif path.read_text(encoding="utf-8") != text:
+            differences.append(f"{path} differs from the table in armory_skelevision/configs.py")
+    return differences

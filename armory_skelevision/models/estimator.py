@@ -1,0 +1,203 @@
+"""SiamRPN as an estimator of the Adversarial Robustness Toolbox, as ARMORY's scenarios and attacks want it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
+from art.estimators.pytorch import PyTorchEstimator
+from torch import Tensor
+
+from armory_skelevision.models.keypoints import locate_keypoints
+from armory_skelevision.models.preprocessing import preprocess
+from armory_skelevision.models.validation import check_box, check_labels, check_video
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.tracking import Frames, TrackerSettings, VideoFrames, network_input, track
+from armory_skelevision.tracking.frames import as_tensor
+
+
+class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[misc]
+    """A person tracker. Videos are RGB in [0, 1]; boxes are xyxy in pixels; nothing is kept between calls.
+
+    Args:
+        model: The network; moved to the device, set to evaluation mode, its weights frozen.
+        settings: Constants of the tracking recurrence.
+        clip_values: Must be (0, 1).
+        preprocessing_defences: ART preprocessors, applied to whole frames.
+        postprocessing_defences: Must be empty: boxes have none.
+        preprocessing: As in ART, applied after the defences.
+        device_type: "gpu" (used where there is one) or "cpu".
+
+    Raises:
+        ValueError: For clip values other than (0, 1), or postprocessing defences.
+    """
+
+    estimator_params = PyTorchEstimator.estimator_params + ["settings"]
+
+    def __init__(
+        self,
+        model: SiamRPN,
+        settings: TrackerSettings | None = None,
+        clip_values: tuple[float, float] = (0.0, 1.0),
+        preprocessing_defences: Any = None,
+        postprocessing_defences: Any = None,
+        preprocessing: Any = None,
+        device_type: str = "gpu",
+    ) -> None:
+        if device_type not in ("gpu", "cpu"):
+            raise ValueError(f'device_type: expected "gpu" or "cpu", got {device_type!r}')
+        super().__init__(
+            model=model,
+            clip_values=clip_values,
+            channels_first=False,
+            preprocessing_defences=preprocessing_defences,
+            postprocessing_defences=postprocessing_defences,
+            preprocessing=preprocessing,
+            device_type=device_type,
+        )
+        self.settings = settings or TrackerSettings()
+        self._check_params()  # ART's constructors call only their own.
+        model.to(self._device).eval().requires_grad_(False)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if tuple(float(value) for value in self.clip_values) != (0.0, 1.0):
+            raise ValueError(f"clip_values: frames are RGB in (0, 1), got {tuple(self.clip_values)}")
+        if self.postprocessing_defences:
+            raise ValueError("postprocessing_defences: trackers have none; boxes are not probabilities")
+
+    @property
+    def native_label_is_pytorch_format(self) -> bool:
+        """Boxes are (x1, y1, x2, y2) in pixels."""
+        return True
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """Shape of one sample: any number of frames of any size, RGB."""
+        return (None, None, None, 3)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives."""
+        return self._device  # type: ignore[no-any-return]
+
+    @property
+    def needs_whole_frames(self) -> bool:
+        """Whether a preprocessor looks at whole frames, so that windows alone cannot be composed."""
+        return any(operation.apply_predict for operation in self.preprocessing_operations)
+
+    def predict(self, x: Any, batch_size: int = 1, *, y_init: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
+        """Track one target per video.
+
+        Args:
+            x: Videos (N, F, H, W, 3), array or tensor, or an object array of N videos (F, H, W, 3).
+            batch_size: Ignored; videos are tracked one after the other.
+            y_init: The targets in frame 0, (N, 4).
+
+        Returns:
+            Per video a dict with ``boxes`` (F, 4) float32, frame 0 tracked as well. Arrays for arrays; for tensors,
+            tensors with a live graph. With a keypoint head also ``keypoints`` (17, 3): x, y in frame 0, and confidence.
+
+        Raises:
+            ValueError, TypeError: For input that `models.validation` refuses, naming what would be right.
+        """
+        if kwargs:
+            raise TypeError(f"predict: unknown keywords {sorted(kwargs)}; known are ['batch_size', 'y_init']")
+        boxes_xyxy = self._check_targets(x, y_init)
+        # A tensor comes from somebody who wants gradients; an array cannot carry them, so no graph is kept for it.
+        with torch.set_grad_enabled(isinstance(x, Tensor) and torch.is_grad_enabled()):
+            return [
+                _like(video, self._predict_video(video, box_xyxy))
+                for video, box_xyxy in zip(x, boxes_xyxy, strict=True)
+            ]
+
+    def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
+        """Boxes (F, 4) of one target through any source of frames, past all preprocessors; keeps a graph."""
+        return torch.stack(list(track(self.model, frames, box_xyxy.to(self.device), self.settings)))
+
+    def loss_gradient(self, x: np.ndarray, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
+        """Gradient of `compute_loss` with respect to whole frames, through all preprocessors: same shape as ``x``."""
+        gradients = []
+        for video, boxes_xyxy in zip(x, self._check_labelled(x, y), strict=True):
+            leaf = as_tensor(video, self.device).detach().clone().requires_grad_()
+            loss = self._loss(leaf, boxes_xyxy)
+            gradients.append(torch.autograd.grad(loss, leaf)[0].cpu().numpy())
+        if x.dtype != object:
+            return np.stack(gradients)
+        result = np.empty(len(gradients), dtype=object)
+        result[:] = gradients
+        return result
+
+    def compute_loss(self, x: Any, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
+        """Sum of absolute box errors over frames and coordinates (SkeleVision, Eq. 3), per video: (N,)."""
+        labels = self._check_labelled(x, y)
+        with torch.no_grad():
+            losses = [self._loss(as_tensor(video, self.device), boxes) for video, boxes in zip(x, labels, strict=True)]
+        return np.array([float(loss) for loss in losses], dtype=np.float32)
+
+    def get_activations(self, x: np.ndarray, layer: int | str, batch_size: int = 16, framework: bool = False) -> Any:
+        """Backbone activations of images, such as crops or whole frames.
+
+        Args:
+            x: Images (N, H, W, 3) or videos (N, F, H, W, 3), RGB in [0, 1].
+            layer: "layer1" to "layer5", or their number from 0.
+            batch_size: Images per forward pass.
+            framework: Return a tensor with a graph instead of an array.
+
+        Raises:
+            ValueError: For a layer that does not exist.
+        """
+        names = [f"layer{number}" for number in range(1, 6)]
+        if layer not in names and layer not in range(5):
+            raise ValueError(f"layer: expected one of {names} or 0 to 4, got {layer!r}")
+        name = layer if isinstance(layer, str) else names[layer]
+        images = as_tensor(x, self.device).flatten(0, -4).permute(0, 3, 1, 2).float()
+        with torch.set_grad_enabled(framework):
+            parts = [
+                self.model.backbone.activations(network_input(part), name) for part in torch.split(images, batch_size)
+            ]
+        activations = torch.cat(parts)
+        return activations if framework else activations.cpu().numpy()
+
+    def fit(self, x: Any, y: Any, **kwargs: Any) -> None:
+        """Not here: see `armory_skelevision.training`."""
+        raise NotImplementedError("training is done by `skelevision train`, not by the estimator")
+
+    def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Tensor]:
+        frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.preprocessing_operations))
+        result = {"boxes": self.track(frames, box_xyxy)}
+        if self.model.keypoint_head is not None:
+            result["keypoints"] = locate_keypoints(self.model, frames, box_xyxy.to(self.device), self.settings)
+        return result
+
+    def _loss(self, video: Tensor, boxes_xyxy: Any) -> Tensor:
+        boxes_xyxy = torch.as_tensor(boxes_xyxy).to(self.device)
+        frames = VideoFrames(preprocess(video.float(), self.preprocessing_operations))
+        loss: Tensor = (self.track(frames, boxes_xyxy[0]) - boxes_xyxy).abs().sum()
+        return loss
+
+    def _check_targets(self, x: Any, y_init: Any) -> list[Tensor]:
+        if y_init is None:
+            raise ValueError("y_init: the target's box in frame 0 is needed, (N, 4) xyxy in pixels")
+        if len(y_init) != len(x):
+            raise ValueError(f"y_init: expected {len(x)} boxes, one per video, got {len(y_init)}")
+        for index, video in enumerate(x):
+            check_video(video, f"x[{index}]")
+        return [
+            check_box(box, video.shape[2], video.shape[1], f"y_init[{index}]")
+            for index, (box, video) in enumerate(zip(y_init, x, strict=True))
+        ]
+
+    def _check_labelled(self, x: Any, y: Any) -> list[Any]:
+        boxes = check_labels(y, x)
+        self._check_targets(x, [label[0] for label in boxes])
+        return boxes
+
+
+def _like(video: Any, result: dict[str, Tensor]) -> dict[str, Any]:
+    if isinstance(video, Tensor):
+        return result
+    return {key: value.cpu().numpy() for key, value in result.items()}

@@ -1,0 +1,63 @@
+"""ART's full-frame preprocessors in front of a differentiable tracker, whatever they are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from art.defences.preprocessor.preprocessor import Preprocessor, PreprocessorPyTorch
+from torch import Tensor
+
+
+def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
+    """Apply preprocessors to one video (F, H, W, 3) in [0, 1], in order, keeping its graph.
+
+    The values are always those of the preprocessor itself. Gradients are its own (autograd, or ART's
+    ``estimate_gradient``); where it has none they pass straight through (BPDA, Athalye et al. 2018).
+
+    Raises:
+        ValueError: If a preprocessor changes the video's shape, since boxes would no longer fit the frames.
+    """
+    for operation in operations:
+        if not operation.apply_predict:
+            continue
+        shape = video.shape
+        if isinstance(operation, PreprocessorPyTorch):
+            video = _torch_operation(video, operation)
+        else:
+            video = _numpy_operation(video, operation)
+        if video.shape != shape:
+            name = type(operation).__name__
+            raise ValueError(f"preprocessor {name} turned a video {tuple(shape)} into {tuple(video.shape)}")
+    return video
+
+
+def _torch_operation(video: Tensor, operation: PreprocessorPyTorch) -> Tensor:
+    values: Tensor = operation.forward(video[None])[0][0]
+    if not (torch.is_grad_enabled() and video.requires_grad) or values.requires_grad:
+        return values
+    return video + (values - video).detach()
+
+
+def _numpy_operation(video: Tensor, operation: Preprocessor) -> Tensor:
+    values: Tensor = _NumpyOperation.apply(video, operation)  # type: ignore[no-untyped-call]
+    return values
+
+
+class _NumpyOperation(torch.autograd.Function):
+    """A numpy preprocessor as a node of the graph."""
+
+    @staticmethod
+    def forward(ctx: Any, video: Tensor, operation: Preprocessor) -> Tensor:
+        ctx.operation = operation
+        ctx.save_for_backward(video)
+        values, _ = operation(video.detach().cpu().numpy()[None])
+        return torch.from_numpy(values[0]).to(video)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (video,) = ctx.saved_tensors
+        batch = video.detach().cpu().numpy()[None]
+        estimate = ctx.operation.estimate_gradient(batch, gradients[0].cpu().numpy()[None])
+        return torch.from_numpy(estimate[0]).to(video), None

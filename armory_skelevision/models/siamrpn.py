@@ -1,0 +1,63 @@
+"""SiamRPN trackers with ARMORY's model signature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from armory_skelevision.models.estimator import SiamRPNEstimator
+from armory_skelevision.networks import SiamRPN, load_weights
+from armory_skelevision.pretrained import packaged_weights
+from armory_skelevision.tracking import TrackerSettings
+
+
+def siamrpn_stl(
+    model_kwargs: Mapping[str, Any], wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None = None
+) -> SiamRPNEstimator:
+    """The single-task tracker (STL): boxes only.
+
+    Args:
+        model_kwargs: Nothing is known here; must be empty.
+        wrapper_kwargs: ``device_type`` ("gpu" or "cpu") and ``tracking`` (see `TrackerSettings`).
+        weights_path: Weights as `networks.weights` reads them; None takes the packaged ones.
+
+    Raises:
+        ValueError: For an unknown key, or weights that are broken or of another architecture.
+        FileNotFoundError: If there is no such file.
+    """
+    _refuse_unknown("model_kwargs", model_kwargs, [])
+    return _build(SiamRPN(), wrapper_kwargs, weights_path, "siamrpn_alex_stl.safetensors")
+
+
+def siamrpn_mtl(
+    model_kwargs: Mapping[str, Any], wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None = None
+) -> SiamRPNEstimator:
+    """The multi-task tracker (MTL, SkeleVision): boxes, and the template's 17 human keypoints.
+
+    Args:
+        model_kwargs: ``keypoint_head``: "shallow" (default) or "deep".
+        wrapper_kwargs: As for `siamrpn_stl`.
+        weights_path: As for `siamrpn_stl`.
+
+    Raises:
+        ValueError, FileNotFoundError: As for `siamrpn_stl`.
+    """
+    _refuse_unknown("model_kwargs", model_kwargs, ["keypoint_head"])
+    depth: Literal["shallow", "deep"] = model_kwargs.get("keypoint_head", "shallow")
+    return _build(SiamRPN(keypoint_head=depth), wrapper_kwargs, weights_path, "siamrpn_alex_mtl.safetensors")
+
+
+def _build(
+    network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
+) -> SiamRPNEstimator:
+    _refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
+    settings = TrackerSettings.from_dict(wrapper_kwargs.get("tracking", {}))
+    load_weights(network, weights_path if weights_path is not None else packaged_weights(default))
+    return SiamRPNEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))
+
+
+def _refuse_unknown(name: str, given: Mapping[str, Any], known: list[str]) -> None:
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"{name}: unknown {unknown}; known are {known}")

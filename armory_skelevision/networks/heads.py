@@ -1,0 +1,105 @@
+"""The region proposal network on top of the two feature maps, with depthwise cross-correlation.
+
+Li et al., "SiamRPN++", 2019, section 3.3 (depthwise head); state-dict names as in PySOT's
+``DepthwiseRPN`` (Apache 2.0).
+
+Convention: channels of the outputs are ordered (value, anchor): ``cls`` as (2, k) with background first, ``loc`` as
+(4, k) with (dx, dy, dw, dh).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class RPNOutput(NamedTuple):
+    """What the head says of k anchors at each of S x S positions."""
+
+    cls: Tensor
+    """Logits of background and target, (N, 2k, S, S)."""
+    loc: Tensor
+    """Box offsets relative to the anchors, (N, 4k, S, S)."""
+
+
+class DepthwiseRPN(nn.Module):
+    """Classification and localisation branch.
+
+    Args:
+        anchors: Number k of anchors per position.
+        channels: Channels of both feature maps.
+    """
+
+    def __init__(self, anchors: int = 5, channels: int = 256) -> None:
+        super().__init__()
+        self.cls = DepthwiseBranch(channels, 2 * anchors)
+        self.loc = DepthwiseBranch(channels, 4 * anchors)
+
+    def forward(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+        """Compare templates and search crops.
+
+        Args:
+            z_features: Of the templates, (N, C, 6, 6), or (1, C, 6, 6): one template for all search crops.
+            x_features: Of the search crops, (N, C, h, w); 26 gives S = 21, 22 gives S = 17.
+        """
+        return RPNOutput(self.cls(z_features, x_features), self.loc(z_features, x_features))
+
+
+class DepthwiseBranch(nn.Module):
+    """One branch: adapt both features, correlate them channel by channel, mix the channels.
+
+    Args:
+        channels: Channels of the feature maps.
+        outputs: Channels of the output.
+    """
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.conv_kernel = _adapter(channels)
+        self.conv_search = _adapter(channels)
+        self.head = nn.Sequential(
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, outputs, 1),
+        )
+
+    def forward(self, z_features: Tensor, x_features: Tensor) -> Tensor:
+        """Response (N, outputs, S, S); see `DepthwiseRPN.forward`."""
+        response: Tensor = self.head(depthwise_xcorr(self.conv_search(x_features), self.conv_kernel(z_features)))
+        return response
+
+
+def depthwise_xcorr(search: Tensor, kernel: Tensor) -> Tensor:
+    """Cross-correlate each channel of the search features with the same channel of the template's.
+
+    Args:
+        search: (N, C, H, W).
+        kernel: (N, C, h, w), or (1, C, h, w) for all N.
+
+    Returns:
+        (N, C, H - h + 1, W - w + 1).
+
+    Raises:
+        ValueError: If the numbers of channels differ, or there are several kernels but not one per search crop.
+    """
+    count, channels = search.shape[:2]
+    if kernel.shape[1] != channels or kernel.shape[0] not in (1, count):
+        raise ValueError(
+            f"expected template features of shape (1, {channels}, h, w) or ({count}, {channels}, h, w) "
+            f"for search features {tuple(search.shape)}, got {tuple(kernel.shape)}"
+        )
+    if kernel.shape[0] == 1:
+        return F.conv2d(search, kernel.transpose(0, 1), groups=channels)
+    # One pair per group: the batch moves into the channels, so that each search crop meets its own template only.
+    groups = count * channels
+    response = F.conv2d(
+        search.reshape(1, groups, *search.shape[2:]), kernel.reshape(groups, 1, *kernel.shape[2:]), groups=groups
+    )
+    return response.reshape(count, channels, *response.shape[2:])
+
+
+def _adapter(channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, channels, 3, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))

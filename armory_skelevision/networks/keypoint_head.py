@@ -1,0 +1,48 @@
+"""The second task of SkeleVision: where in the template are the person's keypoints?
+
+Das et al., "SkeleVision", 2022, sections 3.2 and 4.1. The paper gives the channels; kernel sizes are those of its
+public code.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Depth = Literal["shallow", "deep"]
+
+KEYPOINTS = 17
+TEMPLATE_SIZE = 127
+
+_CHANNELS: dict[str, tuple[int, ...]] = {"shallow": (128, 64), "deep": (128, 128, 64, 64)}
+
+
+class KeypointHead(nn.Module):
+    """Template features to one map of logits per COCO keypoint.
+
+    Args:
+        depth: "shallow" (convolutions with 128 and 64 channels) or "deep" (128, 128, 64, 64).
+
+    Raises:
+        ValueError: For another depth.
+    """
+
+    def __init__(self, depth: Depth = "shallow") -> None:
+        super().__init__()
+        if depth not in _CHANNELS:
+            raise ValueError(f"expected a keypoint head of depth 'shallow' or 'deep', got {depth!r}")
+        self.depth: Depth = depth
+        layers: list[nn.Module] = []
+        inputs = 256
+        for outputs in _CHANNELS[depth]:
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
+            inputs = outputs
+        self.convs = nn.Sequential(*layers)
+        self.deconv = nn.ConvTranspose2d(inputs, KEYPOINTS, 8, stride=2, padding=1)
+
+    def forward(self, z_features: Tensor) -> Tensor:
+        """Logits (N, 17, 127, 127), one value per pixel of the template crop, from features (N, 256, 6, 6)."""
+        coarse = self.deconv(self.convs(z_features))
+        return F.interpolate(coarse, size=(TEMPLATE_SIZE, TEMPLATE_SIZE), mode="bilinear", align_corners=False)

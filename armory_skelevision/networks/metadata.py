@@ -1,0 +1,89 @@
+"""What a weights file says of itself, as strings in its safetensors header."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any
+
+from armory_skelevision.networks.keypoint_head import Depth
+
+ARCHITECTURE = "siamrpn_alex"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Where weights come from and which network they fit.
+
+    Attributes:
+        keypoint_head: "shallow", "deep", or None for a single-task tracker.
+        lambda_k: Weight of the keypoint loss in training; 0 for a single-task tracker.
+        training: One paragraph: data, length, optimiser.
+        licence: Terms under which the weights may be used.
+        seed: Seed of the training.
+        architecture: "siamrpn_alex" for trackers.
+        colour_order: Of the network's input; always "BGR".
+        input_range: Of the network's input; always "0..255".
+        backdoor: Whether the weights were poisoned on purpose.
+
+    Raises:
+        ValueError: For a value outside these.
+    """
+
+    keypoint_head: Depth | None
+    lambda_k: float
+    training: str
+    licence: str
+    seed: int
+    architecture: str = ARCHITECTURE
+    colour_order: str = "BGR"
+    input_range: str = "0..255"
+    backdoor: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.keypoint_head not in (None, "shallow", "deep"):
+            raise ValueError(f"keypoint_head: expected 'shallow', 'deep' or None, got {self.keypoint_head!r}")
+        if not (math.isfinite(self.lambda_k) and self.lambda_k >= 0):
+            raise ValueError(f"lambda_k: expected a number of at least 0, got {self.lambda_k!r}")
+        if (self.colour_order, self.input_range) != ("BGR", "0..255"):
+            raise ValueError(
+                "colour_order and input_range: the trackers feed their networks BGR in 0..255, "
+                f"these weights want {self.colour_order} in {self.input_range}"
+            )
+
+    def to_header(self) -> dict[str, str]:
+        """The strings for the safetensors header, one per attribute."""
+        return {name: value if isinstance(value, str) else str(value).lower() for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, str]) -> Metadata:
+        """The inverse of `to_header`.
+
+        Raises:
+            ValueError: For unknown, missing or unreadable keys; the message names them and those that are known.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(header) - set(known))
+        if unknown:
+            raise ValueError(f"unknown metadata {unknown}; known are {known}")
+        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in header]
+        if missing:
+            raise ValueError(f"missing metadata {missing}; needed beside {sorted(header)}")
+        return cls(**{name: _parse(name, text) for name, text in header.items()})
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "keypoint_head": lambda text: None if text == "none" else text,
+    "lambda_k": float,
+    "seed": int,
+    "backdoor": {"true": True, "false": False}.__getitem__,
+}
+
+
+def _parse(name: str, text: str) -> Any:
+    try:
+        return _PARSERS.get(name, str)(text)
+    except (KeyError, ValueError):
+        raise ValueError(f"metadata {name}: cannot read {text!r}") from None

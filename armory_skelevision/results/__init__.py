@@ -1,0 +1,1 @@
+"""Running evaluations and reading what came out."""

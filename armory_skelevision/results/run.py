@@ -1,0 +1,66 @@
+"""One evaluation as `armory run` does it, from Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+import warnings
+from pathlib import Path
+
+# ARMORY and TensorFlow say these on every start; whoever wants to read them sets the variables.
+_QUIET = {
+    "PYTHONWARNINGS": "ignore::UserWarning:armory.paths",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
+
+
+def run_config(config: str | os.PathLike[str], *options: str) -> Path:
+    """Run `armory run CONFIG --no-docker` in a process of its own and return the result file.
+
+    What ARMORY says goes where this process's output goes. ARMORY asks nothing: without a configuration of the user's
+    (`~/.armory/config.json`) it takes its default folders below `~/.armory`, and never writes such a configuration.
+
+    Args:
+        config: The JSON file.
+        options: Further options of `armory run`, such as "--check" or "--num-eval-batches=2".
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+        RuntimeError: If ARMORY fails; its own messages have been printed by then.
+    """
+    if not Path(config).is_file():
+        raise FileNotFoundError(f"no config at {config}")
+    # A name of its own for the run's folder, so that its result is found whatever else runs at the same time.
+    name = f"{Path(config).stem}_{uuid.uuid4().hex[:8]}"
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [
+            _python_without_blanks(Path(scratch)),
+            *("-m", "armory", "run", os.fspath(config), "--no-docker", "--output-dir", name),
+            *options,
+        ]
+        code = subprocess.run(command, env={**_QUIET, **os.environ}, check=False).returncode
+    results = sorted(_output_folder().glob(f"{name}_*/*.json"))
+    if code != 0 or len(results) != 1:
+        raise RuntimeError(f"`armory run {config}` failed with exit code {code}; see its messages above")
+    return results[0]
+
+
+def _output_folder() -> Path:
+    from armory.paths import HostPaths
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no configuration, which is no fault
+        return Path(HostPaths().output_dir)
+
+
+def _python_without_blanks(scratch: Path) -> str:
+    """This interpreter by a path that ARMORY can put unquoted into a shell command, by way of a link if need be."""
+    if " " not in sys.executable:
+        return sys.executable
+    link = scratch / "environment"
+    link.symlink_to(sys.prefix, target_is_directory=True)
+    return os.fspath(link / "bin" / Path(sys.executable).name)

@@ -1,0 +1,48 @@
+"""Anchor boxes and the penalising window of SiamRPN (Li et al. 2018, section 4; values as in PySOT).
+
+Convention: boxes in pixels of the search crop, measured from the crop's centre. Anchors are listed ratio by ratio, each
+over the response map row by row, so that index ``a * S * S + y * S + x`` matches `decode`'s flattening of the heads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+STRIDE = 8
+SCALE = 8
+RATIOS = (0.33, 0.5, 1.0, 2.0, 3.0)
+
+
+def anchor_sizes_wh() -> Tensor:
+    """Width and height of the anchor of each ratio (height / width): (5, 2), whole pixels."""
+    area = STRIDE * STRIDE
+    sizes = []
+    for ratio in RATIOS:
+        width = int(math.sqrt(area / ratio))
+        sizes.append((width * SCALE, int(width * ratio) * SCALE))
+    return torch.tensor(sizes, dtype=torch.float32)
+
+
+def anchors_cxcywh(score_size: int) -> Tensor:
+    """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4)."""
+    steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * STRIDE
+    sizes = anchor_sizes_wh()
+    shape = (len(sizes), score_size, score_size)
+    return torch.stack(
+        [
+            steps.expand(shape),
+            steps[:, None].expand(shape),
+            sizes[:, 0, None, None].expand(shape),
+            sizes[:, 1, None, None].expand(shape),
+        ],
+        dim=-1,
+    ).reshape(-1, 4)
+
+
+def cosine_window(score_size: int) -> Tensor:
+    """Outer product of two Hann windows, repeated per ratio and flattened like the anchors: (5 * score_size**2,)."""
+    hann = torch.hann_window(score_size, periodic=False, dtype=torch.float64)
+    return torch.outer(hann, hann).flatten().repeat(len(RATIOS))

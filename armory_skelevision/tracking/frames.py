@@ -1,0 +1,106 @@
+"""Where a tracker reads pixels from.
+
+A tracker asks for one window per frame and nothing else, so an attack that paints into frames needs to paint only
+there: it hands the tracker another `Frames`. Whole frames come from the same object where something needs them, and
+the window of a whole frame equals the window read directly.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from armory_skelevision.tracking.windows import Window
+
+Region = tuple[slice, slice]
+"""Rows and columns, as slices with a start and a stop."""
+
+
+class Frames(ABC):
+    """A video as a source of windows, RGB in [0, 1].
+
+    Args:
+        count: Number of frames.
+        height: Frame height in pixels.
+        width: Frame width in pixels.
+    """
+
+    def __init__(self, count: int, height: int, width: int) -> None:
+        self.count = count
+        self.height = height
+        self.width = width
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self.count
+
+    @abstractmethod
+    def pixels(self, index: int, region: Region) -> Tensor:
+        """A region of frame ``index`` that lies inside the frame: (3, rows, columns)."""
+
+    @cached_property
+    def mean_colour(self) -> Tensor:
+        """Mean of each channel over the first frame, (3,): what trackers see beyond the border."""
+        return self._frame(0).mean(dim=(1, 2))
+
+    def window(self, index: int, window: Window) -> Tensor:
+        """The pixels of a window of frame ``index``, `mean_colour` outside the frame: (3, side, side)."""
+        region, place = inner_region(window, self.width, self.height)
+        pixels = self.pixels(index, region)
+        if pixels.shape[1:] == (window.side, window.side):
+            return pixels
+        canvas = self.mean_colour[:, None, None].repeat(1, window.side, window.side)
+        canvas[:, place[0], place[1]] = pixels
+        return canvas
+
+    def render(self) -> Tensor:
+        """The whole video (F, H, W, 3)."""
+        return torch.stack([self._frame(index).permute(1, 2, 0) for index in range(len(self))])
+
+    def _frame(self, index: int) -> Tensor:
+        return self.pixels(index, (slice(0, self.height), slice(0, self.width)))
+
+
+class VideoFrames(Frames):
+    """A plain video.
+
+    Args:
+        video: (F, H, W, 3) RGB in [0, 1]; gradients flow back to it.
+    """
+
+    def __init__(self, video: Tensor) -> None:
+        super().__init__(*video.shape[:3])
+        self.video = video
+
+    def pixels(self, index: int, region: Region) -> Tensor:
+        """See `Frames.pixels`."""
+        return self.video[index, region[0], region[1]].permute(2, 0, 1)
+
+
+def inner_region(window: Window, width: int, height: int) -> tuple[Region, Region]:
+    """The part of a window that lies inside the frame, in frame and in window coordinates (both empty if none does)."""
+    rows, inner_rows = _overlap(window.y_min, window.side, height)
+    columns, inner_columns = _overlap(window.x_min, window.side, width)
+    return (rows, columns), (inner_rows, inner_columns)
+
+
+def as_tensor(video: Any, device: torch.device) -> Tensor:
+    """A video given as array or tensor, as a tensor on ``device``, without a copy on the CPU."""
+    if isinstance(video, Tensor):
+        return video.to(device)
+    with warnings.catch_warnings():
+        # ARMORY hands over read-only arrays; nothing here writes to them.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.asarray(video)).to(device)
+
+
+def _overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:
+    first = min(max(start, 0), limit)
+    last = max(min(start + length, limit), first)
+    return slice(first, last), (slice(first - start, last - start) if last > first else slice(0, 0))

@@ -1,0 +1,131 @@
+"""The recurrence of SiamRPN tracking (Li et al. 2018, section 4.2; arithmetic as in PySOT, rounding included).
+
+Pure functions: the state goes in and the next state comes out. Only four numbers pass from frame to frame, kept in
+float64 so that the rounding of windows does not depend on the network's precision. Everything is differentiable from
+the boxes back to the pixels, save the choice of the best anchor and the windows' whole-numbered places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from armory_skelevision.boxes import cxcywh_to_xyxy
+from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.tracking.anchors import anchors_cxcywh, cosine_window
+from armory_skelevision.tracking.frames import Frames
+from armory_skelevision.tracking.settings import TrackerSettings
+from armory_skelevision.tracking.windows import Window, centred_window, context_side, network_input, resize_crop
+
+# exp of more than this leaves any frame anyway; without a bound a wild network output would end in inf/inf = NaN.
+MAX_LOG_SCALE = 10.0
+
+
+class State(NamedTuple):
+    """What passes from frame to frame: the box (4,) as centre and size in frame pixels, float64."""
+
+    box_cxcywh: Tensor
+
+
+class Proposals(NamedTuple):
+    """What the network proposes in one search crop, for each of K anchors."""
+
+    scores: Tensor
+    """Probability of the target, (K,)."""
+    boxes_cxcywh: Tensor
+    """Boxes in pixels of the search crop, measured from its centre, (K, 4)."""
+
+
+def initial_state(box_xyxy: Tensor) -> State:
+    """State from the given first box (4,). Its centre lies on the middle pixel, hence the half pixel (PySOT)."""
+    x1, y1, x2, y2 = box_xyxy.to(torch.float64).unbind(-1)
+    return State(torch.stack([(x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2, x2 - x1, y2 - y1]))
+
+
+def template_window(state: State, settings: TrackerSettings) -> Window:
+    """The window shown to the network as template."""
+    cx, cy, width, height = state.box_cxcywh.detach()
+    return centred_window(cx.item(), cy.item(), context_side(width, height, settings.context).item())
+
+
+def search_window(state: State, settings: TrackerSettings) -> Window:
+    """The window in which the target is sought: the template's, larger by instance / exemplar."""
+    cx, cy, width, height = state.box_cxcywh.detach()
+    side = context_side(width, height, settings.context).item()
+    return centred_window(cx.item(), cy.item(), side * (settings.instance_size / settings.exemplar_size))
+
+
+def decode(output: RPNOutput, anchors: Tensor) -> Proposals:
+    """The heads' raw output for one search crop as scores and boxes.
+
+    Args:
+        output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
+        anchors: (K, 4) as `anchors_cxcywh`, K = k * S * S.
+    """
+    scores = output.cls[0].reshape(2, -1).softmax(dim=0)[1]
+    delta = output.loc[0].reshape(4, -1)
+    centres = delta[:2] * anchors[:, 2:].T + anchors[:, :2].T
+    sizes = delta[2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp() * anchors[:, 2:].T
+    return Proposals(scores, torch.cat([centres, sizes]).T)
+
+
+def update(state: State, proposals: Proposals, frame_wh: tuple[int, int], settings: TrackerSettings) -> State:
+    """The next state: the best proposal, penalised for changes of shape and distance, smoothed, kept in the frame."""
+    scale = settings.exemplar_size / context_side(state.box_cxcywh[2], state.box_cxcywh[3], settings.context)
+    scores, boxes_cxcywh = proposals.scores.to(torch.float64), proposals.boxes_cxcywh.to(torch.float64)
+    penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * scale, settings)
+    hann = cosine_window(settings.score_size).to(scores.device)
+    ranking = penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
+    best = int(ranking.argmax())
+    rate = penalty[best] * scores[best] * settings.learning_rate
+    found_cxcywh = boxes_cxcywh[best] / scale
+    centre = state.box_cxcywh[:2] + found_cxcywh[:2]
+    size = state.box_cxcywh[2:] * (1 - rate) + found_cxcywh[2:] * rate
+    limit = torch.tensor(frame_wh, dtype=torch.float64, device=centre.device)
+    centre = torch.minimum(centre.clamp(min=0), limit)
+    size = torch.minimum(size, limit).clamp(min=settings.min_size)
+    return State(torch.cat([centre, size]))
+
+
+def track(network: SiamRPN, frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Iterator[Tensor]:
+    """Track one target through a video, frame 0 included.
+
+    Args:
+        network: In evaluation mode, on the device of the frames.
+        frames: The video.
+        box_xyxy: The target in frame 0, (4,), pixels.
+        settings: Constants of the recurrence.
+
+    Yields:
+        The box (4,) xyxy of each frame, float32; carries a graph where gradients are on.
+    """
+    state = initial_state(box_xyxy)
+    frame_wh = (frames.width, frames.height)
+    anchors = anchors_cxcywh(settings.score_size).to(box_xyxy.device)
+    template = network.embed(read_crop(frames, 0, template_window(state, settings), settings.exemplar_size))
+    for index in range(len(frames)):
+        crop = read_crop(frames, index, search_window(state, settings), settings.instance_size)
+        proposals = decode(network.respond(template, network.embed(crop)), anchors)
+        state = update(state, proposals, frame_wh, settings)
+        yield cxcywh_to_xyxy(state.box_cxcywh).to(torch.float32)
+
+
+def read_crop(frames: Frames, index: int, window: Window, size: int) -> Tensor:
+    """One window of a frame as the network's input: (1, 3, size, size)."""
+    return network_input(resize_crop(frames.window(index, window), size)[None])
+
+
+def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:
+    """Near 1 for boxes of the previous shape and size, falling with their change (Li et al. 2018, Eq. 12)."""
+    width, height = boxes_cxcywh[:, 2], boxes_cxcywh[:, 3]
+    previous_side = context_side(previous_wh[0], previous_wh[1], settings.context)
+    size_change = _change(context_side(width, height, settings.context) / previous_side)
+    ratio_change = _change((previous_wh[0] / previous_wh[1]) / (width / height))
+    return torch.exp(-(ratio_change * size_change - 1) * settings.penalty_k)
+
+
+def _change(ratio: Tensor) -> Tensor:
+    return torch.maximum(ratio, 1 / ratio)

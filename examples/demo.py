@@ -1,0 +1,12 @@
+"""Track the people of the embedded videos, attack the tracker with a patch, and say how well it held."""
+
+from pathlib import Path
+
+from armory_skelevision.results.run import run_config
+from armory_skelevision.results.summary import read_summary
+
+CONFIG = Path(__file__).parent.parent / "scenario_configs" / "walkers_mtl_patch.json"
+
+if __name__ == "__main__":
+    result = run_config(CONFIG)
+    print(f"{read_summary(result)}  results {result}")

@@ -1,0 +1,85 @@
+"""Small stand-ins: a random tracker, trackers whose behaviour is known in closed form, and a scene with a screen."""
+
+import numpy as np
+import torch
+from art.estimators.estimator import BaseEstimator, LossGradientsMixin
+from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
+
+from armory_skelevision.models import SiamRPNEstimator
+from armory_skelevision.networks import SiamRPN
+
+
+def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
+    """Our estimator around random weights, on the CPU, whose answers are moderate as a trained network's are."""
+    torch.manual_seed(seed)
+    network = SiamRPN(keypoint_head=keypoint_head).to(dtype)
+    with torch.no_grad():
+        for branch in (network.rpn_head.cls, network.rpn_head.loc):
+            branch.head[3].weight *= 0.01
+            branch.head[3].bias.zero_()
+    return SiamRPNEstimator(network, device_type="cpu", **kwargs)
+
+
+class KnownTracker(ObjectTrackerMixin, LossGradientsMixin, BaseEstimator):
+    """A tracker of another maker's: it sees whole frames only and says where its boxes come from."""
+
+    channels_first = False
+    device = torch.device("cpu")
+    estimator_params = BaseEstimator.estimator_params
+    native_label_is_pytorch_format = True
+    input_shape = (None, None, None, 3)
+
+    def __init__(self):
+        super().__init__(model=torch.nn.Identity(), clip_values=(0.0, 1.0))
+
+    def predict(self, x, batch_size=1, *, y_init=None):
+        is_array = isinstance(x, np.ndarray)
+        videos = torch.tensor(x) if is_array else x
+        boxes = [self.boxes(video, torch.as_tensor(box).float()) for video, box in zip(videos, y_init, strict=True)]
+        return [{"boxes": box.numpy() if is_array else box} for box in boxes]
+
+    def fit(self, x, y, **kwargs):
+        raise NotImplementedError
+
+    def loss_gradient(self, x, y, **kwargs):
+        raise NotImplementedError
+
+
+class IdentityTracker(KnownTracker):
+    """Repeats the first box, whatever it sees."""
+
+    def boxes(self, video, box_xyxy):
+        return box_xyxy.repeat(len(video), 1) + 0 * video.sum()
+
+
+class ColourTracker(KnownTracker):
+    """Moves the first box by ``weights`` . (mean colour of the frame), so that the best patch is known: each channel of
+    a positive weight at 1, each of a negative at 0."""
+
+    weights = torch.tensor([40.0, -30.0, 20.0])
+
+    def boxes(self, video, box_xyxy):
+        return box_xyxy + (video.mean(dim=(1, 2)) @ self.weights)[:, None]
+
+
+def screen_scene(frames=5, height=120, width=160, seed=0):
+    """A video with a green screen that drifts behind a person-sized block.
+
+    Returns:
+        x (1, F, H, W, 3) float32, labels, and ARMORY's patch metadata.
+    """
+    rng = np.random.default_rng(seed)
+    x = rng.random((1, frames, height, width, 3), dtype=np.float32) * 0.2 + 0.4
+    corners = np.empty((frames, 4, 2), dtype=np.int64)
+    masks = np.zeros((frames, height, width, 3), dtype=np.uint8)
+    boxes = np.empty((frames, 4), dtype=np.float32)
+    for t in range(frames):
+        corners[t] = [[40 + t, 25], [110 + t, 30], [108 + t, 88], [42 + t, 92]]
+        inside = (slice(30, 88), slice(44 + t, 108 + t))
+        x[0, t][inside] = np.array([0, 0.5647, 0.2275], dtype=np.float32) * (0.9 + 0.02 * t)
+        masks[t][slice(24, 93), slice(39 + t, 112 + t)] = 1
+        boxes[t] = [60 + 2 * t, 40, 80 + 2 * t, 85]
+        person = (slice(40, 85), slice(60 + 2 * t, 80 + 2 * t))
+        x[0, t][person] = [0.8, 0.2, 0.3]
+        masks[t][person] = 0
+    return x, [{"boxes": boxes}], [{"gs_coords": corners, "masks": masks}]

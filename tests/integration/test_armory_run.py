@@ -1,0 +1,162 @@
+"""The real `armory run`, in a process and a home of its own, on one embedded video."""
+
+import copy
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from armory_skelevision.configs import build_config, format_config
+from armory_skelevision.pretrained import PACKAGED_WEIGHTS
+from armory_skelevision.results.run import run_config
+from armory_skelevision.results.summary import read_summary
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+Run = Callable[..., Path]
+MTL = "siamrpn_alex_mtl.safetensors"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The packaged weights by name, or, while there are none, random ones by path."""
+    if (PACKAGED_WEIGHTS / MTL).is_file():
+        return MTL
+    import torch
+
+    from armory_skelevision.networks import Metadata, SiamRPN, save_weights
+
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = SiamRPN(keypoint_head="shallow")
+    save_weights(network, path, Metadata("shallow", 0.2, training="none", licence="MIT", seed=0))
+    return str(path)
+
+
+@pytest.fixture
+def run(weights: str, tmp_path: Path) -> Run:
+    """Run a changed copy of `walkers_mtl_patch.json`: two steps of the attack, and what else is asked for."""
+
+    def run_changed(*options: str, scenario: dict[str, Any] | None = None) -> Path:
+        config = copy.deepcopy(build_config("walkers", "mtl"))
+        config["attack"]["kwargs"]["max_iter"] = 2
+        config["model"]["weights_file"] = weights
+        config["scenario"].update(scenario or {})
+        path = tmp_path / "a config.json"
+        path.write_text(format_config(config))
+        return run_config(path, *options)
+
+    return run_changed
+
+
+def results_of(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())["results"]
+
+
+def armorys_folder(name: str) -> Path:
+    from armory.paths import HostPaths
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Path(getattr(HostPaths(), name))
+
+
+def test_benign_adversarial_and_exported_videos(run: Run, weights: str) -> None:
+    result = run("--num-eval-batches=1", scenario={"export_batches": 1})
+    summary = read_summary(result)
+    assert summary.benign is not None
+    assert summary.adversarial is not None
+    if weights == MTL:
+        assert 0.5 < summary.benign <= 1
+        assert 0 <= summary.adversarial < summary.benign
+    assert len(results_of(result)["benign_video_tracking_mean_iou"][0]) == 1
+    assert not Path("~/.armory/config.json").expanduser().exists()
+
+    samples = result.parent / "saved_samples"
+    frames = len(list((samples / "x_batch_0_ex_0").glob("*.png")))
+    assert frames > 10
+    sizes = set()
+    for folder in ("x_batch_0_ex_0", "x_adv_batch_0_ex_0"):
+        (plain,) = samples.glob(f"{folder}/video_{folder}.mp4")
+        (boxed,) = samples.glob(f"{folder}/video_{folder}_with_boxes.mp4")
+        without, with_boxes = decode(plain), decode(boxed)
+        sizes.add(without.shape)
+        assert without.shape == with_boxes.shape
+        # a drawn box changes some pixels of every frame, and few
+        changed = (np.abs(without.astype(int) - with_boxes).max(axis=-1) > 60).mean(axis=(1, 2))
+        assert (changed > 0.0005).all()
+        assert (changed < 0.2).all()
+    (shape,) = sizes
+    # ARMORY's exporter feeds ffmpeg at 25 frames per second, whatever the rate of the video that it asks for
+    assert abs(shape[0] - frames * rate_of(plain) / 25) <= 2
+
+
+def decode(path: Path) -> np.ndarray:
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        there, frame = capture.read()
+        if not there:
+            break
+        frames.append(frame)
+    assert len(frames) > 1, f"{path} does not play"
+    return np.stack(frames)
+
+
+def rate_of(path: Path) -> float:
+    return cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
+
+
+def test_check_in_the_folders_of_the_users_own_configuration(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "a home"
+    names = ("dataset_dir", "local_git_dir", "output_dir", "saved_model_dir", "tmp_dir")
+    own = {name: str(tmp_path / "own folders" / name) for name in names}
+    configuration = home / ".armory" / "config.json"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(json.dumps({**own, "verify_ssl": True}))
+    before = configuration.read_bytes()
+    monkeypatch.setenv("HOME", str(home))
+
+    result = run("--check")
+    assert result.is_relative_to(own["output_dir"])
+    assert configuration.read_bytes() == before
+    config = json.loads(result.read_text())["config"]
+    assert config["attack"]["kwargs"]["max_iter"] == 1
+    assert sorted(path.name for path in Path(own["saved_model_dir"]).glob("*.safetensors")) == sorted(
+        path.name for path in PACKAGED_WEIGHTS.glob("*.safetensors")
+    )
+
+
+def test_skip_attack_and_num_eval_batches(run: Run) -> None:
+    result = run("--num-eval-batches=2", "--skip-attack")
+    assert read_summary(result).adversarial is None
+    assert len(results_of(result)["benign_video_tracking_mean_iou"][0]) == 2
+
+
+def test_skip_benign(run: Run) -> None:
+    summary = read_summary(run("--num-eval-batches=1", "--skip-benign"))
+    assert summary.benign is None
+    assert summary.adversarial is not None
+
+
+def test_a_failed_run_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    config = build_config("walkers", "mtl")
+    config["model"]["wrapper_kwargs"] = {"nonsense": 1}
+    path = tmp_path / "config.json"
+    path.write_text(format_config(config))
+    with pytest.raises(RuntimeError, match="exit code 1"):
+        run_config(path)
+    assert "nonsense" in capfd.readouterr().out
+
+
+def test_no_config_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no config at"):
+        run_config(tmp_path / "none.json")

@@ -1,0 +1,98 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from armory_skelevision import __version__, cli, configs
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process; gives its exit code, stdout and stderr."""
+
+    def run_command(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            cli.app([str(argument) for argument in arguments])
+        output = capsys.readouterr()
+        return int(stop.value.code or 0), output.out, output.err
+
+    return run_command
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == (0, f"skelevision {__version__}\n", "")
+
+
+def test_help_names_the_commands(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("configs", "summary", "data", "train", "weights"):
+        assert f"\n  {command} " in out
+
+
+@pytest.mark.parametrize("arguments", [["configs", "--nonsense"], ["nonsense"], ["summary"], ["train", "multitask"]])
+def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "Usage: " in err
+
+
+def test_configs_writes_and_checks(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "a b"
+    code, out, _ = run("configs", "--out", folder)
+    assert code == 0
+    assert out.splitlines() == [str(folder / name) for name in configs.render_configs()]
+    assert run("configs", "--check", "--out", folder) == (0, "", "")
+    (folder / "walkers_mtl_patch.json").write_text("{}")
+    code, out, _ = run("configs", "--check", "--out", folder)
+    assert code == 1
+    assert "walkers_mtl_patch.json differs" in out
+    assert (folder / "walkers_mtl_patch.json").read_text() == "{}"
+
+
+def test_summary(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({"results": {"benign_mean_video_tracking_mean_iou": [0.701]}}))
+    assert run("summary", path) == (0, f"benign mIoU 0.70  adversarial mIoU skipped  results {path}\n", "")
+
+
+def test_errors_are_one_line(run: Run, tmp_path: Path) -> None:
+    assert run("summary", tmp_path / "no.json") == (
+        1,
+        "",
+        f"error: {tmp_path / 'no.json'}: No such file or directory\n",
+    )
+    (tmp_path / "bad.json").write_text("nonsense")
+    code, out, err = run("summary", tmp_path / "bad.json")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cli.DEBUG, "1")
+    with pytest.raises(FileNotFoundError):
+        cli.app(["summary", str(tmp_path / "no.json")])
+
+
+def test_missing_optional_packages_are_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    for module in [name for name in sys.modules if name.startswith("armory_skelevision.training")]:
+        monkeypatch.delitem(sys.modules, module)
+    settings = tmp_path / "settings.json"
+    settings.write_text("{}")
+    code, _, err = run("train", "multitask", settings)
+    assert code == 1
+    assert "lightning" in err
+    assert 'pip install "armory_skelevision[train]"' in err
+
+
+def test_weights_list(run: Run) -> None:
+    code, out, _ = run("weights", "list")
+    assert code == 0
+    for line in out.splitlines():
+        assert "sha256" in line

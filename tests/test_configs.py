@@ -1,0 +1,75 @@
+import inspect
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from armory_skelevision import __version__, configs
+
+NAMES = sorted(configs.render_configs())
+
+
+def load(name: str) -> dict[str, Any]:
+    return json.loads(configs.render_configs()[name])
+
+
+def test_the_six_are_there() -> None:
+    assert NAMES == [f"{data}_{model}_patch.json" for data in ("carla", "otb", "walkers") for model in ("mtl", "stl")]
+
+
+def test_files_in_git_equal_the_table(root: Path) -> None:
+    folder = root / configs.FOLDER
+    assert configs.compare_configs(folder) == []
+    assert sorted(path.name for path in folder.glob("*.json")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_armory_accepts_the_config(name: str, root: Path) -> None:
+    from armory.utils.configuration import load_config
+
+    load_config(str(root / configs.FOLDER / name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_named_exists_and_takes_its_arguments(name: str) -> None:
+    config = load(name)
+
+    def target(section: str) -> Any:
+        return getattr(import_module(config[section]["module"]), config[section]["name"])
+
+    inspect.signature(target("attack")).bind("estimator", **config["attack"]["kwargs"])
+    inspect.signature(target("model")).bind({}, {}, "weights.safetensors")
+    inspect.signature(target("user_init")).bind(**config["user_init"]["kwargs"])
+    inspect.signature(target("scenario")).bind(config, **config["scenario"]["kwargs"])
+    # as armory.utils.config_loading.load_dataset calls it
+    given = {key: value for key, value in config["dataset"].items() if key not in ("module", "name", "eval_split")}
+    parameters = inspect.signature(target("dataset")).parameters
+    assert {*given, "epochs", "split", "shuffle_files"} <= {
+        key for key, value in parameters.items() if value.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_style_and_image(name: str) -> None:
+    text = configs.render_configs()[name]
+    config = json.loads(text)
+    assert text == json.dumps(config, indent=4, sort_keys=True) + "\n"
+    assert config["sysconfig"]["docker_image"] == f"armory-skelevision:{__version__}"
+    assert config["model"]["weights_file"].endswith(f"{name.split('_')[1]}.safetensors")
+
+
+def test_differences_are_named(tmp_path: Path) -> None:
+    paths = configs.write_configs(tmp_path / "new")
+    assert configs.compare_configs(tmp_path / "new") == []
+    paths[0].unlink()
+    paths[1].write_text("{}")
+    missing, differing = configs.compare_configs(tmp_path / "new")
+    assert missing == f"{paths[0]} is missing"
+    assert differing.startswith(f"{paths[1]} differs")
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="datasets are"):
+        configs.build_config("mot17", "stl")

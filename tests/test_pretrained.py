@@ -1,0 +1,77 @@
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+from armory_skelevision.pretrained import LEDGER, install_weights, packaged_weights
+
+NAME = "net.safetensors"
+
+
+@pytest.fixture
+def packaged(tmp_path: Path) -> Path:
+    folder = tmp_path / "packaged"
+    folder.mkdir()
+    (folder / NAME).write_bytes(b"version 1")
+    return folder
+
+
+def test_installs_into_a_new_folder_and_only_once(tmp_path: Path, packaged: Path) -> None:
+    target = tmp_path / "deep" / "saved_models"
+    assert install_weights(target, packaged) == [target / NAME]
+    assert (target / NAME).read_bytes() == b"version 1"
+    assert install_weights(target, packaged) == []
+    assert sorted(os.listdir(target)) == [LEDGER, NAME]
+
+
+def test_replaces_what_an_earlier_version_installed(tmp_path: Path, packaged: Path) -> None:
+    install_weights(tmp_path, packaged)
+    (packaged / NAME).write_bytes(b"version 2")
+    assert install_weights(tmp_path, packaged) == [tmp_path / NAME]
+    (packaged / NAME).write_bytes(b"version 1")  # and back: two environments may share the folder
+    assert install_weights(tmp_path, packaged) == [tmp_path / NAME]
+    assert (tmp_path / NAME).read_bytes() == b"version 1"
+
+
+def test_keeps_what_somebody_else_put_there_and_says_so(tmp_path: Path, packaged: Path) -> None:
+    (tmp_path / NAME).write_bytes(b"mine")
+    with pytest.warns(UserWarning, match="it is kept"):
+        assert install_weights(tmp_path, packaged) == []
+    assert (tmp_path / NAME).read_bytes() == b"mine"
+
+
+def test_keeps_an_installed_file_that_was_changed(tmp_path: Path, packaged: Path) -> None:
+    install_weights(tmp_path, packaged)
+    (tmp_path / NAME).write_bytes(b"fine-tuned")
+    with pytest.warns(UserWarning, match="it is kept"):
+        install_weights(tmp_path, packaged)
+    assert (tmp_path / NAME).read_bytes() == b"fine-tuned"
+
+
+def test_stopped_in_between_it_still_knows_its_file(
+    tmp_path: Path, packaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_weights(tmp_path, packaged)
+    (packaged / NAME).write_bytes(b"version 2")
+    replace = os.replace
+
+    def fail_on_weights(source: str, target: Path) -> None:
+        if Path(target).name == NAME:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_on_weights)
+    with pytest.raises(KeyboardInterrupt):
+        install_weights(tmp_path, packaged)
+    assert (tmp_path / NAME).read_bytes() == b"version 1"
+    monkeypatch.undo()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert install_weights(tmp_path, packaged) == [tmp_path / NAME]
+    assert (tmp_path / NAME).read_bytes() == b"version 2"
+
+
+def test_unknown_name_lists_the_known() -> None:
+    with pytest.raises(FileNotFoundError, match="no weights 'resnet.pth' come with the package"):
+        packaged_weights("resnet.pth")

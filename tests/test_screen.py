@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import torch
+from doubles import random_estimator, screen_scene
+
+from armory_skelevision.attacks.metadata import read_metadata
+from armory_skelevision.attacks.screen import GREEN_SCREEN_VALUE, PatchedFrames, _patch_grid, view_screens
+from armory_skelevision.tracking import VideoFrames, Window
+
+
+def patched_scene(patch, scene=None, shaded=True, dtype=torch.float32):
+    x, _, metadata = scene or screen_scene()
+    read = read_metadata({**metadata[0], "shading": shaded}, x[0].shape, "metadata")
+    video = VideoFrames(torch.from_numpy(x[0]).to(dtype))
+    return PatchedFrames(video, view_screens(video, read.corners_xy, read.masks, read.shaded), patch)
+
+
+def random_patch(seed=0):
+    return torch.rand(67, 72, 3, generator=torch.Generator().manual_seed(seed))
+
+
+WINDOWS = {
+    "inside": Window(50, 30, 60),
+    "across the border": Window(-20, 60, 100),
+    "larger than the frame": Window(-60, -80, 300),
+    "patch partly outside": Window(90, 10, 70),
+    "away from the screen": Window(0, 0, 20),
+    "outside the frame": Window(400, 400, 30),
+}
+
+
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS.keys())
+def test_rendered_crop_equals_crop_of_rendered_frame(window):
+    frames = patched_scene(random_patch())
+    whole = VideoFrames(frames.render())
+    for index in range(len(frames)):
+        difference = (frames.window(index, window) - whole.window(index, window)).abs().max()
+        assert difference <= 1e-6
+
+
+def test_patch_partly_outside_the_frame_is_rendered_alike():
+    x, labels, metadata = screen_scene()
+    metadata[0]["gs_coords"] = metadata[0]["gs_coords"] + np.array([80, 50])
+    metadata[0]["masks"] = np.ones_like(metadata[0]["masks"])
+    frames = patched_scene(random_patch(), (x, labels, metadata))
+    whole = VideoFrames(frames.render())
+    for window in WINDOWS.values():
+        assert (frames.window(2, window) - whole.window(2, window)).abs().max() <= 1e-6
+    assert (whole.video[2] - torch.from_numpy(x[0, 2])).abs().max() > 0.1
+
+
+def test_only_visible_screen_changes():
+    x, _, metadata = screen_scene()
+    changed = (patched_scene(random_patch()).render() - torch.from_numpy(x[0])).abs().amax(dim=-1) > 1e-6
+    visible = torch.from_numpy(metadata[0]["masks"][..., 0] > 0)
+    assert not (changed & ~visible).any()
+    assert (changed & visible).sum() > 0.8 * visible.sum()
+
+
+def test_patch_corners_land_on_screen_corners():
+    quad = torch.tensor([[40.0, 25], [110, 30], [108, 88], [42, 92]], dtype=torch.float64)
+    grid = _patch_grid(quad, (slice(20, 100), slice(30, 120)))
+    expected = {(25, 40): (-1, -1), (30, 110): (1, -1), (88, 108): (1, 1), (92, 42): (-1, 1)}
+    for (y, x), corner in expected.items():
+        # The corner lies on a pixel's edge, between the centres of its neighbours.
+        around = grid[y - 21 : y - 19, x - 31 : x - 29].mean(dim=(0, 1))
+        torch.testing.assert_close(around, torch.tensor(corner, dtype=around.dtype), atol=2e-3, rtol=0)
+
+
+def test_patch_takes_on_the_screens_brightness():
+    x, labels, metadata = screen_scene()
+    white = torch.full((67, 72, 3), 0.5)
+    bright = patched_scene(white, (x, labels, metadata)).render()
+    dark_x = x.copy()
+    dark_x[0] *= 0.5
+    dark = patched_scene(white, (dark_x, labels, metadata)).render()
+    spot = (slice(0, 1), slice(35, 38), slice(50, 55))
+    torch.testing.assert_close(dark[spot], bright[spot] / 2)
+    assert bright[0, 36, 52, 0].item() == pytest.approx(0.5 * 0.9, abs=1e-4)
+    unshaded = patched_scene(white, (x, labels, metadata), shaded=False).render()
+    torch.testing.assert_close(unshaded[spot], torch.full_like(unshaded[spot], 0.5))
+
+
+def test_identity_patch_of_the_screens_own_colour_changes_little():
+    green = torch.tensor([0, GREEN_SCREEN_VALUE, 0.2275]).expand(67, 72, 3)
+    x, _, _ = screen_scene()
+    frames = patched_scene(green)
+    inside = (slice(0, 5), slice(33, 86), slice(50, 58))
+    assert (frames.render()[inside] - torch.from_numpy(x[0])[inside]).abs().max() < 0.03
+
+
+def test_gradcheck_of_the_warp():
+    x, labels, _ = screen_scene(frames=2, height=40, width=48)
+    corners = np.array([[[10, 6], [30, 8], [29, 26], [11, 28]]] * 2)
+    scene = (x, labels, [{"gs_coords": corners, "masks": np.ones(x[0].shape[:3])}])
+    patch = torch.rand(4, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.2
+
+    def crop(patch):
+        frames = patched_scene(patch, scene, shaded=False, dtype=torch.float64)
+        return torch.cat([frames.window(1, window).flatten() for window in (Window(8, 5, 12), Window(20, 15, 40))])
+
+    assert torch.autograd.gradcheck(crop, (patch.requires_grad_(),))
+
+
+@pytest.mark.parametrize("case", range(20))
+def test_gradient_equals_autograd_through_whole_frames(case):
+    rng = np.random.default_rng(case)
+    scene = screen_scene(frames=3, seed=case)
+    scene[2][0]["gs_coords"] = scene[2][0]["gs_coords"] + rng.integers(-40, 40, size=2)
+    scene[2][0]["masks"] = np.ones_like(scene[2][0]["masks"])
+    box = torch.tensor(scene[1][0]["boxes"][0]) + torch.tensor(rng.integers(-15, 15, size=2)).repeat(2)
+    estimator = random_estimator(seed=case)
+    patch = random_patch(case).requires_grad_()
+    frames = patched_scene(patch, scene)
+    truth = torch.tensor(scene[1][0]["boxes"])
+    directly = torch.autograd.grad((estimator.track(frames, box) - truth).abs().sum(), patch)[0]
+    rendered = VideoFrames(frames.render())
+    through_frames = torch.autograd.grad((estimator.track(rendered, box) - truth).abs().sum(), patch)[0]
+    assert directly.abs().max() > 0
+    cosine = torch.cosine_similarity(directly.double().flatten(), through_frames.double().flatten(), dim=0)
+    assert cosine >= 0.9999
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("gs_coords", np.zeros((3, 4, 2)), r"gs_coords: expected \(4, 2\) or \(5, 4, 2\), got \(3, 4, 2\)"),
+        ("gs_coords", np.full((4, 2), np.nan), "expected finite corners"),
+        ("masks", np.ones((5, 10, 10)), r"masks: expected \(5, 120, 160\[, 3\]\), got \(5, 10, 10\)"),
+    ],
+)
+def test_metadata_that_does_not_fit_is_refused(key, value, message):
+    x, _, metadata = screen_scene()
+    with pytest.raises(ValueError, match=message):
+        read_metadata({**metadata[0], key: value}, x[0].shape, "y_patch_metadata[0]")
+
+
+def test_missing_metadata_is_named():
+    with pytest.raises(ValueError, match="'masks' is missing; there are"):
+        read_metadata({"gs_coords": np.zeros((4, 2))}, (5, 120, 160, 3), "y_patch_metadata[0]")
+
+
+def test_corners_in_the_wrong_order_are_refused():
+    x, labels, metadata = screen_scene()
+    metadata[0]["gs_coords"] = metadata[0]["gs_coords"][:, [0, 2, 1, 3]]
+    with pytest.raises(ValueError, match="frame 0: expected the corners of a convex screen"):
+        patched_scene(random_patch(), (x, labels, metadata))

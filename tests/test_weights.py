@@ -1,0 +1,215 @@
+import dataclasses
+import json
+import os
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, read_state, save_weights
+from armory_skelevision.networks.naming import current_name, keypoint_depth, list_some, rename, unwrap
+
+STL = Metadata(keypoint_head=None, lambda_k=0.0, training="Ten pairs.", licence="MIT", seed=7)
+MTL = dataclasses.replace(STL, keypoint_head="shallow", lambda_k=0.2, training="Two\nlines – and “quotes”.")
+State = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def network() -> SiamRPN:
+    torch.manual_seed(1)
+    return SiamRPN()
+
+
+@pytest.fixture(scope="module")
+def mtl_network() -> SiamRPN:
+    torch.manual_seed(2)
+    return SiamRPN(keypoint_head="shallow")
+
+
+@pytest.fixture(scope="module")
+def state(network: SiamRPN) -> State:
+    return dict(network.state_dict())
+
+
+@pytest.fixture(scope="module")
+def mtl_file(mtl_network: SiamRPN, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mtl.safetensors"
+    save_weights(mtl_network, path, MTL)
+    return path
+
+
+def assert_holds(network: SiamRPN, state: State) -> None:
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+
+
+def test_reads_the_old_file_format(tmp_path: Path, state: State) -> None:
+    torch.save(state, tmp_path / "net.pth", _use_new_zipfile_serialization=False)
+    loaded = SiamRPN()
+    load_weights(loaded, tmp_path / "net.pth")
+    assert_holds(loaded, state)
+
+
+def test_reads_safetensors_of_others(tmp_path: Path, state: State) -> None:
+    save_file(prefixed("module.", old_names(state)), tmp_path / "net.safetensors", metadata={"format": "pt"})
+    loaded = SiamRPN()
+    assert load_weights(loaded, tmp_path / "net.safetensors") is None
+    assert_holds(loaded, state)
+
+
+@pytest.mark.parametrize("depth", [None, "shallow", "deep"])
+def test_save_and_load(tmp_path: Path, depth: Any) -> None:
+    torch.manual_seed(3)
+    network = SiamRPN(keypoint_head=depth)
+    metadata = dataclasses.replace(MTL, keypoint_head=depth)
+    save_weights(network, tmp_path / "new" / "net.safetensors", metadata)
+    assert os.listdir(tmp_path / "new") == ["net.safetensors"]
+    loaded = SiamRPN(keypoint_head=depth)
+    assert load_weights(loaded, str(tmp_path / "new" / "net.safetensors")) == metadata
+    for name, tensor in loaded.state_dict().items():
+        original = network.state_dict()[name]
+        torch.testing.assert_close(tensor, original, rtol=2**-11, atol=2**-25, msg=name)
+        assert tensor.dtype == original.dtype
+
+
+def test_full_precision_is_exact(tmp_path: Path, network: SiamRPN, state: State) -> None:
+    save_weights(network, tmp_path / "net.safetensors", STL, half=False)
+    loaded = SiamRPN()
+    load_weights(loaded, tmp_path / "net.safetensors")
+    assert_holds(loaded, state)
+
+
+def test_half_keeps_what_float16_cannot_hold(tmp_path: Path) -> None:
+    network = SiamRPN()
+    with torch.no_grad():
+        network.backbone.get_buffer("layer1.1.running_var").fill_(1e6)
+        network.backbone.get_buffer("layer2.1.running_var").fill_(1e-9)
+        network.backbone.get_parameter("layer1.0.weight").mul_(1e-6)
+        network.backbone.get_parameter("layer4.0.weight")[0, 0, 0, 0] = 1e5
+    save_weights(network, tmp_path / "net.safetensors", STL)
+    stored = load_file(tmp_path / "net.safetensors")
+    kept = {name for name, tensor in stored.items() if tensor.dim() >= 2 and tensor.dtype == torch.float32}
+    assert kept == {"backbone.layer1.0.weight", "backbone.layer4.0.weight"}
+    assert all(tensor.dtype != torch.float16 for tensor in stored.values() if tensor.dim() < 2)
+    loaded = SiamRPN()
+    load_weights(loaded, tmp_path / "net.safetensors")
+    for name in ("layer1.1.running_var", "layer2.1.running_var", "layer1.0.weight", "layer4.0.weight"):
+        assert torch.equal(loaded.backbone.state_dict()[name], network.backbone.state_dict()[name]), name
+
+
+def test_saving_refuses_what_could_not_be_loaded(tmp_path: Path, mtl_network: SiamRPN) -> None:
+    path = tmp_path / "net.safetensors"
+    with pytest.raises(ValueError, match="metadata says siamrpn_alex with keypoint head None.*keypoint head shallow"):
+        save_weights(mtl_network, path, STL)
+    with pytest.raises(ValueError, match="metadata says unet"):
+        save_weights(mtl_network, path, dataclasses.replace(MTL, architecture="unet"))
+    with pytest.raises(ValueError, match=r"ends in \.safetensors"):
+        save_weights(mtl_network, tmp_path / "net.pth", MTL)
+    broken = SiamRPN()
+    with torch.no_grad():
+        broken.backbone.get_parameter("layer1.0.bias")[0] = float("nan")
+    with pytest.raises(ValueError, match=r"not written: 1 NaN or infinite: backbone\.layer1\.0\.bias"):
+        save_weights(broken, path, STL)
+    assert os.listdir(tmp_path) == []
+
+
+def without(state: State, *names: str) -> State:
+    return {name: tensor for name, tensor in state.items() if name not in names}
+
+
+def changed(state: State, **tensors: Tensor) -> State:
+    return {**state, **{name.replace("__", "."): tensor for name, tensor in tensors.items()}}
+
+
+# What does not fit, and what the error must say of it.
+MISFITS: dict[str, tuple[Callable[[State], State], str]] = {
+    "missing": (
+        lambda s: without(s, "rpn_head.cls.head.0.weight", "rpn_head.loc.head.3.bias"),
+        r"2 missing: rpn_head\.cls\.head\.0\.weight, rpn_head\.loc\.head\.3\.bias$",
+    ),
+    "renamed": (
+        lambda s: {name.replace("rpn_head.", "head."): tensor for name, tensor in s.items()},
+        r"28 missing: rpn_head\.cls.* and 20 more; 34 unexpected: head\.cls.* and 26 more$",
+    ),
+    "extra": (lambda s: changed(s, neck__weight=torch.zeros(1)), r"1 unexpected: neck\.weight$"),
+    "unknown_old_layer": (
+        lambda s: changed(s, backbone__features__2__weight=torch.zeros(1)),
+        r"1 unexpected: backbone\.features\.2\.weight$",
+    ),
+    "misshapen": (
+        lambda s: changed(s, backbone__layer1__0__bias=torch.zeros(64)),
+        r"1 misshapen: backbone\.layer1\.0\.bias \(expected float \(96,\), got float \(64,\)\)$",
+    ),
+    "whole_numbers": (
+        lambda s: changed(s, backbone__layer1__0__bias=torch.zeros(96, dtype=torch.int64)),
+        r"backbone\.layer1\.0\.bias \(expected float \(96,\), got int64 \(96,\)\)$",
+    ),
+    "nan": (
+        lambda s: changed(s, backbone__layer5__1__bias=torch.full((256,), torch.nan)),
+        r"1 NaN or infinite: backbone\.layer5\.1\.bias$",
+    ),
+    "infinite": (
+        lambda s: changed(s, backbone__layer5__1__bias=torch.full((256,), 1e300, dtype=torch.float64)),
+        r"1 NaN or infinite: backbone\.layer5\.1\.bias$",
+    ),
+    "negative_variance": (
+        lambda s: changed(s, backbone__layer5__1__running_var=torch.full((256,), -1.0)),
+        r"1 negative variances: backbone\.layer5\.1\.running_var$",
+    ),
+}
+
+
+@pytest.mark.parametrize(("misfit", "message"), MISFITS.values(), ids=MISFITS.keys())
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_names_what_does_not_fit(
+    tmp_path: Path, state: State, misfit: Callable[[State], State], message: str, suffix: str
+) -> None:
+    path = tmp_path / f"net{suffix}"
+    save = torch.save if suffix == ".pth" else save_file
+    save(misfit(state), path)
+    target = SiamRPN()
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))} does not fit the network: .*{message}"):
+        load_weights(target, path)
+    assert_holds(target, before)
+
+
+def test_heads_are_never_dropped_or_invented(
+    tmp_path: Path, mtl_network: SiamRPN, state: State, mtl_file: Path
+) -> None:
+    without_header = tmp_path / "mtl.pth"
+    torch.save(mtl_network.state_dict(), without_header)
+    single = tmp_path / "stl.pth"
+    torch.save(state, single)
+    for path in (mtl_file, without_header):
+        with pytest.raises(
+            ValueError, match=r"multi-task .* shallow.*has none.*siamrpn_mtl and keypoint_head=\"shallow\""
+        ):
+            load_weights(SiamRPN(), path)
+        with pytest.raises(ValueError, match=r"shallow.*has a deep one: load it with .* keypoint_head=\"shallow\""):
+            load_weights(SiamRPN(keypoint_head="deep"), path)
+    with pytest.raises(ValueError, match=r"single-task network .*has a shallow one: load it with siamrpn_stl"):
+        load_weights(SiamRPN(keypoint_head="shallow"), single)
+
+
+def test_header_that_lies_is_found_out(tmp_path: Path, state: State) -> None:
+    save_file(state, tmp_path / "net.safetensors", metadata=MTL.to_header())
+    with pytest.raises(ValueError, match=r"6 missing: keypoint_head\.convs\.0\.weight"):
+        load_weights(SiamRPN(keypoint_head="shallow"), tmp_path / "net.safetensors")
+
+
+def test_another_architecture(tmp_path: Path, network: SiamRPN, state: State) -> None:
+    header = dataclasses.replace(STL, architecture="unet").to_header()
+    save_file(state, tmp_path / "net.safetensors", metadata=header)
+    with pytest.raises(ValueError, match="holds weights of 'unet'; the network asked for is 'siamrpn_alex'"):
+        load_weights(network, tmp_path / "net.safetensors")
+
+
