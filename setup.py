@@ -25,7 +25,6 @@ INSTALL_REQUIRES = [
     "numpy>=1.26",
     "opencv-python>=4.8",
     "pycocotools>=2.0.7",
-    "rich>=13",
     "safetensors>=0.4.3",
     "tensorflow-datasets>=4.9.3",
     "torch>=2.4",

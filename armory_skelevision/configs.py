@@ -28,7 +28,7 @@ MODELS = {
 
 DATASETS: dict[str, dict[str, Any]] = {
     "carla": {"name": "carla_video_tracking", "eval_split": "dev"},
-    "otb": {"name": "otb_person", "eval_split": "test", "max_frames": 100, "root": None},
+    "otb": {"name": "otb_person", "eval_split": "test", "max_frames": 100, "root": "otb"},
     "walkers": {"name": "walkers", "eval_split": "mini"},
 }
 

@@ -104,7 +104,7 @@ def check_file(path: Path) -> None:
 def _refused(path: Path, error: pickle.UnpicklingError) -> str:
     """Tell apart, by the reader's complaint, a pickle that calls something and bytes that are no pickle."""
     complaint = str(error)
-    called = re.search(r"GLOBAL (\S+)", complaint)
+    called = re.search(r"GLOBAL ([\w.]+)", complaint)
     if not (called or "unrecognized function" in complaint or _calls(path)):
         return _damaged(path, error)
     what = f" ({called[1]})" if called else ""

@@ -1,0 +1,134 @@
+"""What cameras do to pictures: light and tone, lost resolution, blur, noise, compression.
+
+A `Camera` is drawn once per pair of crops; each picture it takes differs a little from the last. That small people
+arrive blurred by upsampling is not done here but by composing at the resolution of the frame.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+
+class Camera(NamedTuple):
+    """The lasting traits of a camera and of the light.
+
+    Attributes:
+        tone: (contrast, brightness, log gamma, three logs of channel gains).
+        grey: Whether it records no colour.
+        resolution: Share of the picture's resolution that the lens leaves.
+        defocus: Standard deviation of the blur in canvas pixels.
+        noise: Standard deviation in grey levels.
+        quality: JPEG quality, or None for no compression.
+        sharpening: Strength of the edge enhancement that cheap cameras add.
+        shake: Longest motion blur in canvas pixels.
+        light: Strength of uneven light over the picture.
+    """
+
+    tone: NDArray[np.float64]
+    grey: bool
+    resolution: float
+    defocus: float
+    noise: float
+    quality: int | None
+    sharpening: float
+    shake: float
+    light: float
+
+
+def draw_camera(rng: np.random.Generator) -> Camera:
+    """A random camera; about a quarter of all traits are at their harmless value."""
+    spread = np.array([0.25, 18.0, 0.3, 0.08, 0.08, 0.08]) * rng.choice([0.4, 1.0, 1.5])
+    return Camera(
+        tone=rng.standard_normal(6) * spread,
+        grey=bool(rng.uniform() < 0.06),
+        resolution=rng.uniform(0.45, 1) if rng.uniform() < 0.3 else 1.0,
+        defocus=rng.uniform(0.3, 1.4) if rng.uniform() < 0.4 else 0.0,
+        noise=rng.exponential(4.0) if rng.uniform() < 0.6 else 0.0,
+        quality=int(rng.integers(18, 92)) if rng.uniform() < 0.5 else None,
+        sharpening=rng.uniform(0.2, 1.2) if rng.uniform() < 0.3 else 0.0,
+        shake=rng.uniform(2, 8) if rng.uniform() < 0.3 else 0.0,
+        light=rng.uniform(0.1, 0.6) if rng.uniform() < 0.3 else 0.0,
+    )
+
+
+def take_picture(picture: Picture, camera: Camera, rng: np.random.Generator) -> Picture:
+    """The picture as the camera records it.
+
+    Args:
+        picture: (H, W, 3) uint8 BGR, at the resolution of the frame.
+        camera: The camera.
+        rng: For what differs from picture to picture.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    if camera.light:
+        picture = _light_unevenly(picture, camera.light, rng)
+    drift = rng.standard_normal(6) * (0.06, 4.0, 0.07, 0.015, 0.015, 0.015) * rng.choice([0.3, 1.0, 2.0])
+    picture = np.asarray(cv2.LUT(picture, _tone_table(camera.tone + drift)), np.uint8)
+    if camera.grey:
+        picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    height, width = picture.shape[:2]
+    if camera.resolution < 1:
+        small = (max(16, round(width * camera.resolution)), max(16, round(height * camera.resolution)))
+        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+    if camera.shake and rng.uniform() < 0.7:
+        picture = cv2.filter2D(picture, -1, _motion_kernel(rng.uniform(1, camera.shake), rng.uniform(0, np.pi)))
+    defocus = camera.defocus * rng.uniform(0.7, 1.3)
+    if defocus > 0.25:
+        picture = cv2.GaussianBlur(picture, (0, 0), defocus)
+    if camera.noise > 0.5:
+        picture = _add_noise(picture, camera.noise, rng)
+    if camera.sharpening:
+        smooth = cv2.GaussianBlur(picture, (0, 0), 1.2)
+        picture = cv2.addWeighted(picture, 1 + camera.sharpening, smooth, -camera.sharpening, 0)
+    if camera.quality is not None:
+        quality = int(np.clip(camera.quality + rng.integers(-6, 7), 10, 95))
+        picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    if picture.shape[1] != width:
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(picture, np.uint8)
+
+
+def _tone_table(tone: NDArray[np.float64]) -> Picture:
+    level = np.arange(256) / 255
+    curve = level ** np.exp(tone[2])
+    curve = (curve - 0.5) * np.exp(tone[0]) + 0.5 + tone[1] / 255
+    table = curve[:, None] * np.exp(tone[3:6])
+    return np.asarray(np.clip(table * 255 + 0.5, 0, 255), np.uint8).reshape(256, 1, 3)
+
+
+def _light_unevenly(picture: Picture, strength: float, rng: np.random.Generator) -> Picture:
+    """Patches of shade and light, as under trees, beside houses, or towards the picture's corners."""
+    cells = int(rng.integers(2, 5))
+    grid = np.exp(rng.standard_normal((cells, cells)) * strength).clip(0.25, 1.6)
+    interpolation = cv2.INTER_CUBIC if rng.uniform() < 0.7 else cv2.INTER_LINEAR
+    height, width = picture.shape[:2]
+    gain = cv2.resize((grid * 128).clip(0, 255).astype(np.uint8), (width, height), interpolation=interpolation)
+    return np.asarray(cv2.multiply(picture, cv2.merge([gain] * 3), scale=1 / 128), np.uint8)
+
+
+def _motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
+    side = 2 * int(np.ceil(length / 2)) + 1
+    kernel = np.zeros((side, side), np.float32)
+    reach = np.array([np.cos(angle), np.sin(angle)]) * length / 2
+    middle = side // 2
+    ends = [(round((middle + sign * reach[0]) * 16), round((middle + sign * reach[1]) * 16)) for sign in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
+    kernel[middle, middle] = max(kernel[middle, middle], 0.5)
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def _add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
+    """Grain, the same in all channels or not. One small tile of noise is repeated, which is fast and never seen."""
+    channels = 1 if rng.uniform() < 0.5 else 3
+    tile = (rng.standard_normal((96, 96, channels), np.float32) * sigma).astype(np.int16)
+    height, width = picture.shape[:2]
+    grain = np.tile(tile, (height // 96 + 1, width // 96 + 1, 4 - channels if channels == 1 else 1))[:height, :width]
+    return np.asarray(cv2.add(picture, np.ascontiguousarray(grain), dtype=cv2.CV_8U), np.uint8)

@@ -1,0 +1,102 @@
+"""ARMORY's own CARLA loader through ours: what comes out, and what is said where there are no data."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from carla_data import CarlaVideo, write_carla
+
+from armory_skelevision.datasets import carla, carla_video_tracking
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[CarlaVideo]]:
+    folder = tmp_path_factory.mktemp("datasets")
+    return folder, write_carla(folder, videos=2, frames=3)
+
+
+def test_gives_the_videos_as_the_scenario_wants_them(prepared: tuple[Path, list[CarlaVideo]]) -> None:
+    folder, videos = prepared
+    generator = carla_video_tracking(split="dev", dataset_dir=folder)
+    assert len(generator) == 2
+    assert generator.context.frame_rate == 10
+    for video in videos:
+        x, (boxes, metadata) = next(generator)
+        assert x.dtype == np.float32
+        np.testing.assert_allclose(x[0], video.frames / np.float32(255), rtol=1e-6)
+        assert boxes[0]["boxes"].dtype == np.int64
+        np.testing.assert_array_equal(boxes[0]["boxes"], video.boxes_xyxy)
+        np.testing.assert_array_equal(metadata["gs_coords"], video.gs_coords)
+        np.testing.assert_array_equal(metadata["masks"], video.masks)
+
+
+def test_max_frames_cuts_video_and_labels(prepared: tuple[Path, list[CarlaVideo]]) -> None:
+    folder, videos = prepared
+    generator = carla_video_tracking(split="dev[1]", dataset_dir=folder, max_frames=2)
+    x, (boxes, metadata) = next(generator)
+    assert len(generator) == 1
+    assert x.shape == (1, 2, 960, 1280, 3)
+    np.testing.assert_array_equal(boxes[0]["boxes"], videos[1].boxes_xyxy[:2])
+    assert metadata["gs_coords"].shape == (2, 4, 2)
+    assert metadata["masks"].shape == (2, 960, 1280, 3)
+
+
+def test_absent_data_end_in_one_message(tmp_path: Path) -> None:
+    # The suite has no network: this goes the whole way to a refused connection.
+    start = time.monotonic()
+    with pytest.raises(FileNotFoundError) as caught:
+        carla_video_tracking(split="test[0:2]", dataset_dir=tmp_path)
+    assert time.monotonic() - start < 30
+    message = str(caught.value)
+    assert str(tmp_path / "carla_video_tracking_test" / "2.0.0") in message
+    assert "curl -LO https://" in message
+    assert f"tar -xzf carla_video_tracking_test_cached_2.0.0.tar.gz -C {tmp_path}" in message
+    assert caught.value.__cause__ is None
+
+
+def test_a_silent_host_does_not_hold_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carla, "CONNECT_TIMEOUT", 0.05)
+    monkeypatch.setattr(carla, "_ask", lambda url: time.sleep(5))
+    start = time.monotonic()
+    with pytest.raises(FileNotFoundError, match="no answer"):
+        carla.require_data("dev", tmp_path)
+    assert time.monotonic() - start < 3
+
+
+def test_a_half_copied_folder_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "carla_video_tracking_dev" / "2.0.0"
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"lacks dataset_info\.json or its \.tfrecord files: delete it"):
+        carla.require_data("dev", tmp_path)
+
+
+def test_leaves_to_armory_what_is_cached_or_within_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carla, "_ask", lambda url: None)
+    carla.require_data("dev", tmp_path)
+    monkeypatch.setattr(carla, "_ask", lambda url: "off")
+    monkeypatch.setattr(carla, "_archive", lambda name: ("https://host/archive.tar.gz", 4))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "archive.tar.gz").write_bytes(b"half")
+    carla.require_data("dev", tmp_path)
+    (tmp_path / "cache" / "archive.tar.gz").write_bytes(b"hal")
+    with pytest.raises(FileNotFoundError, match="off"):
+        carla.require_data("dev", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"split": "train"}, ValueError, "expected 'dev' or 'test'"),
+        ({"split": "dev+test"}, ValueError, "expected 'dev' or 'test'"),
+        ({"batch_size": 2}, ValueError, "batch_size: expected 1"),
+        ({"framework": "tf"}, ValueError, "framework: expected 'numpy'"),
+        ({"epochs": 0}, ValueError, "epochs: expected a whole number above 0"),
+        ({"max_frames": 0}, ValueError, "max_frames: expected a whole number above 0"),
+        ({"max_frame": 3}, TypeError, "unknown option max_frame; known are split, .*max_frames"),
+    ],
+)
+def test_refuses_options(tmp_path: Path, options: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        carla_video_tracking(dataset_dir=tmp_path, **options)  # type: ignore[arg-type]

@@ -1,0 +1,230 @@
+"""Folders of OTB-style sequences: how they are read, what the patch covers, and what comes out of the generator."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from armory_skelevision.datasets import otb_person
+from armory_skelevision.datasets.otb import read_image
+from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
+from armory_skelevision.datasets.otb_patch import place_patch
+from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
+
+BOXES = ["11,21,30,60", "12,21,30,60", "13,22,31,60"]
+
+
+def write_sequence(
+    root: Path, name: str = "Walker", truths: dict[str, str] | None = None, numbers: range = range(1, 4)
+) -> Path:
+    """A sequence of noise, 80 wide and 100 high, lossless."""
+    folder = root / name
+    (folder / "img").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in numbers:
+        picture = rng.integers(0, 256, (100, 80, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / "img" / f"{number:04d}.png"), picture)
+    for file, text in (truths or {"groundtruth_rect.txt": "\n".join(BOXES)}).items():
+        (folder / file).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("separator", [",", "\t", " ", ", ", "   "])
+def test_reads_boxes_however_separated(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "groundtruth_rect.txt"
+    path.write_text("1,2,30,40\r\n5.5,6,7.25,8\n\n".replace(",", separator))
+    boxes_xyxy = read_boxes(path)
+    assert boxes_xyxy.dtype == np.float32
+    np.testing.assert_array_equal(boxes_xyxy, [[0, 1, 30, 41], [4.5, 5, 11.75, 13]])
+
+
+def test_two_targets_are_two_sequences(tmp_path: Path) -> None:
+    second = "\n".join(f"{x} 1 5 5" for x in (41, 42, 43))
+    write_sequence(tmp_path, "Jogging", {"groundtruth_rect.1.txt": "\n".join(BOXES), "groundtruth_rect.2.txt": second})
+    one, two = find_sequences(tmp_path)
+    assert [one.name, two.name] == ["Jogging-1", "Jogging-2"]
+    assert one.images == two.images
+    np.testing.assert_array_equal(two.boxes_xyxy[0], [40, 0, 45, 5])
+    assert [s.name for s in find_sequences(tmp_path, ["Jogging-2"])] == ["Jogging-2"]
+    assert [s.name for s in find_sequences(tmp_path, ["Jogging"])] == ["Jogging-1", "Jogging-2"]
+
+
+def test_an_empty_file_for_one_of_two_targets_is_passed_over(tmp_path: Path) -> None:
+    write_sequence(tmp_path, "Human4", {"groundtruth_rect.1.txt": "\n", "groundtruth_rect.2.txt": "\n".join(BOXES)})
+    (sequence,) = find_sequences(tmp_path)
+    assert sequence.name == "Human4"
+
+
+def test_frames_may_start_at_any_number(tmp_path: Path) -> None:
+    write_sequence(tmp_path, "Late", numbers=range(247, 250))
+    (sequence,) = find_sequences(tmp_path)
+    assert [path.name for path in sequence.images] == ["0247.png", "0248.png", "0249.png"]
+
+
+def test_knows_which_frames_of_diving_are_annotated(tmp_path: Path) -> None:
+    folder = write_sequence(tmp_path, "Diving", {"groundtruth_rect.txt": "1,1,9,9\n" * 215}, range(1))
+    for number in range(1, 232):
+        (folder / "img" / f"{number:04d}.jpg").touch()
+    (folder / "img" / "0000.png").unlink()
+    (sequence,) = find_sequences(tmp_path)
+    assert len(sequence.images) == 215
+    assert sequence.images[-1].name == "0215.jpg"
+
+
+def test_takes_own_sequences_and_otbs_persons_only(tmp_path: Path) -> None:
+    for name in ("Crossing", "Car4", "my_street"):
+        write_sequence(tmp_path, name)
+    assert [s.name for s in find_sequences(tmp_path)] == ["Crossing", "my_street"]
+    assert [s.name for s in find_sequences(tmp_path, ["Car4"])] == ["Car4"]
+
+
+def test_the_paper_has_36_folders_and_otb_98() -> None:
+    assert len(PERSON_FOLDERS) == 36
+    assert len(OTHER_FOLDERS) == 62
+    assert not PERSON_FOLDERS & OTHER_FOLDERS
+
+
+def drop(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def write(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(text) and None
+
+
+def put(name: str, shape: tuple[int, int]) -> Callable[[Path], None]:
+    return lambda folder: cv2.imwrite(str(folder / name), np.zeros((*shape, 3), np.uint8)) and None
+
+
+def cut(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:5000]) and None
+
+
+TRUTH = "groundtruth_rect.txt"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (drop("img/0002.png"), r"img: 1 of the frames 1 to 3 missing: 2"),
+        (drop("img/0003.png"), r"groundtruth_rect\.txt has 3 boxes for 2 images \(0001\.png to 0002\.png\)"),
+        (drop(TRUTH), r"has images but no groundtruth_rect\.txt"),
+        (write(TRUTH, "\n".join(BOXES[:2])), r"has 2 boxes for 3 images .* one line for each image"),
+        (write(TRUTH, "\n".join(BOXES * 2)), r"has 6 boxes for 3 images"),
+        (write(TRUTH, "1,2,3,4\n1,2,x,4\n1,2,3,4"), r"line 2: expected four numbers x y w h, got '1,2,x,4'"),
+        (write(TRUTH, "1,2,3,4\n\n1,2,3,4"), r"line 2: expected four numbers x y w h, got ''"),
+        (write(TRUTH, "1,2,3\n"), r"line 1: expected four numbers"),
+        (write(TRUTH, "1,2,3,nan\n"), r"line 1: expected finite numbers"),
+        (write(TRUTH, "1,2,0,4\n"), r"line 1: expected a box wider and higher than 0, got '1,2,0,4'"),
+        (write(TRUTH, "1,2,5,-4\n"), r"line 1: expected a box wider and higher than 0"),
+        (write(TRUTH, ""), r"groundtruth_rect\.txt is empty"),
+        (write("img/cover.png", ""), r"cover\.png: expected a file name that ends in the frame's number"),
+        (write("img/0002.jpg", ""), r"are both frame 2"),
+        (put("img/0002.png", (50, 80)), r"0002\.png is 80×50: expected the size of the sequence's first image, 80×100"),
+        (cut("img/0002.png"), r"0002\.png: expected a whole JPEG or PNG image"),
+        (write("img/0002.png", "text"), r"0002\.png: expected a whole JPEG or PNG image"),
+    ],
+)
+def test_names_what_is_wrong_and_leaves_nothing_behind(
+    tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    spoil(write_sequence(tmp_path / "otb"))
+    with pytest.raises(ValueError, match=message):
+        otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "datasets")
+    assert not list((tmp_path / "datasets").rglob("*.tfrecord*"))
+
+
+def test_names_the_places_of_a_missing_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        otb_person(dataset_dir="datasets")
+    assert str(tmp_path / "otb") in str(caught.value)
+    assert str(tmp_path / "datasets" / "otb") in str(caught.value)
+    (tmp_path / "otb" / "notes").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"holds no person sequences: expected folders <name>/ with img/"):
+        otb_person(dataset_dir="datasets")
+    write_sequence(tmp_path / "otb")
+    with pytest.raises(FileNotFoundError, match=r"lacks the sequences \['Other'\]; it has \['Walker'\]"):
+        otb_person(dataset_dir="datasets", names=["Walker", "Other"])
+    with pytest.raises(FileNotFoundError, match=r"lacks the sequences \['Basketball', 'BlurBody'"):
+        otb_person(dataset_dir="datasets", names="paper")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"split": "dev"}, ValueError, r"otb_person: split: expected 'test' \(slices as in dev\[2:5\]\), got 'dev'"),
+        ({"names": "Walker"}, ValueError, "names: expected a list"),
+        ({"padding": 3}, TypeError, "unknown option padding; known are split, .*root, names, max_frames"),
+        ({"max_frames": 2.5}, ValueError, "max_frames: expected a whole number"),
+    ],
+)
+def test_refuses_options(tmp_path: Path, options: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        otb_person(root=tmp_path, dataset_dir=tmp_path, **options)  # type: ignore[arg-type]
+
+
+def test_patch_covers_all_but_margin_person_and_first_frame() -> None:
+    boxes_xyxy = np.array([[50, 50, 60, 60], [50.5, 60, 70, 90], [-40, 10, -30, 20]], dtype=np.float32)
+    patch = place_patch(boxes_xyxy, height=200, width=100)
+    assert patch["shading"] is False
+    np.testing.assert_array_equal(patch["gs_coords"], [[[10, 20], [90, 20], [90, 180], [10, 180]]] * 3)
+    expected = np.zeros((200, 100), np.uint8)
+    expected[20:180, 10:90] = 1
+    masks = patch["masks"]
+    assert masks.dtype == np.uint8
+    assert not masks[0].any()
+    np.testing.assert_array_equal(masks[2], np.repeat(expected[..., None], 3, axis=-1))
+    expected[35:115, 25:95] = 0
+    np.testing.assert_array_equal(masks[1, ..., 0], expected)
+
+
+def test_prepares_again_when_the_source_changes_and_only_then(tmp_path: Path) -> None:
+    folder = write_sequence(tmp_path / "otb")
+    options = {"root": tmp_path / "otb", "dataset_dir": tmp_path / "datasets"}
+
+    def prepared() -> list[Path]:
+        return sorted((tmp_path / "datasets" / "otb_person").glob("*/*/*.tfrecord*"))
+
+    otb_person(**options)
+    (record,) = prepared()
+    stamp = record.stat().st_mtime_ns
+    generator = otb_person(**options)
+    assert [path.stat().st_mtime_ns for path in prepared()] == [stamp]
+    first = next(generator)[0]
+
+    cv2.imwrite(str(folder / "img" / "0002.png"), np.full((100, 80, 3), 255, np.uint8))
+    x, _ = next(otb_person(**options))
+    assert len(prepared()) == 2
+    assert (x[0, 1] == 1).all()
+    np.testing.assert_array_equal(x[0, 0], first[0, 0])
+
+    (folder / TRUTH).write_text("\n".join(BOXES).replace("11,21", "12,21"))
+    _, (boxes, _) = next(otb_person(max_frames=2, **options))
+    np.testing.assert_array_equal(boxes[0]["boxes"], [[11, 20, 41, 80], [11, 20, 41, 80]])
+
+
+def test_real_sequences_come_out_as_their_files_are(tmp_path: Path, shared_data: Path) -> None:
+    root = shared_data / "otb"
+    generator = otb_person(root=root, dataset_dir=tmp_path, max_frames=20)
+    assert len(generator) == 2
+    assert generator.context.frame_rate == 30.0
+    for name, box_xyxy in {"Crossing": (204, 150, 221, 200), "Human7": (109, 110, 146, 226)}.items():
+        x, (boxes, metadata) = next(generator)
+        assert x.dtype == np.float32
+        assert x.shape[:2] == (1, 20)
+        expected = cv2.imread(str(root / name / "img" / "0020.jpg"))[..., ::-1]
+        np.testing.assert_array_equal(np.round(x[0, 19] * 255), expected)
+        assert boxes[0]["boxes"].dtype == np.float32
+        np.testing.assert_array_equal(boxes[0]["boxes"][0], box_xyxy)
+        assert metadata["masks"].shape == x.shape[1:]
+        assert metadata["masks"][1:].any(axis=(1, 2, 3)).all()
+
+
+def test_grayscale_images_get_three_channels(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0001.jpg"), np.full((8, 9), 77, np.uint8))
+    image = read_image(tmp_path / "0001.jpg")
+    assert image.shape == (8, 9, 3)
+    assert (image == 77).all()
