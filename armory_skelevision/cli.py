@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +23,7 @@ class Application(typer.Typer):
         """Run the command on the process's arguments, or on the list given."""
         try:
             return super().__call__(*args, **kwargs)
-        except (ValueError, OSError, RuntimeError, ImportError) as error:
+        except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
             if os.environ.get(DEBUG):
                 raise
             print(f"error: {_describe(error)}", file=sys.stderr)
@@ -53,14 +52,9 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _import(module: str, needs: str, mend: str) -> ModuleType:
-    """Import one of our modules that needs an optional package, or say how to get that package."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != needs:
-            raise
-        raise ImportError(f"this command needs {needs}, which is not installed here: {mend}") from error
+def _require(package: str, mend: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise ImportError(f"this command needs {package}, which is not installed here: {mend}")
 
 
 @app.callback()
@@ -98,6 +92,36 @@ def summary(results: Annotated[list[Path], typer.Argument(help="Result files (JS
 
     for path in results:
         print(f"{read_summary(path)}  results {path}")
+
+
+@data.command()
+def walkers(
+    out: Annotated[Path, typer.Option(help="Folder for the videos, a split of its own; made if absent.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first video; the others take the next ones.")],
+    videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 1,
+    frames: Annotated[int | None, typer.Option(min=2, help="Frames of each video; by default 36 to 40.")] = None,
+) -> None:
+    """Render further videos of the simulated town, with their ground truth. Goes on where it was stopped."""
+    _require("bpy", "set up .venv-render by `make render-env` and run .venv-render/bin/skelevision")
+    from armory_skelevision.walkers.render import render_split
+
+    render_split(out, range(seed, seed + videos), frames)
+    print(f'to evaluate on them: "root": "{out.absolute().parent}", "eval_split": "{out.name}" under "dataset"')
+
+
+@train.command()
+def multitask(
+    settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+) -> None:
+    """Train a SiamRPN tracker, with the keypoint head or without."""
+    _require("lightning", 'pip install "armory_skelevision[train]"')
+    from armory_skelevision.training.settings import read_settings
+
+    read = read_settings(settings)
+    from armory_skelevision.training.multitask import train as run_training
+
+    print(f"weights {run_training(read, resume)}")
 
 
 @weights.command("list")

@@ -79,16 +79,43 @@ def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         cli.app(["summary", str(tmp_path / "no.json")])
 
 
-def test_missing_optional_packages_are_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "lightning", None)
-    for module in [name for name in sys.modules if name.startswith("armory_skelevision.training")]:
-        monkeypatch.delitem(sys.modules, module)
-    settings = tmp_path / "settings.json"
-    settings.write_text("{}")
-    code, _, err = run("train", "multitask", settings)
-    assert code == 1
-    assert "lightning" in err
-    assert 'pip install "armory_skelevision[train]"' in err
+@pytest.mark.parametrize(
+    ("arguments", "package", "mend"),
+    [
+        (["data", "walkers", "--out", "new", "--seed", "9"], "bpy", "make render-env"),
+        (["train", "multitask", "settings.json"], "lightning", 'pip install "armory_skelevision[train]"'),
+    ],
+)
+def test_missing_optional_packages_are_named(
+    run: Run, arguments: list[str], package: str, mend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    code, out, err = run(*arguments)
+    assert (code, out) == (1, "")
+    assert f"needs {package}, which is not installed" in err
+    assert mend in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_walkers_asks_for_the_seeds_in_order(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(cli, "_require", lambda *_: None)
+    monkeypatch.setattr("armory_skelevision.walkers.render.render_split", lambda *given: asked.append(given))
+    folder = tmp_path / "more"
+    code, out, _ = run("data", "walkers", "--out", folder, "--seed", 7, "--videos", 3, "--frames", 12)
+    assert code == 0
+    assert asked == [(folder, range(7, 10), 12)]
+    assert f'"root": "{tmp_path}", "eval_split": "more"' in out
+
+
+def test_train_multitask_reads_its_settings_first(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    path = tmp_path / "settings.json"
+    path.write_text('{"stepz": 3}')
+    code, out, err = run("train", "multitask", path)
+    assert (code, out) == (1, "")
+    assert "unknown settings ['stepz']" in err
 
 
 def test_weights_list(run: Run) -> None:

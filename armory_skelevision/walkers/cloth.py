@@ -12,7 +12,6 @@ def plain_material(name: str, colour: Colour, roughness: float) -> Any:
     import bpy
 
     material = bpy.data.materials.new(name)
-    material.use_nodes = True
     shader = material.node_tree.nodes["Principled BSDF"]
     shader.inputs["Base Color"].default_value = (*colour, 1.0)
     shader.inputs["Roughness"].default_value = roughness

@@ -76,8 +76,8 @@ def draw_blob_mask(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
     """The outline of a thing: one connected smooth shape within the picture, (height, width) uint8 alpha."""
     width, height = size
     corners = int(rng.integers(3, 14))
-    angles = np.sort(rng.uniform(0, 2 * np.pi, corners)) if rng.uniform() < 0.5 else np.linspace(0, 6.283, corners + 1)
-    radii = rng.uniform(0.55, 1, len(angles))
+    angles = (np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2 * np.pi / corners
+    radii = rng.uniform(0.55, 1, corners)
     outline = np.stack([np.cos(angles) * radii * (width / 2 - 4), np.sin(angles) * radii * (height / 2 - 4)], axis=1)
     if rng.uniform() < 0.3:
         outline = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width / 2 - 4, height / 2 - 4)

@@ -9,7 +9,7 @@ Convention: crop coordinates are pixel edges of the crop, x right, y down; crops
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +27,8 @@ from armory_skelevision.walkers.painting import (
 )
 from armory_skelevision.walkers.scenery import NO_KEYPOINTS, Backdrop, Scenery, paint_backdrop
 from armory_skelevision.walkers.store import Cutout, Store
+
+_T = TypeVar("_T")
 
 TEMPLATE_SIDE = 127
 SEARCH_SIDE = 255
@@ -101,7 +103,7 @@ class Composer:
     def _draw_plan(self, rng: np.random.Generator) -> _Plan:
         is_person = bool(rng.uniform() < 0.88)
         views = self._draw_views(rng) if is_person else (self._draw_thing(rng),) * 2
-        odd = rng.uniform() < (0.25 if is_person else 0.7)
+        odd = rng.uniform() < (0.15 if is_person else 0.6)
         return _Plan(
             views=(views[0], views[1]),
             is_person=is_person,
@@ -220,7 +222,7 @@ def crop_height(width: float, height: float, stretch: float = 1.0) -> float:
     return height * TEMPLATE_SIDE / float(np.sqrt((width + margin) * (height + margin)))
 
 
-def _choose[T](items: list[T], rng: np.random.Generator) -> T:
+def _choose(items: list[_T], rng: np.random.Generator) -> _T:
     return items[rng.integers(len(items))]
 
 

@@ -65,8 +65,7 @@ def render_people(store: str | Path, people: int, val: bool = False) -> None:
     store = Path(store)
     (store / "people").mkdir(parents=True, exist_ok=True)
     listing = store / "people.jsonl"
-    lines = listing.read_text().splitlines() if listing.is_file() else []
-    done = {(entry["person"], entry["view"]) for entry in map(json.loads, lines)}
+    done = {(entry["person"], entry["view"]) for entry in _read_entries(listing)}
     for number in tqdm(range(people), desc="people", disable=None):
         missing = [view for view in range(VIEWS) if (number, view) not in done]
         if not missing:
@@ -74,6 +73,17 @@ def render_people(store: str | Path, people: int, val: bool = False) -> None:
         for entry in render_person(store, number, missing, val):
             with listing.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
+
+
+def _read_entries(listing: Path) -> list[dict[str, Any]]:
+    """What was rendered so far; a line that a killed run left half-written is cut off."""
+    if not listing.is_file():
+        return []
+    text = listing.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        listing.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def render_person(store: Path, number: int, views: list[int], val: bool) -> Iterator[dict[str, Any]]:
@@ -100,7 +110,7 @@ def render_person(store: Path, number: int, views: list[int], val: bool) -> Iter
     )
     cameras = [_sample_eye(rng, raised) for _ in range(VIEWS)]
     tall = rng.uniform(160, 256)
-    brightness = float(rng.uniform(-1.5, 1.5))
+    brightness = float(rng.uniform(-0.6, 1.6))
     for view in views:
         scene.frame_set(_SPACING * view)
         points = truth.mesh_points(body.objects, bpy.context.evaluated_depsgraph_get())
@@ -116,7 +126,7 @@ def _describe(file: str, number: int, view: int, framed: View, points: Array, bo
     outline = framed.project(points)
     (x1, y1), (x2, y2) = outline.min(axis=0), outline.max(axis=0)
     joints = body.keypoints_world(_SPACING * view)
-    hidden = [_is_hidden(joint, framed.eye, scene) for joint in joints]
+    hidden = [_is_hidden(joint, depth, framed.eye, scene) for joint, depth in zip(joints, truth.DEPTHS, strict=True)]
     keypoints = [
         [round(float(x), 2), round(float(y), 2), 1 if covered else 2]
         for (x, y), covered in zip(framed.project(joints), hidden, strict=True)
@@ -191,15 +201,15 @@ def _set_camera(scene: Any, view: View) -> None:
     scene.camera.matrix_world = Matrix(matrix.tolist())
 
 
-def _is_hidden(joint: Array, eye: Array, scene: Any) -> bool:
-    """Whether the body itself stands before a joint: the first surface on the way lies more than a limb before it."""
+def _is_hidden(joint: Array, depth: float, eye: Array, scene: Any) -> bool:
+    """Whether the body itself stands before a joint: the first surface on the way lies more than ``depth`` before it."""
     import bpy
     from mathutils import Vector
 
     reach = float(np.linalg.norm(joint - eye))
     ray = Vector(((joint - eye) / reach).tolist())
     hit, place, *_ = scene.ray_cast(bpy.context.evaluated_depsgraph_get(), Vector(eye.tolist()), ray, distance=reach)
-    return bool(hit) and reach - float(np.linalg.norm(np.array(place) - eye)) > truth._INSIDE
+    return bool(hit) and reach - float(np.linalg.norm(np.array(place) - eye)) > depth
 
 
 def _render(scene: Any, path: Path) -> None:

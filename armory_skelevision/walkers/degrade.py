@@ -43,9 +43,9 @@ class Camera(NamedTuple):
 
 def draw_camera(rng: np.random.Generator) -> Camera:
     """A random camera; about a quarter of all traits are at their harmless value."""
-    spread = np.array([0.25, 18.0, 0.3, 0.08, 0.08, 0.08]) * rng.choice([0.4, 1.0, 1.5])
+    spread = np.array([0.22, 16.0, 0.25, 0.08, 0.08, 0.08]) * rng.choice([0.4, 1.0, 1.4])
     return Camera(
-        tone=rng.standard_normal(6) * spread,
+        tone=rng.standard_normal(6).clip(-1.7, 1.7) * spread,
         grey=bool(rng.uniform() < 0.06),
         resolution=rng.uniform(0.45, 1) if rng.uniform() < 0.3 else 1.0,
         defocus=rng.uniform(0.3, 1.4) if rng.uniform() < 0.4 else 0.0,

@@ -35,7 +35,7 @@ def _wall(rng: np.random.Generator) -> tuple[Any, Any]:
 
 
 def _opening(shape: Shape, x: float, z: float, size: tuple[float, float], glass: str, bars: tuple[int, int]) -> None:
-    """A window or door: reveal, frame with ``bars`` (columns, rows), glass set back; the wall lies at y = 0, outside is -y."""
+    """A window or door: reveal, frame with ``bars`` (columns, rows), glass set back from the wall at y = 0."""
     width, height = size
     x0, x1, z0, z1, depth, rim = x - width / 2, x + width / 2, z, z + height, 0.16, 0.06
     outer = [(x0, z0), (x1, z0), (x1, z1), (x0, z1)]
@@ -85,7 +85,8 @@ def _shop(shape: Shape, x: tuple[float, float], height: float, rng: np.random.Ge
         for index, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
             cloth = "awning" if index % 2 else "sign"
             shape.add_quads([[(a, -reach, low), (b, -reach, low), (b, 0, top + 0.1), (a, 0, top + 0.1)]], cloth)
-            shape.add_quads([[(a, -reach, low - 0.2), (b, -reach, low - 0.2), (b, -reach, low), (a, -reach, low)]], cloth)
+            hem = low - 0.2
+            shape.add_quads([[(a, -reach, hem), (b, -reach, hem), (b, -reach, low), (a, -reach, low)]], cloth)
 
 
 def _ground_floor(shape: Shape, width: float, height: float, bays: int, rng: np.random.Generator) -> None:

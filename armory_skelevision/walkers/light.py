@@ -35,7 +35,8 @@ def _sky(sky: Sky) -> None:
     bpy.context.scene.world = world
     tree, closed = world.node_tree, sky.cloud > 0.8
     haze = 0.55 + 0.45 * sky.haze
-    horizon, zenith = np.array([0.80, 0.88, 1.0]) * (0.9 * haze + 0.25), np.array([0.19, 0.33, 0.68]) * (0.7 + 0.5 * haze)
+    horizon = np.array([0.80, 0.88, 1.0]) * (0.9 * haze + 0.25)
+    zenith = np.array([0.19, 0.33, 0.68]) * (0.7 + 0.5 * haze)
     rng = np.random.default_rng([int(1e6 * sky.azimuth), 3])
     dome = textures.sky_dome(horizon, zenith, sky.cloud, 1.35 if closed else 1.5, rng)
     node = tree.nodes.new("ShaderNodeTexEnvironment")

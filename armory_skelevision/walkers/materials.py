@@ -71,8 +71,9 @@ def blotched(name: str, colour: Colour, tile: float = 4.0, kind: str = "grain") 
 
 
 def tiled(
-    name: str, colour: Colour, joint: Colour, size: tuple[float, float], gap: float, spread: float, rng: np.random.Generator
-) -> Any:
+    name: str, colour: Colour, joint: Colour, size: tuple[float, float], gap: float, spread: float,
+    rng: np.random.Generator,
+) -> Any:  # fmt: skip
     """Bricks, slabs or panels of ``size`` (across, up) with joints of ``gap`` metres, and stains over all."""
     material = matte(name, colour)
     tree = material.node_tree

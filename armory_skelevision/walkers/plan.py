@@ -1,7 +1,7 @@
 """What a video of the town holds, before anything is built: plain numbers, no Blender.
 
 Convention: right-handed world, x along the street, y across it, z up, metres; headings in radians from +x towards +y.
-A camera looks along its own -z, its x points right and its y up; pixels are measured from the frame's upper left corner.
+A camera looks along its own -z, its x points right and its y up; pixels count from the frame's upper left corner.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def tree(rng: np.random.Generator) -> Any:
     shape, height, fork = Shape(), float(rng.uniform(6.0, 9.0)), float(rng.uniform(2.4, 3.2))
     lean = rng.normal(0, 0.12, size=2)
     top = np.array([lean[0] * 3, lean[1] * 3, height * 0.72])
-    trunk = [(0, 0, -0.2), (0, 0, 0.25), (*(lean * 0.6), fork), tuple(top)]
+    trunk = np.array([(0, 0, -0.2), (0, 0, 0.25), (*(lean * 0.6), fork), top])
     girth = float(rng.uniform(0.11, 0.19))
     shape.add_tube(trunk, [girth * 1.5, girth, girth * 0.8, girth * 0.2], "bark")
     spread, leaves = float(rng.uniform(1.5, 2.3)), []
@@ -43,8 +43,8 @@ def tree(rng: np.random.Generator) -> Any:
         angle, reach = rng.uniform(0, 2 * np.pi), spread * np.sqrt(rng.uniform(0.05, 1.0))
         z = rng.uniform(fork + 0.5, height - 0.8)
         centre = np.array([np.cos(angle) * reach + lean[0], np.sin(angle) * reach + lean[1], z])
-        shape.add_tube([(*(lean * 0.6), fork), centre * [0.4, 0.4, 1] - [0, 0, 0.5], centre], [girth * 0.5, 0.05, 0.02],
-                       "bark", sides=6)  # fmt: skip
+        bough = np.stack([trunk[2], centre * [0.4, 0.4, 1] - [0, 0, 0.5], centre])
+        shape.add_tube(bough, [girth * 0.5, 0.05, 0.02], "bark", sides=6)
         leaves.append(_clump(centre, rng.uniform([0.7, 0.7, 0.5], [1.3, 1.3, 0.9]), 330, rng))
     shape.add_quads(_leaves(np.concatenate(leaves), float(rng.uniform(0.2, 0.28)), rng), "leaf")
     hue = np.array(materials.linear(str(rng.choice(["#55702f", "#4a6a32", "#6d7d35", "#3f5c30"]))))
@@ -52,9 +52,9 @@ def tree(rng: np.random.Generator) -> Any:
     return shape.mesh("tree", {"bark": bark, "leaf": materials.leaf("leaf", hue)})
 
 
-def hedge(length: float, rng: np.random.Generator) -> Any:
-    """A clipped hedge along x, about 1 m high."""
-    shape, height, half = Shape(), float(rng.uniform(0.7, 1.2)), 0.32
+def hedge(rng: np.random.Generator) -> Any:
+    """A clipped hedge, 3 m along x, about 1 m high."""
+    shape, length, height, half = Shape(), 3.0, float(rng.uniform(0.7, 1.2)), 0.32
     shape.add_box((0.05, -half + 0.06, 0), (length - 0.05, half - 0.06, height - 0.06), "core")
     count = int(length * 320)
     centres = rng.uniform([0, -half, 0], [length, half, height], size=(count, 3))
@@ -106,7 +106,8 @@ def car(rng: np.random.Generator) -> Any:
     left, right = [(x, -w, z) for x, w, z in inner], [(x, w, z) for x, w, z in inner]
     for index, worn in enumerate(("glass", "paint", "glass")):
         shape.add_quads([[left[index], left[index + 1], right[index + 1], right[index]]], worn)
-    shape.add_loft([[(x, y, roof + dz) for x, y in _oval(inner, wide)] for dz, wide in ((-0.05, 1.03), (0.03, 0.9))], "paint")
+    top = [[(x, y, roof + rise) for x, y in _oval(inner, wide)] for rise, wide in ((-0.05, 1.03), (0.03, 0.9))]
+    shape.add_loft(top, "paint")
     for x in (-end * 0.62, end * 0.62):
         for y in (half - 0.09, -half + 0.09):
             _wheel(shape, x, y)
@@ -144,7 +145,8 @@ def lamp_post(rng: np.random.Generator) -> Any:
     """A street lamp of 5 to 7 m; its arm reaches towards -y."""
     shape, height = Shape(), float(rng.uniform(5.0, 7.0))
     shape.add_tube([(0, 0, 0), (0, 0, 0.8), (0, 0, 0.85), (0, 0, height)], [0.11, 0.1, 0.07, 0.05], "metal")
-    shape.add_tube([(0, 0, height - 0.1), (0, -0.5, height + 0.25), (0, -1.2, height + 0.3)], [0.04, 0.04, 0.03], "metal")
+    arm = [(0, 0, height - 0.1), (0, -0.5, height + 0.25), (0, -1.2, height + 0.3)]
+    shape.add_tube(arm, [0.04, 0.04, 0.03], "metal")
     shape.add_box((-0.1, -1.7, height + 0.24), (0.1, -1.1, height + 0.36), "metal")
     grey = materials.plain("metal", np.array([0.09, 0.1, 0.1]) * rng.uniform(0.4, 2.5), 0.45)
     return shape.mesh("lamp post", {"metal": grey})
@@ -171,10 +173,11 @@ def bollard(rng: np.random.Generator) -> Any:
     shape.add_tube([(0, 0, 0), (0, 0, 0.85), (0, 0, 0.93)], [0.08, 0.075, 0.03], "iron")
     shape.add_tube([(0, 0, 0.68), (0, 0, 0.76)], [0.084, 0.084], "band")
     tone = float(rng.uniform(0.02, 0.12))
-    return shape.mesh("bollard", {"iron": materials.plain("iron", (tone,) * 3), "band": materials.matte("band", (0.6,) * 3)})
+    iron, band = materials.plain("iron", (tone,) * 3), materials.matte("band", (0.6,) * 3)
+    return shape.mesh("bollard", {"iron": iron, "band": band})
 
 
-def bin(rng: np.random.Generator) -> Any:
+def litter_bin(rng: np.random.Generator) -> Any:
     """A litter bin."""
     shape = Shape()
     shape.add_tube([(0, 0, 0.08), (0, 0, 0.85), (0, 0, 0.95)], [0.2, 0.24, 0.2], "body", sides=12)
@@ -196,3 +199,16 @@ def sign(rng: np.random.Generator) -> Any:
     rim = materials.linear(str(rng.choice(_CLOTHS)))
     wardrobe = {"pole": materials.plain("pole", (0.3,) * 3, 0.4), "rim": materials.plain("sign rim", rim)}
     return shape.mesh("sign", wardrobe | {"face": materials.plain("sign face", (0.75, 0.74, 0.7))})
+
+
+MAKERS = {
+    "tree": tree,
+    "hedge": hedge,
+    "car": car,
+    "lamp_post": lamp_post,
+    "bench": bench,
+    "bollard": bollard,
+    "bin": litter_bin,
+    "sign": sign,
+}
+"""Kind of a thing to the function that makes one."""

@@ -21,11 +21,11 @@ from armory_skelevision.walkers.plan import FRAME_RATE, HEIGHT, WIDTH, VideoPlan
 from armory_skelevision.walkers.sampling import sample_video
 from armory_skelevision.walkers.shapes import Array
 
-SAMPLES = 5  # per pixel; the denoiser does the rest
-CRF = 21
+SAMPLES = 4  # per pixel; the denoiser does the rest
+CRF = 24
 
 
-def render_video(plan: VideoPlan, folder: str | Path, name: str, samples: int = SAMPLES) -> None:
+def render_video(plan: VideoPlan, folder: str | Path, name: str, samples: int = SAMPLES, percent: int = 100) -> None:
     """Render ``plan`` into ``folder`` as ``name``.mp4 and ``name``.json; nothing is done if both are there.
 
     Args:
@@ -33,6 +33,7 @@ def render_video(plan: VideoPlan, folder: str | Path, name: str, samples: int = 
         folder: created if need be.
         name: of the video, without an ending.
         samples: per pixel.
+        percent: of the full size, for tries; boxes, joints and corners stay in pixels of the full size.
     """
     folder = Path(folder)
     if (folder / f"{name}.mp4").is_file() and (folder / f"{name}.json").is_file():
@@ -41,9 +42,9 @@ def render_video(plan: VideoPlan, folder: str | Path, name: str, samples: int = 
     work.mkdir(parents=True, exist_ok=True)
     missing = [frame for frame in range(plan.frames) if not (work / f"{frame:03d}.json").is_file()]
     if missing:
-        _render_frames(plan, work, missing, samples)
+        _render_frames(plan, work, missing, samples, percent)
     annotation = _gather(plan, work)
-    frames = np.stack([_read_png(work / f"{frame:03d}.png") for frame in range(plan.frames)])
+    frames = np.stack([video.read_png(work / f"{frame:03d}.png") for frame in range(plan.frames)])
     video.write_video(folder / f"{name}.mp4", frames, FRAME_RATE, CRF)
     _write_text(folder / f"{name}.json", json.dumps(annotation))
     shutil.rmtree(work)
@@ -80,10 +81,11 @@ def build_scene(plan: VideoPlan, samples: int) -> tuple[Any, Body]:
     return scene, body
 
 
-def _render_frames(plan: VideoPlan, work: Path, missing: list[int], samples: int) -> None:
+def _render_frames(plan: VideoPlan, work: Path, missing: list[int], samples: int, percent: int) -> None:
     from tqdm import tqdm
 
     scene, body = build_scene(plan, samples)
+    scene.render.resolution_percentage = percent
     engine.expose_scene(scene, plan.frames // 2, plan.sky.brightness, work / "meter")
     for frame in tqdm(missing, desc=f"seed {plan.seed}", leave=False, disable=None):
         channels = engine.render_frame(scene, frame, work / f"{frame:03d}.png", work / "passes.exr")
@@ -110,14 +112,6 @@ def _gather(plan: VideoPlan, work: Path) -> dict[str, Any]:
     head = {"seed": plan.seed, "frame_rate": FRAME_RATE, "width": WIDTH, "height": HEIGHT}
     names = {"boxes_xyxy": "box_xyxy", "keypoints": "keypoints", "gs_coords": "gs_coords", "masks": "mask"}
     return head | {name: [part[key] for part in parts] for name, key in names.items()}
-
-
-def _read_png(path: Path) -> video.Pixels:
-    import imageio_ffmpeg
-
-    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
-    size = next(reader)["size"]
-    return np.frombuffer(next(reader), dtype=np.uint8).reshape(size[1], size[0], 3)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,6 +1,6 @@
 """Backgrounds for training: views of further towns without a tracked person, ``scenes/`` of the training store.
 
-Run: ``python -m armory_skelevision.walkers.scenes STORE --count 260`` (``--val`` for the second, differently made world).
+Run ``python -m armory_skelevision.walkers.scenes STORE --count 260``; ``--val`` makes the second, different world.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from armory_skelevision.walkers import cast, engine, light, materials, screen, sightlines, street
 from armory_skelevision.walkers.camera import build_camera
+from armory_skelevision.walkers.furniture import furnish
 from armory_skelevision.walkers.plan import Camera, Prop, Screen, Sky, Town, Walker, look
-from armory_skelevision.walkers.sampling import furnish, sample_sky, sample_town
+from armory_skelevision.walkers.sampling import sample_sky, sample_town
 from armory_skelevision.walkers.shapes import Array
 
 TRAIN_SEED, VAL_SEED = 1_000_000, 2_000_000
@@ -83,7 +83,8 @@ def _sample_world(rng: np.random.Generator, val: bool) -> tuple[Town, Sky]:
     if not val:
         return sample_town(rng), sample_sky(rng)
     town, sky = sample_town(rng, (0.0, 0.55, 0.45)), sample_sky(rng)
-    return town, replace(sky, elevation=float(np.radians(rng.uniform(11, 21))), haze=1.0, brightness=float(rng.uniform(-0.5, 1.4)))
+    low, brightness = float(np.radians(rng.uniform(11, 21))), float(rng.uniform(-0.5, 1.4))
+    return town, replace(sky, elevation=low, haze=1.0, brightness=brightness)
 
 
 def render_town(store: Path, seed: int, numbers: list[int], val: bool, people: bool) -> None:

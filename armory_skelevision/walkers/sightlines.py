@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from armory_skelevision.walkers.plan import Camera, Prop, Screen
 from armory_skelevision.walkers.shapes import Array
@@ -34,10 +35,10 @@ def body_points(camera: Camera, feet: Array) -> Array:
     right = camera.turns[:, :, 0] * [1.0, 1.0, 0.0]
     right /= np.linalg.norm(right, axis=1, keepdims=True)
     lift = np.array([0.0, 0.0, 1.0])
-    return feet[:, None] + _BODY[None, :, :1] * right[:, None] + _BODY[None, :, 1:] * lift
+    return np.asarray(feet[:, None] + _BODY[None, :, :1] * right[:, None] + _BODY[None, :, 1:] * lift)
 
 
-def blocked(eyes: Array, points: Array, cylinders: Array) -> NDArrayBool:
+def blocked(eyes: Array, points: Array, cylinders: Array) -> NDArray[np.bool_]:
     """Which sight lines run into which cylinders.
 
     Args:
@@ -57,10 +58,7 @@ def blocked(eyes: Array, points: Array, cylinders: Array) -> NDArrayBool:
     miss = np.linalg.norm(offset - share[..., None] * flat, axis=-1)
     height = eyes[:, None, None, 2] + share * ray[..., None, 2]
     near = miss < cylinders[:, None, :, 2]
-    return near & (height > cylinders[:, None, :, 3]) & (height < cylinders[:, None, :, 4])
-
-
-NDArrayBool = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    return np.asarray(near & (height > cylinders[:, None, :, 3]) & (height < cylinders[:, None, :, 4]))
 
 
 def path_cylinders(feet: Array) -> Array:

@@ -121,6 +121,6 @@ def _furniture(town: Town, things: Iterable[Prop]) -> None:
         make = (prop.kind, prop.seed)
         if make not in made:
             rng = np.random.default_rng([town.seed, 2, prop.seed, len(prop.kind)])
-            made[make] = props.hedge(3.0, rng) if prop.kind == "hedge" else getattr(props, prop.kind)(rng)
+            made[make] = props.MAKERS[prop.kind](rng)
         spin = 2.4 * index if prop.kind == "tree" else prop.heading
         place(made[make], prop.position, spin, 1.0 + 0.12 * np.sin(7.0 * index) if prop.kind == "tree" else 1.0)

@@ -1,4 +1,4 @@
-"""Pictures that surfaces wear, made of filtered noise; tileable, so that no seam shows. Numpy, and one way into Blender."""
+"""Pictures that surfaces wear, made of filtered noise; tileable, so that no seam shows."""
 
 from __future__ import annotations
 
@@ -64,13 +64,16 @@ def masonry(
     row = v.astype(int)
     u = u + shift * (row % 2)
     column = u.astype(int) % grid[0]
-    tone = 1.0 + spread * rng.normal(size=(grid[1], grid[0], 1)) + 0.25 * spread * rng.normal(size=(grid[1], grid[0], 3))
+    tone = 1.0 + spread * rng.normal(size=(grid[1], grid[0], 1))
+    tone = tone + 0.25 * spread * rng.normal(size=(grid[1], grid[0], 3))
     stones = colour * tone[row, column] * grain(size, rng)
     edge = (u % 1.0 < gap[0]) | (v % 1.0 < gap[1])
     return np.clip(np.where(edge[..., None], joint * grain(size, rng), stones), 0.0, 1.0)
 
 
-def sky_dome(horizon: Array, zenith: Array, cloud: float, white: float, rng: np.random.Generator, size: int = 512) -> Array:
+def sky_dome(
+    horizon: Array, zenith: Array, cloud: float, white: float, rng: np.random.Generator, size: int = 512
+) -> Array:
     """An equirectangular sky (size / 2, size, 3), linear; rows run from straight down to straight up.
 
     Args:
@@ -91,7 +94,7 @@ def sky_dome(horizon: Array, zenith: Array, cloud: float, white: float, rng: np.
     cover = np.clip((thick - (1.6 - 3.4 * cloud)) / 0.9, 0.0, 1.0)[..., None]
     shade = white * (0.82 + 0.12 * np.clip(thick, -1.5, 1.5))[..., None] * np.array([0.97, 0.985, 1.0])
     sky = clear * (1 - cover) + shade * cover
-    return np.where(rise[:, None, None] < 0, 0.22 * sky.mean(), sky)
+    return np.asarray(np.where(rise[:, None, None] < 0, 0.22 * sky.mean(), sky))
 
 
 def to_image(name: str, pixels: Array) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from armory_skelevision.walkers.plan import HEIGHT, WIDTH, Camera, Screen
 from armory_skelevision.walkers.shapes import Array
 
-_INSIDE = 0.17  # m; a joint lies at most that deep under the skin
+DEPTHS = np.array([0.06] * 5 + [0.17] * 12)  # m; how deep COCO's joints lie under the skin at most: face, body
 _PURE = 0.99  # coverage from which a pixel shows nothing but the sheet
 
 
@@ -51,14 +51,15 @@ def see_joints(
     from mathutils import Vector
 
     eye, names, seen = camera.positions[frame], {thing.name for thing in things}, []
-    for joint, (x, y, depth) in zip(joints, camera.project(joints, frame), strict=True):
+    for joint, (x, y, depth), inside in zip(joints, camera.project(joints, frame), DEPTHS, strict=True):
         if depth <= 0 or not (0 <= x < WIDTH and 0 <= y < HEIGHT):
             seen.append([0.0, 0.0, 0.0])
             continue
         reach = float(np.linalg.norm(joint - eye))
-        hit, place, _, _, what, _ = scene.ray_cast(depsgraph, Vector(eye), Vector((joint - eye) / reach), distance=reach)
+        ray = Vector((joint - eye) / reach)
+        hit, place, _, _, what, _ = scene.ray_cast(depsgraph, Vector(eye), ray, distance=reach)
         own = hit and what.name in names
-        free = not hit or (own and reach - float(np.linalg.norm(np.array(place) - eye)) < _INSIDE)
+        free = not hit or (own and reach - float(np.linalg.norm(np.array(place) - eye)) < inside)
         seen.append([round(float(x), 2), round(float(y), 2), 2.0 if free else 1.0])
     return seen
 

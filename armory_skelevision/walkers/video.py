@@ -40,7 +40,8 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
         ValueError: the frames have another shape or type.
         RuntimeError: ffmpeg failed; its message is passed on.
     """
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or frames.shape[1] % 2 or frames.shape[2] % 2:
+    even = frames.ndim == 4 and frames.shape[3] == 3 and not frames.shape[1] % 2 and not frames.shape[2] % 2
+    if frames.dtype != np.uint8 or not even:
         raise ValueError(f"expected frames (F, H, W, 3) uint8 with even H and W, got {frames.shape} {frames.dtype}")
     path = Path(path)
     half_done = path.with_name(path.stem + ".part.mp4")
@@ -84,6 +85,20 @@ def read_video(path: str | Path) -> Pixels:
     return np.stack([_to_rgb(plane, width, height) for plane in planes])
 
 
+def read_png(path: Path) -> Pixels:
+    """Read an RGB picture (H, W, 3) of 8 bits per channel.
+
+    Raises:
+        ValueError: ffmpeg cannot read the file.
+    """
+    head = path.read_bytes()[16:24]
+    done = _ffmpeg(["-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+    if done.returncode != 0:
+        raise ValueError(f"{path} is no picture that can be read: {done.stderr.decode(errors='replace').strip()[:300]}")
+    width, height = int.from_bytes(head[:4]), int.from_bytes(head[4:])
+    return np.frombuffer(done.stdout, dtype=np.uint8).reshape(height, width, 3)
+
+
 def _to_rgb(plane: Pixels, width: int, height: int) -> Pixels:
     """One frame (H, W, 3) from its planar yuv420p bytes."""
     area, half = width * height, (height // 2, width // 2)
@@ -92,7 +107,7 @@ def _to_rgb(plane: Pixels, width: int, height: int) -> Pixels:
     red = _spread(plane[area + area // 4 :].reshape(half))
     # BT.709 in 16-bit fixed point; chroma comes in eighths, so its factors are divided by 8
     rgb = np.stack([luma + 14686 * red, luma - 1747 * blue - 4366 * red, luma + 17305 * blue], axis=-1)
-    return np.clip((rgb + 32768) >> 16, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((rgb + 32768) >> 16, 0, 255).astype(np.uint8))
 
 
 def _spread(chroma: Pixels) -> NDArray[np.int32]:

@@ -41,11 +41,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def run(weights: str, tmp_path: Path) -> Run:
-    """Run a changed copy of `walkers_mtl_patch.json`: two steps of the attack, and what else is asked for."""
+    """Run a changed copy of `walkers_mtl_patch.json`: short videos, two steps of the attack, what else is asked for."""
 
     def run_changed(*options: str, scenario: dict[str, Any] | None = None) -> Path:
         config = copy.deepcopy(build_config("walkers", "mtl"))
         config["attack"]["kwargs"]["max_iter"] = 2
+        config["dataset"]["max_frames"] = 12
         config["model"]["weights_file"] = weights
         config["scenario"].update(scenario or {})
         path = tmp_path / "a config.json"
@@ -80,7 +81,7 @@ def test_benign_adversarial_and_exported_videos(run: Run, weights: str) -> None:
 
     samples = result.parent / "saved_samples"
     frames = len(list(samples.glob("batch_0_ex_0_scenario.x/*_with_boxes.png")))
-    assert frames > 10
+    assert frames == 12
     sizes = set()
     for name in ("batch_0_ex_0_scenario.x", "batch_0_ex_0_scenario.x_adv"):
         plain = samples / name / f"video_{name}.mp4"
@@ -112,7 +113,7 @@ def rate_of(path: Path) -> float:
     return cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
 
 
-def test_check_in_the_folders_of_the_users_own_configuration(
+def test_check_and_skip_benign_in_the_users_own_folders(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "a home"
@@ -124,7 +125,9 @@ def test_check_in_the_folders_of_the_users_own_configuration(
     before = configuration.read_bytes()
     monkeypatch.setenv("HOME", str(home))
 
-    result = run("--check")
+    result = run("--check", "--skip-benign")
+    assert read_summary(result).benign is None
+    assert read_summary(result).adversarial is not None
     assert result.is_relative_to(own["output_dir"])
     assert configuration.read_bytes() == before
     config = json.loads(result.read_text())["config"]
@@ -138,12 +141,6 @@ def test_skip_attack_and_num_eval_batches(run: Run) -> None:
     result = run("--num-eval-batches=2", "--skip-attack")
     assert read_summary(result).adversarial is None
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 2
-
-
-def test_skip_benign(run: Run) -> None:
-    summary = read_summary(run("--num-eval-batches=1", "--skip-benign"))
-    assert summary.benign is None
-    assert summary.adversarial is not None
 
 
 def test_a_failed_run_is_an_error(weights: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,110 @@
+"""Training pairs as batches of tensors. Pair number i is the same whatever the number of workers, and after a resume."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from armory_skelevision.training.settings import Settings
+from armory_skelevision.training.targets import TargetMaker
+from armory_skelevision.walkers.compose import Composer
+from armory_skelevision.walkers.store import Store
+
+VALIDATION_SEED = 2**31 - 1  # keeps validation pairs apart from every run's training pairs
+
+
+class Batch(NamedTuple):
+    """N pairs and their targets.
+
+    Attributes:
+        template: (N, 127, 127, 3) uint8 BGR.
+        search: (N, 255, 255, 3) uint8 BGR.
+        box_xyxy: (N, 4) in search-crop pixels.
+        keypoints: (N, 17, 3) in template-crop pixels, x, y, v.
+        labels: (N, 5, 17, 17), see `Targets`; likewise the rest.
+        deltas: (N, 4, 5, 17, 17).
+        weights: (N, 5, 17, 17).
+        background: (N, 5, 17, 17).
+    """
+
+    template: Tensor
+    search: Tensor
+    box_xyxy: Tensor
+    keypoints: Tensor
+    labels: Tensor
+    deltas: Tensor
+    weights: Tensor
+    background: Tensor
+
+
+class PairDataset(Dataset[Batch]):
+    """Endless pairs by number.
+
+    Args:
+        composer: Draws the pairs.
+        seed: Pair ``i`` depends on ``(seed, i)`` alone.
+    """
+
+    def __init__(self, composer: Composer, seed: int) -> None:
+        self._composer = composer
+        self._seed = seed
+        self._targets = TargetMaker()
+
+    def __getitem__(self, index: int) -> Batch:
+        """Pair number ``index`` as a batch without its first axis."""
+        rng = np.random.default_rng((self._seed, index))
+        pair = self._composer.pair(rng)
+        targets = self._targets.make(pair.box_xyxy, rng)
+        return Batch(*(torch.from_numpy(array) for array in (*pair, *targets)))
+
+
+class PairModule(LightningDataModule):
+    """Loaders of training and validation pairs.
+
+    Args:
+        settings: The run's settings.
+        first_step: Steps already done, when a run is resumed.
+    """
+
+    def __init__(self, settings: Settings, first_step: int = 0) -> None:
+        super().__init__()
+        self._settings = settings
+        self._first_step = first_step
+        self._composers: dict[str, Composer] = {}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Exactly the pairs that are left to do, in order."""
+        settings = self._settings
+        numbers = range(self._first_step * settings.batch_size, settings.steps * settings.batch_size)
+        return self._load(settings.store, settings.seed, numbers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The same pairs each time."""
+        settings = self._settings
+        return self._load(settings.validation_store, VALIDATION_SEED, range(settings.validation_pairs))
+
+    def _load(self, folder: str, seed: int, numbers: range) -> DataLoader[Batch]:
+        if folder not in self._composers:
+            self._composers[folder] = Composer(Store(folder))
+        workers = self._settings.workers
+        return DataLoader(
+            PairDataset(self._composers[folder], seed),
+            batch_size=self._settings.batch_size,
+            sampler=numbers,
+            num_workers=workers,
+            prefetch_factor=8 if workers else None,
+            worker_init_fn=_calm_opencv,
+        )
+
+
+def _calm_opencv(_: int) -> None:
+    """One thread per worker: OpenCV's own threads would fight with the network's."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,104 @@
+"""The settings of a training run: one readable JSON file each."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what comes out of a run. Paths are relative to the working directory.
+
+    Attributes:
+        store: Folder of rendered people and scenes to train on.
+        validation_store: A differently made one, by which the best checkpoint is chosen.
+        folder: Where checkpoints, curves and the final ``weights.safetensors`` go.
+        init: Weights file to start from; None starts from nothing.
+        keypoint_head: "shallow", "deep", or None for a single-task tracker.
+        lambda_k: Weight of the keypoint loss.
+        keypoint_loss: "softmax" (the published code's) or "bce" (the paper's wording).
+        seed: Of weights, pairs and their order.
+        steps: Optimiser steps.
+        batch_size: Pairs per step.
+        learning_rate: Of AdamW, after warming up; falls to zero along a cosine.
+        warmup_steps: Steps over which the learning rate rises.
+        weight_decay: Of convolution kernels.
+        hard_negatives: Background anchors per pair that are added because the network errs most there.
+        precision: "bf16" or "float32".
+        workers: Processes that compose pairs.
+        validation_pairs: How many.
+        validation_steps: Steps between validations.
+        checkpoint_minutes: Minutes between checkpoints to resume from.
+        licence: What the weights file shall say.
+    """
+
+    store: str
+    validation_store: str
+    folder: str
+    init: str | None = None
+    keypoint_head: Literal["shallow", "deep"] | None = None
+    lambda_k: float = 0.0
+    keypoint_loss: Literal["softmax", "bce"] = "softmax"
+    seed: int = 42
+    steps: int = 2000
+    batch_size: int = 16
+    learning_rate: float = 8e-4
+    warmup_steps: int = 100
+    weight_decay: float = 1e-2
+    hard_negatives: int = 16
+    precision: Literal["bf16", "float32"] = "bf16"
+    workers: int = 1
+    validation_pairs: int = 256
+    validation_steps: int = 250
+    checkpoint_minutes: float = 5.0
+    licence: str = "MIT"
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: For a value that makes no sense; says which and why.
+        """
+        for name in ("steps", "batch_size", "validation_pairs", "validation_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("lambda_k", "warmup_steps", "weight_decay", "hard_negatives", "workers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        choices: dict[str, tuple[str | None, ...]] = {
+            "keypoint_head": (None, "shallow", "deep"),
+            "keypoint_loss": ("softmax", "bce"),
+            "precision": ("bf16", "float32"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}: expected one of {list(known)}, got {getattr(self, name)!r}")
+        if self.keypoint_head is None and self.lambda_k > 0:
+            raise ValueError(f"lambda_k is {self.lambda_k}, but there is no keypoint head: set keypoint_head")
+
+
+def read_settings(path: str | os.PathLike[str]) -> Settings:
+    """Settings from a JSON file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not a JSON object, has an unknown key, lacks a needed one, or a value makes no sense.
+    """
+    try:
+        values: Any = json.loads(Path(path).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+    known = [field.name for field in fields(Settings)]
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected a JSON object with the keys {known}")
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"{path}: unknown settings {unknown}; known are {known}")
+    try:
+        return Settings(**values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None

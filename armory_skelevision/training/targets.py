@@ -1,0 +1,117 @@
+"""What the RPN head should say about a search crop, anchor by anchor (Li et al. 2018, section 3.3; numbers of PySOT).
+
+Convention: arrays are laid out (anchor, row, column) as the head's output is; boxes are in pixels of the search crop.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from armory_skelevision.tracking.anchors import anchors_cxcywh
+
+POSITIVE_IOU = 0.6
+NEGATIVE_IOU = 0.3
+MOST_POSITIVES = 16
+MOST_NEGATIVES = 48
+
+
+class Targets(NamedTuple):
+    """Targets of one search crop, for k anchors on an S x S response.
+
+    Attributes:
+        labels: (k, S, S) int64: 1 target, 0 background, -1 not asked for.
+        deltas: (4, k, S, S) float32: the offsets from each anchor to the target's box.
+        weights: (k, S, S) float32: 1 / number of positives at the positive anchors, else 0.
+        background: (k, S, S) bool: all that may count as background, whether asked for or not.
+    """
+
+    labels: NDArray[np.int64]
+    deltas: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    background: NDArray[np.bool_]
+
+
+class TargetMaker:
+    """Makes targets for search crops of one size.
+
+    Args:
+        search_side: Side of the search crop in pixels.
+        score_size: Side S of the response.
+    """
+
+    def __init__(self, search_side: int = 255, score_size: int = 17) -> None:
+        self._middle = search_side / 2
+        self._shape = (-1, score_size, score_size)
+        self._anchors_cxcywh = anchors_cxcywh(score_size).numpy().astype(np.float64)
+
+    def make(self, box_xyxy: NDArray[np.floating], rng: np.random.Generator) -> Targets:
+        """Label the anchors and draw those that count.
+
+        Args:
+            box_xyxy: (4,) the target in the search crop, pixel edges.
+            rng: Draws at most 16 positives and 48 negatives.
+
+        Raises:
+            ValueError: The box is not finite or has no area.
+        """
+        box = np.asarray(box_xyxy, np.float64) - self._middle
+        if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
+            raise ValueError(f"expected one finite box x1 < x2, y1 < y2 in the search crop, got {box_xyxy}")
+        overlap = self._overlaps(box)
+        labels = np.full(overlap.shape, -1, np.int64)
+        positive = _draw(np.flatnonzero(overlap > POSITIVE_IOU), MOST_POSITIVES, rng)
+        background = overlap < NEGATIVE_IOU
+        labels[positive] = 1
+        labels[_draw(np.flatnonzero(background), MOST_NEGATIVES, rng)] = 0
+        weights = np.where(labels == 1, 1 / max(len(positive), 1), 0).astype(np.float32)
+        return Targets(
+            labels.reshape(self._shape),
+            self._offsets(box).reshape(4, *self._shape).astype(np.float32),
+            weights.reshape(self._shape),
+            background.reshape(self._shape),
+        )
+
+    def _overlaps(self, box_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+        centres, sizes = self._anchors_cxcywh[:, :2], self._anchors_cxcywh[:, 2:]
+        low = np.maximum(centres - sizes / 2, box_xyxy[:2])
+        high = np.minimum(centres + sizes / 2, box_xyxy[2:])
+        common = np.prod(np.maximum(high - low, 0), axis=1)
+        union = np.prod(sizes, axis=1) + np.prod(box_xyxy[2:] - box_xyxy[:2]) - common
+        return np.asarray(common / union, np.float64)
+
+    def _offsets(self, box_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+        centres, sizes = self._anchors_cxcywh[:, :2], self._anchors_cxcywh[:, 2:]
+        centre, size = (box_xyxy[:2] + box_xyxy[2:]) / 2, box_xyxy[2:] - box_xyxy[:2]
+        return np.concatenate([(centre - centres) / sizes, np.log(size / sizes)], axis=1).T
+
+
+def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: int) -> Tensor:
+    """Label further background anchors, those that the network takes for the target most of all.
+
+    Args:
+        labels: (N, k, S, S), see `Targets`.
+        cls: Logits (N, 2k, S, S), channels ordered (class, anchor).
+        background: (N, k, S, S) bool.
+        count: How many to add per pair.
+
+    Returns:
+        New labels (N, k, S, S).
+    """
+    if count == 0:
+        return labels
+    logits = cls.detach().float().reshape(len(cls), 2, -1)
+    flat = labels.flatten(1).clone()
+    free = background.flatten(1) & (flat == -1)
+    score = torch.where(free, logits[:, 1] - logits[:, 0], -torch.inf)
+    value, index = score.topk(min(count, score.shape[1]), dim=1)
+    flat.scatter_(1, index, torch.where(value > -torch.inf, 0, flat.gather(1, index)))
+    return flat.reshape(labels.shape)
+
+
+def _draw(candidates: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return candidates if len(candidates) <= most else rng.choice(candidates, most, replace=False)
