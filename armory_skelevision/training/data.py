@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from lightning import LightningDataModule
@@ -46,14 +48,18 @@ class PairDataset(Dataset[Batch]):
     """Endless pairs by number.
 
     Args:
-        composer: Draws the pairs.
-        seed: Pair ``i`` depends on ``(seed, i)`` alone.
+        folder: The store, read where the first pair is asked for: in the worker that will use it.
+        seed: Pair ``i`` depends on ``(seed, i)`` and the store alone.
     """
 
-    def __init__(self, composer: Composer, seed: int) -> None:
-        self._composer = composer
+    def __init__(self, folder: str, seed: int) -> None:
+        self._folder = folder
         self._seed = seed
         self._targets = TargetMaker()
+
+    @cached_property
+    def _composer(self) -> Composer:
+        return Composer(Store(self._folder))
 
     def __getitem__(self, index: int) -> Batch:
         """Pair number ``index`` as a batch without its first axis."""
@@ -75,7 +81,6 @@ class PairModule(LightningDataModule):
         super().__init__()
         self._settings = settings
         self._first_step = first_step
-        self._composers: dict[str, Composer] = {}
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Exactly the pairs that are left to do, in order."""
@@ -89,22 +94,22 @@ class PairModule(LightningDataModule):
         return self._load(settings.validation_store, VALIDATION_SEED, range(settings.validation_pairs))
 
     def _load(self, folder: str, seed: int, numbers: range) -> DataLoader[Batch]:
-        if folder not in self._composers:
-            self._composers[folder] = Composer(Store(folder))
+        # Before its first use and before workers are forked: OpenCV's pool of threads does not survive a fork.
+        cv2.setNumThreads(1)
         workers = self._settings.workers
         return DataLoader(
-            PairDataset(self._composers[folder], seed),
+            PairDataset(folder, seed),
             batch_size=self._settings.batch_size,
             sampler=numbers,
             num_workers=workers,
             prefetch_factor=8 if workers else None,
-            worker_init_fn=_calm_opencv,
+            persistent_workers=workers > 0,
+            # forked workers would inherit, and wait for, OpenCV's and torch's threads that are not there any more
+            multiprocessing_context="spawn" if workers else None,
+            worker_init_fn=_calm_torch,
         )
 
 
-def _calm_opencv(_: int) -> None:
-    """One thread per worker: OpenCV's own threads would fight with the network's."""
-    import cv2
-
-    cv2.setNumThreads(1)
+def _calm_torch(_: int) -> None:
+    """One thread per worker: more would fight with the network's."""
     torch.set_num_threads(1)

@@ -43,7 +43,7 @@ class Camera(NamedTuple):
 
 def draw_camera(rng: np.random.Generator) -> Camera:
     """A random camera; about a quarter of all traits are at their harmless value."""
-    spread = np.array([0.22, 16.0, 0.25, 0.08, 0.08, 0.08]) * rng.choice([0.4, 1.0, 1.4])
+    spread = np.array([0.2, 14.0, 0.22, 0.07, 0.07, 0.07]) * rng.choice([0.4, 1.0, 1.4])
     return Camera(
         tone=rng.standard_normal(6).clip(-1.7, 1.7) * spread,
         grey=bool(rng.uniform() < 0.06),
@@ -71,7 +71,7 @@ def take_picture(picture: Picture, camera: Camera, rng: np.random.Generator) -> 
     if camera.light:
         picture = _light_unevenly(picture, camera.light, rng)
     drift = rng.standard_normal(6) * (0.06, 4.0, 0.07, 0.015, 0.015, 0.015) * rng.choice([0.3, 1.0, 2.0])
-    picture = np.asarray(cv2.LUT(picture, _tone_table(camera.tone + drift)), np.uint8)
+    picture = np.asarray(cv2.LUT(picture, _tone_table(camera.tone + drift, _exposure(picture))), np.uint8)
     if camera.grey:
         picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     height, width = picture.shape[:2]
@@ -96,8 +96,14 @@ def take_picture(picture: Picture, camera: Camera, rng: np.random.Generator) -> 
     return np.asarray(picture, np.uint8)
 
 
-def _tone_table(tone: NDArray[np.float64]) -> Picture:
-    level = np.arange(256) / 255
+def _exposure(picture: Picture) -> float:
+    """The gain by which a camera answers to very dark or very bright surroundings."""
+    brightness = max(float(picture[::4, ::4].mean()), 8.0)
+    return float(np.clip(brightness, 70, 170)) / brightness
+
+
+def _tone_table(tone: NDArray[np.float64], exposure: float) -> Picture:
+    level = np.clip(np.arange(256) / 255 * exposure, 0, 1)
     curve = level ** np.exp(tone[2])
     curve = (curve - 0.5) * np.exp(tone[0]) + 0.5 + tone[1] / 255
     table = curve[:, None] * np.exp(tone[3:6])

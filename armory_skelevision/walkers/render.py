@@ -22,7 +22,7 @@ from armory_skelevision.walkers.sampling import sample_video
 from armory_skelevision.walkers.shapes import Array
 
 SAMPLES = 4  # per pixel; the denoiser does the rest
-CRF = 24
+CRF = 23
 
 
 def render_video(plan: VideoPlan, folder: str | Path, name: str, samples: int = SAMPLES, percent: int = 100) -> None:

@@ -9,6 +9,7 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,7 @@ def render_town(store: Path, seed: int, numbers: list[int], val: bool, people: b
             engine.set_engine(scene, _SAMPLES)
             scene.render.use_motion_blur = False
         build_camera(camera)
+        lasting = set(scene.objects)
         for walker in _distant(town, camera, view) if people else []:
             cast.build_walker(walker, 2)
         if view.random() < 0.15:
@@ -111,6 +113,15 @@ def render_town(store: Path, seed: int, numbers: list[int], val: bool, people: b
         engine.render_frame(scene, 0, store / file)
         with (store / "scenes.jsonl").open("a") as lines:
             lines.write(json.dumps({"file": file, "horizon": round(horizon(camera), 1)}) + "\n")
+        _remove(set(scene.objects) - lasting)
+
+
+def _remove(things: set[Any]) -> None:
+    """Take ``things`` out of Blender's file, so that the next view of the town does not show them."""
+    import bpy
+
+    for thing in things:
+        bpy.data.objects.remove(thing)
 
 
 def render_scenes(store: str | Path, count: int, val: bool = False, people: bool = True) -> None:

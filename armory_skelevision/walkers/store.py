@@ -1,7 +1,7 @@
 """The training store on disk (cut-outs of people, scenes without them) read into memory, compactly.
 
 Layout of the folder (written by the rendering code):
-    people/PPPPP_VV.png, people.jsonl   straight-alpha RGBA cut-outs; one line per cut-out:
+    people/PPPPP_VV.png, people.jsonl   straight-alpha RGBA cut-outs; one line per cut-out, files relative to the root:
                                         {"file", "person", "view", "box_xyxy": [4], "keypoints": [17][3]}
     scenes/SSSSS.jpg, scenes.jsonl      views without the tracked person; one line per scene: {"file", "horizon"}
 Lines are appended as pictures get finished, so a store that is still being rendered can be read at any time.
@@ -65,14 +65,14 @@ class Store:
         by_person: dict[int, list[Cutout]] = {}
         for line in _bar(_lines(root / "people.jsonl", problems), "people", progress):
             try:
-                cutout = _read_cutout(root / "people", line)
+                cutout = _read_cutout(root, line)
                 by_person.setdefault(int(line["person"]), []).append(cutout)
             except (KeyError, TypeError, ValueError, OSError) as error:
                 problems.append(f"people.jsonl: {line.get('file', line)}: {error!r}")
         scenes: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
         for line in _bar(_lines(root / "scenes.jsonl", problems), "scenes", progress):
             try:
-                scenes.append(_read_scene(root / "scenes", line))
+                scenes.append(_read_scene(root, line))
             except (KeyError, TypeError, ValueError, OSError) as error:
                 problems.append(f"scenes.jsonl: {line.get('file', line)}: {error!r}")
         self.people = [by_person[key] for key in sorted(by_person)]

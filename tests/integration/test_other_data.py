@@ -1,0 +1,57 @@
+"""The real `armory run` on what is not embedded: ARMORY's CARLA videos in a small drawn edition, and real OTB videos."""
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from carla_data import write_carla
+
+from armory_skelevision.configs import build_config, format_config
+from armory_skelevision.results.run import run_config
+from armory_skelevision.results.summary import read_summary
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def write_config(path: Path, name: str, weights: str, dataset: dict[str, Any], steps: int = 1) -> Path:
+    """The MTL patch config of a data set with the given weights and changes to its data set, and few steps."""
+    config = copy.deepcopy(build_config(name, "mtl"))
+    config["attack"]["kwargs"]["max_iter"] = steps
+    config["model"]["weights_file"] = weights
+    config["dataset"].update(dataset)
+    path.write_text(format_config(config))
+    return path
+
+
+def test_carla_config_runs_to_the_end(tmp_path: Path, weights: str) -> None:
+    write_carla(tmp_path / "data", videos=1, frames=4)
+    dataset = {"dataset_dir": str(tmp_path / "data")}
+    summary = read_summary(run_config(write_config(tmp_path / "carla.json", "carla", weights, dataset)))
+    assert summary.benign is not None
+    assert summary.adversarial is not None
+    assert 0 < summary.benign <= 1
+
+
+def test_carla_config_without_data_ends_soon_and_says_what_to_do(
+    tmp_path: Path, weights: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config(tmp_path / "carla.json", "carla", weights, {"dataset_dir": str(tmp_path / "empty")})
+    begin = time.monotonic()
+    with pytest.raises(RuntimeError, match="exit code 1"):
+        run_config(config)
+    assert time.monotonic() - begin < 30
+    said = capfd.readouterr()
+    last = (said.out + said.err).strip().splitlines()[-1]
+    assert "the CARLA videos of split 'dev' are missing" in last
+    assert "tar -xzf" in last
+    assert str(tmp_path / "empty") in last
+
+
+def test_otb_config_runs_on_real_video(tmp_path: Path, weights: str, shared_data: Path) -> None:
+    dataset = {"root": str(shared_data / "otb"), "max_frames": 4, "dataset_dir": str(tmp_path / "data")}
+    summary = read_summary(run_config(write_config(tmp_path / "otb.json", "otb", weights, dataset)))
+    assert summary.benign is not None
+    assert summary.adversarial is not None
+    assert 0 < summary.benign <= 1
