@@ -17,11 +17,9 @@ def prepare_run() -> None:
     ARMORY calls this in the process of the evaluation, with its paths already set for Docker or for the host.
     """
     from armory import paths
-    from armory.logs import log
 
     folders = paths.runtime_paths()
-    for path in install_weights(folders.saved_model_dir):
-        log.info(f"installed the packaged weights {path}")
+    install_weights(folders.saved_model_dir)
     if shutil.which("ffmpeg") is None:
         provide_ffmpeg(folders.tmp_dir)
 

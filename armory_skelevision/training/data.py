@@ -1,4 +1,4 @@
-"""Training pairs as batches of tensors. Pair number i is the same whatever the number of workers, and after a resume."""
+"""Training pairs as batches of tensors. Pair number i is the same for any number of workers, and after a resume."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Batch(NamedTuple):
 
     Attributes:
         template: (N, 127, 127, 3) uint8 BGR.
-        search: (N, 255, 255, 3) uint8 BGR.
+        search: (N, side, side, 3) uint8 BGR.
         box_xyxy: (N, 4) in search-crop pixels.
         keypoints: (N, 17, 3) in template-crop pixels, x, y, v.
-        labels: (N, 5, 17, 17), see `Targets`; likewise the rest.
-        deltas: (N, 4, 5, 17, 17).
-        weights: (N, 5, 17, 17).
-        background: (N, 5, 17, 17).
+        labels: (N, 5, S, S), see `Targets`; likewise the rest.
+        deltas: (N, 4, 5, S, S).
+        weights: (N, 5, S, S).
+        background: (N, 5, S, S).
     """
 
     template: Tensor
@@ -49,17 +49,19 @@ class PairDataset(Dataset[Batch]):
 
     Args:
         folder: The store, read where the first pair is asked for: in the worker that will use it.
-        seed: Pair ``i`` depends on ``(seed, i)`` and the store alone.
+        seed: Pair ``i`` depends on ``(seed, i)``, the store and the side of the search crop alone.
+        search_side: Of the search crops, pixels.
     """
 
-    def __init__(self, folder: str, seed: int) -> None:
+    def __init__(self, folder: str, seed: int, search_side: int = 255) -> None:
         self._folder = folder
         self._seed = seed
-        self._targets = TargetMaker()
+        self._search_side = search_side
+        self._targets = TargetMaker(search_side)
 
     @cached_property
     def _composer(self) -> Composer:
-        return Composer(Store(self._folder))
+        return Composer(Store(self._folder), search_side=self._search_side)
 
     def __getitem__(self, index: int) -> Batch:
         """Pair number ``index`` as a batch without its first axis."""
@@ -86,19 +88,19 @@ class PairModule(LightningDataModule):
         """Exactly the pairs that are left to do, in order."""
         settings = self._settings
         numbers = range(self._first_step * settings.batch_size, settings.steps * settings.batch_size)
-        return self._load(settings.store, settings.seed, numbers)
+        return self._load(PairDataset(settings.store, settings.seed, settings.search_side), numbers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The same pairs each time."""
         settings = self._settings
-        return self._load(settings.validation_store, VALIDATION_SEED, range(settings.validation_pairs))
+        return self._load(PairDataset(settings.validation_store, VALIDATION_SEED), range(settings.validation_pairs))
 
-    def _load(self, folder: str, seed: int, numbers: range) -> DataLoader[Batch]:
+    def _load(self, pairs: PairDataset, numbers: range) -> DataLoader[Batch]:
         # Before its first use and before workers are forked: OpenCV's pool of threads does not survive a fork.
         cv2.setNumThreads(1)
         workers = self._settings.workers
         return DataLoader(
-            PairDataset(folder, seed),
+            pairs,
             batch_size=self._settings.batch_size,
             sampler=numbers,
             num_workers=workers,

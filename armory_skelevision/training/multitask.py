@@ -19,7 +19,9 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.networks import Metadata, RPNOutput, SiamRPN, save_weights
@@ -37,6 +39,7 @@ from armory_skelevision.training.scaling import load_start, normalise, take_raw_
 from armory_skelevision.training.settings import Settings, read_settings
 from armory_skelevision.training.targets import add_hard_negatives
 
+
 class MultitaskTraining(LightningModule):
     """The training loop's body.
 
@@ -49,11 +52,11 @@ class MultitaskTraining(LightningModule):
         self.settings = settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.network = SiamRPN(settings.keypoint_head).to(memory_format=torch.channels_last)
+            self.network = SiamRPN(settings.keypoint_head)
         if settings.init is not None:
             load_start(self.network, settings.init)
+        convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self._keypoint_loss = keypoint_softmax if settings.keypoint_loss == "softmax" else keypoint_bce
-        self.register_buffer("_anchors", anchors_cxcywh(17), persistent=False)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch; all parts are logged."""
@@ -69,7 +72,7 @@ class MultitaskTraining(LightningModule):
             loss = loss + self.settings.lambda_k * keypoints
             self.log("keypoints", keypoints)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; the last checkpoint is whole")
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; see the last checkpoint")
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
         self.log("loss", loss)
         return loss
@@ -77,15 +80,15 @@ class MultitaskTraining(LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Mean IoU of the box that scores best."""
         output = self.network(normalise(batch.template), normalise(batch.search))
-        overlap = iou(best_boxes_xyxy(output, self._anchors), batch.box_xyxy)
+        overlap = iou(best_boxes_xyxy(output), batch.box_xyxy)
         self.log("mean_iou", overlap.mean(), prog_bar=True, batch_size=len(overlap))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW without decay of biases and norms; linear warm-up, then a cosine to zero, step by step."""
         settings = self.settings
         kernels = [p for p in self.parameters() if p.dim() > 1]
         others = [p for p in self.parameters() if p.dim() <= 1]
-        groups = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
         optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
         def factor(step: int) -> float:
@@ -137,14 +140,15 @@ def train(settings: Settings, resume: bool = False) -> Path:
     return _write_weights(training.network, settings, best.best_model_score)
 
 
-def best_boxes_xyxy(output: RPNOutput, anchors_cxcywh: Tensor) -> Tensor:
+def best_boxes_xyxy(output: RPNOutput) -> Tensor:
     """The box of the best-scored anchor of each pair, in search-crop pixels: (N, 4)."""
-    count, middle = len(output.cls), 255 / 2
+    count, score_size = len(output.cls), output.cls.shape[-1]
+    middle = (127 + 8 * (score_size - 1)) / 2
     scores = output.cls.float().reshape(count, 2, -1)
     best = (scores[:, 1] - scores[:, 0]).argmax(dim=1)
     rows = torch.arange(count, device=best.device)
     delta = output.loc.float().reshape(count, 4, -1)[rows, :, best]
-    anchor = anchors_cxcywh[best]
+    anchor = anchors_cxcywh(score_size).to(best.device)[best]
     centre = delta[:, :2] * anchor[:, 2:] + anchor[:, :2] + middle
     return cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
 
@@ -158,12 +162,14 @@ def _step_of(checkpoint: Path) -> int:
 
 
 def _write_weights(network: SiamRPN, settings: Settings, score: Tensor | None) -> Path:
-    exported = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format)
+    exported = copy.deepcopy(network).cpu()
+    convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
     take_raw_input(exported)
+    start = "other weights" if settings.init else "random weights"
     summary = (
         f"{settings.steps} steps of {settings.batch_size} composed pairs of rendered people, AdamW, learning rate "
-        f"{settings.learning_rate}, {settings.precision}, start {Path(settings.init).name if settings.init else 'random'}"
-        f", validation mean IoU {float(score) if score is not None else math.nan:.3f}"
+        f"{settings.learning_rate}, {settings.precision}, from {start}; "
+        f"validation mean IoU {float(score) if score is not None else math.nan:.3f}"
     )
     metadata = Metadata(
         keypoint_head=settings.keypoint_head,

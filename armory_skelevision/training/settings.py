@@ -24,11 +24,12 @@ class Settings:
         seed: Of weights, pairs and their order.
         steps: Optimiser steps.
         batch_size: Pairs per step.
+        search_side: Side of the search crops in training; 255 is the usual one, 191 costs half as much.
         learning_rate: Of AdamW, after warming up; falls to zero along a cosine.
         warmup_steps: Steps over which the learning rate rises.
         weight_decay: Of convolution kernels.
         hard_negatives: Background anchors per pair that are added because the network errs most there.
-        precision: "bf16" or "float32".
+        precision: "float32" or "bf16"; many a CPU without AMX is slower at the latter.
         workers: Processes that compose pairs.
         validation_pairs: How many.
         validation_steps: Steps between validations.
@@ -46,11 +47,12 @@ class Settings:
     seed: int = 42
     steps: int = 2000
     batch_size: int = 16
+    search_side: int = 255
     learning_rate: float = 8e-4
     warmup_steps: int = 100
     weight_decay: float = 1e-2
     hard_negatives: int = 16
-    precision: Literal["bf16", "float32"] = "bf16"
+    precision: Literal["bf16", "float32"] = "float32"
     workers: int = 1
     validation_pairs: int = 256
     validation_steps: int = 250
@@ -69,6 +71,8 @@ class Settings:
         for name in ("lambda_k", "warmup_steps", "weight_decay", "hard_negatives", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        if self.search_side < 191 or (self.search_side - 127) % 16:
+            raise ValueError(f"search_side: expected 191, 207, 223, 239, 255 … (127 + 16 n), got {self.search_side}")
         choices: dict[str, tuple[str | None, ...]] = {
             "keypoint_head": (None, "shallow", "deep"),
             "keypoint_loss": ("softmax", "bce"),

@@ -40,11 +40,11 @@ class TargetMaker:
     """Makes targets for search crops of one size.
 
     Args:
-        search_side: Side of the search crop in pixels.
-        score_size: Side S of the response.
+        search_side: Side of the search crop in pixels; the response has S = (side - 127) / 8 + 1.
     """
 
-    def __init__(self, search_side: int = 255, score_size: int = 17) -> None:
+    def __init__(self, search_side: int = 255) -> None:
+        score_size = (search_side - 127) // 8 + 1
         self._middle = search_side / 2
         self._shape = (-1, score_size, score_size)
         self._anchors_cxcywh = anchors_cxcywh(score_size).numpy().astype(np.float64)

@@ -91,13 +91,13 @@ def draw_blob_mask(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
 
 def _draw_mask(rng: np.random.Generator, size: tuple[int, int]) -> Field:
     if rng.uniform() < 0.5:
-        mask = (draw_field(rng, size, int(rng.integers(1, 6))) * rng.uniform(1, 8)).clip(-0.5, 0.5) + 0.5
-        return np.asarray(mask, np.float32)
-    mask = np.zeros((size[1], size[0]), np.float32)
+        field = draw_field(rng, size, int(rng.integers(1, 6))) * rng.uniform(1, 8)
+        return np.asarray(field.clip(-0.5, 0.5) + 0.5, np.float32)
+    polygon = np.zeros((size[1], size[0]), np.float32)
     corners = rng.uniform(-0.3, 1.3, (4, 2)) * size
     hull = cv2.convexHull(corners.astype(np.float32)).astype(np.int32)
-    cv2.fillConvexPoly(mask, hull, 1.0, cv2.LINE_AA)
-    return mask
+    cv2.fillConvexPoly(polygon, hull, 1.0)
+    return polygon
 
 
 def _draw_noise(rng: np.random.Generator, size: tuple[int, int]) -> Field:

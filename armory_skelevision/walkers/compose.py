@@ -1,8 +1,8 @@
 """Training pairs, composed: a template crop and a search crop of the same person in changing surroundings.
 
 Only the crops are painted, never whole frames, at the resolution that the frame would have had there, so that small
-people come out blurred by upsampling just as a tracker sees them. Shifts and scales as in FACTS of PySOT's training:
-search crop ±64 px and ±.18, template ±4 px and ±.05.
+people come out blurred by upsampling just as a tracker sees them. Shifts and scales are those of PySOT's training:
+search crop of 255 px by ±64 px and ±.18 (a smaller one by less), template ±4 px and ±.05.
 
 Convention: crop coordinates are pixel edges of the crop, x right, y down; crops are square, uint8, BGR.
 """
@@ -31,7 +31,7 @@ from armory_skelevision.walkers.store import Cutout, Store
 _T = TypeVar("_T")
 
 TEMPLATE_SIDE = 127
-SEARCH_SIDE = 255
+SEARCH_SIDE = 255  # the usual one
 LARGEST_CANVAS = 1.3  # canvas pixels per crop pixel: finer than this, nothing is left of it in the crop
 # COCO's joints after a reflection: left and right change places.
 MIRRORED_JOINTS = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
@@ -42,7 +42,7 @@ class Pair(NamedTuple):
 
     Attributes:
         template: (127, 127, 3) uint8 BGR, the target in its middle.
-        search: (255, 255, 3) uint8 BGR.
+        search: (side, side, 3) uint8 BGR.
         box_xyxy: (4,) float32, the target in the search crop, clipped to the frame.
         keypoints: (17, 3) float32 in the template crop: x, y, v; v = 0 for things that are no person.
     """
@@ -84,10 +84,14 @@ class Composer:
         seed: Of the procedural scenery, which is made once.
         textures: How many procedural textures there are.
         things: How many things there are to track, or to hide behind.
+        search_side: Side of the search crops in pixels.
     """
 
-    def __init__(self, store: Store, seed: int = 0, textures: int = 160, things: int = 400) -> None:
+    def __init__(
+        self, store: Store, seed: int = 0, textures: int = 160, things: int = 400, search_side: int = SEARCH_SIDE
+    ) -> None:
         self._people = store.people
+        self._search_side = search_side
         self._scenery = Scenery(store.scenes, seed, textures, things)
 
     def pair(self, rng: np.random.Generator) -> Pair:
@@ -96,7 +100,7 @@ class Composer:
         backdrop = self._scenery.draw_backdrop(rng)
         template, _, matrix = self._take_crop(plan, 0, TEMPLATE_SIDE, backdrop, rng)
         later = self._scenery.move_backdrop(backdrop, rng.choice([0.02, 0.08, 0.2]), rng)
-        search, box_xyxy, _ = self._take_crop(plan, 1, SEARCH_SIDE, later, rng)
+        search, box_xyxy, _ = self._take_crop(plan, 1, self._search_side, later, rng)
         keypoints = _move_keypoints(plan.views[0].keypoints, matrix, plan.mirror)
         return Pair(template, search, box_xyxy.astype(np.float32), keypoints)
 
@@ -131,8 +135,8 @@ class Composer:
         self, plan: _Plan, view: int, side: int, backdrop: Backdrop, rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64], Affine]:
         """The crop, the target's box in it, and the map from the target's cut-out to it."""
-        is_search = side == SEARCH_SIDE
-        shift, scale = (64, 0.18) if is_search else (4, 0.05)
+        is_search = view == 1
+        shift, scale = ((side - TEMPLATE_SIDE) / 2, 0.18) if is_search else (4, 0.05)
         cutout = plan.views[view]
         height = crop_height(*cutout.size, plan.stretch) * (1 + rng.uniform(-scale, scale))
         frame_height = plan.frame_height * float(np.exp(rng.normal(0, 0.15)))
@@ -172,7 +176,8 @@ class Composer:
         place_at = (box_xyxy[:2] + box_xyxy[2:]) / 2 + rng.normal(0, 0.5, 2) * height * (1, 0.5)
         matrix = place(poster, height * rng.uniform(0.5, 1.4), (place_at[0], place_at[1]), 0.0, False)
         slant = np.array([[rng.uniform(0.5, 1.1), 0.0], [rng.normal(0, 0.15), 1.0]])
-        matrix = np.concatenate([slant @ matrix[:, :2], (slant @ (matrix[:, 2] - place_at) + place_at)[:, None]], axis=1)
+        shift = slant @ (matrix[:, 2] - place_at) + place_at
+        matrix = np.concatenate([slant @ matrix[:, :2], shift[:, None]], axis=1)
         paste(canvas, poster, matrix, None, 0.4)
 
     def _draw_others(

@@ -202,7 +202,7 @@ def _set_camera(scene: Any, view: View) -> None:
 
 
 def _is_hidden(joint: Array, depth: float, eye: Array, scene: Any) -> bool:
-    """Whether the body itself stands before a joint: the first surface on the way lies more than ``depth`` before it."""
+    """Whether the body hides a joint: the first surface on the way to it lies more than ``depth`` before it."""
     import bpy
     from mathutils import Vector
 

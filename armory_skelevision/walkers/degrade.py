@@ -90,7 +90,8 @@ def take_picture(picture: Picture, camera: Camera, rng: np.random.Generator) -> 
         picture = cv2.addWeighted(picture, 1 + camera.sharpening, smooth, -camera.sharpening, 0)
     if camera.quality is not None:
         quality = int(np.clip(camera.quality + rng.integers(-6, 7), 10, 95))
-        picture = cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     if picture.shape[1] != width:
         picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(picture, np.uint8)

@@ -55,7 +55,6 @@ def pose(person: Person, phase: float, walking: bool = True) -> dict[str, Array]
         Name to position (3,): the names of `COCO` and "pelvis", "chest", "neck", "head", "left_toe", "right_toe",
         "left_hand" and "right_hand".
     """
-    h = person.height
     stride = person.stride if walking else 0.0
     pelvis = np.array([0.0, 0.02 * np.sin(2 * np.pi * phase) if walking else 0.0, _hip_height(person, phase, stride)])
     joints = {"pelvis": pelvis}

@@ -34,11 +34,17 @@ def render_video(plan: VideoPlan, folder: str | Path, name: str, samples: int = 
         name: of the video, without an ending.
         samples: per pixel.
         percent: of the full size, for tries; boxes, joints and corners stay in pixels of the full size.
+
+    Raises:
+        ValueError: If a video of another seed has that name.
     """
     folder = Path(folder)
     if (folder / f"{name}.mp4").is_file() and (folder / f"{name}.json").is_file():
+        there = json.loads((folder / f"{name}.json").read_text())["seed"]
+        if there != plan.seed:
+            raise ValueError(f"{folder / name}.mp4 is of seed {there}, not {plan.seed}: choose another folder")
         return
-    work = folder / f".{name}.frames"
+    work = folder / f".{name}.seed{plan.seed}.frames"
     work.mkdir(parents=True, exist_ok=True)
     missing = [frame for frame in range(plan.frames) if not (work / f"{frame:03d}.json").is_file()]
     if missing:

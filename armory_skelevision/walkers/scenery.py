@@ -143,9 +143,7 @@ def paint_backdrop(backdrop: Backdrop, side: int, frame_side: float, middle: tup
     return np.asarray(cv2.LUT(canvas, table), np.uint8)
 
 
-def _view(
-    scene: Scene, backdrop: Backdrop, side: int, frame_side: float, middle: tuple[float, float]
-) -> Picture:
+def _view(scene: Scene, backdrop: Backdrop, side: int, frame_side: float, middle: tuple[float, float]) -> Picture:
     height, width = scene[0].shape[:2]
     scale = min(backdrop.zoom * frame_side / side, 1.1 * height / side)
     picture = scene[0] if scale < 1.5 else scene[1]

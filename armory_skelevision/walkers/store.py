@@ -106,7 +106,7 @@ def make_cutout(bgra: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> Cuto
     if points is None or len(points) < 16:
         raise ValueError("the cut-out has no opaque pixels (alpha > 127)")
     centres = cv2.convexHull(points).reshape(-1, 2).astype(np.float32)
-    corners = np.float32([[0, 0], [0, 1], [1, 0], [1, 1]])
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
     hull = (centres[:, None] + corners[None]).reshape(-1, 2)
     alpha = bgra[..., 3:].astype(np.uint16)
     colour = ((bgra[..., :3] * alpha + 127) // 255).astype(np.uint8)
@@ -135,7 +135,7 @@ def _read_cutout(folder: Path, line: dict[str, Any]) -> Cutout:
         height, width = bgra.shape[:2]
         size = (max(8, round(width * scale)), max(8, round(height * scale)))
         bgra = _shrink(bgra, size)
-        keypoints = keypoints * np.float32([size[0] / width, size[1] / height, 1])
+        keypoints = keypoints * np.array([size[0] / width, size[1] / height, 1], np.float32)
     return make_cutout(bgra, keypoints)
 
 

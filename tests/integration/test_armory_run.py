@@ -19,24 +19,6 @@ from armory_skelevision.results.summary import read_summary
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 Run = Callable[..., Path]
-MTL = "siamrpn_alex_mtl.safetensors"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The packaged weights by name, or, while there are none, random ones by path."""
-    if (PACKAGED_WEIGHTS / MTL).is_file():
-        return MTL
-    import torch
-
-    from armory_skelevision.networks import Metadata, SiamRPN, save_weights
-
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = SiamRPN(keypoint_head="shallow")
-    save_weights(network, path, Metadata("shallow", 0.2, training="none", licence="MIT", seed=0))
-    return str(path)
 
 
 @pytest.fixture
@@ -73,7 +55,7 @@ def test_benign_adversarial_and_exported_videos(run: Run, weights: str) -> None:
     summary = read_summary(result)
     assert summary.benign is not None
     assert summary.adversarial is not None
-    if weights == MTL:
+    if not Path(weights).is_absolute():  # the packaged ones track
         assert 0.5 < summary.benign <= 1
         assert 0 <= summary.adversarial < summary.benign
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 1
@@ -152,8 +134,3 @@ def test_a_failed_run_is_an_error(weights: str, tmp_path: Path, capfd: pytest.Ca
     with pytest.raises(RuntimeError, match="exit code 1"):
         run_config(path)
     assert "nonsense" in capfd.readouterr().out
-
-
-def test_no_config_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no config at"):
-        run_config(tmp_path / "none.json")

@@ -1,4 +1,4 @@
-"""The real `armory run` on what is not embedded: ARMORY's CARLA videos in a small drawn edition, and real OTB videos."""
+"""The real `armory run` on what is not embedded: CARLA videos in a small drawn edition, and real OTB videos."""
 
 import copy
 import time

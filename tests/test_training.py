@@ -1,0 +1,144 @@
+"""Tiny real runs: they learn, repeat themselves, resume, and write weights that the trackers can load."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from handmade_store import make_store
+
+from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
+from armory_skelevision.training.data import PairDataset, PairModule
+from armory_skelevision.training.multitask import MultitaskTraining, main, train
+from armory_skelevision.training.scaling import load_start, normalise, take_normalised_input, take_raw_input
+from armory_skelevision.training.settings import Settings, read_settings
+
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    root = tmp_path_factory.mktemp("training")
+    return Settings(
+        store=str(make_store(root / "train")),
+        validation_store=str(make_store(root / "val", seed=1)),
+        folder=str(root / "run"),
+        keypoint_head="shallow",
+        lambda_k=0.2,
+        steps=4,
+        batch_size=2,
+        search_side=191,
+        warmup_steps=1,
+        workers=0,
+        validation_pairs=2,
+        validation_steps=2,
+        checkpoint_minutes=0,
+        seed=3,
+    )
+
+
+def weights_of(path):
+    network = SiamRPN(read_metadata(path).keypoint_head)
+    load_weights(network, path)
+    return network.state_dict()
+
+
+def test_the_same_batch_is_learned(settings):
+    batch = next(iter(PairModule(settings).train_dataloader()))
+    training = MultitaskTraining(settings)
+    training.log = training.log_dict = lambda *args, **kwargs: None
+    optimiser = torch.optim.AdamW(training.parameters(), lr=5e-4)
+    losses = []
+    for _ in range(8):
+        optimiser.zero_grad()
+        loss = training.training_step(batch, 0)
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_runs_repeat_and_resume(settings, tmp_path):
+    whole, again = (dataclasses.replace(settings, folder=str(tmp_path / name)) for name in ("whole", "again"))
+    path = train(whole)
+    assert read_metadata(path).lambda_k == 0.2
+    repeated = weights_of(train(again))
+    for name, tensor in weights_of(path).items():
+        torch.testing.assert_close(repeated[name], tensor, rtol=0, atol=1e-6)
+    for checkpoint in (tmp_path / "again").glob("*.ckpt"):
+        if checkpoint.name != "resume-step=2.ckpt":
+            checkpoint.unlink()
+    (tmp_path / "again/weights.safetensors").unlink()
+    settings_file = tmp_path / "again.json"
+    settings_file.write_text(json.dumps(dataclasses.asdict(again)))
+    main([str(settings_file), "--resume"])
+    for name, tensor in weights_of(path).items():
+        torch.testing.assert_close(weights_of(tmp_path / "again/weights.safetensors")[name], tensor, rtol=0, atol=1e-5)
+
+
+def test_pairs_do_not_depend_on_who_makes_them(settings):
+    one, other = PairDataset(settings.store, 7, 191), PairDataset(settings.store, 7, 191)
+    other[0]
+    for a, b in zip(one[5], other[5], strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert (one[5].search != one[6].search).any()
+
+
+def test_scaling_folds_into_the_first_convolution():
+    torch.manual_seed(0)
+    network = SiamRPN().eval()
+    crops = torch.randint(0, 256, (1, 127, 127, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = network.embed(normalise(crops))
+        take_raw_input(network)
+        torch.testing.assert_close(network.embed(crops.permute(0, 3, 1, 2).float()), expected, rtol=1e-3, atol=1e-4)
+        take_normalised_input(network)
+        torch.testing.assert_close(network.embed(normalise(crops)), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_multi_task_starts_from_single_task_weights(tmp_path):
+    source = SiamRPN()
+    metadata = Metadata(keypoint_head=None, lambda_k=0, training="none", licence="MIT", seed=0)
+    save_weights(source, tmp_path / "stl.safetensors", metadata, half=False)
+    network = SiamRPN("shallow")
+    head = network.keypoint_head.state_dict()
+    load_start(network, tmp_path / "stl.safetensors")
+    torch.testing.assert_close(network.rpn_head.state_dict(), source.rpn_head.state_dict())
+    torch.testing.assert_close(network.keypoint_head.state_dict(), head)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stepz": 3}, "stepz.*known are.*steps"),
+        ({"lambda_k": 0.2}, "no keypoint head"),
+        ({"search_side": 250}, "127 \\+ 16 n"),
+        ({"precision": "half"}, "precision: expected one of"),
+        ({"steps": 0}, "steps: expected at least 1"),
+    ],
+)
+def test_settings_are_checked(tmp_path, change, message):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"store": "a", "validation_store": "b", "folder": "c"} | change))
+    with pytest.raises(ValueError, match=message):
+        read_settings(path)
+
+
+def test_settings_that_are_no_settings(tmp_path):
+    path = tmp_path / "settings.json"
+    for text, message in (("[1]", "JSON object"), ("{", "is not JSON"), ("{}", "missing")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_settings(path)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(settings):
+    training = MultitaskTraining(settings)
+    training.log = training.log_dict = lambda *args, **kwargs: None
+    with torch.no_grad():
+        training.network.backbone.layer5[0].weight.fill_(torch.nan)
+    batch = next(iter(PairModule(settings).train_dataloader()))
+    with pytest.raises(FloatingPointError, match="the loss is nan"):
+        training.training_step(batch, 0)
