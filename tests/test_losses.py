@@ -4,13 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from armory_skelevision.networks import RPNOutput
 from armory_skelevision.networks.losses import (
     classification_loss,
     keypoint_bce,
     keypoint_softmax,
     localisation_loss,
-    tracking_loss,
 )
 
 POSITIONS = 127 * 127
@@ -52,15 +50,6 @@ def test_localisation_by_hand() -> None:
     weights = torch.tensor([[0.5, 0.25], [0.0, 1.0]]).reshape(2, 2, 1, 1)
     # pair 0: anchor 0 |-2| * .5, anchor 1 |3 - 1| * .25; pair 1: the only distance has weight 0
     assert localisation_loss(loc, deltas, weights).item() == pytest.approx((1.0 + 0.5 + 0.0) / 2)
-
-
-def test_total_is_pysots() -> None:
-    generator = torch.Generator().manual_seed(0)
-    output = RPNOutput(torch.randn(2, 10, 3, 3, generator=generator), torch.randn(2, 20, 3, 3, generator=generator))
-    labels = torch.randint(-1, 2, (2, 5, 3, 3), generator=generator)
-    deltas, weights = torch.randn(2, 4, 5, 3, 3, generator=generator), (labels == 1) / 4
-    expected = classification_loss(output.cls, labels) + 1.2 * localisation_loss(output.loc, deltas, weights)
-    torch.testing.assert_close(tracking_loss(output, labels, deltas, weights), expected)
 
 
 def test_keypoint_losses_of_flat_maps() -> None:

@@ -13,16 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from armory_skelevision.networks.heads import RPNOutput
-
+# PySOT's weights of the two in the tracking loss.
 CLASSIFICATION_WEIGHT = 1.0
 LOCALISATION_WEIGHT = 1.2
-
-
-def tracking_loss(output: RPNOutput, labels: Tensor, deltas: Tensor, weights: Tensor) -> Tensor:
-    """1.0 classification + 1.2 localisation (PySOT's weights), a scalar. Arguments as in the two losses."""
-    classification = classification_loss(output.cls, labels)
-    return CLASSIFICATION_WEIGHT * classification + LOCALISATION_WEIGHT * localisation_loss(output.loc, deltas, weights)
 
 
 def classification_loss(cls: Tensor, labels: Tensor) -> Tensor:
