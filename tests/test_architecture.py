@@ -92,6 +92,19 @@ def test_table_has_no_cycle() -> None:
             del left[part]
 
 
+def test_every_folder_with_code_is_a_package() -> None:
+    # an editable install would not miss the file, a wheel leaves the folder out
+    assert [str(path.parent) for path in SOURCES if not (path.parent / "__init__.py").is_file()] == []
+
+
+def test_pairs_are_composed_without_the_town() -> None:
+    pairs = PACKAGE / "walkers" / "pairs"
+    names = {name for path in pairs.glob("*.py") for name in imported_modules(path)}
+    ours = {name for name in names if name.startswith("armory_skelevision")}
+    assert ours
+    assert {name for name in ours if not name.startswith("armory_skelevision.walkers.pairs")} == set()
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=MODULES)
 def test_imports_follow_the_arrows(path: Path) -> None:
     part = part_of(path)

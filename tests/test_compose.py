@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from handmade_store import draw_person, make_store
 
-from armory_skelevision.walkers.compose import MIRRORED_JOINTS, Composer, crop_height
-from armory_skelevision.walkers.degrade import draw_camera, take_picture
-from armory_skelevision.walkers.painting import bounding_box, colour_matrix, move_points, paste, place
-from armory_skelevision.walkers.store import Store, make_cutout
+from armory_skelevision.walkers.pairs.compose import MIRRORED_JOINTS, Composer, crop_height
+from armory_skelevision.walkers.pairs.degrade import draw_camera, take_picture
+from armory_skelevision.walkers.pairs.painting import bounding_box, colour_matrix, move_points, paste, place
+from armory_skelevision.walkers.pairs.store import Store, make_cutout
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from handmade_store import draw_person, make_store
 
-from armory_skelevision.walkers.store import Store, make_cutout
+from armory_skelevision.walkers.pairs.store import Store, make_cutout
 
 
 def test_reads_people_by_person_and_scenes(tmp_path):

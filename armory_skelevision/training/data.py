@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from armory_skelevision.training.settings import Settings
 from armory_skelevision.training.targets import TargetMaker
-from armory_skelevision.walkers.compose import Composer
-from armory_skelevision.walkers.store import Store
+from armory_skelevision.walkers.pairs.compose import Composer
+from armory_skelevision.walkers.pairs.store import Store
 
 VALIDATION_SEED = 2**31 - 1  # keeps validation pairs apart from every run's training pairs
 

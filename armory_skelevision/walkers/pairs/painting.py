@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.walkers.store import Cutout
+from armory_skelevision.walkers.pairs.store import Cutout
 
 Canvas = NDArray[np.uint8]
 Affine = NDArray[np.float64]

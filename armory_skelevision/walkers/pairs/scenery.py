@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.walkers.clutter import draw_blob_mask, draw_colour, draw_texture
-from armory_skelevision.walkers.painting import shift_to_centres
-from armory_skelevision.walkers.store import Cutout, make_cutout
+from armory_skelevision.walkers.pairs.clutter import draw_blob_mask, draw_colour, draw_texture
+from armory_skelevision.walkers.pairs.painting import shift_to_centres
+from armory_skelevision.walkers.pairs.store import Cutout, make_cutout
 
 Picture = NDArray[np.uint8]
 Scene = tuple[Picture, Picture]

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.walkers.degrade import Camera, draw_camera, take_picture
-from armory_skelevision.walkers.painting import (
+from armory_skelevision.walkers.pairs.degrade import Camera, draw_camera, take_picture
+from armory_skelevision.walkers.pairs.painting import (
     Affine,
     bounding_box,
     colour_matrix,
@@ -25,8 +25,8 @@ from armory_skelevision.walkers.painting import (
     paste_shadow,
     place,
 )
-from armory_skelevision.walkers.scenery import NO_KEYPOINTS, Backdrop, Scenery, paint_backdrop
-from armory_skelevision.walkers.store import Cutout, Store
+from armory_skelevision.walkers.pairs.scenery import NO_KEYPOINTS, Backdrop, Scenery, paint_backdrop
+from armory_skelevision.walkers.pairs.store import Cutout, Store
 
 _T = TypeVar("_T")
 
