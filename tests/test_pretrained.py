@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from armory_skelevision.networks import read_metadata
 from armory_skelevision.pretrained import LEDGER, install_weights, packaged_weights
 
 NAME = "net.safetensors"
@@ -75,3 +76,15 @@ def test_stopped_in_between_it_still_knows_its_file(
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(FileNotFoundError, match="no weights 'resnet.pth' come with the package"):
         packaged_weights("resnet.pth")
+
+
+@pytest.mark.parametrize(("model", "keypoint_head"), [("stl", None), ("mtl", "shallow")])
+def test_packaged_weights_are_what_their_names_say(model: str, keypoint_head: str | None) -> None:
+    path = packaged_weights(f"siamrpn_alex_{model}.safetensors")
+    metadata = read_metadata(path)
+    assert metadata is not None
+    assert metadata.keypoint_head == keypoint_head
+    assert metadata.lambda_k == (0.2 if keypoint_head else 0)
+    assert metadata.licence == "MIT"
+    assert "rendered people" in metadata.training
+    assert path.stat().st_size < 13 * 2**20

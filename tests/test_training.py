@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,17 @@ def weights_of(path):
     return network.state_dict()
 
 
+def test_settings_of_the_packaged_weights():
+    zoo = {path.stem: read_settings(path) for path in (Path(__file__).parent.parent / "zoo").glob("*.json")}
+    assert set(zoo) == {"base", "siamrpn_alex_stl", "siamrpn_alex_mtl"}
+    stl, mtl = zoo["siamrpn_alex_stl"], zoo["siamrpn_alex_mtl"]
+    assert stl.init == mtl.init == f"{zoo['base'].folder}/weights.safetensors"
+    # so that what the two differ in is the second task and nothing else
+    assert dataclasses.replace(stl, folder=mtl.folder, keypoint_head="shallow", lambda_k=0.2) == mtl
+    for run in zoo.values():
+        assert run.steps % run.validation_steps == 0, "the last step would not be validated"
+
+
 def test_the_same_batch_is_learned(settings):
     batch = next(iter(PairModule(settings).train_dataloader()))
     training = MultitaskTraining(settings)
@@ -76,6 +88,9 @@ def test_runs_repeat_and_resume(settings, tmp_path):
     main([str(settings_file), "--resume"])
     for name, tensor in weights_of(path).items():
         torch.testing.assert_close(weights_of(tmp_path / "again/weights.safetensors")[name], tensor, rtol=0, atol=1e-5)
+    # what is trained further says where it comes from
+    further = train(dataclasses.replace(settings, folder=str(tmp_path / "further"), init=str(path), steps=2))
+    assert read_metadata(path).training in read_metadata(further).training
 
 
 def test_pairs_do_not_depend_on_who_makes_them(settings):

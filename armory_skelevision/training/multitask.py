@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
-from armory_skelevision.networks import Metadata, RPNOutput, SiamRPN, save_weights
+from armory_skelevision.networks import Metadata, RPNOutput, SiamRPN, read_metadata, save_weights
 from armory_skelevision.networks.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
@@ -165,11 +165,11 @@ def _write_weights(network: SiamRPN, settings: Settings, score: Tensor | None) -
     exported = copy.deepcopy(network).cpu()
     convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
     take_raw_input(exported)
-    start = "other weights" if settings.init else "random weights"
+    best = math.nan if score is None else float(score)
     summary = (
         f"{settings.steps} steps of {settings.batch_size} composed pairs of rendered people, AdamW, learning rate "
-        f"{settings.learning_rate}, {settings.precision}, from {start}; "
-        f"validation mean IoU {float(score) if score is not None else math.nan:.3f}"
+        f"{settings.learning_rate}, {settings.precision}; validation mean IoU {best:.3f}; "
+        f"from {_describe_start(settings.init)}"
     )
     metadata = Metadata(
         keypoint_head=settings.keypoint_head,
@@ -181,6 +181,13 @@ def _write_weights(network: SiamRPN, settings: Settings, score: Tensor | None) -
     path = Path(settings.folder) / "weights.safetensors"
     save_weights(exported, path, metadata)
     return path
+
+
+def _describe_start(init: str | None) -> str:
+    if init is None:
+        return "random weights"
+    metadata = read_metadata(init)
+    return f"weights of: {metadata.training}" if metadata else f"{Path(init).name}, of unknown origin"
 
 
 def main(arguments: list[str]) -> None:
