@@ -1,6 +1,6 @@
 """Draw the README's picture: a person tracked in an embedded video, and the same frames with an adversarial patch.
 
-python examples/picture.py docs/tracked_and_attacked.png [--video 0] [--steps 20]
+python examples/picture.py docs/tracked_and_attacked.png [--video 0] [--steps 10]
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path)
     parser.add_argument("--video", type=int, default=0, help="number of the video in the split mini")
-    parser.add_argument("--steps", type=int, default=20, help="steps of the attack")
+    parser.add_argument("--steps", type=int, default=10, help="steps of the attack")
     choice = parser.parse_args()
 
     video = read_split(SPLIT)[choice.video]
