@@ -1,0 +1,41 @@
+"""The weights that come with the package, on videos of seeds that they were not trained on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from armory_skelevision import walkers
+from armory_skelevision.boxes import iou
+from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
+from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
+
+pytestmark = pytest.mark.slow
+
+VIDEOS = read_split(Path(walkers.__file__).parent / "splits" / "mini")
+
+
+def track(estimator: SiamRPNEstimator, video: WalkerVideo) -> dict[str, np.ndarray]:
+    frames = video.read_frames()[None].astype(np.float32) / 255
+    (result,) = estimator.predict(frames, y_init=video.boxes_xyxy[:1])
+    return result
+
+
+@pytest.mark.parametrize("model", [siamrpn_stl, siamrpn_mtl])
+def test_people_are_tracked(model) -> None:
+    for video in VIDEOS:
+        boxes_xyxy = track(model({}, {}), video)["boxes"]
+        overlap = iou(torch.as_tensor(boxes_xyxy), torch.as_tensor(video.boxes_xyxy))
+        assert overlap[1:].mean() > 0.65
+        assert overlap[-1] > 0.3, "lost on the way"
+
+
+def test_keypoints_lie_on_the_body() -> None:
+    errors = []
+    for video in VIDEOS:
+        keypoints, truth = track(siamrpn_mtl({}, {}), video)["keypoints"], video.keypoints[0]
+        width, height = video.boxes_xyxy[0, 2:] - video.boxes_xyxy[0, :2]
+        distance = np.linalg.norm(keypoints[:, :2] - truth[:, :2], axis=1) / max(width, height)
+        errors.extend(distance[truth[:, 2] > 0])
+    assert np.mean(np.array(errors) < 0.2) > 0.7
