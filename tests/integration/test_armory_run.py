@@ -22,14 +22,13 @@ Run = Callable[..., Path]
 
 
 @pytest.fixture
-def run(weights: str, tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> Run:
     """Run a changed copy of `walkers_mtl_patch.json`: short videos, two steps of the attack, what else is asked for."""
 
     def run_changed(*options: str, scenario: dict[str, Any] | None = None) -> Path:
         config = copy.deepcopy(build_config("walkers", "mtl"))
         config["attack"]["kwargs"]["max_iter"] = 2
         config["dataset"]["max_frames"] = 12
-        config["model"]["weights_file"] = weights
         config["scenario"].update(scenario or {})
         path = tmp_path / "a config.json"
         path.write_text(format_config(config))
@@ -50,14 +49,13 @@ def armorys_folder(name: str) -> Path:
         return Path(getattr(HostPaths(), name))
 
 
-def test_benign_adversarial_and_exported_videos(run: Run, weights: str) -> None:
+def test_benign_adversarial_and_exported_videos(run: Run) -> None:
     result = run("--num-eval-batches=1", scenario={"export_batches": 1})
     summary = read_summary(result)
     assert summary.benign is not None
     assert summary.adversarial is not None
-    if not Path(weights).is_absolute():  # the packaged ones track
-        assert 0.5 < summary.benign <= 1
-        assert 0 <= summary.adversarial < summary.benign
+    assert 0.5 < summary.benign <= 1
+    assert 0 <= summary.adversarial < summary.benign
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 1
     assert not Path("~/.armory/config.json").expanduser().exists()
 
@@ -125,9 +123,8 @@ def test_skip_attack_and_num_eval_batches(run: Run) -> None:
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 2
 
 
-def test_a_failed_run_is_an_error(weights: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_run_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     config = build_config("walkers", "mtl")
-    config["model"]["weights_file"] = weights
     config["model"]["wrapper_kwargs"] = {"nonsense": 1}
     path = tmp_path / "config.json"
     path.write_text(format_config(config))

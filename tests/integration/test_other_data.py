@@ -17,11 +17,10 @@ from armory_skelevision.results.summary import read_summary
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def write_config(path: Path, name: str, weights: str, dataset: dict[str, Any], steps: int = 1) -> Path:
-    """The MTL patch config of a data set with the given weights and changes to its data set, and few steps."""
+def write_config(path: Path, name: str, dataset: dict[str, Any], steps: int = 1) -> Path:
+    """The MTL patch config of a data set, with changes to the data set and few steps."""
     config = copy.deepcopy(build_config(name, "mtl"))
     config["attack"]["kwargs"]["max_iter"] = steps
-    config["model"]["weights_file"] = weights
     config["dataset"].update(dataset)
     path.write_text(format_config(config))
     return path
@@ -37,16 +36,16 @@ def check_scores(result: Path, videos: int) -> None:
         assert all(0 <= score <= 1 for score in np.ravel(scores))
 
 
-def test_carla_config_runs_to_the_end(tmp_path: Path, weights: str) -> None:
+def test_carla_config_runs_to_the_end(tmp_path: Path) -> None:
     write_carla(tmp_path / "data", videos=1, frames=4)
     dataset = {"dataset_dir": str(tmp_path / "data")}
-    check_scores(run_config(write_config(tmp_path / "carla.json", "carla", weights, dataset)), videos=1)
+    check_scores(run_config(write_config(tmp_path / "carla.json", "carla", dataset)), videos=1)
 
 
 def test_carla_config_without_data_ends_soon_and_says_what_to_do(
-    tmp_path: Path, weights: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    config = write_config(tmp_path / "carla.json", "carla", weights, {"dataset_dir": str(tmp_path / "empty")})
+    config = write_config(tmp_path / "carla.json", "carla", {"dataset_dir": str(tmp_path / "empty")})
     begin = time.monotonic()
     with pytest.raises(RuntimeError, match="exit code 1"):
         run_config(config)
@@ -62,6 +61,6 @@ def test_carla_config_without_data_ends_soon_and_says_what_to_do(
     assert not [line for line in lines[number + 1 :] if "Traceback" in line]
 
 
-def test_otb_config_runs_on_real_video(tmp_path: Path, weights: str, shared_data: Path) -> None:
+def test_otb_config_runs_on_real_video(tmp_path: Path, shared_data: Path) -> None:
     dataset = {"root": str(shared_data / "otb"), "max_frames": 4, "dataset_dir": str(tmp_path / "data")}
-    check_scores(run_config(write_config(tmp_path / "otb.json", "otb", weights, dataset)), videos=2)
+    check_scores(run_config(write_config(tmp_path / "otb.json", "otb", dataset)), videos=2)

@@ -24,17 +24,18 @@ def track(estimator: SiamRPNEstimator, video: WalkerVideo) -> dict[str, np.ndarr
 
 @pytest.mark.parametrize("model", [siamrpn_stl, siamrpn_mtl])
 def test_people_are_tracked(model) -> None:
+    estimator = model({}, {})
     for video in VIDEOS:
-        boxes_xyxy = track(model({}, {}), video)["boxes"]
+        boxes_xyxy = track(estimator, video)["boxes"]
         overlap = iou(torch.as_tensor(boxes_xyxy), torch.as_tensor(video.boxes_xyxy))
         assert overlap[1:].mean() > 0.65
         assert overlap[-1] > 0.3, "lost on the way"
 
 
 def test_keypoints_lie_on_the_body() -> None:
-    errors = []
+    estimator, errors = siamrpn_mtl({}, {}), []
     for video in VIDEOS:
-        keypoints, truth = track(siamrpn_mtl({}, {}), video)["keypoints"], video.keypoints[0]
+        keypoints, truth = track(estimator, video)["keypoints"], video.keypoints[0]
         width, height = video.boxes_xyxy[0, 2:] - video.boxes_xyxy[0, :2]
         distance = np.linalg.norm(keypoints[:, :2] - truth[:, :2], axis=1) / max(width, height)
         errors.extend(distance[truth[:, 2] > 0])
