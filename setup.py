@@ -25,6 +25,7 @@ INSTALL_REQUIRES = [
     "numpy>=1.26",
     "opencv-python>=4.8",
     "pillow>=10",
+    "psutil>=5",
     "pycocotools>=2.0.7",
     "requests>=2.31",
     "safetensors>=0.4.3",

@@ -45,5 +45,25 @@ def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     return torch.where(union > 0, intersection / union.clamp(min=torch.finfo(union.dtype).tiny), 0)
 
 
+def giou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
+    """Generalised IoU (Rezatofighi et al. 2019, Algorithm 1), element by element with broadcasting.
+
+    It goes on falling as boxes that do not meet move apart: IoU less the empty share of the smallest box around both.
+
+    Args:
+        a_xyxy: Boxes (..., 4) of some area.
+        b_xyxy: Boxes (..., 4), broadcastable against ``a_xyxy``.
+
+    Returns:
+        Values in [-1, 1], shape (...).
+    """
+    overlap = iou(a_xyxy, b_xyxy)
+    top_left = torch.minimum(a_xyxy[..., :2], b_xyxy[..., :2])
+    bottom_right = torch.maximum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    around = (bottom_right - top_left).clamp(min=0).prod(dim=-1).clamp(min=torch.finfo(overlap.dtype).tiny)
+    union = (_area(a_xyxy) + _area(b_xyxy)) / (1 + overlap)
+    return overlap - (around - union) / around
+
+
 def _area(box_xyxy: Tensor) -> Tensor:
     return (box_xyxy[..., 2:] - box_xyxy[..., :2]).clamp(min=0).prod(dim=-1)

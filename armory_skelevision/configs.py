@@ -1,7 +1,7 @@
 """The evaluations of `scenario_configs/`, as a table in code: one ARMORY config per dataset, model and attack.
 
 The files are written from here, so that what all of them share (the metric, the scenario, the image's tag, the hook
-that puts the packaged weights in place) stands once, and nobody edits six files alike.
+that puts the packaged weights in place) stands once, and nobody edits a dozen files alike.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from armory_skelevision import __version__
 from armory_skelevision.files import write_whole
@@ -38,29 +38,87 @@ TITLES = {
     "walkers": "walkers, the embedded videos",
 }
 
-# Steps of the attack, the published tables' counts among them (10, 20, 100): the fewer, the sooner two cores are done.
-ITERATIONS = {"carla": 100, "otb": 20, "walkers": 10}
+
+class Attack(NamedTuple):
+    """An attack as configs name it, and what it is set on."""
+
+    name: str
+    """Of its class in `armory_skelevision.attacks`."""
+    title: str
+    """In a description, after "attacked by"."""
+    knowledge: str
+    """What it knows of the tracker: "white" for all, "black" for its boxes alone."""
+    kwargs: Mapping[str, Any]
+    """On every data set."""
+    models: tuple[str, ...]
+    datasets: Mapping[str, Mapping[str, Any]]
+    """Further kwargs for each data set."""
 
 
-def build_config(dataset: str, model: str) -> dict[str, Any]:
-    """The ARMORY config of the patch attack on a model, on a dataset.
+# Steps of the patch, the published tables' counts among them (10, 20, 100): the fewer, the sooner two cores are done.
+ATTACKS = {
+    "patch": Attack(
+        "PatchAttack",
+        "a physical patch",
+        "white",
+        {"adaptive": True, "keep": "best", "seed": 0, "step_size": 0.1, "update": "sign", "verbose": True},
+        ("stl", "mtl"),
+        {"carla": {"max_iter": 100}, "otb": {"max_iter": 20}, "walkers": {"max_iter": 10}},
+    ),
+    "pgd": Attack(
+        "PGD",
+        "a perturbation of all frames (PGD, 8/255)",
+        "white",
+        {"eps": 8 / 255, "eps_step": 2 / 255, "max_iter": 10, "norm": "inf", "universal": False, "verbose": True},
+        ("mtl",),
+        {"otb": {}, "walkers": {}},
+    ),
+    "rtaa": Attack(
+        "RTAA",
+        "a perturbation of each search window (RTAA, 10/255)",
+        "white",
+        {"eps": 10 / 255, "max_iter": 10, "reset_every": 30, "seed": 0, "verbose": True},
+        ("mtl",),
+        {"otb": {}, "walkers": {}},
+    ),
+    "iou": Attack(
+        "IoUAttack",
+        "noise found from predicted boxes alone (IoU attack)",
+        "black",
+        {"eps": 0.1, "grain": 8, "max_queries": 60, "seed": 0, "verbose": True},
+        ("mtl",),
+        {"otb": {}, "walkers": {}},
+    ),
+}
+
+
+def build_config(dataset: str, model: str, attack: str = "patch") -> dict[str, Any]:
+    """The ARMORY config of an attack on a model, on a dataset.
 
     Args:
         dataset: "carla", "otb" or "walkers".
         model: "stl" or "mtl".
+        attack: "patch", "pgd", "rtaa" or "iou".
 
     Raises:
-        ValueError: For another dataset or model.
+        ValueError: For another dataset, model or attack, or an attack that is not set on that dataset or model.
     """
-    if dataset not in DATASETS or model not in MODELS:
+    if (dataset, model, attack) not in list_evaluations():
         raise ValueError(
-            f"no config for dataset {dataset!r} and model {model!r}; datasets are {sorted(DATASETS)}, "
-            f"models are {sorted(MODELS)}"
+            f"no config for dataset {dataset!r}, model {model!r} and attack {attack!r}; datasets are "
+            f"{sorted(DATASETS)}, models are {sorted(MODELS)}, attacks are {sorted(ATTACKS)}, though not all together"
         )
+    chosen = ATTACKS[attack]
     return {
-        "_description": f"{MODELS[model]}, on {TITLES[dataset]}, attacked by a physical patch",
+        "_description": f"{MODELS[model]}, on {TITLES[dataset]}, attacked by {chosen.title}",
         "adhoc": None,
-        "attack": _attack(ITERATIONS[dataset]),
+        "attack": {
+            "knowledge": chosen.knowledge,
+            "kwargs": {**chosen.kwargs, **chosen.datasets[dataset]},
+            "module": "armory_skelevision.attacks",
+            "name": chosen.name,
+            "use_label": True,
+        },
         "dataset": {
             "batch_size": 1,
             "framework": "numpy",
@@ -88,14 +146,14 @@ def build_config(dataset: str, model: str) -> dict[str, Any]:
     }
 
 
-def _attack(iterations: int) -> dict[str, Any]:
-    return {
-        "knowledge": "white",
-        "kwargs": {"max_iter": iterations, "seed": 0, "step_size": 0.1, "update": "sign", "verbose": True},
-        "module": "armory_skelevision.attacks",
-        "name": "PatchAttack",
-        "use_label": True,
-    }
+def list_evaluations() -> list[tuple[str, str, str]]:
+    """All evaluations that there is a config for, as (dataset, model, attack)."""
+    return [
+        (dataset, model, name)
+        for name, attack in ATTACKS.items()
+        for dataset in attack.datasets
+        for model in attack.models
+    ]
 
 
 def _model(model: str) -> dict[str, Any]:
@@ -112,11 +170,7 @@ def _model(model: str) -> dict[str, Any]:
 
 def render_configs() -> dict[str, str]:
     """All configs by file name, as the text of their files."""
-    return {
-        f"{dataset}_{model}_patch.json": format_config(build_config(dataset, model))
-        for dataset in DATASETS
-        for model in MODELS
-    }
+    return {"_".join(names) + ".json": format_config(build_config(*names)) for names in list_evaluations()}
 
 
 def format_config(config: Mapping[str, Any]) -> str:

@@ -42,7 +42,12 @@ class KnownTracker(ObjectTrackerMixin, LossGradientsMixin, BaseEstimator):
         raise NotImplementedError
 
     def loss_gradient(self, x, y, **kwargs):
-        raise NotImplementedError
+        videos = torch.tensor(x, requires_grad=True)
+        boxes = self.predict(videos, y_init=[label["boxes"][0] for label in y])
+        loss = sum(
+            (box["boxes"] - torch.tensor(label["boxes"])).abs().sum() for box, label in zip(boxes, y, strict=True)
+        )
+        return torch.autograd.grad(loss, videos)[0].numpy()
 
 
 class IdentityTracker(KnownTracker):
@@ -60,6 +65,14 @@ class ColourTracker(KnownTracker):
 
     def boxes(self, video, box_xyxy):
         return box_xyxy + (video.mean(dim=(1, 2)) @ self.weights)[:, None]
+
+
+def overlaps(a_xyxy, b_xyxy):
+    """Intersection over union of boxes (N, 4) with boxes (N, 4), in plain NumPy."""
+    low, high = np.maximum(a_xyxy[:, :2], b_xyxy[:, :2]), np.minimum(a_xyxy[:, 2:], b_xyxy[:, 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=1)
+    areas = [np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (a_xyxy, b_xyxy)]
+    return common / (areas[0] + areas[1] - common)
 
 
 def screen_scene(frames=5, height=120, width=160, seed=0):

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "networks": {"boxes", "files"},
     "tracking": {"boxes", "networks"},
     "models": {"boxes", "networks", "tracking", "pretrained"},
-    "attacks": {"boxes", "networks", "tracking", "models"},
+    "attacks": {"boxes", "files", "networks", "tracking", "models"},
     "defenses": {"boxes", "networks", "tracking", "models"},
     "walkers": {"boxes", "files"},
     "datasets": {"boxes", "files", "walkers"},

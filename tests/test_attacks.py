@@ -1,9 +1,14 @@
+import json
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from doubles import ColourTracker, IdentityTracker, random_estimator, screen_scene
 
 from armory_skelevision.attacks import PatchAttack
+from armory_skelevision.attacks.patch.printing import distance_to_print, total_variation
 
 UPDATES = ("sign", "gradient", "accumulated_sign")
 
@@ -112,13 +117,124 @@ def test_attack_goes_through_a_full_frame_preprocessor():
         ({"update": "adam"}, "update: expected one of"),
         ({"start": "black"}, "start: expected one of"),
         ({"step_size": 0}, "step_size: expected a number above 0"),
-        ({"max_iter": 0}, "max_iter: expected a whole number from 1"),
+        ({"max_iter": -1}, "max_iter: expected a whole number from 0"),
         ({"seed": 0.5}, "seed: expected a whole number"),
+        ({"restarts": 0}, "restarts: expected a whole number from 1"),
+        ({"momentum": 1}, r"momentum: expected a number in \[0, 1\)"),
+        ({"momentum": 0.9, "update": "accumulated_sign"}, "keeps all earlier directions already"),
+        ({"tv_weight": -1}, "tv_weight: expected a number from 0"),
+        ({"keep": "first"}, "keep: expected one of"),
+        ({"memory": "none"}, "memory: expected one of"),
+        ({"eot": {"spin": 1}}, r"eot: unknown \['spin'\]"),
+        ({"loss": "lure"}, "'lure' needs one"),
+        ({"loss": "score"}, "'score' looks inside our own tracker"),
+        ({"adaptive": False}, "adaptive: false needs our own tracker"),
     ],
 )
 def test_settings_out_of_range_are_refused(kwargs, message):
     with pytest.raises(ValueError, match=message):
         PatchAttack(IdentityTracker(), **kwargs)
+
+
+@pytest.mark.parametrize("kwargs", [{"schedule": "cosine"}, {"momentum": 0.9}, {"loss": "giou"}, {"restarts": 2}])
+def test_every_way_to_climb_finds_the_known_best_patch(kwargs):
+    scene = screen_scene()
+    scene[2][0]["shading"] = False
+    tracker = ColourTracker()
+    labels = [{"boxes": np.repeat(scene[1][0]["boxes"][:1], 5, axis=0)}]
+    scene = (scene[0], labels, scene[2])
+    found = l1(tracker, attack(tracker, scene, max_iter=20, **kwargs), labels)
+    best = l1(tracker, attack(tracker, scene, max_iter=1, step_size=1.0), labels)  # grey to 0 or 1 in one step
+    assert found >= 0.95 * best > l1(tracker, scene[0], labels)
+
+
+def test_a_lure_pulls_the_box_where_it_shall_go():
+    scene = screen_scene()
+    scene[2][0]["shading"] = False
+    tracker = ColourTracker()
+    truth = np.repeat(tracker.predict(scene[0], y_init=scene[1][0]["boxes"][:1])[0]["boxes"][:1], 5, axis=0)
+    labels = [{"boxes": np.repeat(scene[1][0]["boxes"][:1], 5, axis=0)}]
+    goal = (truth[0] - 2.0).tolist()
+    x_adv = attack(
+        tracker, (scene[0], labels, scene[2]), loss="lure", goal={"box_xyxy": goal}, max_iter=30, step_size=0.02
+    )
+    reached = tracker.predict(x_adv, y_init=scene[1][0]["boxes"][:1])[0]["boxes"]
+    assert np.abs(reached - goal).mean() < 0.25 * np.abs(truth - goal).mean()
+
+
+def test_one_universal_patch_serves_all_videos(tmp_path):
+    scenes = [screen_scene(frames=frames, seed=frames) for frames in (3, 4)]
+    x, y, metadata = ([scene[part][0] for scene in scenes] for part in range(3))
+    estimator = random_estimator()
+    patched = PatchAttack(estimator, max_iter=2, universal=True, export=tmp_path / "patches", verbose=False).generate(
+        x=x, y=y, y_patch_metadata=metadata
+    )
+    assert [len(video) for video in patched] == [3, 4]
+    assert [path.name for path in sorted((tmp_path / "patches").glob("*.npy"))] == ["patch_000.npy"]
+    # put onto a video it was not made on, without a step more
+    other = screen_scene(seed=9)
+    again = attack(estimator, other, patch_init=tmp_path / "patches" / "patch_000.npy", max_iter=0)
+    grey = attack(estimator, other, max_iter=0)
+    assert (again != grey).any()
+
+
+def test_exported_patches_start_another_attack_video_by_video(tmp_path):
+    scenes = [screen_scene(seed=seed) for seed in (1, 2)]
+    first = PatchAttack(random_estimator(), max_iter=2, export=tmp_path, verbose=False)
+    made = [first.generate(x=x, y=y, y_patch_metadata=metadata) for x, y, metadata in scenes]
+    second = PatchAttack(random_estimator(seed=7), max_iter=0, patch_init=tmp_path, verbose=False)
+    for (x, y, metadata), wanted in zip(scenes, made, strict=True):
+        np.testing.assert_array_equal(second.generate(x=x, y=y, y_patch_metadata=metadata), wanted)
+    settings = json.loads((tmp_path / "patch_001.json").read_text())
+    assert settings["max_iter"] == 2 and settings["adaptive"] is True and settings["value"] > 0
+
+
+def test_more_restarts_are_never_worse():
+    scene, estimator = screen_scene(), random_estimator()
+    once, thrice = (l1(estimator, attack(estimator, scene, max_iter=2, restarts=n), scene[1]) for n in (1, 3))
+    assert thrice >= once - 1e-3
+
+
+def test_best_iterate_is_never_worse_than_the_last():
+    scene, estimator = screen_scene(), random_estimator()
+    best, last = (attack(estimator, scene, max_iter=4, step_size=0.5, keep=keep) for keep in ("best", "last"))
+    assert l1(estimator, best, scene[1]) >= l1(estimator, last, scene[1]) - 1e-3
+
+
+def test_both_memory_modes_make_the_same_patch():
+    graph, recompute = (attack(random_estimator(), max_iter=1, memory=memory) for memory in ("graph", "recompute"))
+    # Where a gradient is next to nothing its sign may differ.
+    assert (np.abs(graph - recompute) > 1e-6).mean() < 1e-3
+
+
+def test_eot_follows_the_seed_and_changes_the_patch():
+    eot = {"brightness": 0.2, "blur": 1.0, "noise": 0.05, "corners": 1.0, "frames": 0.6, "samples": 2}
+    first, again, plain = (attack(random_estimator(), max_iter=2, eot=values) for values in (eot, eot, None))
+    np.testing.assert_array_equal(first, again)
+    assert (first != plain).any()
+
+
+def test_penalties_make_patches_smooth_and_printable():
+    def patch(**kwargs):
+        scene = screen_scene()
+        attack(random_estimator(), scene, max_iter=15, step_size=0.05, keep="last", export=folder, **kwargs)
+        return torch.from_numpy(np.load(folder / "patch_000.npy"))
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plain, smooth, printable = patch(), patch(tv_weight=1e4), patch(print_weight=1e4)
+    assert total_variation(smooth) < 0.5 * total_variation(plain)
+    assert distance_to_print(printable) < 0.5 * distance_to_print(plain)
+
+
+def test_a_patch_made_against_the_bare_tracker_ignores_its_preprocessors():
+    from art.defences.preprocessor import SpatialSmoothing
+
+    scene = screen_scene()
+    smoothed = random_estimator(preprocessing_defences=SpatialSmoothing(window_size=3, clip_values=(0, 1)))
+    bare = attack(random_estimator(), scene, max_iter=2)
+    np.testing.assert_array_equal(attack(smoothed, scene, max_iter=2, adaptive=False), bare)
+    assert (attack(smoothed, scene, max_iter=2, adaptive=True) != bare).any()
 
 
 def test_inputs_that_do_not_fit_together_are_refused():

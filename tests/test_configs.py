@@ -15,9 +15,10 @@ def load(name: str) -> dict[str, Any]:
     return json.loads(configs.render_configs()[name])
 
 
-def test_the_six_are_there() -> None:
-    expected = [f"{data}_{model}_patch.json" for data in ("carla", "otb", "walkers") for model in ("mtl", "stl")]
-    assert sorted(NAMES) == expected
+def test_all_are_there() -> None:
+    patch = [f"{data}_{model}_patch.json" for data in ("carla", "otb", "walkers") for model in ("mtl", "stl")]
+    digital = [f"{data}_mtl_{attack}.json" for data in ("otb", "walkers") for attack in ("iou", "pgd", "rtaa")]
+    assert sorted(NAMES) == sorted(patch + digital)
 
 
 def test_files_in_git_equal_the_table(root: Path) -> None:
@@ -41,6 +42,8 @@ def test_everything_named_exists_and_takes_its_arguments(name: str) -> None:
         return getattr(import_module(config[section]["module"]), config[section]["name"])
 
     inspect.signature(target("attack")).bind("estimator", **config["attack"]["kwargs"])
+    assert config["attack"]["knowledge"] == ("black" if name.endswith("_iou.json") else "white")
+    assert config["attack"]["use_label"]
     inspect.signature(target("model")).bind({}, {}, "weights.safetensors")
     inspect.signature(target("user_init")).bind(**config["user_init"]["kwargs"])
     inspect.signature(target("scenario")).bind(config, **config["scenario"]["kwargs"])
@@ -74,3 +77,5 @@ def test_differences_are_named(tmp_path: Path) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="datasets are"):
         configs.build_config("mot17", "stl")
+    with pytest.raises(ValueError, match="attack 'pgd'; .* not all together"):
+        configs.build_config("carla", "stl", "pgd")

@@ -179,7 +179,8 @@ def test_wrappers_load_weights_and_settings(tmp_path):
     network.eval()
     frames = VideoFrames(torch.from_numpy(x[0]))
     with torch.no_grad():
-        expected = torch.stack(list(track(network, frames, torch.from_numpy(y[0]["boxes"][0]), estimator.settings)))
+        steps = track(network, frames, torch.from_numpy(y[0]["boxes"][0]), estimator.settings)
+        expected = torch.stack([step.box_xyxy for step in steps])
     assert iou(torch.from_numpy(predict(estimator, x, y)[0]["boxes"]), expected).min() > 0.9  # float16 weights
 
 

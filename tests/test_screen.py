@@ -3,8 +3,14 @@ import pytest
 import torch
 from doubles import random_estimator, screen_scene
 
-from armory_skelevision.attacks.metadata import read_metadata
-from armory_skelevision.attacks.screen import GREEN_SCREEN_VALUE, PatchedFrames, _patch_grid, view_screens
+from armory_skelevision.attacks.patch.metadata import read_metadata
+from armory_skelevision.attacks.patch.screen import (
+    GREEN_SCREEN_VALUE,
+    PatchedFrames,
+    _make_view,
+    _patch_grid,
+    view_screens,
+)
 from armory_skelevision.tracking import VideoFrames, Window
 
 
@@ -58,8 +64,9 @@ def test_only_visible_screen_changes():
 
 
 def test_patch_corners_land_on_screen_corners():
-    quad = torch.tensor([[40.0, 25], [110, 30], [108, 88], [42, 92]], dtype=torch.float64)
-    grid = _patch_grid(quad, (slice(20, 100), slice(30, 120)))
+    quad = np.array([[40.0, 25], [110, 30], [108, 88], [42, 92]])
+    view = _make_view(quad, np.ones((120, 160), dtype=bool), True)
+    grid = _patch_grid(view.homography, (slice(20, 100), slice(30, 120)), torch.zeros(1))
     expected = {(25, 40): (-1, -1), (30, 110): (1, -1), (88, 108): (1, 1), (92, 42): (-1, 1)}
     for (y, x), corner in expected.items():
         # The corner lies on a pixel's edge, between the centres of its neighbours.

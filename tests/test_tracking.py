@@ -79,7 +79,7 @@ def test_boxes_equal_an_independent_loop_of_pysots_equations(network):
     expected_xywh = track_like_pysot(network, video[..., ::-1] * 255, box_xywh)
     box_xyxy = torch.tensor([60.0, 40, 82, 85], dtype=torch.float64)
     frames = VideoFrames(torch.from_numpy(video).float())
-    boxes_xyxy = torch.stack(list(track(network, frames, box_xyxy, TrackerSettings())))
+    boxes_xyxy = torch.stack([step.box_xyxy for step in track(network, frames, box_xyxy, TrackerSettings())])
     expected_xyxy = np.concatenate([expected_xywh[:, :2], expected_xywh[:, :2] + expected_xywh[:, 2:]], axis=1)
     assert np.abs(np.diff(expected_xyxy, axis=0)).max() > 0.5, (
         "the oracle's boxes must move for the test to mean anything"

@@ -1,5 +1,6 @@
 """Attacks on trackers, as ARMORY's ``attack`` block names them."""
 
+from armory_skelevision.attacks.digital import FGSM, PGD, RTAA, IoUAttack
 from armory_skelevision.attacks.patch import PatchAttack
 
-__all__ = ["PatchAttack"]
+__all__ = ["FGSM", "PGD", "RTAA", "IoUAttack", "PatchAttack"]

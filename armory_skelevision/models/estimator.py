@@ -60,7 +60,8 @@ class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         )
         self.settings = settings or TrackerSettings()
         self._check_params()  # ART's constructors call only their own.
-        model.to(self._device).eval().requires_grad_(False)
+        # Channels last is the layout that convolutions are fastest in (a fifth faster on CPUs, more in bf16).
+        model.to(self._device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -116,7 +117,8 @@ class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
         """Boxes (F, 4) of one target through any source of frames, past all preprocessors; keeps a graph."""
-        return torch.stack(list(track(self.model, frames, box_xyxy.to(self.device), self.settings)))
+        steps = track(self.model, frames, box_xyxy, self.settings)
+        return torch.stack([step.box_xyxy for step in steps]).to(self.device)
 
     def loss_gradient(self, x: np.ndarray, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
         """Gradient of `compute_loss` with respect to whole frames, through all preprocessors: same shape as ``x``."""
@@ -170,7 +172,7 @@ class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.preprocessing_operations))
         result = {"boxes": self.track(frames, box_xyxy)}
         if self.model.keypoint_head is not None:
-            result["keypoints"] = locate_keypoints(self.model, frames, box_xyxy.to(self.device), self.settings)
+            result["keypoints"] = locate_keypoints(self.model, frames, box_xyxy, self.settings)
         return result
 
     def _loss(self, video: Tensor, boxes_xyxy: Any) -> Tensor:

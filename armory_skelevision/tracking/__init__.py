@@ -1,8 +1,18 @@
 """SiamRPN tracking as pure functions: crop geometry, anchors, and the recurrence."""
 
-from armory_skelevision.tracking.frames import Frames, VideoFrames
+from armory_skelevision.tracking.frames import ChosenFrames, Frames, VideoFrames
 from armory_skelevision.tracking.settings import TrackerSettings
-from armory_skelevision.tracking.tracker import State, track
+from armory_skelevision.tracking.tracker import State, Step, track
 from armory_skelevision.tracking.windows import Window, network_input
 
-__all__ = ["Frames", "State", "TrackerSettings", "VideoFrames", "Window", "network_input", "track"]
+__all__ = [
+    "ChosenFrames",
+    "Frames",
+    "State",
+    "Step",
+    "TrackerSettings",
+    "VideoFrames",
+    "Window",
+    "network_input",
+    "track",
+]

@@ -15,6 +15,10 @@ STRIDE = 8
 SCALE = 8
 RATIOS = (0.33, 0.5, 1.0, 2.0, 3.0)
 
+# A box found counts as the target above the one overlap with it and as background below the other (section 3.3).
+POSITIVE_IOU = 0.6
+NEGATIVE_IOU = 0.3
+
 
 def anchor_sizes_wh() -> Tensor:
     """Width and height of the anchor of each ratio (height / width): (5, 2), whole pixels."""
@@ -40,6 +44,20 @@ def anchors_cxcywh(score_size: int) -> Tensor:
         ],
         dim=-1,
     ).reshape(-1, 4)
+
+
+def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
+    """What the head should say at each anchor for a box: the inverse of `tracker.decode` (Li et al. 2018, Eq. 3).
+
+    Args:
+        box_cxcywh: (4,) in the anchors' coordinates, of some size.
+        anchors_cxcywh: (K, 4).
+
+    Returns:
+        Offsets (4, K): of the centre in anchor sizes, and the logarithms of the ratios of width and height.
+    """
+    centres = (box_cxcywh[:2] - anchors_cxcywh[:, :2]) / anchors_cxcywh[:, 2:]
+    return torch.cat([centres, (box_cxcywh[2:] / anchors_cxcywh[:, 2:]).log()], dim=1).T
 
 
 def cosine_window(score_size: int) -> Tensor:

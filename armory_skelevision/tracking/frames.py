@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -81,6 +82,24 @@ class VideoFrames(Frames):
     def pixels(self, index: int, region: Region) -> Tensor:
         """See `Frames.pixels`."""
         return self.video[index, region[0], region[1]].permute(2, 0, 1)
+
+
+class ChosenFrames(Frames):
+    """Some frames of a video, in the order given.
+
+    Args:
+        frames: The video.
+        indices: Which of its frames.
+    """
+
+    def __init__(self, frames: Frames, indices: Sequence[int]) -> None:
+        super().__init__(len(indices), frames.height, frames.width)
+        self.frames = frames
+        self.indices = indices
+
+    def pixels(self, index: int, region: Region) -> Tensor:
+        """See `Frames.pixels`."""
+        return self.frames.pixels(self.indices[index], region)
 
 
 def inner_region(window: Window, width: int, height: int) -> tuple[Region, Region]:

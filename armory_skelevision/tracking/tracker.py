@@ -7,7 +7,7 @@ the boxes back to the pixels, save the choice of the best anchor and the windows
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -37,6 +37,24 @@ class Proposals(NamedTuple):
     """Probability of the target, (K,)."""
     boxes_cxcywh: Tensor
     """Boxes in pixels of the search crop, measured from its centre, (K, 4)."""
+
+
+class Step(NamedTuple):
+    """What happened in one frame."""
+
+    window: Window
+    """Where the target was sought."""
+    previous: State
+    """The state before."""
+    proposals: Proposals
+    """What the network proposed there."""
+    state: State
+    """The state after."""
+
+    @property
+    def box_xyxy(self) -> Tensor:
+        """The tracked box (4,), float32."""
+        return cxcywh_to_xyxy(self.state.box_cxcywh).to(torch.float32)
 
 
 def initial_state(box_xyxy: Tensor) -> State:
@@ -75,22 +93,52 @@ def decode(output: RPNOutput, anchors: Tensor) -> Proposals:
 def update(state: State, proposals: Proposals, frame_wh: tuple[int, int], settings: TrackerSettings) -> State:
     """The next state: the best proposal, penalised for changes of shape and distance, smoothed, kept in the frame."""
     scale = settings.exemplar_size / context_side(state.box_cxcywh[2], state.box_cxcywh[3], settings.context)
-    scores, boxes_cxcywh = proposals.scores.to(torch.float64), proposals.boxes_cxcywh.to(torch.float64)
-    penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * scale, settings)
-    hann = cosine_window(settings.score_size).to(scores.device)
-    ranking = penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
-    best = int(ranking.argmax())
-    rate = penalty[best] * scores[best] * settings.learning_rate
-    found_cxcywh = boxes_cxcywh[best] / scale
-    centre = state.box_cxcywh[:2] + found_cxcywh[:2]
-    size = state.box_cxcywh[2:] * (1 - rate) + found_cxcywh[2:] * rate
+    with torch.no_grad():
+        best = _choose_best(state, proposals, scale, settings)
+    # From here on only the chosen proposal matters, and only its graph is kept.
+    found_cxcywh = proposals.boxes_cxcywh[best].to(torch.float64)
+    penalty = _shape_penalty(found_cxcywh, state.box_cxcywh[2:] * scale, settings)
+    rate = penalty * proposals.scores[best].to(torch.float64) * settings.learning_rate
+    centre = state.box_cxcywh[:2] + found_cxcywh[:2] / scale
+    size = state.box_cxcywh[2:] * (1 - rate) + found_cxcywh[2:] / scale * rate
     limit = torch.tensor(frame_wh, dtype=torch.float64, device=centre.device)
     centre = torch.minimum(centre.clamp(min=0), limit)
     size = torch.minimum(size, limit).clamp(min=settings.min_size)
     return State(torch.cat([centre, size]))
 
 
-def track(network: SiamRPN, frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Iterator[Tensor]:
+def recur(
+    observe: Callable[[int, Window], RPNOutput],
+    count: int,
+    frame_wh: tuple[int, int],
+    box_xyxy: Tensor,
+    settings: TrackerSettings,
+) -> Iterator[Step]:
+    """The recurrence from frame to frame, whoever looks into the windows.
+
+    It runs on the CPU wherever the network does: one transfer a frame instead of a wait at every small operation.
+
+    Args:
+        observe: The heads' output (batch of 1) for the search window of a frame: (frame, window) to output.
+        count: Number of frames.
+        frame_wh: Width and height of the frames in pixels.
+        box_xyxy: The target in frame 0, (4,), pixels.
+        settings: Constants of the recurrence.
+
+    Yields:
+        What happened in each frame, frame 0 included.
+    """
+    state = initial_state(box_xyxy.cpu())
+    anchors = anchors_cxcywh(settings.score_size)
+    for index in range(count):
+        window = search_window(state, settings)
+        output = observe(index, window)
+        proposals = decode(RPNOutput(*(values.float().cpu() for values in output)), anchors)
+        previous, state = state, update(state, proposals, frame_wh, settings)
+        yield Step(window, previous, proposals, state)
+
+
+def track(network: SiamRPN, frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Iterator[Step]:
     """Track one target through a video, frame 0 included.
 
     Args:
@@ -100,17 +148,20 @@ def track(network: SiamRPN, frames: Frames, box_xyxy: Tensor, settings: TrackerS
         settings: Constants of the recurrence.
 
     Yields:
-        The box (4,) xyxy of each frame, float32; carries a graph where gradients are on.
+        What happened in each frame; carries a graph where gradients are on.
     """
-    state = initial_state(box_xyxy)
-    frame_wh = (frames.width, frames.height)
-    anchors = anchors_cxcywh(settings.score_size).to(box_xyxy.device)
-    template = network.embed(read_crop(frames, 0, template_window(state, settings), settings.exemplar_size))
-    for index in range(len(frames)):
-        crop = read_crop(frames, index, search_window(state, settings), settings.instance_size)
-        proposals = decode(network.respond(template, network.embed(crop)), anchors)
-        state = update(state, proposals, frame_wh, settings)
-        yield cxcywh_to_xyxy(state.box_cxcywh).to(torch.float32)
+    template = network.embed(read_template(frames, box_xyxy, settings))
+
+    def observe(index: int, window: Window) -> RPNOutput:
+        return network.respond(template, network.embed(read_crop(frames, index, window, settings.instance_size)))
+
+    yield from recur(observe, len(frames), (frames.width, frames.height), box_xyxy, settings)
+
+
+def read_template(frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
+    """The target in frame 0 as the network's input: (1, 3, exemplar_size, exemplar_size)."""
+    window = template_window(initial_state(box_xyxy), settings)
+    return read_crop(frames, 0, window, settings.exemplar_size)
 
 
 def read_crop(frames: Frames, index: int, window: Window, size: int) -> Tensor:
@@ -118,9 +169,18 @@ def read_crop(frames: Frames, index: int, window: Window, size: int) -> Tensor:
     return network_input(resize_crop(frames.window(index, window), size)[None])
 
 
+def _choose_best(state: State, proposals: Proposals, scale: Tensor, settings: TrackerSettings) -> int:
+    """Which proposal ranks first, penalised for its shape and weighed against the distance from the middle."""
+    scores, boxes_cxcywh = proposals.scores.to(torch.float64), proposals.boxes_cxcywh.to(torch.float64)
+    penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * scale, settings)
+    hann = cosine_window(settings.score_size).to(scores.device)
+    ranking = penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
+    return int(ranking.argmax())
+
+
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:
     """Near 1 for boxes of the previous shape and size, falling with their change (Li et al. 2018, Eq. 12)."""
-    width, height = boxes_cxcywh[:, 2], boxes_cxcywh[:, 3]
+    width, height = boxes_cxcywh[..., 2], boxes_cxcywh[..., 3]
     previous_side = context_side(previous_wh[0], previous_wh[1], settings.context)
     size_change = _change(context_side(width, height, settings.context) / previous_side)
     ratio_change = _change((previous_wh[0] / previous_wh[1]) / (width / height))

@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from armory_skelevision.tracking.anchors import anchors_cxcywh
+from armory_skelevision.boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
+from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, encode
 
-POSITIVE_IOU = 0.6
-NEGATIVE_IOU = 0.3
 MOST_POSITIVES = 16
 MOST_NEGATIVES = 48
 
@@ -47,7 +46,8 @@ class TargetMaker:
         score_size = (search_side - 127) // 8 + 1
         self._middle = search_side / 2
         self._shape = (-1, score_size, score_size)
-        self._anchors_cxcywh = anchors_cxcywh(score_size).numpy().astype(np.float64)
+        self._anchors_cxcywh = anchors_cxcywh(score_size).double()
+        self._anchors_xyxy = cxcywh_to_xyxy(self._anchors_cxcywh)
 
     def make(self, box_xyxy: NDArray[np.floating], rng: np.random.Generator) -> Targets:
         """Label the anchors and draw those that count.
@@ -62,7 +62,9 @@ class TargetMaker:
         box = np.asarray(box_xyxy, np.float64) - self._middle
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
             raise ValueError(f"expected one finite box x1 < x2, y1 < y2 in the search crop, got {box_xyxy}")
-        overlap = self._overlaps(box)
+        target_xyxy = torch.from_numpy(box)
+        overlap = iou(self._anchors_xyxy, target_xyxy).numpy()
+        deltas = encode(xyxy_to_cxcywh(target_xyxy), self._anchors_cxcywh).numpy()
         labels = np.full(overlap.shape, -1, np.int64)
         positive = _draw(np.flatnonzero(overlap > POSITIVE_IOU), MOST_POSITIVES, rng)
         background = overlap < NEGATIVE_IOU
@@ -71,23 +73,10 @@ class TargetMaker:
         weights = np.where(labels == 1, 1 / max(len(positive), 1), 0).astype(np.float32)
         return Targets(
             labels.reshape(self._shape),
-            self._offsets(box).reshape(4, *self._shape).astype(np.float32),
+            deltas.reshape(4, *self._shape).astype(np.float32),
             weights.reshape(self._shape),
             background.reshape(self._shape),
         )
-
-    def _overlaps(self, box_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-        centres, sizes = self._anchors_cxcywh[:, :2], self._anchors_cxcywh[:, 2:]
-        low = np.maximum(centres - sizes / 2, box_xyxy[:2])
-        high = np.minimum(centres + sizes / 2, box_xyxy[2:])
-        common = np.prod(np.maximum(high - low, 0), axis=1)
-        union = np.prod(sizes, axis=1) + np.prod(box_xyxy[2:] - box_xyxy[:2]) - common
-        return np.asarray(common / union, np.float64)
-
-    def _offsets(self, box_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
-        centres, sizes = self._anchors_cxcywh[:, :2], self._anchors_cxcywh[:, 2:]
-        centre, size = (box_xyxy[:2] + box_xyxy[2:]) / 2, box_xyxy[2:] - box_xyxy[:2]
-        return np.concatenate([(centre - centres) / sizes, np.log(size / sizes)], axis=1).T
 
 
 def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: int) -> Tensor:

@@ -23,12 +23,14 @@ Run = Callable[..., Path]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a changed copy of `walkers_mtl_patch.json`: short videos, two steps of the attack, what else is asked for."""
+    """Run a changed copy of a walkers config: short videos, two steps of the attack, what else is asked for."""
 
-    def run_changed(*options: str, scenario: dict[str, Any] | None = None) -> Path:
-        config = copy.deepcopy(build_config("walkers", "mtl"))
-        config["attack"]["kwargs"]["max_iter"] = 2
-        config["dataset"]["max_frames"] = 12
+    def run_changed(
+        *options: str, attack: str = "patch", frames: int = 12, scenario: dict[str, Any] | None = None
+    ) -> Path:
+        config = copy.deepcopy(build_config("walkers", "mtl", attack))
+        config["attack"]["kwargs"]["max_queries" if attack == "iou" else "max_iter"] = 4 if attack == "iou" else 2
+        config["dataset"]["max_frames"] = frames
         config["scenario"].update(scenario or {})
         path = tmp_path / "a config.json"
         path.write_text(format_config(config))
@@ -121,6 +123,15 @@ def test_skip_attack_and_num_eval_batches(run: Run) -> None:
     result = run("--num-eval-batches=2", "--skip-attack")
     assert read_summary(result).adversarial is None
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 2
+
+
+@pytest.mark.parametrize("attack", ["pgd", "rtaa", "iou"])
+def test_digital_attacks_run_from_their_configs(run: Run, attack: str) -> None:
+    result = run("--num-eval-batches=1", attack=attack, frames=5)
+    summary = read_summary(result)
+    assert summary.benign is not None
+    assert summary.adversarial is not None
+    assert summary.adversarial != summary.benign
 
 
 def test_a_failed_run_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,149 @@
+"""RTAA: the search crop perturbed frame by frame, with the tracker's gradient (Jia et al., ECCV 2020)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm.auto import trange
+
+from armory_skelevision.attacks.digital.online import OnlineAttack, Pursuit
+from armory_skelevision.attacks.interface import check_positive, check_whole
+from armory_skelevision.boxes import cxcywh_to_xyxy, iou
+from armory_skelevision.networks import RPNOutput
+from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, encode
+from armory_skelevision.tracking.frames import inner_region
+from armory_skelevision.tracking.tracker import decode
+from armory_skelevision.tracking.windows import context_side, network_input, resize_crop
+
+# How much more the boxes weigh than the scores in the published code.
+REGRESSION_WEIGHT = 5.0
+
+
+class Warmth(NamedTuple):
+    """What one frame leaves to the next."""
+
+    perturbation: Tensor
+    """The perturbation of a window, (3, side, side)."""
+    direction: Tensor
+    """Where the pseudo box goes: -1 or 1 along x and y, (2,)."""
+
+
+class RTAA(OnlineAttack):
+    """Perturbs the pixels in each search window so that the head mistakes background for target and box for pseudo box.
+
+    The published attack perturbs the resized crop. Here the frame's own pixels in the window are perturbed, through the
+    resizing, so that the finished video does to the tracker what the attack saw it do. Each frame starts with the
+    perturbation of the one before, resampled where the window has another size.
+
+    The loss is descended in steps of ``eps / max_iter`` along the gradient's sign; see `rtaa_loss`. The box found in
+    the previous frame stands for the true one. The pseudo box is drawn anew at every step: its centre lies .3 to .5 of
+    the width and height away, its size is .7 to .9 of the box's. To which side it lies is drawn at every fresh start.
+
+    Args:
+        estimator: Our tracker, without preprocessors of whole frames.
+        eps: Largest change of a value, colours lie in [0, 1].
+        max_iter: Steps per frame.
+        reset_every: Frames after which the perturbation starts from nothing again.
+        seed: Seed of the pseudo boxes.
+        verbose: Show a progress bar (on terminals).
+
+    Raises:
+        ValueError: For a setting out of range, naming what would be right.
+    """
+
+    attack_params = [*OnlineAttack.attack_params, "eps", "max_iter", "reset_every"]
+
+    def __init__(
+        self,
+        estimator: Any,
+        eps: float = 10 / 255,
+        max_iter: int = 10,
+        reset_every: int = 30,
+        seed: int = 0,
+        verbose: bool = True,
+    ) -> None:
+        super().__init__(estimator, seed, verbose)
+        self.eps = eps
+        self.max_iter = max_iter
+        self.reset_every = reset_every
+        self._check_params()
+
+    def _attack_frames(self, pursuit: Pursuit, generator: torch.Generator) -> None:
+        warmth = None
+        silent = None if self.verbose else True
+        for index in trange(1, len(pursuit.video), desc="RTAA", unit="frame", disable=silent, leave=False):
+            if warmth is None or index % self.reset_every == 0:
+                direction = torch.randint(0, 2, (2,), generator=generator) * 2.0 - 1
+                warmth = Warmth(torch.zeros(3, 1, 1, device=pursuit.video.device), direction)
+            warmth = self._attack_frame(pursuit, index, warmth, generator)
+            pursuit.advance(index)
+
+    def _attack_frame(self, pursuit: Pursuit, index: int, warmth: Warmth, generator: torch.Generator) -> Warmth:
+        window = pursuit.window
+        (rows, columns), place = inner_region(window, pursuit.frames.width, pursuit.frames.height)
+        clean = pursuit.frames.window(index, window).clone()
+        inside = torch.zeros_like(clean[:1])
+        inside[:, place[0], place[1]] = 1  # Beyond the frame's border there is nothing to write to.
+        low, high = (clean - self.eps).clamp(min=0), (clean + self.eps).clamp(max=1)
+        shown = (clean + inside * resize_crop(warmth.perturbation, window.side)).clamp(low, high)
+        for _ in range(self.max_iter):
+            shown.requires_grad_()
+            loss = self._loss(pursuit, shown, warmth.direction, generator)
+            (gradient,) = torch.autograd.grad(loss, shown)
+            step = self.eps / self.max_iter * gradient.sign() * inside
+            shown = (shown.detach() - step).clamp(low, high)
+        pursuit.video[index, rows, columns] = shown[:, place[0], place[1]].permute(1, 2, 0)
+        return warmth._replace(perturbation=shown - clean)
+
+    def _loss(self, pursuit: Pursuit, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
+        settings = pursuit.settings
+        output = pursuit.respond(network_input(resize_crop(shown, settings.instance_size)[None]))
+        _, _, width, height = pursuit.state.box_cxcywh
+        scale = settings.exemplar_size / context_side(width, height, settings.context)
+        size = (scale * pursuit.state.box_cxcywh[2:]).float()
+        shift, shrink = torch.rand(2, generator=generator), torch.rand(1, generator=generator)
+        pseudo = torch.cat([direction * (0.3 + 0.2 * shift) * size, (0.7 + 0.2 * shrink) * size])
+        box = torch.cat([torch.zeros(2), size])  # The window's centre is that of the previous box.
+        anchors = anchors_cxcywh(settings.score_size)
+        return rtaa_loss(output, *(values.to(shown.device) for values in (anchors, box, pseudo)))
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        check_positive("eps", self.eps)
+        check_whole("max_iter", self.max_iter)
+        check_whole("reset_every", self.reset_every)
+
+
+def rtaa_loss(output: RPNOutput, anchors: Tensor, box_cxcywh: Tensor, pseudo_cxcywh: Tensor) -> Tensor:
+    """The loss that RTAA descends (Jia et al. 2020, section 3.1).
+
+    It is CE(flipped labels) - CE(true labels) + 5 (SmoothL1(pseudo box) - SmoothL1(true box)). As in the published code
+    the labels are those of the boxes proposed just now: target above an IoU of .6 with the true box, background below
+    .3. The cross-entropies are means over all labelled proposals, the distances sums over those of the target. That
+    code takes log(w) / anchor_w for the size of a box; here it is log(w / anchor_w), which the head was trained for.
+
+    Args:
+        output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
+        anchors: (K, 4), K = k * S * S.
+        box_cxcywh: What counts as the true box, (4,), in the anchors' coordinates.
+        pseudo_cxcywh: Where the boxes are to go, (4,).
+
+    Returns:
+        A scalar; 0 where nothing is labelled.
+    """
+    found_xyxy = cxcywh_to_xyxy(decode(output, anchors).boxes_cxcywh.detach())
+    overlap = iou(found_xyxy, cxcywh_to_xyxy(box_cxcywh))
+    target, background = overlap > POSITIVE_IOU, overlap < NEGATIVE_IOU
+    logits = output.cls[0].reshape(2, -1)
+    # With two classes the difference of the cross-entropies is that of the logits.
+    margin = logits[1] - logits[0]
+    scores = (margin[target].sum() - margin[background].sum()) / (target | background).sum().clamp(min=1)
+    offsets = output.loc[0].reshape(4, -1)[:, target]
+    to_pseudo, to_box = (
+        F.smooth_l1_loss(offsets, encode(goal_cxcywh, anchors)[:, target], reduction="sum")
+        for goal_cxcywh in (pseudo_cxcywh, box_cxcywh)
+    )
+    return scores + REGRESSION_WEIGHT * (to_pseudo - to_box)

@@ -1,0 +1,50 @@
+"""The door between attacks and their callers, ARMORY or ART: what comes in is checked, what goes out is one array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from armory_skelevision.models.validation import check_video
+
+
+def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Check the videos given to `generate`, and that no keyword was given that it does not know.
+
+    Raises:
+        ValueError: For a video that `models.validation` refuses.
+        TypeError: For an unknown keyword, or videos that are not floating point.
+    """
+    if unknown:
+        raise TypeError(f"generate: unknown keywords {sorted(unknown)}; known are {list(known)}")
+    for index, video in enumerate(x):
+        check_video(video, f"x[{index}]")
+
+
+def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:
+    """Videos (F, H, W, 3) as one array (N, F, H, W, 3), or as an object array (N,) where their sizes differ."""
+    if len({video.shape for video in videos}) == 1:
+        return np.stack(videos).astype(dtype)
+    result = np.empty(len(videos), dtype=object)
+    result[:] = videos
+    return result
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Refuse a setting that is not a finite number above 0 (ValueError)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ValueError(f"{name}: expected a number above 0, got {value!r}")
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> None:
+    """Refuse a setting that is not a whole number from ``least`` (ValueError)."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}: expected a whole number from {least}, got {value!r}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse a setting that is neither true nor false (ValueError)."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: expected true or false, got {value!r}")

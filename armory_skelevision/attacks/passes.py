@@ -1,0 +1,170 @@
+"""How a video's boxes come to depend on its pixels: two ways to the same gradient.
+
+"graph" keeps every frame's activations until the backward pass: the fastest, and its memory grows with the video.
+"recompute" first tracks without a graph. Only the heads' outputs pass the gradient on from frame to frame, and the
+windows are whole numbers without one; so the gradient at the outputs is known before the network's own backward pass,
+which then runs over a few frames at a time, in windows that stay where they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import psutil
+import torch
+from torch import Tensor
+
+from armory_skelevision.attacks.objectives import Objective
+from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.tracking import Frames, Step, TrackerSettings, Window
+from armory_skelevision.tracking.tracker import read_crop, read_template, recur
+
+Memory = Literal["auto", "graph", "recompute"]
+Precision = Literal["float32", "bf16"]
+
+# What the graph of one frame holds, in bytes per pixel of the search crop (measured: 46 MB at 287 x 287, float32).
+GRAPH_BYTES_PER_PIXEL = 560
+# Frames whose activations "recompute" holds at a time.
+CHUNK = 8
+
+
+class Outcome(NamedTuple):
+    """What a tracked video gave the attacker."""
+
+    value: float
+    """The objective."""
+    gradient: Tensor | None
+    """With respect to the source, of its shape; None where nothing that was seen depends on it."""
+
+
+@dataclass(frozen=True)
+class NetworkPass:
+    """The network on the windows of a video, and the objective's gradient with respect to what the video shows.
+
+    Attributes:
+        network: Frozen and in evaluation mode.
+        settings: Constants of the recurrence.
+        memory: "graph", "recompute", or "auto": graph where it fits into half of the free memory.
+        precision: Of the network; "bf16" is autocast, all else stays float32.
+    """
+
+    network: SiamRPN
+    settings: TrackerSettings
+    memory: Memory = "auto"
+    precision: Precision = "float32"
+
+    def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
+        """The objective alone."""
+        with torch.no_grad():
+            return float(_judge(self._track(frames, box_xyxy), objective))
+
+    def value_and_gradient(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
+        """The objective and its gradient with respect to ``source``, a leaf that the frames depend on."""
+        if self.memory == "recompute" or (self.memory == "auto" and not self._fits(len(frames), source.device)):
+            return self._recompute(frames, box_xyxy, objective, source)
+        value = _judge(self._track(frames, box_xyxy), objective)
+        gradient = torch.autograd.grad(value, source)[0] if value.requires_grad else None
+        return Outcome(float(value.detach()), gradient)
+
+    def _track(self, frames: Frames, box_xyxy: Tensor) -> list[Step]:
+        template = self._embed(read_template(frames, box_xyxy, self.settings))
+
+        def observe(index: int, window: Window) -> RPNOutput:
+            return self._respond(template, read_crop(frames, index, window, self.settings.instance_size))
+
+        return list(recur(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
+
+    def _recompute(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
+        outputs: list[RPNOutput] = []
+        with torch.no_grad():
+            template = self._embed(read_template(frames, box_xyxy, self.settings))
+
+        def observe(index: int, window: Window) -> RPNOutput:
+            with torch.no_grad():
+                output = self._respond(template, read_crop(frames, index, window, self.settings.instance_size))
+            outputs.append(RPNOutput(*(values.requires_grad_() for values in output)))
+            return outputs[-1]
+
+        steps = list(recur(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
+        value = _judge(steps, objective)
+        leaves = [values for output in outputs for values in output]
+        if not value.requires_grad:
+            return Outcome(float(value), None)
+        gradients = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
+        pulls = [RPNOutput(*pair) for pair in zip(gradients[::2], gradients[1::2], strict=True)]
+        return Outcome(float(value.detach()), self._pull_back(frames, box_xyxy, steps, pulls, source))
+
+    def _pull_back(
+        self, frames: Frames, box_xyxy: Tensor, steps: Sequence[Step], pulls: Sequence[RPNOutput], source: Tensor
+    ) -> Tensor | None:
+        """The gradient at the heads' outputs carried back to the source, through the same windows once more."""
+        embedded = self._embed(read_template(frames, box_xyxy, self.settings))
+        template = embedded.detach().requires_grad_(embedded.requires_grad)
+        total: Tensor | None = None
+        template_pull: Tensor | None = None
+        for start in range(0, len(steps), CHUNK):
+            chunk = range(start, min(start + CHUNK, len(steps)))
+            crops = [read_crop(frames, index, steps[index].window, self.settings.instance_size) for index in chunk]
+            seen = [place for place, crop in enumerate(crops) if crop.requires_grad or template.requires_grad]
+            if not seen:
+                continue
+            output = self._respond(template, torch.cat([crops[place] for place in seen]))
+            pull = [torch.cat(parts) for parts in zip(*(pulls[chunk[place]] for place in seen), strict=True)]
+            leaves = [source, template] if template.requires_grad else [source]
+            found = torch.autograd.grad(output, leaves, pull, allow_unused=True)
+            total = _add(total, found[0])
+            template_pull = _add(template_pull, found[-1] if template.requires_grad else None)
+        if template_pull is not None:
+            total = _add(total, torch.autograd.grad(embedded, source, template_pull)[0])
+        return total
+
+    def _embed(self, crops: Tensor) -> Tensor:
+        with self._autocast(crops):
+            return self.network.embed(crops.contiguous(memory_format=torch.channels_last))
+
+    def _respond(self, template: Tensor, crops: Tensor) -> RPNOutput:
+        with self._autocast(crops):
+            output = self.network.respond(template, self._embed(crops))
+        return RPNOutput(output.cls.to(crops.dtype), output.loc.to(crops.dtype))
+
+    def _autocast(self, crops: Tensor) -> torch.autocast:
+        return torch.autocast(crops.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _fits(self, frames: int, device: torch.device) -> bool:
+        needed = frames * GRAPH_BYTES_PER_PIXEL * self.settings.instance_size**2
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+        return needed < free / 2
+
+
+@dataclass(frozen=True)
+class EstimatorPass:
+    """Any of ART's object trackers, asked with whole frames: another maker's, or ours behind a preprocessor."""
+
+    estimator: Any
+
+    def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
+        """See `NetworkPass.value`."""
+        with torch.no_grad():
+            return float(objective(self._boxes(frames, box_xyxy), None))
+
+    def value_and_gradient(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
+        """See `NetworkPass.value_and_gradient`."""
+        value = objective(self._boxes(frames, box_xyxy), None)
+        gradient = torch.autograd.grad(value, source, allow_unused=True)[0] if value.requires_grad else None
+        return Outcome(float(value.detach()), gradient)
+
+    def _boxes(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
+        boxes_xyxy: Tensor = self.estimator.predict(frames.render()[None], y_init=box_xyxy[None])[0]["boxes"]
+        return boxes_xyxy
+
+
+def _judge(steps: Sequence[Step], objective: Objective) -> Tensor:
+    return objective(torch.stack([step.box_xyxy for step in steps]), steps)
+
+
+def _add(total: Tensor | None, part: Tensor | None) -> Tensor | None:
+    if part is None:
+        return total
+    return part if total is None else total + part

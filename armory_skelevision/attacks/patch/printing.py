@@ -1,0 +1,64 @@
+"""Penalties on patches that somebody would print: smooth ones, in colours that ink can show."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+# sRGB (0..255) of paper, full inks and their overprints on coated paper: rounded values of the FOGRA39 offset
+# condition, white to black as cyan, magenta and yellow are added.
+_OVERPRINTS = {
+    (0, 0, 0): (255, 255, 255),
+    (1, 0, 0): (0, 158, 224),
+    (0, 1, 0): (230, 0, 126),
+    (0, 0, 1): (255, 237, 0),
+    (1, 1, 0): (49, 39, 131),
+    (1, 0, 1): (0, 150, 64),
+    (0, 1, 1): (227, 6, 19),
+    (1, 1, 1): (43, 37, 35),
+}
+# Shares of the paper that each ink covers.
+_COVERAGES = (0.0, 1 / 3, 2 / 3, 1.0)
+
+
+def total_variation(patch: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring pixels of a patch (h, w, 3), both ways: a scalar in [0, 2]."""
+    down, across = patch.diff(dim=0).abs(), patch.diff(dim=1).abs()
+    return (down.sum() + across.sum()) / max(patch.numel(), 1)
+
+
+def distance_to_print(patch: Tensor) -> Tensor:
+    """Mean distance of a patch's colours (h, w, 3) from the nearest printable one (after Sharif et al. 2016, Eq. 5).
+
+    The product over a list of colours is replaced by the nearest of them, which does not vanish in between.
+    """
+    return torch.cdist(patch.reshape(-1, 3), printable_colours().to(patch)).amin(dim=1).mean()
+
+
+def printable_colours() -> Tensor:
+    """64 colours that three inks give in steps of a third, RGB in [0, 1]: (64, 3).
+
+    Each is the light that comes back from paper on which the inks' dots overlap by chance (Neugebauer 1937, with
+    Demichel's weights): a mean in linear light of the eight overprints.
+    """
+    primaries = torch.tensor(list(_OVERPRINTS.values()), dtype=torch.float64) / 255
+    linear = torch.where(primaries <= 0.04045, primaries / 12.92, ((primaries + 0.055) / 1.055) ** 2.4)
+    weights = torch.tensor(
+        [
+            [_overlap(coverage, inks) for inks in _OVERPRINTS]
+            for coverage in itertools.product(_COVERAGES, repeat=len(next(iter(_OVERPRINTS))))
+        ],
+        dtype=torch.float64,
+    )
+    mixed = weights @ linear
+    return torch.where(mixed <= 0.0031308, mixed * 12.92, 1.055 * mixed ** (1 / 2.4) - 0.055).float()
+
+
+def _overlap(coverage: tuple[float, ...], inks: tuple[int, ...]) -> float:
+    """Share of the paper that shows exactly these inks."""
+    share = 1.0
+    for covered, ink in zip(coverage, inks, strict=True):
+        share *= covered if ink else 1 - covered
+    return share

@@ -1,0 +1,185 @@
+"""A flat screen in a video and a patch shown on it.
+
+Convention: pixel edges, so that pixel (i, j) covers [j, j + 1] x [i, i + 1] and a patch (h, w) spans [0, w] x [0, h].
+A screen's corners are ordered top-left, top-right, bottom-right, bottom-left as a reader before it sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, reduce
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from kornia.geometry import get_perspective_transform
+from torch import Tensor
+
+from armory_skelevision.tracking.frames import Frames, Region
+
+# V (in HSV) of ARMORY's green screen, #00903a, in full light. How bright it looks tells how bright a patch would look.
+GREEN_SCREEN_VALUE = 0.5647
+
+
+class View(NamedTuple):
+    """How the screen appears in one frame; constant during an attack.
+
+    Only what is small is kept. Where each pixel looks follows anew for each window: cheaper than whole frames of it in
+    memory, whose number grows with the video.
+    """
+
+    region: Region
+    """Smallest part of the frame that holds the screen."""
+    corners_xy: np.ndarray
+    """The screen's corners (4, 2) in frame pixels, float64."""
+    homography: np.ndarray
+    """From frame pixels to places in the patch in [-1, 1], (3, 3)."""
+    edges: np.ndarray
+    """Distance inwards of a point (x, y, 1) from each edge, in pixels, as a product: (4, 3)."""
+    mask: np.ndarray
+    """Where nothing stands before the screen, (H, W) bool."""
+    shaded: bool
+    """Whether the patch takes on the brightness that the screen has."""
+
+
+class PatchedFrames(Frames):
+    """A video with a patch on its screen, composed only where it is looked at.
+
+    Args:
+        video: The clean video.
+        views: The screen in each frame, None where it is not seen.
+        patch: (h, w, 3) RGB in [0, 1]; gradients flow back to it.
+    """
+
+    def __init__(self, video: Frames, views: Sequence[View | None], patch: Tensor) -> None:
+        super().__init__(len(video), video.height, video.width)
+        self.video = video
+        self.views = views
+        self.patch = patch.permute(2, 0, 1)[None]
+
+    def pixels(self, index: int, region: Region) -> Tensor:
+        """See `Frames.pixels`."""
+        clean = self.video.pixels(index, region)
+        view = self.views[index]
+        if view is None:
+            return clean
+        common = tuple(_meet(wanted, seen) for wanted, seen in zip(region, view.region, strict=True))
+        if any(part.start >= part.stop for part in common) or not view.mask[common].any():
+            return clean
+        inside = tuple(_shift(part, wanted.start) for part, wanted in zip(common, region, strict=True))
+        painted = clean.clone()
+        painted[:, inside[0], inside[1]] = self._paint(clean[:, inside[0], inside[1]], view, (common[0], common[1]))
+        return painted
+
+    @cached_property
+    def mean_colour(self) -> Tensor:
+        """See `Frames.mean_colour`; the clean frame's mean, known once, and what the patch changes in it."""
+        view = self.views[0]
+        if view is None:
+            return self.video.mean_colour
+        change = self.pixels(0, view.region) - self.video.pixels(0, view.region)
+        return self.video.mean_colour + change.sum(dim=(1, 2)) / (self.height * self.width)
+
+    def _paint(self, clean: Tensor, view: View, part: Region) -> Tensor:
+        grid = _patch_grid(view.homography, part, clean)
+        patch = F.grid_sample(self.patch, grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
+        if view.shaded:
+            patch = patch * (clean.detach().amax(dim=0) / GREEN_SCREEN_VALUE)
+        opacity = _coverage(view.edges, part, clean) * torch.as_tensor(view.mask[part], device=clean.device)
+        return (clean + opacity * (patch - clean)).clamp(0, 1)
+
+
+def view_screens(video: Frames, corners_xy: np.ndarray, masks: np.ndarray, shaded: bool) -> list[View | None]:
+    """How the screen appears in each frame.
+
+    Args:
+        video: The clean video, F frames.
+        corners_xy: (F, 4, 2) in pixels; may lie outside the frame.
+        masks: (F, H, W), true where the screen is visible.
+        shaded: Whether the patch takes on the brightness that the (green) screen has in the frame.
+
+    Raises:
+        ValueError: If the corners of a visible screen are not a convex quadrilateral in the right order.
+    """
+    views: list[View | None] = []
+    for index, (corners, mask) in enumerate(zip(corners_xy, masks, strict=True)):
+        region = _bounding_region(corners, video.width, video.height)
+        if not mask[region].any():
+            views.append(None)
+            continue
+        if not _is_convex(corners):
+            raise ValueError(
+                f"gs_coords: frame {index}: expected the corners of a convex screen, got {corners.tolist()}"
+            )
+        views.append(_make_view(corners, mask, shaded))
+    return views
+
+
+def move_corners(view: View, offsets_xy: np.ndarray) -> View:
+    """The same screen with its corners moved by (4, 2) pixels; unmoved where that would fold it."""
+    corners_xy = view.corners_xy + offsets_xy
+    return _make_view(corners_xy, view.mask, view.shaded) if _is_convex(corners_xy) else view
+
+
+def _make_view(corners_xy: np.ndarray, mask: np.ndarray, shaded: bool) -> View:
+    height, width = mask.shape
+    quad_xy = torch.from_numpy(corners_xy)[None]
+    square = torch.tensor([[[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]], dtype=quad_xy.dtype)
+    homography = get_perspective_transform(quad_xy, square)[0].numpy()
+    along = np.roll(corners_xy, -1, axis=0) - corners_xy
+    inwards = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
+    edges = np.concatenate([inwards, -(inwards * corners_xy).sum(axis=1, keepdims=True)], axis=1)
+    return View(_bounding_region(corners_xy, width, height), corners_xy, homography, edges, mask, shaded)
+
+
+def _patch_grid(homography: np.ndarray, region: Region, like: Tensor) -> Tensor:
+    """Positions in the patch under the centre of each pixel of a region, as `grid_sample` takes it.
+
+    Args:
+        homography: From frame pixels to the patch, (3, 3).
+        region: The part of the frame that is wanted.
+        like: Gives dtype and device.
+
+    Returns:
+        (rows, columns, 2), in [-1, 1] on the screen.
+    """
+    x, y, scale = (_plane(row, region, like.device) for row in homography)
+    # Beyond the screen's vanishing line the positions run away; they are never opaque there.
+    return (torch.stack([x, y], dim=-1) / scale[..., None]).nan_to_num(2.0).clamp(-2, 2).to(like.dtype)
+
+
+def _coverage(edges: np.ndarray, region: Region, like: Tensor) -> Tensor:
+    """1 inside a convex quadrilateral, 0 outside, a ramp one pixel wide along its edges: (rows, columns)."""
+    distances = [_plane(edge, region, like.device) for edge in edges]
+    return (reduce(torch.minimum, distances) + 0.5).clamp(0, 1).to(like.dtype)
+
+
+def _plane(weights: np.ndarray, region: Region, device: torch.device) -> Tensor:
+    """The value of weights . (x, y, 1) at the centre of each pixel of a region: (rows, columns), float64."""
+    a, b, c = weights.tolist()
+    y, x = (torch.arange(part.start, part.stop, dtype=torch.float64, device=device) + 0.5 for part in region)
+    values: Tensor = a * x + (b * y + c)[:, None]
+    return values
+
+
+def _is_convex(corners_xy: np.ndarray) -> bool:
+    """Whether the corners run clockwise on the picture around a convex shape of some area."""
+    edges = np.roll(corners_xy, -1, axis=0) - corners_xy
+    following = np.roll(edges, -1, axis=0)
+    return bool((edges[:, 0] * following[:, 1] - edges[:, 1] * following[:, 0] > 1e-6).all())
+
+
+def _bounding_region(corners_xy: np.ndarray, width: int, height: int) -> Region:
+    (x1, y1), (x2, y2) = np.floor(corners_xy.min(axis=0)) - 1, np.ceil(corners_xy.max(axis=0)) + 1
+    x1, x2 = np.clip([x1, x2], 0, width).astype(int)
+    y1, y2 = np.clip([y1, y2], 0, height).astype(int)
+    return slice(int(y1), int(y2)), slice(int(x1), int(x2))
+
+
+def _meet(a: slice, b: slice) -> slice:
+    return slice(max(a.start, b.start), min(a.stop, b.stop))
+
+
+def _shift(part: slice, origin: int) -> slice:
+    return slice(part.start - origin, part.stop - origin)

@@ -1,0 +1,274 @@
+"""RTAA and the IoU attack: what both do as the tracker runs, and each one's own."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from art.defences.preprocessor import SpatialSmoothing
+from art.exceptions import EstimatorError
+from doubles import ColourTracker, overlaps, random_estimator, screen_scene
+
+from armory_skelevision.attacks import RTAA, IoUAttack
+from armory_skelevision.attacks.digital.online import Pursuit
+from armory_skelevision.attacks.digital.rtaa import rtaa_loss
+from armory_skelevision.boxes import cxcywh_to_xyxy
+from armory_skelevision.tracking import TrackerSettings
+
+SCENE = screen_scene(frames=3)
+SIDE = 191  # of the search crop: smaller than usual, which makes for faster tests
+FEW = {RTAA: {"max_iter": 2}, IoUAttack: {"max_queries": 16, "grain": 4}}
+BOTH = pytest.mark.parametrize("kind", [RTAA, IoUAttack])
+
+
+def restless_estimator(**kwargs):
+    """A random tracker whose boxes jump, as noise makes another anchor's score the highest."""
+    estimator = random_estimator(settings=TrackerSettings(instance_size=SIDE, window_influence=0.1), **kwargs)
+    with torch.no_grad():
+        estimator.model.rpn_head.cls.head[3].weight *= 30
+    return estimator
+
+
+def attack(kind, estimator=None, scene=SCENE, **kwargs):
+    x, y, metadata = scene
+    made = kind(estimator or restless_estimator(), verbose=False, **{**FEW[kind], **kwargs})
+    return made.generate(x=x, y=y, y_patch_metadata=metadata)
+
+
+def predict(estimator, x):
+    return estimator.predict(x, y_init=SCENE[1][0]["boxes"][:1])[0]["boxes"]
+
+
+@pytest.fixture
+def boxes_seen(monkeypatch):
+    """The boxes that an attack saw once each frame was final."""
+    seen = []
+    advance = Pursuit.advance
+
+    def remember(self, index):
+        advance(self, index)
+        seen.append(cxcywh_to_xyxy(self.state.box_cxcywh).float().numpy())
+
+    monkeypatch.setattr(Pursuit, "advance", remember)
+    return seen
+
+
+@BOTH
+def test_tracking_the_finished_video_gives_the_boxes_that_the_attack_saw(kind, boxes_seen):
+    estimator = restless_estimator()
+    x_adv = attack(kind, estimator)
+    np.testing.assert_array_equal(predict(estimator, x_adv), np.stack(boxes_seen))
+    assert np.abs(predict(estimator, x_adv) - predict(estimator, SCENE[0])).max() > 0.1
+
+
+@BOTH
+def test_video_keeps_its_form_and_first_frame(kind):
+    x = SCENE[0].copy()
+    x.flags.writeable = False
+    x_adv = attack(kind, scene=(x, *SCENE[1:]))
+    assert x_adv.shape == x.shape and x_adv.dtype == np.float32
+    assert x_adv.min() >= 0 and x_adv.max() <= 1
+    np.testing.assert_array_equal(x_adv[0, 0], x[0, 0])
+    assert all((x_adv[0, index] != x[0, index]).any() for index in (1, 2))
+    np.testing.assert_array_equal(x, SCENE[0])
+
+
+@BOTH
+def test_same_seed_same_video_and_another_seed_another(kind):
+    first = attack(kind, seed=3)
+    np.testing.assert_array_equal(attack(kind, seed=3), first)
+    assert (attack(kind, seed=4) != first).any()
+
+
+@BOTH
+def test_the_first_box_is_label_enough(kind):
+    boxes = SCENE[1][0]["boxes"]
+    plain = attack(kind)
+    later = [{"boxes": np.concatenate([boxes[:1], boxes[1:] + 7])}]
+    np.testing.assert_array_equal(attack(kind, scene=(SCENE[0], later, None)), plain)
+    made = kind(restless_estimator(), verbose=False, **FEW[kind])
+    np.testing.assert_array_equal(made.generate(x=SCENE[0], y_init=boxes[:1]), plain)
+
+
+@BOTH
+def test_a_target_at_the_border_is_attacked_where_there_are_pixels(kind, boxes_seen):
+    estimator = restless_estimator()
+    labels = [{"boxes": np.repeat(np.array([[-6.0, 80, 14, 125]], np.float32), 3, axis=0)}]
+    x_adv = attack(kind, estimator, (SCENE[0], labels, None))
+    boxes = estimator.predict(x_adv, y_init=labels[0]["boxes"][:1])[0]["boxes"]
+    np.testing.assert_array_equal(boxes, np.stack(boxes_seen))
+    assert (x_adv != SCENE[0]).any()
+
+
+@BOTH
+def test_estimators_that_do_not_fit_are_refused(kind):
+    with pytest.raises(EstimatorError, match="SiamRPNEstimator"):
+        kind(ColourTracker())
+    smoothed = restless_estimator(preprocessing_defences=SpatialSmoothing(window_size=3, clip_values=(0, 1)))
+    with pytest.raises(ValueError, match=r"cannot see through .*\(SpatialSmoothing\); use PGD"):
+        attack(kind, smoothed)
+
+
+@BOTH
+def test_inputs_that_do_not_fit_together_are_refused(kind):
+    made = kind(restless_estimator(), verbose=False, **FEW[kind])
+    with pytest.raises(ValueError, match='"use_label": true'):
+        made.generate(x=SCENE[0])
+    with pytest.raises(ValueError, match="y_init: expected 1 boxes"):
+        made.generate(x=SCENE[0], y_init=np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="first box of video 0: expected x1 < x2"):
+        made.generate(x=SCENE[0], y_init=np.zeros((1, 4)))
+    with pytest.raises(TypeError, match=r"unknown keywords \['mask'\]"):
+        made.generate(x=SCENE[0], y=SCENE[1], mask=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs", "message"),
+    [
+        (RTAA, {"eps": 0}, "eps: expected a number above 0"),
+        (RTAA, {"max_iter": 0}, "max_iter: expected a whole number from 1"),
+        (RTAA, {"reset_every": 1.5}, "reset_every: expected a whole number from 1"),
+        (RTAA, {"seed": -1}, "seed: expected a whole number from 0"),
+        (IoUAttack, {"eps": -0.1}, "eps: expected a number above 0"),
+        (IoUAttack, {"max_queries": 2}, "max_queries: expected a whole number from 3"),
+        (IoUAttack, {"verbose": 1}, "verbose: expected true or false"),
+    ],
+)
+def test_settings_out_of_range_are_refused(kind, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        kind(restless_estimator(), **kwargs)
+
+
+def test_estimator_keeps_nothing_from_an_attack():
+    estimator = restless_estimator()
+    before = predict(estimator, SCENE[0])
+    for kind in (RTAA, IoUAttack):
+        attack(kind, estimator)
+    np.testing.assert_array_equal(predict(estimator, SCENE[0]), before)
+    assert all(parameter.grad is None for parameter in estimator.model.parameters())
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("eps", [10 / 255, 2 / 255])
+def test_rtaa_stays_within_eps_and_inside_the_windows(eps, boxes_seen):
+    x_adv = attack(RTAA, eps=eps, max_iter=3, reset_every=2)
+    change = np.abs(x_adv - SCENE[0])[0]
+    assert eps * 0.99 < change.max() <= eps + 1e-7
+    x1, y1, x2, y2 = boxes_seen[0]  # what the tracker saw of frame 1 lies around its box in frame 0
+    side = np.sqrt((1.5 * (x2 - x1) + (y2 - y1) / 2) * (1.5 * (y2 - y1) + (x2 - x1) / 2)) * SIDE / 127
+    outside = np.ones(change.shape[1:3], dtype=bool)
+    rows, columns = (
+        slice(max(round(c - side / 2 - 2), 0), max(round(c + side / 2 + 2), 0)) for c in ((y1 + y2) / 2, (x1 + x2) / 2)
+    )
+    outside[rows, columns] = False
+    assert change[1][outside].sum() == 0
+
+
+def test_rtaa_moves_the_boxes_further_than_noise_of_the_same_size():
+    estimator = restless_estimator()
+    clean = predict(estimator, SCENE[0])
+    x_adv = attack(RTAA, estimator, max_iter=5)
+    rng = np.random.default_rng(0)
+    noisy = SCENE[0].copy()
+    noisy[:, 1:] += rng.choice([-1, 1], noisy[:, 1:].shape) * np.float32(10 / 255)
+    moved, moved_by_noise = (np.abs(predict(estimator, x) - clean).mean() for x in (x_adv, noisy.clip(0, 1)))
+    assert moved > 2 * moved_by_noise
+
+
+def test_rtaa_descends_its_loss(monkeypatch):
+    from armory_skelevision.attacks.digital import rtaa
+
+    losses = []
+
+    def remember(*args):
+        losses.append(rtaa_loss(*args))
+        return losses[-1]
+
+    monkeypatch.setattr(rtaa, "rtaa_loss", remember)
+    attack(RTAA, max_iter=10)
+    values = torch.stack(losses).detach().reshape(2, 10)
+    # The labels are those of the boxes proposed at the time, so the loss may jump; its first steps are alike.
+    assert values[0, -1] < values[0, 0]
+
+
+def test_rtaa_pulls_to_a_smaller_box_at_the_target_side(monkeypatch):
+    pairs = []
+
+    def remember(output, anchors, box, pseudo):
+        pairs.append((box, pseudo))
+        return rtaa_loss(output, anchors, box, pseudo)
+
+    monkeypatch.setattr("armory_skelevision.attacks.digital.rtaa.rtaa_loss", remember)
+    attack(RTAA, max_iter=4)
+    boxes, pseudos = (torch.stack(column) for column in zip(*pairs, strict=True))
+    assert (boxes[:, :2] == 0).all()
+    # a box with its surroundings, (w + (w + h) / 2) (h + (w + h) / 2), fills the template of 127 pixels
+    margin = boxes[:, 2:].mean(dim=1, keepdim=True)
+    torch.testing.assert_close((boxes[:, 2:] + margin).prod(dim=1).sqrt(), torch.full((8,), 127.0))
+    shift = pseudos[:, :2] / boxes[:, 2:]
+    assert (shift.abs() >= 0.3).all() and (shift.abs() <= 0.5).all() and len(shift.unique()) == 16
+    assert (shift.sign() == shift[0].sign()).all()
+    shrink = pseudos[:, 2:] / boxes[:, 2:]
+    assert (shrink >= 0.7 - 1e-6).all() and (shrink <= 0.9 + 1e-6).all()
+
+
+def test_rtaa_warm_start_is_the_previous_perturbation_until_the_reset(monkeypatch):
+    starts = []
+    attack_frame = RTAA._attack_frame
+
+    def remember(self, pursuit, index, warmth, generator):
+        starts.append((float(warmth.perturbation.abs().max()), warmth.direction.tolist()))
+        return attack_frame(self, pursuit, index, warmth, generator)
+
+    monkeypatch.setattr(RTAA, "_attack_frame", remember)
+    attack(RTAA, scene=screen_scene(frames=5), max_iter=1, reset_every=3)
+    assert [size > 0 for size, _ in starts] == [False, True, False, True]
+    assert starts[0][1] == starts[1][1]
+    assert all(abs(sign) == 1 for _, direction in starts for sign in direction)
+
+
+def test_iou_attack_lowers_the_overlap_more_than_noise_of_the_same_size():
+    estimator = restless_estimator()
+    clean = predict(estimator, SCENE[0])
+    x_adv = attack(IoUAttack, estimator, max_queries=60)
+    sizes = np.sqrt(((x_adv - SCENE[0]) ** 2).mean(axis=(0, 2, 3, 4)))
+    assert 0.01 < sizes.max() <= 0.1 * (1 + 1e-5)
+    noise = np.random.default_rng(0).normal(size=SCENE[0].shape) * sizes[:, None, None, None]
+    noisy = (SCENE[0] + noise).clip(0, 1).astype(np.float32)
+    overlap, overlap_of_noise = (overlaps(predict(estimator, x), clean)[1:].mean() for x in (x_adv, noisy))
+    assert overlap < overlap_of_noise - 0.02
+
+
+def test_iou_attack_counts_every_query_and_takes_no_gradient(monkeypatch, caplog):
+    estimator = restless_estimator()
+    passes = []
+    embed = estimator.model.embed
+
+    def count(crops):
+        assert not torch.is_grad_enabled()
+        passes.append(crops.shape[-1])
+        return embed(crops)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a black-box attack took a gradient")
+
+    monkeypatch.setattr(estimator.model, "embed", count)
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    monkeypatch.setattr(torch.Tensor, "backward", refuse)
+    monkeypatch.setattr(type(estimator), "loss_gradient", refuse)
+    made = IoUAttack(estimator, max_queries=20, grain=4, verbose=False)
+    with caplog.at_level(logging.INFO, logger="armory_skelevision"):
+        made.generate(x=SCENE[0], y=SCENE[1])
+    tracked = 3  # each frame once it is final; the template is the other size
+    assert made.queries == passes.count(SIDE) - tracked
+    assert 2 * 3 <= made.queries <= 2 * 20
+    assert f"{made.queries} queries for 2 frames" in caplog.text
+    made.generate(x=SCENE[0], y=SCENE[1])
+    assert made.queries == 2 * (passes.count(SIDE) / 2 - tracked)
+
+
+def test_iou_attack_does_not_search_where_heavy_noise_does_no_harm(monkeypatch):
+    monkeypatch.setattr("armory_skelevision.attacks.digital.iou.NO_HOPE", 0.0)
+    made = IoUAttack(restless_estimator(), verbose=False)
+    np.testing.assert_array_equal(made.generate(x=SCENE[0], y=SCENE[1]), SCENE[0])
+    assert made.queries == 2 * 2

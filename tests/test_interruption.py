@@ -1,0 +1,58 @@
+"""What is left of an attack that somebody ends."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Three small videos whose patches are exported; says when it starts.
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from doubles import random_estimator, screen_scene
+from armory_skelevision.attacks import PatchAttack
+attack = PatchAttack(random_estimator(), max_iter=2, export=sys.argv[2], verbose=False)
+print("go", flush=True)
+while True:
+    for seed in range(3):
+        x, y, metadata = screen_scene(frames=3, seed=seed)
+        attack.generate(x=x, y=y, y_patch_metadata=metadata)
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "go\n"
+    return process
+
+
+@pytest.mark.parametrize("delay", [1.5, 2.7, 4.1])
+def test_a_killed_attack_leaves_whole_patches_only(tmp_path: Path, delay: float) -> None:
+    process = start(tmp_path)
+    deadline = time.monotonic() + 60
+    while not any(tmp_path.glob("*.npy")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(delay - 1.5)
+    process.kill()
+    process.communicate()
+    patches = sorted(tmp_path.glob("[!.]*.npy"))
+    assert patches
+    for path in patches:
+        assert np.load(path, allow_pickle=False).shape[-1] == 3
+        assert path.with_suffix(".png").is_file() and path.with_suffix(".json").is_file()
+
+
+def test_ctrl_c_ends_an_attack_within_two_seconds(tmp_path: Path) -> None:
+    process = start(tmp_path)
+    time.sleep(0.5)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - began < 2
+    assert "KeyboardInterrupt" in errors

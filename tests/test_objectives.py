@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from armory_skelevision.attacks.objectives import LOST_MARGIN, Goal, make_objective
+from armory_skelevision.tracking import Step, TrackerSettings, Window
+from armory_skelevision.tracking.tracker import Proposals, initial_state
+
+TRUTH = torch.tensor([[10.0, 20, 30, 60], [12, 20, 32, 60]])
+SETTINGS = TrackerSettings()
+
+
+def test_l1_is_the_sum_of_all_box_errors():
+    objective = make_objective("l1", TRUTH, None, None)
+    assert objective(TRUTH + torch.tensor([1.0, -2, 3, 0]), None) == 12
+
+
+def test_giou_goes_on_growing_once_the_boxes_are_apart():
+    objective = make_objective("giou", TRUTH, None, None)
+    values = [float(objective(TRUTH + torch.tensor([d, 0, d, 0]), None)) for d in (0.0, 10.0, 25.0, 100.0)]
+    assert values[0] == 0 and values == sorted(values) and 2 < values[2] < values[3] < 4
+
+
+@pytest.mark.parametrize(
+    ("goal", "wanted"),
+    [
+        (Goal(shift=(1, 0)), [30, 20, 50, 60]),
+        (Goal(shift=(0, -0.5)), [10, 0, 30, 40]),
+        (Goal(scale=0.5), [15, 30, 25, 50]),
+        (Goal(box_xyxy=(1, 2, 3, 4)), [1, 2, 3, 4]),
+    ],
+)
+def test_a_lure_is_best_at_its_goal(goal, wanted):
+    objective = make_objective("lure", TRUTH[:1], goal, None)
+    wanted = torch.tensor([wanted], dtype=torch.float32)
+    assert objective(wanted, None) == 0
+    assert objective(wanted + 1, None) == -4
+
+
+def step(logits, boxes_cxcywh):
+    state = initial_state(TRUTH[0])
+    scores = torch.tensor(logits).sigmoid()
+    return Step(Window(0, 0, 100), state, Proposals(scores, torch.tensor(boxes_cxcywh)), state)
+
+
+def test_score_counts_only_the_proposals_that_cover_the_target():
+    objective = make_objective("score", TRUTH[:1], None, SETTINGS)
+    # The target is 20 x 40 in a template of side 59.16 shown at 127: about 43 x 86 in the crop's middle.
+    on, off = [0.0, 0, 43, 86], [90.0, 0, 43, 86]
+    value = objective(TRUTH[:1], [step([2.0, 9.0], [on, off])])
+    assert float(value) == pytest.approx(-2.0, abs=1e-4)
+    assert float(objective(TRUTH[:1], [step([-3.0, 9.0], [on, off])])) == pytest.approx(3.0, abs=1e-4)
+
+
+def test_score_has_nothing_more_to_gain_from_a_lost_frame():
+    objective = make_objective("score", TRUTH[:1], None, SETTINGS)
+    on, off = [0.0, 0, 43, 86], [90.0, 0, 43, 86]
+    beaten = float(objective(TRUTH[:1], [step([-50.0, 0.0], [on, off])]))
+    gone = float(objective(TRUTH[:1], [step([3.0, 0.0], [off, off])]))
+    assert beaten == gone == -LOST_MARGIN
+
+
+@pytest.mark.parametrize(
+    ("loss", "goal", "settings", "message"),
+    [
+        ("lure", None, None, "'lure' needs one"),
+        ("l1", Goal(scale=2), None, "no other loss takes one"),
+        ("score", None, None, "'score' looks inside our own tracker"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(loss, goal, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_objective(loss, TRUTH, goal, settings)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"place": 1}, r"unknown \['place'\]; known are"),
+        ({}, "the truth itself is no goal"),
+        ({"scale": -1}, "scale above 0"),
+        ({"shift": [1]}, "expected shift"),
+        ({"box_xyxy": [1, 2]}, "four numbers"),
+    ],
+)
+def test_goals_that_are_none_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        Goal.from_dict(values)

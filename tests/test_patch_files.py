@@ -1,0 +1,58 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from armory_skelevision.attacks.patch.files import read_patch, write_patch
+
+PATCH = np.random.default_rng(0).random((6, 9, 3)).astype(np.float32)
+
+
+def test_a_patch_comes_back_as_it_was(tmp_path):
+    path = write_patch(tmp_path / "new" / "patch_000", PATCH, {"seed": 3})
+    np.testing.assert_array_equal(read_patch(path), PATCH)
+    np.testing.assert_allclose(read_patch(path.with_suffix(".png")), PATCH, atol=0.5 / 255 + 1e-6)
+    assert json.loads(path.with_suffix(".json").read_text()) == {"seed": 3}
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        f"patch_000.{kind}" for kind in ("json", "npy", "png")
+    ]
+
+
+def test_pictures_are_red_green_blue(tmp_path):
+    red = np.zeros((4, 4, 3), dtype=np.float32)
+    red[..., 0] = 1
+    path = write_patch(tmp_path / "red", red, {})
+    assert cv2.imread(str(path.with_suffix(".png")))[0, 0].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("missing.npy", None, FileNotFoundError, "there is no file"),
+        ("patch.jpg", b"x", ValueError, "expected a .npy or .png file"),
+        ("broken.npy", b"nothing", ValueError, "is no numpy array"),
+        ("broken.png", b"nothing", ValueError, "is no picture"),
+    ],
+)
+def test_files_that_are_no_patches_are_refused(tmp_path, name, content, error, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=message):
+        read_patch(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 4)), r"expected floats \(h, w, 3\)"),
+        (np.zeros((4, 4, 3), dtype=np.uint8), "got uint8"),
+        (np.full((4, 4, 3), 2.0), r"colours in \[0, 1\]"),
+        (np.full((4, 4, 3), np.nan), r"colours in \[0, 1\]"),
+        (np.array([{"a": 1}], dtype=object), "is no numpy array"),
+    ],
+)
+def test_arrays_that_are_no_patches_are_refused(tmp_path, array, message):
+    np.save(tmp_path / "patch.npy", array, allow_pickle=True)
+    with pytest.raises(ValueError, match=message):
+        read_patch(tmp_path / "patch.npy")
