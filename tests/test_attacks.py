@@ -1,6 +1,4 @@
 import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,15 +212,13 @@ def test_eot_follows_the_seed_and_changes_the_patch():
     assert (first != plain).any()
 
 
-def test_penalties_make_patches_smooth_and_printable():
+def test_penalties_make_patches_smooth_and_printable(tmp_path):
     def patch(**kwargs):
-        scene = screen_scene()
-        attack(random_estimator(), scene, max_iter=15, step_size=0.05, keep="last", export=folder, **kwargs)
-        return torch.from_numpy(np.load(folder / "patch_000.npy"))
+        # Left alone this attack goes to magenta light, which no ink shows, and leaves the random start's grain.
+        attack(ColourTracker(), max_iter=12, step_size=0.03, start="random", keep="last", export=tmp_path, **kwargs)
+        return torch.from_numpy(np.load(tmp_path / "patch_000.npy"))
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        plain, smooth, printable = patch(), patch(tv_weight=1e4), patch(print_weight=1e4)
+    plain, smooth, printable = patch(), patch(tv_weight=1e4), patch(print_weight=1e4)
     assert total_variation(smooth) < 0.5 * total_variation(plain)
     assert distance_to_print(printable) < 0.5 * distance_to_print(plain)
 

@@ -94,4 +94,4 @@ class PatchObjective:
             penalty = self.tv_weight * total_variation(leaf) + self.print_weight * distance_to_print(leaf)
         pull = torch.autograd.grad(penalty, leaf)[0]
         gradient = outcome.gradient - pull if outcome.gradient is not None else None
-        return Outcome(outcome.value - float(penalty), gradient)
+        return Outcome(outcome.value - float(penalty.detach()), gradient)
