@@ -12,7 +12,7 @@ import armory_skelevision.walkers
 from armory_skelevision.datasets.walker_files import read_split
 
 
-def walkers(split: str, count: int, frames: int | None = None) -> Iterator[Scene]:
+def walkers(split: str, count: int | None = None, frames: int | None = None) -> Iterator[Scene]:
     """The first videos of a split ("dev" or "mini"), each cut after some frames, if asked for."""
     folder = Path(armory_skelevision.walkers.__file__).parent / "splits" / split
     for video in read_split(folder)[:count]:

@@ -122,3 +122,10 @@ def test_views_judges_both_patches():
     plain, eot = result["rows"]
     assert plain["benign"] == eot["benign"] > 0.5
     assert plain["effect"] != plain["effect_jittered"]
+
+
+def test_steps_gives_what_attacks_of_so_many_steps_give():
+    few = ("--split", "mini", "--videos", "1", "--frames", "5", "--models", "mtl", "--step-sizes", "0.1")
+    (row,) = run_json("steps.py", *few, "--steps", "0", "1")["rows"]
+    assert list(row) == ["model", "step size", "benign", "0", "1"]
+    assert row["0"] != row["1"] and all(0 <= row[key] <= 1 for key in ("benign", "0", "1"))
