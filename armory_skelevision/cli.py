@@ -38,12 +38,18 @@ def _describe(error: Exception) -> str:
 
 _OPTIONS: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 app = Application(help=__doc__, rich_markup_mode=None, epilog=f"{DEBUG}=1 shows tracebacks.", **_OPTIONS)
-data = typer.Typer(help="Render or prepare a data set.", **_OPTIONS)
+data = typer.Typer(help="Render or fetch a data set.", **_OPTIONS)
 train = typer.Typer(help="Train a network.", **_OPTIONS)
-weights = typer.Typer(help="Look at weight files.", **_OPTIONS)
+weights = typer.Typer(help="List, fetch, check or convert weight files.", **_OPTIONS)
 app.add_typer(data, name="data")
 app.add_typer(train, name="train")
 app.add_typer(weights, name="weights")
+
+
+# What commands have in common.
+_INTO = typer.Option("--into", help="Folder of fetched weights; by default ARMORY's saved_model_dir.")
+_OUT = typer.Option("--out", help="The folder, for the archives too; made if absent.")
+_FROM = typer.Option("--from", help="A mirror's address (with / at its end: a folder), or a local file or folder.")
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,6 +61,19 @@ def _print_version(wanted: bool) -> None:
 def _require(package: str, mend: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise ImportError(f"this command needs {package}, which is not installed here: {mend}")
+
+
+def _print_paths(paths: list[Path]) -> None:
+    for path in paths:
+        print(path)
+
+
+def _weights_folder(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    from armory_skelevision.preparation import saved_model_dir
+
+    return saved_model_dir()
 
 
 @app.callback()
@@ -109,6 +128,38 @@ def walkers(
     print(f'to evaluate on them: "root": "{out.absolute().parent}", "eval_split": "{out.name}" under "dataset"')
 
 
+@data.command()
+def coco(
+    out: Annotated[Path, _OUT],
+    splits: Annotated[list[str] | None, typer.Argument(help="train, val; by default both (20 GB).")] = None,
+    origin: Annotated[str | None, _FROM] = None,
+) -> None:
+    """Fetch COCO 2017, persons' keypoints and images. Goes on where it was stopped; checks the published hashes."""
+    from armory_skelevision.fetching.data import fetch_coco
+
+    _print_paths(fetch_coco(out, splits or ["train", "val"], origin))
+
+
+@data.command()
+def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, _FROM] = None) -> None:
+    """Fetch LaSOT's 20 sequences of persons (4 GB). Goes on where it was stopped."""
+    from armory_skelevision.fetching.data import fetch_lasot
+
+    _print_paths(fetch_lasot(out, origin))
+
+
+@data.command()
+def otb(
+    out: Annotated[Path, _OUT],
+    names: Annotated[list[str] | None, typer.Argument(help="Such as Crossing; by default all with persons.")] = None,
+    origin: Annotated[str | None, _FROM] = None,
+) -> None:
+    """Fetch sequences of the OTB benchmark. Goes on where it was stopped."""
+    from armory_skelevision.fetching.data import fetch_otb
+
+    _print_paths(fetch_otb(out, names or (), origin))
+
+
 @train.command()
 def multitask(
     settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings.")],
@@ -125,10 +176,49 @@ def multitask(
 
 
 @weights.command("list")
-def list_weights() -> None:
-    """List the packaged weight files."""
-    from armory_skelevision.files import hash_file
-    from armory_skelevision.pretrained import PACKAGED_WEIGHTS
+def list_weights(into: Annotated[Path | None, _INTO] = None) -> None:
+    """List the packaged weights and those that can be fetched: network, training, licence, hash, place."""
+    from armory_skelevision.zoo import describe_all
 
-    for path in sorted(PACKAGED_WEIGHTS.glob("*.safetensors")):
-        print(f"{path.name}  {path.stat().st_size / 1e6:.1f} MB  sha256 {hash_file(path)}")
+    print("\n\n".join(describe_all(_weights_folder(into))))
+
+
+@weights.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Such as siamrpn_alex_dwxcorr; `weights list` names them.")],
+    into: Annotated[Path | None, _INTO] = None,
+    origin: Annotated[str | None, _FROM] = None,
+) -> None:
+    """Fetch PySOT's checkpoints from where they are published. Goes on where it was stopped."""
+    from armory_skelevision.zoo import fetch_weights
+
+    for name in names:
+        print(fetch_weights(name, _weights_folder(into), origin))
+
+
+@weights.command()
+def verify(files: Annotated[list[Path], typer.Argument(help="Weight files.")]) -> None:
+    """Read weight files strictly and say what they are; exit 1 and one line per problem."""
+    from armory_skelevision.zoo import describe_file, find_faults
+
+    faults = {path: find_faults(path) for path in files}
+    for path, found in faults.items():
+        print("\n".join(found) if found else describe_file(path))
+    if any(faults.values()):
+        raise typer.Exit(1)
+
+
+@weights.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A .pth, .pt, .ckpt or .safetensors file.")],
+    target: Annotated[Path, typer.Argument(help="The file to write: .safetensors for the first three, and back.")],
+    licence: Annotated[str | None, typer.Option(help="Terms of use, for a .safetensors file.")] = None,
+    training: Annotated[str | None, typer.Option(help="How they were trained, likewise.")] = None,
+    lambda_k: Annotated[float | None, typer.Option(min=0, help="Weight of the keypoint loss, likewise.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the training, likewise; -1 for unknown.")] = -1,
+) -> None:
+    """Rewrite weights in the other format, in float32 and without rounding."""
+    from armory_skelevision.zoo import convert as convert_weights
+
+    convert_weights(source, target, licence, training, lambda_k, seed)
+    print(target)

@@ -1,4 +1,4 @@
-"""What a run under ARMORY needs before its model loads: the function that our configs name as `user_init`."""
+"""What a run under ARMORY needs before its model loads, in the function that our configs name as `user_init`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 from armory_skelevision.pretrained import install_weights
@@ -22,6 +23,15 @@ def prepare_run() -> None:
     install_weights(folders.saved_model_dir)
     if shutil.which("ffmpeg") is None:
         provide_ffmpeg(folders.tmp_dir)
+
+
+def saved_model_dir() -> Path:
+    """The folder where ARMORY looks for a config's `weights_file` on this machine."""
+    from armory import paths
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ARMORY's advice to configure it; its default folder serves too
+        return Path(paths.HostPaths().saved_model_dir)
 
 
 def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:

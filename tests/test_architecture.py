@@ -29,6 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pretrained": {"files"},
     "preparation": {"files", "pretrained"},
     "results": {"boxes", "files", "configs"},
+    "fetching": {"files", "datasets"},
+    "zoo": {"files", "networks", "pretrained", "fetching"},
 }
 ALL_PARTS = {*MAY_IMPORT, "cli"}
 MAY_IMPORT["cli"] = ALL_PARTS - {"cli"}
@@ -47,7 +49,19 @@ ONLY_IN = {
     "torchvision": set(),
     "imgaug": set(),
 }
-HEAVY = ("torch", "cv2", "tensorflow", "tensorflow_datasets", "art", "armory", "numpy", "kornia", "bpy", "lightning")
+HEAVY = (
+    "torch",
+    "cv2",
+    "tensorflow",
+    "tensorflow_datasets",
+    "art",
+    "armory",
+    "numpy",
+    "kornia",
+    "bpy",
+    "lightning",
+    "requests",
+)
 
 MAX_FILE = 300
 MAX_FUNCTION = 60

@@ -2,6 +2,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -118,8 +119,15 @@ def test_train_multitask_reads_its_settings_first(run: Run, tmp_path: Path) -> N
     assert "unknown settings ['stepz']" in err
 
 
-def test_weights_list(run: Run) -> None:
-    code, out, _ = run("weights", "list")
-    assert code == 0
-    for line in out.splitlines():
-        assert "sha256" in line
+def test_data_fetches_from_a_local_folder(run: Run, tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "Crossing.zip", "w") as archive:
+        archive.writestr("Crossing/groundtruth_rect.txt", "1,1,9,9")
+    arguments = ("data", "otb", "--out", tmp_path / "otb", "--from", tmp_path, "Crossing")
+    assert run(*arguments) == (0, f"{tmp_path / 'otb' / 'Crossing'}\n", "")
+    for arguments, complaint in [
+        (("data", "lasot", "--out", tmp_path / "lasot", "--from", tmp_path), f"no file {tmp_path / 'person.zip'}"),
+        (("data", "coco", "--out", tmp_path / "coco", "--from", tmp_path, "test"), "no split test"),
+    ]:
+        code, out, err = run(*arguments)
+        assert (code, out) == (1, "")
+        assert complaint in err and err.count("\n") == 1
