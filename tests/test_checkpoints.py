@@ -14,9 +14,9 @@ from armory_skelevision.networks.checkpoints import read_header, write_checkpoin
 
 # Files that are no weights: name, contents, what the error must say.
 STRANGERS = {
-    "empty": ("net.pth", b"", r"is empty; expected SiamRPN weights, a \.safetensors, \.pth, \.pt or \.ckpt file"),
+    "empty": ("net.pth", b"", r"is empty; expected weights, a \.safetensors, \.pth, \.pt or \.ckpt file"),
     "spaces": ("net.safetensors", b"  \n ", "is empty"),
-    "other_suffix": ("net.onnx", b"x", r"expected SiamRPN weights, a \.safetensors"),
+    "other_suffix": ("net.onnx", b"x", r"expected weights, a \.safetensors"),
     "html": ("net.pth", b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page or XML, not weights"),
     "html_safetensors": ("net.safetensors", b"<html>" + b" " * 99, "is a web page or XML, not weights"),
     "json": ("net.safetensors", b'{"message": "Not Found"}', "is JSON text, not weights"),
@@ -43,12 +43,12 @@ def test_files_that_are_no_weights(tmp_path: Path, name: str, data: bytes, messa
 
 @pytest.mark.parametrize("read", [read_state, read_metadata])
 def test_no_file_at_all(tmp_path: Path, read: Any) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no weights file .*nothing\.pth; expected SiamRPN weights, a "):
+    with pytest.raises(FileNotFoundError, match=r"no weights file .*nothing\.pth; expected weights, a "):
         read(tmp_path / "nothing.pth")
-    with pytest.raises(IsADirectoryError, match="is a folder; expected SiamRPN weights"):
+    with pytest.raises(IsADirectoryError, match="is a folder; expected weights"):
         read(tmp_path)
     os.mkfifo(tmp_path / "pipe.pth")
-    with pytest.raises(ValueError, match=r"pipe\.pth: expected SiamRPN weights"):
+    with pytest.raises(ValueError, match=r"pipe\.pth: expected weights"):
         read(tmp_path / "pipe.pth")
 
 

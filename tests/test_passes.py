@@ -58,6 +58,17 @@ def test_chunks_do_not_matter(monkeypatch):
     assert cosine(whole.gradient, parts.gradient) > 0.999999
 
 
+def test_the_colour_beyond_the_border_depends_on_the_patch_in_both_memory_modes(monkeypatch):
+    monkeypatch.setattr(passes, "CHUNK", 2)
+    x, y, metadata = screen_scene()
+    y[0]["boxes"] -= np.array([62, 0, 62, 0], dtype=np.float32)  # partly outside
+    scene = read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0)
+    graph, recompute = (
+        value_and_gradient(random_estimator(), scene, memory=memory).gradient for memory in ("graph", "recompute")
+    )
+    torch.testing.assert_close(recompute, graph, rtol=1e-4, atol=1e-5 * float(graph.abs().max()))
+
+
 @pytest.mark.parametrize("memory", ["graph", "recompute"])
 def test_a_patch_out_of_sight_has_no_gradient(memory):
     outcome = value_and_gradient(random_estimator(), scene_of(shift=(1000, 0)), memory=memory)

@@ -8,8 +8,7 @@ from doubles import overlaps
 from armory_skelevision.attacks.digital.rtaa import rtaa_loss
 from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.tracking.anchors import anchors_cxcywh, encode
-from armory_skelevision.tracking.tracker import decode
+from armory_skelevision.tracking.anchors import anchors_cxcywh, decode, encode
 
 
 def test_rtaa_loss_equals_a_plain_loop():

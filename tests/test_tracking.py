@@ -10,15 +10,9 @@ from pysot_loop import get_subwindow, make_anchors, track_like_pysot
 
 from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.tracking import TrackerSettings, VideoFrames, Window, network_input, track
-from armory_skelevision.tracking.anchors import anchors_cxcywh, cosine_window
-from armory_skelevision.tracking.tracker import (
-    Proposals,
-    decode,
-    initial_state,
-    search_window,
-    template_window,
-    update,
-)
+from armory_skelevision.tracking.anchors import anchors_cxcywh, decode
+from armory_skelevision.tracking.proposals import Proposals, cosine_window
+from armory_skelevision.tracking.tracker import initial_state, search_window, template_window, update
 from armory_skelevision.tracking.windows import centred_window, context_side, resize_crop
 
 
@@ -41,7 +35,7 @@ def test_anchors_equal_pysots(score_size):
 
 
 def test_cosine_window_peaks_at_every_anchors_centre():
-    window = cosine_window(21).reshape(5, 21, 21)
+    window = cosine_window(21, 5).reshape(5, 21, 21)
     assert window.max() == window[3, 10, 10] == 1
     np.testing.assert_allclose(window[1], np.outer(np.hanning(21), np.hanning(21)), atol=1e-12)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.objectives import Objective
-from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks import RPNOutput, SiameseNetwork
 from armory_skelevision.tracking import Frames, Step, TrackerSettings, Window
 from armory_skelevision.tracking.tracker import read_crop, read_template, recur
 
@@ -50,7 +50,7 @@ class NetworkPass:
         precision: Of the network; "bf16" is autocast, all else stays float32.
     """
 
-    network: SiamRPN
+    network: SiameseNetwork
     settings: TrackerSettings
     memory: Memory = "auto"
     precision: Precision = "float32"
@@ -78,6 +78,8 @@ class NetworkPass:
 
     def _recompute(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
         outputs: list[RPNOutput] = []
+        # The colour beyond the border is computed once, here, where its dependence on the source is kept.
+        _ = frames.mean_colour
         with torch.no_grad():
             template = self._embed(read_template(frames, box_xyxy, self.settings))
 
@@ -113,7 +115,9 @@ class NetworkPass:
             output = self._respond(template, torch.cat([crops[place] for place in seen]))
             pull = [torch.cat(parts) for parts in zip(*(pulls[chunk[place]] for place in seen), strict=True)]
             leaves = [source, template] if template.requires_grad else [source]
-            found = torch.autograd.grad(output, leaves, pull, allow_unused=True)
+            # The colour beyond the border has a graph that the other chunks need too; this chunk's own ends here.
+            found = torch.autograd.grad(output, leaves, pull, allow_unused=True, retain_graph=True)
+            del output, crops
             total = _add(total, found[0])
             template_pull = _add(template_pull, found[-1] if template.requires_grad else None)
         if template_pull is not None:

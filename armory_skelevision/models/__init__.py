@@ -1,6 +1,7 @@
 """Trackers as ARMORY models: functions ``(model_kwargs, wrapper_kwargs, weights_path) -> ART estimator``."""
 
-from armory_skelevision.models.estimator import SiamRPNEstimator
-from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
+from armory_skelevision.models.estimator import SiameseEstimator
+from armory_skelevision.models.nanotracker import nanotrack
+from armory_skelevision.models.siamrpn import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 
-__all__ = ["SiamRPNEstimator", "siamrpn_mtl", "siamrpn_stl"]
+__all__ = ["SiamRPNEstimator", "SiameseEstimator", "nanotrack", "siamrpn_mtl", "siamrpn_stl"]

@@ -1,4 +1,4 @@
-"""SiamRPN as an estimator of the Adversarial Robustness Toolbox, as ARMORY's scenarios and attacks want it."""
+"""A Siamese tracker as an estimator of the Adversarial Robustness Toolbox, as ARMORY's scenarios and attacks want."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from art.estimators.pytorch import PyTorchEstimator
 from torch import Tensor
 
-from armory_skelevision.models.keypoints import locate_keypoints
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.models.validation import check_box, check_labels, check_video
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.tracking import Frames, TrackerSettings, VideoFrames, network_input, track
 from armory_skelevision.tracking.frames import as_tensor
 
 
-class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[misc]
+class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[misc]
     """A person tracker. Videos are RGB in [0, 1]; boxes are xyxy in pixels; nothing is kept between calls.
 
     Args:
         model: The network; moved to the device, set to evaluation mode, its weights frozen.
-        settings: Constants of the tracking recurrence.
+        settings: Constants of the tracking recurrence, of the class for the network's kind of head.
         clip_values: Must be (0, 1).
         preprocessing_defences: ART preprocessors, applied to whole frames.
         postprocessing_defences: Must be empty: boxes have none.
@@ -39,8 +38,8 @@ class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def __init__(
         self,
-        model: SiamRPN,
-        settings: TrackerSettings | None = None,
+        model: SiameseNetwork,
+        settings: TrackerSettings,
         clip_values: tuple[float, float] = (0.0, 1.0),
         preprocessing_defences: Any = None,
         postprocessing_defences: Any = None,
@@ -58,7 +57,7 @@ class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             preprocessing=preprocessing,
             device_type=device_type,
         )
-        self.settings = settings or TrackerSettings()
+        self.settings = settings
         self._check_params()  # ART's constructors call only their own.
         # Channels last is the layout that convolutions are fastest in (a fifth faster on CPUs, more in bf16).
         model.to(self._device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
@@ -100,7 +99,7 @@ class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
         Returns:
             Per video a dict with ``boxes`` (F, 4) float32, frame 0 tracked as well. Arrays for arrays; for tensors,
-            tensors with a live graph. With a keypoint head also ``keypoints`` (17, 3): x, y in frame 0, and confidence.
+            tensors with a live graph.
 
         Raises:
             ValueError, TypeError: For input that `models.validation` refuses, naming what would be right.
@@ -145,16 +144,16 @@ class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
         Args:
             x: Images (N, H, W, 3) or videos (N, F, H, W, 3), RGB in [0, 1].
-            layer: "layer1" to "layer5", or their number from 0.
+            layer: One of the backbone's ``layers``, or its number from 0.
             batch_size: Images per forward pass.
             framework: Return a tensor with a graph instead of an array.
 
         Raises:
             ValueError: For a layer that does not exist.
         """
-        names = [f"layer{number}" for number in range(1, 6)]
-        if layer not in names and layer not in range(5):
-            raise ValueError(f"layer: expected one of {names} or 0 to 4, got {layer!r}")
+        names = list(self.model.backbone.layers)
+        if layer not in names and layer not in range(len(names)):
+            raise ValueError(f"layer: expected one of {names} or 0 to {len(names) - 1}, got {layer!r}")
         name = layer if isinstance(layer, str) else names[layer]
         images = as_tensor(x, self.device).flatten(0, -4).permute(0, 3, 1, 2).float()
         with torch.set_grad_enabled(framework):
@@ -170,10 +169,11 @@ class SiamRPNEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Tensor]:
         frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.preprocessing_operations))
-        result = {"boxes": self.track(frames, box_xyxy)}
-        if self.model.keypoint_head is not None:
-            result["keypoints"] = locate_keypoints(self.model, frames, box_xyxy, self.settings)
-        return result
+        return self._observe(frames, box_xyxy)
+
+    def _observe(self, frames: Frames, box_xyxy: Tensor) -> dict[str, Tensor]:
+        """All that the network says of one target."""
+        return {"boxes": self.track(frames, box_xyxy)}
 
     def _loss(self, video: Tensor, boxes_xyxy: Any) -> Tensor:
         boxes_xyxy = torch.as_tensor(boxes_xyxy).to(self.device)

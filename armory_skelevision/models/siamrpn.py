@@ -6,10 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from armory_skelevision.models.estimator import SiamRPNEstimator
+from torch import Tensor
+
+from armory_skelevision.models.estimator import SiameseEstimator
+from armory_skelevision.models.keypoints import locate_keypoints
+from armory_skelevision.models.validation import refuse_unknown
 from armory_skelevision.networks import SiamRPN, load_weights
 from armory_skelevision.pretrained import packaged_weights
-from armory_skelevision.tracking import TrackerSettings
+from armory_skelevision.tracking import Frames, TrackerSettings
+
+
+class SiamRPNEstimator(SiameseEstimator):
+    """SiamRPN. With a keypoint head, predictions also hold ``keypoints`` (17, 3): x, y in frame 0, and confidence.
+
+    Args:
+        model: The network.
+        settings: Constants of the tracking recurrence; None for PySOT's.
+        kwargs: As for `SiameseEstimator`.
+    """
+
+    def __init__(self, model: SiamRPN, settings: TrackerSettings | None = None, **kwargs: Any) -> None:
+        super().__init__(model, settings or TrackerSettings(), **kwargs)
+
+    def _observe(self, frames: Frames, box_xyxy: Tensor) -> dict[str, Tensor]:
+        result = super()._observe(frames, box_xyxy)
+        if self.model.keypoint_head is not None:
+            result["keypoints"] = locate_keypoints(self.model, frames, box_xyxy, self.settings)
+        return result
 
 
 def siamrpn_stl(
@@ -26,7 +49,7 @@ def siamrpn_stl(
         ValueError: For an unknown key, or weights that are broken or of another architecture.
         FileNotFoundError: If there is no such file.
     """
-    _refuse_unknown("model_kwargs", model_kwargs, [])
+    refuse_unknown("model_kwargs", model_kwargs, [])
     return _build(SiamRPN(), wrapper_kwargs, weights_path, "siamrpn_alex_stl.safetensors")
 
 
@@ -43,7 +66,7 @@ def siamrpn_mtl(
     Raises:
         ValueError, FileNotFoundError: As for `siamrpn_stl`.
     """
-    _refuse_unknown("model_kwargs", model_kwargs, ["keypoint_head"])
+    refuse_unknown("model_kwargs", model_kwargs, ["keypoint_head"])
     depth: Literal["shallow", "deep"] = model_kwargs.get("keypoint_head", "shallow")
     return _build(SiamRPN(keypoint_head=depth), wrapper_kwargs, weights_path, "siamrpn_alex_mtl.safetensors")
 
@@ -51,13 +74,7 @@ def siamrpn_mtl(
 def _build(
     network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
 ) -> SiamRPNEstimator:
-    _refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
+    refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
     settings = TrackerSettings.from_dict(wrapper_kwargs.get("tracking", {}))
     load_weights(network, weights_path if weights_path is not None else packaged_weights(default))
     return SiamRPNEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))
-
-
-def _refuse_unknown(name: str, given: Mapping[str, Any], known: list[str]) -> None:
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ValueError(f"{name}: unknown {unknown}; known are {known}")

@@ -84,6 +84,13 @@ def check_labels(y: Any, videos: Sequence[Any], name: str = "y") -> list[Any]:
     return boxes
 
 
+def refuse_unknown(name: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse keys that mean nothing (ValueError, naming them and those that are known)."""
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"{name}: unknown {unknown}; known are {list(known)}")
+
+
 def _extremes(video: np.ndarray | Tensor) -> tuple[float, float]:
     if isinstance(video, Tensor):
         low, high = video.detach().aminmax()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import pickle
 import pickletools
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -18,6 +21,16 @@ from armory_skelevision.files import write_whole
 
 PICKLED = (".pth", ".pt", ".ckpt")
 SUFFIXES = (".safetensors", *PICKLED)
+
+# Trainings keep the optimiser beside the weights, and PySOT's learning rates are numpy's numbers: values, no code.
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMBERS: list[Any] = [
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # its name before numpy 2
+    np.dtype,
+    type(np.dtype(np.float64)),
+    codecs.encode,
+]
 
 # How files begin that people save in place of weights.
 _STRANGERS = {
@@ -41,7 +54,8 @@ def read_checkpoint(path: Path) -> object:
         except SafetensorError as error:
             raise ValueError(_damaged(path, error)) from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(_refused(path, error)) from error
     except Exception as error:  # a damaged file ends anywhere in the reader, in any kind of error
@@ -85,7 +99,7 @@ def check_file(path: Path) -> None:
         OSError: If there is no readable file.
         ValueError: For a name or beginning that is not that of a weights file.
     """
-    wanted = f"expected SiamRPN weights, a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file"
+    wanted = f"expected weights, a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file"
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; {wanted}")
     if not path.exists():

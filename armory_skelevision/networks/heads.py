@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 
 class RPNOutput(NamedTuple):
-    """What the head says of k anchors at each of S x S positions."""
+    """What the head says of k anchors at each of S x S positions; k is 1 for an anchor-free head."""
 
     cls: Tensor
     """Logits of background and target, (N, 2k, S, S)."""
     loc: Tensor
-    """Box offsets relative to the anchors, (N, 4k, S, S)."""
+    """Box offsets relative to the anchors, or what else `tracking` decodes boxes from, (N, 4k, S, S)."""
 
 
 class DepthwiseRPN(nn.Module):

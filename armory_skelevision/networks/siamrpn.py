@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from armory_skelevision.networks.backbone import AlexNet
 from armory_skelevision.networks.heads import DepthwiseRPN, RPNOutput
 from armory_skelevision.networks.keypoint_head import Depth, KeypointHead
+from armory_skelevision.networks.siamese import SiameseNetwork
 
 
-class SiamRPN(nn.Module):
+class SiamRPN(SiameseNetwork):
     """The network of single-task (STL) and multi-task (MTL) trackers. It holds weights only, nothing of a video.
 
     Crops are BGR in 0..255, float32.
@@ -17,6 +18,8 @@ class SiamRPN(nn.Module):
     Args:
         keypoint_head: Depth of the keypoint head, or None for a single-task tracker.
     """
+
+    backbone: AlexNet
 
     def __init__(self, keypoint_head: Depth | None = None) -> None:
         super().__init__()
@@ -28,11 +31,6 @@ class SiamRPN(nn.Module):
     def keypoint_depth(self) -> Depth | None:
         """Depth of the keypoint head, or None where there is none."""
         return self.keypoint_head.depth if self.keypoint_head is not None else None
-
-    def embed(self, crops: Tensor) -> Tensor:
-        """Features (N, 256, h, w) of template or search crops (N, 3, H, W)."""
-        features: Tensor = self.backbone(crops)
-        return features
 
     def respond(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
         """Compare template features (1 or N, 256, 6, 6) with search features (N, 256, h, w)."""
@@ -49,7 +47,3 @@ class SiamRPN(nn.Module):
             raise ValueError('this network has no keypoint head; make it with keypoint_head="shallow" or "deep"')
         logits: Tensor = self.keypoint_head(z_features)
         return logits
-
-    def forward(self, z_crops: Tensor, x_crops: Tensor) -> RPNOutput:
-        """Compare template crops (1 or N, 3, 127, 127) with search crops (N, 3, 255, 255) or (N, 3, 287, 287)."""
-        return self.respond(self.embed(z_crops), self.embed(x_crops))

@@ -1,4 +1,4 @@
-"""Weights into and out of a SiamRPN network. Strict: what does not fit is an error that names it, never left out.
+"""Weights into and out of a network. Strict: what does not fit is an error that names it, never left out.
 
 Reads ``.safetensors`` (with `Metadata` in the header) and PyTorch checkpoints ``.pth``, ``.pt``, ``.ckpt`` of PySOT,
 Lightning and plain ``torch.save``; writes ``.safetensors``.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from armory_skelevision.networks.checkpoints import read_checkpoint, read_header, write_checkpoint
 from armory_skelevision.networks.metadata import ARCHITECTURE, Metadata
@@ -25,7 +25,7 @@ _HALF_TOLERANCE = 1e-3
 
 
 def load_weights(network: SiamRPN, path: str | os.PathLike[str]) -> Metadata | None:
-    """Fill a network with the weights of a file. Either all of them fit, or the network stays as it was.
+    """Fill a SiamRPN with the weights of a file. Either all of them fit, or the network stays as it was.
 
     Args:
         network: Made with the keypoint head that the file holds.
@@ -43,13 +43,7 @@ def load_weights(network: SiamRPN, path: str | os.PathLike[str]) -> Metadata | N
     metadata = read_metadata(path)
     state = read_state(path)
     _check_architecture(network, metadata, state, path)
-    expected = network.state_dict()
-    problems = find_problems(expected, state)
-    if problems:
-        raise ValueError(f"{path} does not fit the network: " + "; ".join(problems))
-    # Old checkpoints lack these counters, and nothing here reads them.
-    counters = {name: tensor for name, tensor in expected.items() if _is_counter(name)}
-    network.load_state_dict({**counters, **state})
+    fill(network, state, path)
     return metadata
 
 
@@ -114,6 +108,21 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata | None:
         return Metadata.from_header(header)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, wanted: str = "the network") -> None:
+    """Put tensors that were read from ``path`` into a network: all of them, or none.
+
+    Raises:
+        ValueError: If they do not fit; the message names the file, ``wanted`` and the tensors.
+    """
+    expected = network.state_dict()
+    problems = find_problems(expected, state)
+    if problems:
+        raise ValueError(f"{path} does not fit {wanted}: " + "; ".join(problems))
+    # Old checkpoints lack these counters, and nothing here reads them.
+    counters = {name: tensor for name, tensor in expected.items() if _is_counter(name)}
+    network.load_state_dict({**counters, **state})
 
 
 def find_problems(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:

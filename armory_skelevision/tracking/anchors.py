@@ -1,4 +1,4 @@
-"""Anchor boxes and the penalising window of SiamRPN (Li et al. 2018, section 4; values as in PySOT).
+"""Anchor boxes of SiamRPN (Li et al. 2018, section 4; values as in PySOT).
 
 Convention: boxes in pixels of the search crop, measured from the crop's centre. Anchors are listed ratio by ratio, each
 over the response map row by row, so that index ``a * S * S + y * S + x`` matches `decode`'s flattening of the heads.
@@ -10,6 +10,9 @@ import math
 
 import torch
 from torch import Tensor
+
+from armory_skelevision.networks import RPNOutput
+from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, target_probability
 
 STRIDE = 8
 SCALE = 8
@@ -47,7 +50,7 @@ def anchors_cxcywh(score_size: int) -> Tensor:
 
 
 def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
-    """What the head should say at each anchor for a box: the inverse of `tracker.decode` (Li et al. 2018, Eq. 3).
+    """What the head should say at each anchor for a box: the inverse of `decode` (Li et al. 2018, Eq. 3).
 
     Args:
         box_cxcywh: (4,) in the anchors' coordinates, of some size.
@@ -60,7 +63,14 @@ def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
     return torch.cat([centres, (box_cxcywh[2:] / anchors_cxcywh[:, 2:]).log()], dim=1).T
 
 
-def cosine_window(score_size: int) -> Tensor:
-    """Outer product of two Hann windows, repeated per ratio and flattened like the anchors: (5 * score_size**2,)."""
-    hann = torch.hann_window(score_size, periodic=False, dtype=torch.float64)
-    return torch.outer(hann, hann).flatten().repeat(len(RATIOS))
+def decode(output: RPNOutput, anchors: Tensor) -> Proposals:
+    """The heads' raw output for one search crop as scores and boxes.
+
+    Args:
+        output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
+        anchors: (K, 4) as `anchors_cxcywh`, K = k * S * S.
+    """
+    delta = output.loc[0].reshape(4, -1)
+    centres = delta[:2] * anchors[:, 2:].T + anchors[:, :2].T
+    sizes = delta[2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp() * anchors[:, 2:].T
+    return Proposals(target_probability(output.cls), torch.cat([centres, sizes]).T)

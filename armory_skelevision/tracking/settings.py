@@ -1,15 +1,19 @@
-"""The constants of SiamRPN's recurrence."""
+"""The constants of the recurrence, and how it reads the network's output: one class for each kind of head."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar, Self
+
+from armory_skelevision.networks import RPNOutput
+from armory_skelevision.tracking import anchors, points
+from armory_skelevision.tracking.proposals import Proposals
 
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """Constants of the tracking recurrence; defaults as in PySOT's ``siamrpn_alex_dwxcorr``.
+    """Constants for a head with anchors; defaults as in PySOT's ``siamrpn_alex_dwxcorr``.
 
     Attributes:
         penalty_k: How hard a change of size or aspect ratio is punished.
@@ -19,6 +23,7 @@ class TrackerSettings:
         exemplar_size: Side of the template crop in pixels.
         instance_size: Side of the search crop in pixels.
         min_size: Smallest width and height of a box in pixels.
+        per_position: Number of proposals at each position of the response map.
     """
 
     penalty_k: float = 0.16
@@ -28,14 +33,14 @@ class TrackerSettings:
     exemplar_size: int = 127
     instance_size: int = 287
     min_size: float = 10.0
+    per_position: ClassVar[int] = len(anchors.RATIOS)
 
-    @property
-    def score_size(self) -> int:
-        """Side of the response map for the search crop (stride 8, no padding)."""
-        return (self.instance_size - self.exemplar_size) // 8 + 1
+    def decode(self, output: RPNOutput) -> Proposals:
+        """What the network's output for one search crop proposes, see `anchors.decode`."""
+        return anchors.decode(output, anchors.anchors_cxcywh(output.cls.shape[-1]))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TrackerSettings:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Settings from a config's mapping.
 
         Raises:
@@ -46,3 +51,18 @@ class TrackerSettings:
         if unknown:
             raise ValueError(f"unknown tracking settings {unknown}; known are {known}")
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class PointSettings(TrackerSettings):
+    """Constants for an anchor-free head; defaults as in NanoTrack's ``configv3.yaml`` (its version 3)."""
+
+    penalty_k: float = 0.138
+    window_influence: float = 0.455
+    learning_rate: float = 0.348
+    instance_size: int = 255
+    per_position: ClassVar[int] = 1
+
+    def decode(self, output: RPNOutput) -> Proposals:
+        """What the network's output for one search crop proposes, see `points.decode`."""
+        return points.decode(output, points.points_xy(output.cls.shape[-1]))

@@ -1,12 +1,13 @@
-"""The recurrence of SiamRPN tracking (Li et al. 2018, section 4.2; arithmetic as in PySOT, rounding included).
+"""The recurrence of Siamese tracking (SiamRPN: Li et al. 2018, section 4.2; arithmetic as in PySOT, rounding included).
 
 Pure functions: the state goes in and the next state comes out. Only four numbers pass from frame to frame, kept in
 float64 so that the rounding of windows does not depend on the network's precision. Everything is differentiable from
-the boxes back to the pixels, save the choice of the best anchor and the windows' whole-numbered places.
+the boxes back to the pixels, save the choice of the best proposal and the windows' whole-numbered places.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -14,29 +15,17 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy
-from armory_skelevision.networks import RPNOutput, SiamRPN
-from armory_skelevision.tracking.anchors import anchors_cxcywh, cosine_window
+from armory_skelevision.networks import RPNOutput, SiameseNetwork
 from armory_skelevision.tracking.frames import Frames
+from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.settings import TrackerSettings
 from armory_skelevision.tracking.windows import Window, centred_window, context_side, network_input, resize_crop
-
-# exp of more than this leaves any frame anyway; without a bound a wild network output would end in inf/inf = NaN.
-MAX_LOG_SCALE = 10.0
 
 
 class State(NamedTuple):
     """What passes from frame to frame: the box (4,) as centre and size in frame pixels, float64."""
 
     box_cxcywh: Tensor
-
-
-class Proposals(NamedTuple):
-    """What the network proposes in one search crop, for each of K anchors."""
-
-    scores: Tensor
-    """Probability of the target, (K,)."""
-    boxes_cxcywh: Tensor
-    """Boxes in pixels of the search crop, measured from its centre, (K, 4)."""
 
 
 class Step(NamedTuple):
@@ -76,18 +65,9 @@ def search_window(state: State, settings: TrackerSettings) -> Window:
     return centred_window(cx.item(), cy.item(), side * (settings.instance_size / settings.exemplar_size))
 
 
-def decode(output: RPNOutput, anchors: Tensor) -> Proposals:
-    """The heads' raw output for one search crop as scores and boxes.
-
-    Args:
-        output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
-        anchors: (K, 4) as `anchors_cxcywh`, K = k * S * S.
-    """
-    scores = output.cls[0].reshape(2, -1).softmax(dim=0)[1]
-    delta = output.loc[0].reshape(4, -1)
-    centres = delta[:2] * anchors[:, 2:].T + anchors[:, :2].T
-    sizes = delta[2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp() * anchors[:, 2:].T
-    return Proposals(scores, torch.cat([centres, sizes]).T)
+def propose(output: RPNOutput, settings: TrackerSettings) -> Proposals:
+    """What the network's output (batch of 1) for a search window proposes, on the CPU; see `recur`."""
+    return settings.decode(RPNOutput(*(values.float().cpu() for values in output)))
 
 
 def update(state: State, proposals: Proposals, frame_wh: tuple[int, int], settings: TrackerSettings) -> State:
@@ -129,16 +109,15 @@ def recur(
         What happened in each frame, frame 0 included.
     """
     state = initial_state(box_xyxy.cpu())
-    anchors = anchors_cxcywh(settings.score_size)
     for index in range(count):
         window = search_window(state, settings)
         output = observe(index, window)
-        proposals = decode(RPNOutput(*(values.float().cpu() for values in output)), anchors)
+        proposals = propose(output, settings)
         previous, state = state, update(state, proposals, frame_wh, settings)
         yield Step(window, previous, proposals, state)
 
 
-def track(network: SiamRPN, frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Iterator[Step]:
+def track(network: SiameseNetwork, frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Iterator[Step]:
     """Track one target through a video, frame 0 included.
 
     Args:
@@ -173,7 +152,8 @@ def _choose_best(state: State, proposals: Proposals, scale: Tensor, settings: Tr
     """Which proposal ranks first, penalised for its shape and weighed against the distance from the middle."""
     scores, boxes_cxcywh = proposals.scores.to(torch.float64), proposals.boxes_cxcywh.to(torch.float64)
     penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * scale, settings)
-    hann = cosine_window(settings.score_size).to(scores.device)
+    score_size = math.isqrt(len(scores) // settings.per_position)
+    hann = cosine_window(score_size, settings.per_position).to(scores.device)
     ranking = penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
     return int(ranking.argmax())
 

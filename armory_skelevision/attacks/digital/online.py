@@ -12,13 +12,12 @@ from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
 from armory_skelevision.attacks.interface import check_call, check_flag, check_whole, stack_videos
-from armory_skelevision.models import SiamRPNEstimator
+from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.validation import check_box, check_labels
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import State, VideoFrames, Window
-from armory_skelevision.tracking.anchors import anchors_cxcywh
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.tracking.tracker import decode, initial_state, read_crop, read_template, search_window, update
+from armory_skelevision.tracking.tracker import initial_state, propose, read_crop, read_template, search_window, update
 
 
 class Pursuit:
@@ -33,14 +32,13 @@ class Pursuit:
         box_xyxy: The target in frame 0, (4,), pixels. Frame 0 gives the template, and is tracked at once.
     """
 
-    def __init__(self, estimator: SiamRPNEstimator, video: Tensor, box_xyxy: Tensor) -> None:
+    def __init__(self, estimator: SiameseEstimator, video: Tensor, box_xyxy: Tensor) -> None:
         self.video = video
         self.frames = VideoFrames(video)
         self.settings = estimator.settings
         # As in the tracker, what passes from frame to frame is kept and computed on the CPU.
         self.state = initial_state(box_xyxy.cpu())
         self._network = estimator.model
-        self._anchors_cxcywh = anchors_cxcywh(self.settings.score_size)
         with torch.no_grad():
             self._template = self._network.embed(read_template(self.frames, box_xyxy, self.settings))
         self.advance(0)
@@ -59,8 +57,9 @@ class Pursuit:
     def look(self, index: int) -> State:
         """Where the tracker would find the target in frame ``index``, the next one, as it stands."""
         output = self.respond(read_crop(self.frames, index, self.window, self.settings.instance_size))
-        proposals = decode(RPNOutput(*(values.float().cpu() for values in output)), self._anchors_cxcywh)
-        return update(self.state, proposals, (self.frames.width, self.frames.height), self.settings)
+        return update(
+            self.state, propose(output, self.settings), (self.frames.width, self.frames.height), self.settings
+        )
 
     def advance(self, index: int) -> None:
         """Track frame ``index``, which is final."""
@@ -80,9 +79,9 @@ class OnlineAttack(EvasionAttack):  # type: ignore[misc]
     """
 
     attack_params = [*EvasionAttack.attack_params, "seed", "verbose"]
-    _estimator_requirements = (SiamRPNEstimator,)
+    _estimator_requirements: tuple[type, ...] = (SiameseEstimator,)
 
-    def __init__(self, estimator: SiamRPNEstimator, seed: int, verbose: bool) -> None:
+    def __init__(self, estimator: SiameseEstimator, seed: int, verbose: bool) -> None:
         super().__init__(estimator=estimator)
         self.seed = seed
         self.verbose = verbose

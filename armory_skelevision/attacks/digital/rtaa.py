@@ -12,10 +12,10 @@ from tqdm.auto import trange
 from armory_skelevision.attacks.digital.online import OnlineAttack, Pursuit
 from armory_skelevision.attacks.interface import check_positive, check_whole
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
+from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, encode
+from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region
-from armory_skelevision.tracking.tracker import decode
 from armory_skelevision.tracking.windows import context_side, network_input, resize_crop
 
 # How much more the boxes weigh than the scores in the published code.
@@ -43,7 +43,7 @@ class RTAA(OnlineAttack):
     the width and height away, its size is .7 to .9 of the box's. To which side it lies is drawn at every fresh start.
 
     Args:
-        estimator: Our tracker, without preprocessors of whole frames.
+        estimator: SiamRPN, whose head has anchors, without preprocessors of whole frames.
         eps: Largest change of a value, colours lie in [0, 1].
         max_iter: Steps per frame.
         reset_every: Frames after which the perturbation starts from nothing again.
@@ -55,6 +55,8 @@ class RTAA(OnlineAttack):
     """
 
     attack_params = [*OnlineAttack.attack_params, "eps", "max_iter", "reset_every"]
+    # The loss is one of anchors and offsets from them.
+    _estimator_requirements = (SiamRPNEstimator,)
 
     def __init__(
         self,
@@ -107,7 +109,7 @@ class RTAA(OnlineAttack):
         shift, shrink = torch.rand(2, generator=generator), torch.rand(1, generator=generator)
         pseudo = torch.cat([direction * (0.3 + 0.2 * shift) * size, (0.7 + 0.2 * shrink) * size])
         box = torch.cat([torch.zeros(2), size])  # The window's centre is that of the previous box.
-        anchors = anchors_cxcywh(settings.score_size)
+        anchors = anchors_cxcywh(output.cls.shape[-1])
         return rtaa_loss(output, *(values.to(shown.device) for values in (anchors, box, pseudo)))
 
     def _check_params(self) -> None:

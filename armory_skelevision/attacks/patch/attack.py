@@ -25,7 +25,7 @@ from armory_skelevision.attacks.patch.files import read_patch, write_patch
 from armory_skelevision.attacks.patch.jitter import Jitter
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import Scene, read_scene
-from armory_skelevision.models import SiamRPNEstimator
+from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.validation import check_labels
 
 Start = Literal["grey", "random"]
@@ -170,7 +170,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         return summit.picture
 
     def _tracker_pass(self) -> NetworkPass | EstimatorPass:
-        ours = isinstance(self.estimator, SiamRPNEstimator)
+        ours = isinstance(self.estimator, SiameseEstimator)
         if ours and not (self.adaptive and self.estimator.needs_whole_frames):
             return NetworkPass(self.estimator.model, self.estimator.settings, self.memory, self.precision)
         return EstimatorPass(self.estimator)
@@ -226,7 +226,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
                 raise ValueError(f"{name}: expected {right}, got {getattr(self, name)!r}")
         if self.momentum and self.update == "accumulated_sign":
             raise ValueError("momentum: 'accumulated_sign' keeps all earlier directions already; use update 'sign'")
-        if not self.adaptive and not isinstance(self.estimator, SiamRPNEstimator):
+        if not self.adaptive and not isinstance(self.estimator, SiameseEstimator):
             raise ValueError("adaptive: false needs our own tracker, whose preprocessors can be gone around")
         if self.eot is not None:
             Jitter.from_dict(self.eot)

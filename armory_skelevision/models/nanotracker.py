@@ -1,0 +1,46 @@
+"""NanoTrack with ARMORY's model signature: a tracker of others, with an anchor-free head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from armory_skelevision.models.estimator import SiameseEstimator
+from armory_skelevision.models.validation import refuse_unknown
+from armory_skelevision.networks import NanoTrack, load_nanotrack
+from armory_skelevision.tracking import PointSettings
+
+# The constants of each version that are not those of `PointSettings` (NanoTrack's configv2.yaml and configv3.yaml).
+CONSTANTS: dict[int, dict[str, float]] = {
+    2: {"penalty_k": 0.150, "window_influence": 0.490, "learning_rate": 0.385},
+    3: {},
+}
+
+
+def nanotrack(
+    model_kwargs: Mapping[str, Any], wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None = None
+) -> SiameseEstimator:
+    """NanoTrack (github.com/HonglinChu/SiamTrackers, Apache 2.0), with the weights published there.
+
+    Args:
+        model_kwargs: ``version``: 3 (default) or 2.
+        wrapper_kwargs: ``device_type`` ("gpu" or "cpu") and ``tracking`` (see `PointSettings`).
+        weights_path: ``nanotrackv3.pth`` or ``nanotrackv2.pth``; they are not part of this package.
+
+    Raises:
+        ValueError: For an unknown key or version, no weights, or weights that are broken or of another network.
+        FileNotFoundError: If there is no such file.
+    """
+    refuse_unknown("model_kwargs", model_kwargs, ["version"])
+    refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
+    network = NanoTrack(model_kwargs.get("version", 3))
+    settings = PointSettings.from_dict({**CONSTANTS[network.version], **wrapper_kwargs.get("tracking", {})})
+    if weights_path is None:
+        raise ValueError(
+            f"weights_path: NanoTrack's weights are not part of this package; get nanotrackv{network.version}.pth in "
+            "https://github.com/HonglinChu/SiamTrackers, folder NanoTrack/models/pretrained (Apache 2.0), put it into "
+            "ARMORY's saved_model_dir, and name it as 'weights_file' under 'model'"
+        )
+    load_nanotrack(network, weights_path)
+    return SiameseEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))

@@ -1,0 +1,117 @@
+"""The MobileNetV3 of NanoTrack: the small variant, whose last blocks keep the stride at 16.
+
+Howard et al., "Searching for MobileNetV3", 2019, table 2. Widths, strides and state-dict names are those of NanoTrack
+(github.com/HonglinChu/SiamTrackers, Apache 2.0), so that its checkpoints load.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from armory_skelevision.networks.siamese import Backbone
+
+# Channels of the first convolution, which halves the side.
+STEM = 16
+
+
+class Block(NamedTuple):
+    """One inverted residual block."""
+
+    kernel: int
+    expanded: int
+    """Channels inside."""
+    outputs: int
+    attention: bool
+    """Whether the channels are weighed."""
+    swish: bool
+    """Hard swish, otherwise ReLU."""
+    stride: int
+
+
+BLOCKS = (
+    Block(3, 16, 16, attention=True, swish=False, stride=2),
+    Block(3, 72, 24, attention=False, swish=False, stride=2),
+    Block(3, 88, 24, attention=False, swish=False, stride=1),
+    Block(5, 96, 40, attention=True, swish=True, stride=2),
+    Block(5, 240, 40, attention=True, swish=True, stride=1),
+    Block(5, 240, 40, attention=True, swish=True, stride=1),
+    Block(5, 120, 48, attention=True, swish=True, stride=1),
+    Block(5, 144, 48, attention=True, swish=True, stride=1),
+    Block(5, 288, 96, attention=True, swish=True, stride=1),
+)
+
+
+class MobileNetV3(Backbone):
+    """Images to features of stride 16: a side of 127 gives 8, of 255 gives 16.
+
+    Args:
+        blocks: How many of `BLOCKS`; 8 give 48 channels, all 9 give 96.
+    """
+
+    def __init__(self, blocks: int = len(BLOCKS)) -> None:
+        super().__init__()
+        stem = nn.Sequential(
+            nn.Conv2d(3, STEM, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(STEM), nn.Hardswish()
+        )
+        widths = [STEM, *(block.outputs for block in BLOCKS)]
+        residuals = [InvertedResidual(width, block) for width, block in zip(widths, BLOCKS[:blocks], strict=False)]
+        self.features = nn.Sequential(stem, *residuals)
+        self.channels = widths[blocks]
+        self.layers = tuple(f"features.{index}" for index in range(blocks + 1))
+
+
+class InvertedResidual(nn.Module):
+    """Widen, filter each channel on its own, weigh the channels, narrow; around it a short cut where shapes allow.
+
+    Args:
+        inputs: Channels that come in.
+        block: What the block is like.
+    """
+
+    def __init__(self, inputs: int, block: Block) -> None:
+        super().__init__()
+        self.is_residual = block.stride == 1 and inputs == block.outputs
+        activation = nn.Hardswish if block.swish else nn.ReLU
+        widen = [*_pointwise(inputs, block.expanded), activation()] if block.expanded != inputs else []
+        weigh = ChannelAttention(block.expanded) if block.attention else nn.Identity()
+        self.conv = nn.Sequential(
+            *widen,
+            *_depthwise(block.expanded, block.kernel, block.stride),
+            # A block that does not widen weighs the channels after the activation, the others before.
+            *([weigh, activation()] if widen else [activation(), weigh]),
+            *_pointwise(block.expanded, block.outputs),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
+        changed: Tensor = self.conv(features)
+        return features + changed if self.is_residual else changed
+
+
+class ChannelAttention(nn.Module):
+    """Weighs each channel by what all channels are in the mean (squeeze and excitation, Hu et al. 2018).
+
+    Args:
+        channels: Number of channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(8, (channels // 4 + 4) // 8 * 8)  # a quarter, as the nearest multiple of 8
+        self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Hardsigmoid())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (N, channels, h, w), weighed."""
+        weights: Tensor = self.fc(features.mean(dim=(2, 3)))
+        return features * weights[:, :, None, None]
+
+
+def _pointwise(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)]
+
+
+def _depthwise(channels: int, kernel: int, stride: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+    return [convolution, nn.BatchNorm2d(channels)]

@@ -1,0 +1,61 @@
+"""What trackers ask of a network: features of crops, and an answer to template and search features together."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor, nn
+
+from armory_skelevision.networks.heads import RPNOutput
+
+
+class Backbone(nn.Module):
+    """Blocks that run one after the other, each of which can be looked at.
+
+    Convention: images are BGR in 0..255, float32, (N, 3, H, W), with no mean or deviation taken off.
+    """
+
+    layers: tuple[str, ...]
+    """Names of the blocks, in their order."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (N, C, h, w) of images (N, 3, H, W)."""
+        return self.activations(images, self.layers[-1])
+
+    def activations(self, images: Tensor, layer: str) -> Tensor:
+        """What comes out of one block.
+
+        Args:
+            images: (N, 3, H, W), BGR in 0..255.
+            layer: One of ``layers``; the blocks after it are not run.
+
+        Raises:
+            ValueError: For the name of a layer that is not there.
+        """
+        if layer not in self.layers:
+            raise ValueError(f"unknown backbone layer {layer!r}; known are {list(self.layers)}")
+        for name in self.layers[: self.layers.index(layer) + 1]:
+            images = self.get_submodule(name)(images)
+        return images
+
+
+class SiameseNetwork(nn.Module):
+    """One backbone for template and search crop, and a head on both. It holds weights only, nothing of a video.
+
+    Crops are BGR in 0..255, float32.
+    """
+
+    backbone: Backbone
+
+    def embed(self, crops: Tensor) -> Tensor:
+        """Features (N, C, h, w) of template or search crops (N, 3, H, W)."""
+        features: Tensor = self.backbone(crops)
+        return features
+
+    @abstractmethod
+    def respond(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+        """Compare template features, of one crop or of N, with the search features of N crops."""
+
+    def forward(self, z_crops: Tensor, x_crops: Tensor) -> RPNOutput:
+        """Compare template crops (1 or N, 3, z, z) with search crops (N, 3, x, x)."""
+        return self.respond(self.embed(z_crops), self.embed(x_crops))

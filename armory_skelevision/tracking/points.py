@@ -1,0 +1,37 @@
+"""The points of an anchor-free head: each position of the response map says how far away the target's sides are.
+
+After SiamBAN (Chen et al. 2020, section 3.2); the grid is that of NanoTrack (github.com/HonglinChu/SiamTrackers,
+Apache 2.0).
+
+Convention: points in pixels of the search crop, measured from its centre, row by row.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from armory_skelevision.networks import RPNOutput
+from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, target_probability
+
+STRIDE = 16
+
+
+def points_xy(score_size: int) -> Tensor:
+    """All points of a ``score_size`` x ``score_size`` response: (score_size**2, 2)."""
+    steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * STRIDE
+    return torch.cartesian_prod(steps, steps).flip(1)
+
+
+def decode(output: RPNOutput, points_xy: Tensor) -> Proposals:
+    """The head's raw output for one search crop as scores and boxes.
+
+    Args:
+        output: ``cls`` (1, 2, S, S), and as ``loc`` (1, 4, S, S) the logarithms of the distances in pixels from the
+            point to the left, top, right and bottom side of the target.
+        points_xy: (K, 2) as `points_xy`, K = S * S.
+    """
+    distances = output.loc[0].reshape(4, -1).clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp()
+    to_left_top, to_right_bottom = distances[:2], distances[2:]
+    centres = points_xy.T + (to_right_bottom - to_left_top) / 2
+    return Proposals(target_probability(output.cls), torch.cat([centres, to_left_top + to_right_bottom]).T)

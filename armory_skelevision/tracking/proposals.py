@@ -1,0 +1,39 @@
+"""What a network proposes in one search crop, whatever kind of head it has."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# exp of more than this leaves any frame anyway; without a bound a wild network output would end in inf/inf = NaN.
+MAX_LOG_SCALE = 10.0
+
+
+class Proposals(NamedTuple):
+    """One box for each of K anchors or points of the response map."""
+
+    scores: Tensor
+    """Probability of the target, (K,)."""
+    boxes_cxcywh: Tensor
+    """Boxes in pixels of the search crop, measured from its centre, (K, 4)."""
+
+
+def target_probability(cls: Tensor) -> Tensor:
+    """Probability of the target, (K,), from the logits of background and target, (1, 2k, S, S) with K = k * S * S."""
+    return cls[0].reshape(2, -1).softmax(dim=0)[1]
+
+
+def cosine_window(score_size: int, per_position: int) -> Tensor:
+    """How near to the crop's centre each proposal's position is, in [0, 1].
+
+    Args:
+        score_size: Side S of the response map.
+        per_position: Number k of proposals at each position.
+
+    Returns:
+        Outer product of two Hann windows, once per kind of proposal and flattened as they are: (k * S * S,), float64.
+    """
+    hann = torch.hann_window(score_size, periodic=False, dtype=torch.float64)
+    return torch.outer(hann, hann).flatten().repeat(per_position)
