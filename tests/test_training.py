@@ -47,9 +47,10 @@ def weights_of(path):
 
 def test_settings_of_the_packaged_weights():
     zoo = {path.stem: read_settings(path) for path in (Path(__file__).parent.parent / "zoo").glob("*.json")}
-    assert set(zoo) == {"base", "siamrpn_alex_stl", "siamrpn_alex_mtl"}
+    assert set(zoo) == {"base", "crowd", "crowd_hard", "siamrpn_alex_stl", "siamrpn_alex_mtl"}
     stl, mtl = zoo["siamrpn_alex_stl"], zoo["siamrpn_alex_mtl"]
-    assert stl.init == mtl.init == f"{zoo['base'].folder}/weights.safetensors"
+    for run, start in (("crowd", "base"), ("crowd_hard", "crowd"), ("siamrpn_alex_stl", "base")):
+        assert zoo[run].init == f"{zoo[start].folder}/weights.safetensors"
     # so that what the two differ in is the second task and nothing else
     assert dataclasses.replace(stl, folder=mtl.folder, keypoint_head="shallow", lambda_k=0.2) == mtl
     for run in zoo.values():

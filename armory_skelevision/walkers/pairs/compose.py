@@ -159,7 +159,7 @@ class Composer:
         box_xyxy = bounding_box(target.matrix, target.cutout)
         if plan.poster is not None and rng.uniform() < 0.85:
             self._paint_poster(canvas, plan.poster, box_xyxy, rng)
-        others = self._draw_others(target, box_xyxy, plan, 0.65 if is_search else 0.35, rng)
+        others = self._draw_others(target, box_xyxy, plan, 0.8 if is_search else 0.35, rng)
         soft = rng.uniform(0.2, 0.8)
         for actor in sorted([target, *others], key=lambda actor: bounding_box(actor.matrix, actor.cutout)[3]):
             if plan.is_person or actor is not target:
@@ -192,7 +192,9 @@ class Composer:
             cutout = plan.views[rng.integers(2)] if alike else _choose(_choose(self._people, rng), rng)
             if rng.uniform() < 0.1:
                 cutout = self._draw_thing(rng)
-            offset = rng.normal(0, 1, 2) * height * (0.9, 0.22)
+            # Whoever crosses the target's way is what trackers lose it to, so many come close.
+            spread = 0.35 if rng.uniform() < 0.4 else 0.9
+            offset = rng.normal(0, 1, 2) * height * (spread, 0.22)
             size = height * float(np.exp(rng.normal(0, 0.15))) * (1 + 0.8 * offset[1] / height)
             if size < 4:
                 continue
