@@ -25,8 +25,10 @@ def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None
 
 def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:
     """Videos (F, H, W, 3) as one array (N, F, H, W, 3), or as an object array (N,) where their sizes differ."""
+    if len(videos) == 1:
+        return videos[0][None].astype(dtype, copy=False)
     if len({video.shape for video in videos}) == 1:
-        return np.stack(videos).astype(dtype)
+        return np.stack(videos).astype(dtype, copy=False)
     result = np.empty(len(videos), dtype=object)
     result[:] = videos
     return result

@@ -48,7 +48,7 @@ class Frames(ABC):
     @cached_property
     def mean_colour(self) -> Tensor:
         """Mean of each channel over the first frame, (3,): what trackers see beyond the border."""
-        return self._frame(0).mean(dim=(1, 2))
+        return self.frame(0).mean(dim=(1, 2))
 
     def window(self, index: int, window: Window) -> Tensor:
         """The pixels of a window of frame ``index``, `mean_colour` outside the frame: (3, side, side)."""
@@ -62,9 +62,10 @@ class Frames(ABC):
 
     def render(self) -> Tensor:
         """The whole video (F, H, W, 3)."""
-        return torch.stack([self._frame(index).permute(1, 2, 0) for index in range(len(self))])
+        return torch.stack([self.frame(index).permute(1, 2, 0) for index in range(len(self))])
 
-    def _frame(self, index: int) -> Tensor:
+    def frame(self, index: int) -> Tensor:
+        """A whole frame (3, H, W)."""
         return self.pixels(index, (slice(0, self.height), slice(0, self.width)))
 
 

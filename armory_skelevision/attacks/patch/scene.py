@@ -47,8 +47,13 @@ class Scene:
 
     def render(self, patch: Tensor) -> np.ndarray:
         """The whole video with a patch, (F, H, W, 3)."""
+        frames = self.frames(patch)
+        # Frame by frame into one array: a video is large, and a list of its frames beside it would be as large again.
+        rendered = np.empty((len(frames), frames.height, frames.width, 3), dtype=np.float32)
         with torch.no_grad():
-            return self.frames(patch).render().cpu().numpy()
+            for index, frame in enumerate(rendered):
+                frame[:] = frames.frame(index).permute(1, 2, 0).cpu().numpy()
+        return rendered
 
 
 def read_scene(x: Any, boxes: Any, metadata: Mapping[str, Any], device: torch.device, index: int) -> Scene:
