@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, xyxy_to_cxcywh
+from armory_skelevision.models.validation import refuse_unknown
 from armory_skelevision.tracking import Step, TrackerSettings
 from armory_skelevision.tracking.windows import context_side
 
@@ -48,10 +49,7 @@ class Goal:
         Raises:
             ValueError: For an unknown key, or values that are no goal.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ValueError(f"goal: unknown {unknown}; known are {known}")
+        refuse_unknown("goal", values, [field.name for field in fields(cls)])
         given: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in values.items()}
         goal = cls(**given)
         if goal == cls():

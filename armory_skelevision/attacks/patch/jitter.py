@@ -14,6 +14,8 @@ import torch
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
+from armory_skelevision.models.validation import refuse_unknown
+
 # A Gaussian is cut off beyond so many standard deviations.
 BLUR_REACH = 3
 
@@ -72,10 +74,7 @@ class Jitter:
         Raises:
             ValueError: For a key that is unknown (the message lists the known ones) or a value out of range.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ValueError(f"eot: unknown {unknown}; known are {known}")
+        refuse_unknown("eot", values, [field.name for field in fields(cls)])
         return cls(**values)
 
     def draw(self, rng: np.random.Generator, patch_hw: tuple[int, int], frames: int) -> Draw:
