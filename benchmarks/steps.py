@@ -4,7 +4,8 @@
                                [--step-sizes 0.1 0.2] [--steps 10 20 50 100] [--device gpu]
 
 One climb serves all numbers of steps: of the first k iterates the best is what an attack of k steps would have kept
-(sign update, constant steps, grey start). A CPU takes some .2 seconds a frame and step: days for the whole split.
+(sign update, constant steps, grey start). Two cores take some .2 seconds a frame and step, so the
+whole split is a GPU's task.
 """
 
 from __future__ import annotations

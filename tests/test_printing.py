@@ -21,9 +21,14 @@ def test_paper_and_full_inks_can_be_printed_and_pure_light_cannot():
 def test_colours_between_inks_lie_between_them():
     colours = printable_colours()
     assert colours.shape == (64, 3) and colours.min() >= 0 and colours.max() <= 1
-    third = torch.tensor([255.0, 237, 0]) / 255
-    yellowish = colours[((colours[:, 2] - colours[:, 2].max()).abs() < 1e-3)]
-    assert (yellowish[:, 0] >= third[0] - 0.01).any()
+    # A third of the paper under cyan reflects a third of cyan's light and two thirds of the paper's.
+    paper, cyan = torch.tensor([1.0, 1.0, 1.0]), torch.tensor([0.0, 158, 224]) / 255
+    mixed = colours[16]
+    torch.testing.assert_close(linear(mixed), (2 * linear(paper) + linear(cyan)) / 3, rtol=0, atol=1e-5)
+
+
+def linear(colour):
+    return torch.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
 
 
 def test_penalties_have_gradients():

@@ -55,6 +55,14 @@ def test_patch_partly_outside_the_frame_is_rendered_alike():
     assert (whole.video[2] - torch.from_numpy(x[0, 2])).abs().max() > 0.1
 
 
+def test_four_corners_serve_all_frames():
+    x, labels, metadata = screen_scene()
+    still = metadata[0]["gs_coords"][0]
+    everywhere = [{**metadata[0], "gs_coords": still[None].repeat(len(x[0]), axis=0)}]
+    once = patched_scene(random_patch(), (x, labels, [{**metadata[0], "gs_coords": still}])).render()
+    torch.testing.assert_close(once, patched_scene(random_patch(), (x, labels, everywhere)).render())
+
+
 def test_only_visible_screen_changes():
     x, _, metadata = screen_scene()
     changed = (patched_scene(random_patch()).render() - torch.from_numpy(x[0])).abs().amax(dim=-1) > 1e-6

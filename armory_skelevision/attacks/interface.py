@@ -40,6 +40,12 @@ def check_positive(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected a number above 0, got {value!r}")
 
 
+def check_not_negative(name: str, value: Any) -> None:
+    """Refuse a setting that is not a finite number from 0 (ValueError)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        raise ValueError(f"{name}: expected a number from 0, got {value!r}")
+
+
 def check_whole(name: str, value: Any, least: int = 1) -> None:
     """Refuse a setting that is not a whole number from ``least`` (ValueError)."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:

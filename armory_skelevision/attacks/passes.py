@@ -24,8 +24,9 @@ from armory_skelevision.tracking.tracker import read_crop, read_template, recur
 Memory = Literal["auto", "graph", "recompute"]
 Precision = Literal["float32", "bf16"]
 
-# What the graph of one frame holds, in bytes per pixel of the search crop (measured: 46 MB at 287 x 287, float32).
-GRAPH_BYTES_PER_PIXEL = 560
+# What the graph of one frame takes, in bytes per pixel of the search crop, all else of an attack included
+# (benchmarks/attack.py: 1.0 GB for 20 frames, crops of 287 x 287, float32).
+GRAPH_BYTES_PER_PIXEL = 610
 # Frames whose activations "recompute" holds at a time.
 CHUNK = 8
 

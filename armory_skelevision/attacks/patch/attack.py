@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,7 +18,14 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from armory_skelevision.attacks.ascent import Ascent, Keep, Schedule, Summit, Update
-from armory_skelevision.attacks.interface import check_call, stack_videos
+from armory_skelevision.attacks.interface import (
+    check_call,
+    check_flag,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    stack_videos,
+)
 from armory_skelevision.attacks.objectives import Goal, Loss, make_objective
 from armory_skelevision.attacks.passes import EstimatorPass, Memory, NetworkPass, Precision
 from armory_skelevision.attacks.patch.files import read_patch, write_patch
@@ -65,7 +72,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         patch_init: A patch to start from instead: a .npy or .png file, or a folder that ``export`` wrote, whose patch
             is taken video by video. Another size is resized.
         eot: Views over which the patch shall work, see `Jitter`; None shows it as it is.
-        tv_weight: Weight of total variation against the loss, per frame: 100 makes smooth patches.
+        tv_weight: Weight of total variation against the loss, per frame: the higher, the smoother.
         print_weight: Weight of the distance to printable colours, likewise.
         universal: One patch for all videos of a call, instead of one for each.
         adaptive: Take the gradient through every preprocessor of the estimator; False makes the patch against the bare
@@ -212,18 +219,15 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected one of {choices}, got {getattr(self, name)!r}")
-        checks: list[tuple[str, Callable[[Any], bool], str]] = [
-            ("step_size", lambda value: value > 0, "a number above 0"),
-            ("max_iter", lambda value: isinstance(value, int) and value >= 0, "a whole number from 0"),
-            ("restarts", lambda value: isinstance(value, int) and value >= 1, "a whole number from 1"),
-            ("momentum", lambda value: 0 <= value < 1, "a number in [0, 1)"),
-            ("tv_weight", lambda value: value >= 0, "a number from 0"),
-            ("print_weight", lambda value: value >= 0, "a number from 0"),
-            ("seed", lambda value: isinstance(value, int), "a whole number"),
-        ]
-        for name, is_right, right in checks:
-            if not is_right(getattr(self, name)):
-                raise ValueError(f"{name}: expected {right}, got {getattr(self, name)!r}")
+        check_positive("step_size", self.step_size)
+        for name, least in (("max_iter", 0), ("restarts", 1), ("seed", 0)):
+            check_whole(name, getattr(self, name), least)
+        for name in ("momentum", "tv_weight", "print_weight"):
+            check_not_negative(name, getattr(self, name))
+        for name in ("universal", "adaptive", "verbose"):
+            check_flag(name, getattr(self, name))
+        if not self.momentum < 1:
+            raise ValueError(f"momentum: expected a number in [0, 1), got {self.momentum!r}")
         if self.momentum and self.update == "accumulated_sign":
             raise ValueError("momentum: 'accumulated_sign' keeps all earlier directions already; use update 'sign'")
         if not self.adaptive and not isinstance(self.estimator, SiameseEstimator):

@@ -14,6 +14,7 @@ import torch
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
+from armory_skelevision.attacks.interface import check_not_negative, check_whole
 from armory_skelevision.models.validation import refuse_unknown
 
 # A Gaussian is cut off beyond so many standard deviations.
@@ -57,15 +58,13 @@ class Jitter:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name in ("brightness", "blur", "noise", "corners"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"eot: {name}: expected a number from 0, got {getattr(self, name)!r}")
+        for name in ("brightness", "blur", "noise", "corners", "frames"):
+            check_not_negative(f"eot: {name}", getattr(self, name))
+        check_whole("eot: samples", self.samples)
         if not self.brightness < 1:
             raise ValueError(f"eot: brightness: expected below 1, got {self.brightness!r}")
         if not 0 < self.frames <= 1:
             raise ValueError(f"eot: frames: expected a share in (0, 1], got {self.frames!r}")
-        if not isinstance(self.samples, int) or self.samples < 1:
-            raise ValueError(f"eot: samples: expected a whole number from 1, got {self.samples!r}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Jitter:

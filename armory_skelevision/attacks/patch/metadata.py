@@ -37,7 +37,7 @@ def read_metadata(metadata: Mapping[str, Any], video_shape: tuple[int, ...], nam
             raise ValueError(f"{name}: {key!r} is missing; there are {sorted(metadata)}")
     corners_xy = np.asarray(metadata["gs_coords"], dtype=np.float64)
     if corners_xy.shape == (4, 2):
-        corners_xy = np.broadcast_to(corners_xy, (frames, 4, 2))
+        corners_xy = corners_xy[None].repeat(frames, axis=0)
     if corners_xy.shape != (frames, 4, 2):
         raise ValueError(f"{name}: gs_coords: expected (4, 2) or ({frames}, 4, 2), got {corners_xy.shape}")
     if not np.isfinite(corners_xy).all():
