@@ -1,19 +1,24 @@
 """Mean IoU after 10, 20, 50 and 100 steps of the patch attack, for both trackers and two step sizes.
 
     python benchmarks/steps.py [--json] [--split dev] [--videos N] [--frames N] [--models stl mtl]
-                               [--step-sizes 0.1 0.2] [--steps 10 20 50 100] [--device gpu]
+                               [--step-sizes 0.1 0.2] [--steps 10 20 50 100] [--precision bf16] [--device gpu]
+                               [--keep FOLDER]
 
 One climb serves all numbers of steps: of the first k iterates the best is what an attack of k steps would have kept
-(sign update, constant steps, grey start). Two cores take some .2 seconds a frame and step, so the
-whole split is a GPU's task.
+(sign update, constant steps, grey start). Two cores take some .2 seconds a frame and step, so the whole split is a
+GPU's task, or one for many evenings: with ``--keep`` every finished video is kept in a file, the same command goes on
+where it was stopped, and more steps later go on from the fewer ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import sys
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,18 +26,51 @@ import torch
 from common import print_table
 from torch import Tensor
 from tqdm.auto import tqdm
-from walkers import walkers
+from walkers import mean_iou, walkers
 
 from armory_skelevision.attacks.ascent import Ascent, Summit
 from armory_skelevision.attacks.objectives import make_objective
 from armory_skelevision.attacks.passes import NetworkPass, Outcome
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import Scene, read_scene
-from armory_skelevision.boxes import iou
+from armory_skelevision.files import hash_file, write_whole
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
-from armory_skelevision.tracking import Frames
+from armory_skelevision.pretrained import packaged_weights
 
 MODELS = {"stl": siamrpn_stl, "mtl": siamrpn_mtl}
+
+
+@dataclass
+class Climb:
+    """How far the attack on one video has come.
+
+    Attributes:
+        picture: The patch after ``steps`` steps.
+        steps: How many have been taken.
+        best: The best picture so far.
+        mean_iou: After each number of steps that was asked for.
+    """
+
+    picture: Tensor
+    steps: int = 0
+    best: Summit = field(default_factory=lambda: Summit(-math.inf, torch.empty(0)))
+    mean_iou: dict[int, float] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write the climb."""
+        buffer = io.BytesIO()
+        arrays = {"picture": self.picture.cpu().numpy(), "best": self.best.picture.cpu().numpy()}
+        table = np.array([(steps, value) for steps, value in self.mean_iou.items()])
+        np.savez(buffer, steps=self.steps, value=self.best.value, mean_iou=table, **arrays)
+        write_whole(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> Climb:
+        """Read a climb back."""
+        with np.load(path, allow_pickle=False) as file:
+            best = Summit(float(file["value"]), torch.from_numpy(file["best"]).to(device))
+            found = {int(steps): float(value) for steps, value in file["mean_iou"]}
+            return cls(torch.from_numpy(file["picture"]).to(device), int(file["steps"]), best, found)
 
 
 class Milestones:
@@ -41,47 +79,60 @@ class Milestones:
     Args:
         look: What is climbed.
         steps: The numbers of steps.
+        climb: Where the climb stands; kept up to date.
     """
 
-    def __init__(self, look: PatchObjective, steps: list[int]) -> None:
+    def __init__(self, look: PatchObjective, steps: list[int], climb: Climb) -> None:
         self.look = look
         self.steps = steps
-        self.looks = 0
-        self.best = Summit(-math.inf, torch.empty(0))
+        self.climb = climb
+        self.next = climb.steps
         self.patches: dict[int, Tensor] = {}
 
     def __call__(self, patch: Tensor, with_gradient: bool) -> Outcome:
         """See `PatchObjective`. Look number k is at the picture after k steps."""
         outcome = self.look(patch, with_gradient)
-        if outcome.value > self.best.value:
-            self.best = Summit(outcome.value, patch)
+        self.climb.steps, self.climb.picture = self.next, patch
+        if outcome.value > self.climb.best.value:
+            self.climb.best = Summit(outcome.value, patch)
         # A climb that ends early, for want of a gradient, has nothing better to show later on.
-        reached = [steps for steps in self.steps if self.looks <= steps] if outcome.gradient is None else [self.looks]
-        self.patches |= {steps: self.best.picture for steps in reached if steps in self.steps}
-        self.looks += 1
+        reached = [steps for steps in self.steps if self.next <= steps] if outcome.gradient is None else [self.next]
+        self.patches |= {steps: self.climb.best.picture for steps in reached if steps in self.steps}
+        self.next += 1
         return outcome
 
 
-def attack(estimator: SiamRPNEstimator, scene: Scene, step_size: float, steps: list[int]) -> dict[int, float]:
-    """Mean IoU of one video after each number of steps."""
+def attack(
+    estimator: SiamRPNEstimator, scene: Scene, step_size: float, steps: list[int], precision: Any, climb: Climb
+) -> None:
+    """Take a climb on one video as far as is asked."""
 
     def objective(truth_xyxy: Tensor) -> Any:
         return make_objective("l1", truth_xyxy, None, estimator.settings)
 
-    tracker_pass = NetworkPass(estimator.model, estimator.settings)
-    milestones = Milestones(
-        PatchObjective([scene], tracker_pass, objective, None, np.random.default_rng(0)), sorted(steps)
-    )
-    start = torch.full((*scene.patch_hw, 3), 0.5, device=estimator.device)
-    Ascent(step_size, max(steps)).climb(milestones, start)
-    return {k: mean_iou(estimator, scene, scene.frames(patch)) for k, patch in milestones.patches.items()}
+    tracker_pass = NetworkPass(estimator.model, estimator.settings, precision=precision)
+    look = PatchObjective([scene], tracker_pass, objective, None, np.random.default_rng(0))
+    milestones = Milestones(look, steps, climb)
+    Ascent(step_size, max(steps) - climb.steps).climb(milestones, climb.picture)
+    climb.mean_iou |= {
+        k: mean_iou(estimator, scene.frames(patch), scene.truth_xyxy) for k, patch in milestones.patches.items()
+    }
 
 
-def mean_iou(estimator: SiamRPNEstimator, scene: Scene, frames: Frames) -> float:
-    """Of the tracked boxes, frame 0 skipped."""
-    with torch.no_grad():
-        boxes_xyxy = estimator.track(frames, scene.truth_xyxy[0]).cpu()
-    return float(iou(boxes_xyxy, scene.truth_xyxy)[1:].mean())
+def judge(
+    estimator: SiamRPNEstimator, scene: Scene, step_size: float, options: argparse.Namespace, path: Path | None
+) -> dict[int, float]:
+    """Mean IoU of one video after each number of steps, from the file where it is kept, if it is known."""
+    start = Climb(torch.full((*scene.patch_hw, 3), 0.5, device=estimator.device))
+    climb = Climb.load(path, estimator.device) if path is not None and path.exists() else start
+    missing = sorted(set(options.steps) - climb.mean_iou.keys())
+    if missing and missing[0] < climb.steps:  # What earlier steps showed is not kept: from the start, then.
+        climb, missing = start, sorted(options.steps)
+    if missing:
+        attack(estimator, scene, step_size, missing, options.precision, climb)
+        if path is not None:
+            climb.save(path)
+    return {steps: climb.mean_iou[steps] for steps in sorted(options.steps)}
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -91,15 +142,24 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         estimator = MODELS[model]({}, {"device_type": options.device})
         for step_size in options.step_sizes:
             found: list[dict[Any, float]] = []
-            for video in tqdm(
-                list(walkers(options.split, options.videos, options.frames)), disable=not sys.stderr.isatty()
-            ):
+            videos = list(walkers(options.split, options.videos, options.frames))
+            for number, video in enumerate(tqdm(videos, disable=not sys.stderr.isatty())):
                 scene = read_scene(video.x[0], video.y[0]["boxes"], video.metadata[0], estimator.device, 0)
-                benign = mean_iou(estimator, scene, scene.video)
-                found.append({"benign": benign, **attack(estimator, scene, step_size, options.steps)})
+                path = name_file(options, model, step_size, number) if options.keep else None
+                benign = mean_iou(estimator, scene.video, scene.truth_xyxy)
+                found.append({"benign": benign, **judge(estimator, scene, step_size, options, path)})
             means = {str(key): float(np.mean([row[key] for row in found])) for key in found[0]}
             rows.append({"model": model, "step size": step_size, **means})
     return rows
+
+
+def name_file(options: argparse.Namespace, model: str, step_size: float, video: int) -> Path:
+    """Where a video's climb is kept: all that it depends on is in the name."""
+    weights = hash_file(packaged_weights(f"siamrpn_alex_{model}.safetensors"))[:8]
+    cut = "all" if options.frames is None else options.frames
+    name = f"{model}_{weights}_{options.split}_{video:02d}_{cut}_{step_size:g}_{options.precision}.npz"
+    options.keep.mkdir(parents=True, exist_ok=True)
+    return Path(options.keep / name)
 
 
 def main() -> None:
@@ -111,7 +171,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--step-sizes", nargs="+", type=float, default=[0.1, 0.2])
     parser.add_argument("--steps", nargs="+", type=int, default=[10, 20, 50, 100])
+    parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attack")
     parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
+    parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
 

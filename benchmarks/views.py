@@ -20,14 +20,13 @@ import numpy as np
 import torch
 from common import print_table, ratio
 from scene import Scene
-from walkers import walkers
+from walkers import mean_iou, walkers
 
 from armory_skelevision.attacks import PatchAttack
 from armory_skelevision.attacks.patch.jitter import Jitter, look_at
 from armory_skelevision.attacks.patch.scene import read_scene
-from armory_skelevision.boxes import iou
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
-from armory_skelevision.tracking import ChosenFrames, Frames
+from armory_skelevision.tracking import ChosenFrames
 
 JITTER: dict[str, Any] = {"brightness": 0.2, "blur": 1.0, "noise": 0.05, "corners": 2.0, "frames": 0.8}
 UNSEEN_SEED = 12345
@@ -87,20 +86,14 @@ def _judge(estimator: SiamRPNEstimator, scene: Scene, patch: torch.Tensor, draws
     patch = patch.to(estimator.device)
     rng = np.random.default_rng(UNSEEN_SEED)
     views = [Jitter(**JITTER).draw(rng, (patch.shape[0], patch.shape[1]), len(read.video)) for _ in range(draws)]
-    benign = _mean_iou(estimator, read.video, read.truth_xyxy)
-    effect = benign - _mean_iou(estimator, read.frames(patch), read.truth_xyxy)
+    benign = mean_iou(estimator, read.video, read.truth_xyxy)
+    effect = benign - mean_iou(estimator, read.frames(patch), read.truth_xyxy)
     jittered = []
     for view in views:
         truth_xyxy = read.truth_xyxy[view.frames]
-        clean = _mean_iou(estimator, ChosenFrames(read.video, view.frames), truth_xyxy)
-        jittered.append(clean - _mean_iou(estimator, read.frames(look_at(patch, view), view), truth_xyxy))
+        clean = mean_iou(estimator, ChosenFrames(read.video, view.frames), truth_xyxy)
+        jittered.append(clean - mean_iou(estimator, read.frames(look_at(patch, view), view), truth_xyxy))
     return {"benign": benign, "effect": effect, "effect_jittered": float(np.mean(jittered))}
-
-
-def _mean_iou(estimator: SiamRPNEstimator, frames: Frames, truth_xyxy: torch.Tensor) -> float:
-    with torch.no_grad():
-        boxes_xyxy = estimator.track(frames, truth_xyxy[0])
-    return float(iou(boxes_xyxy.cpu(), truth_xyxy)[1:].mean())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The embedded videos as ARMORY hands them to an attack."""
+"""The embedded videos as ARMORY hands them to an attack, and how well they are tracked."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from scene import Scene
+from torch import Tensor
 
 import armory_skelevision.walkers
+from armory_skelevision.boxes import iou
 from armory_skelevision.datasets.walker_files import read_split
+from armory_skelevision.models import SiamRPNEstimator
+from armory_skelevision.tracking import Frames
 
 
 def walkers(split: str, count: int | None = None, frames: int | None = None) -> Iterator[Scene]:
@@ -20,3 +25,10 @@ def walkers(split: str, count: int | None = None, frames: int | None = None) -> 
         x = video.read_frames()[None, part].astype(np.float32) / np.float32(255)
         metadata = {"gs_coords": video.gs_coords[part], "masks": video.decode_masks()[part][..., None].repeat(3, -1)}
         yield Scene(x, [{"boxes": video.boxes_xyxy[part]}], [metadata])
+
+
+def mean_iou(estimator: SiamRPNEstimator, frames: Frames, truth_xyxy: Tensor) -> float:
+    """Of the tracked boxes with the true ones (F, 4), frame 0 skipped."""
+    with torch.no_grad():
+        boxes_xyxy = estimator.track(frames, truth_xyxy[0])
+    return float(iou(boxes_xyxy.cpu(), truth_xyxy)[1:].mean())

@@ -129,3 +129,20 @@ def test_steps_gives_what_attacks_of_so_many_steps_give():
     (row,) = run_json("steps.py", *few, "--steps", "0", "1")["rows"]
     assert list(row) == ["model", "step size", "benign", "0", "1"]
     assert row["0"] != row["1"] and all(0 <= row[key] <= 1 for key in ("benign", "0", "1"))
+
+
+def test_steps_go_on_where_they_were_stopped(tmp_path):
+    few = ("--split", "mini", "--videos", "1", "--frames", "5", "--models", "mtl", "--step-sizes", "0.1")
+    straight = run_json("steps.py", *few, "--steps", "1", "2")["rows"]
+    run_json("steps.py", *few, "--steps", "1", "--keep", str(tmp_path))
+    (kept,) = tmp_path.iterdir()
+    before = kept.read_bytes()
+    assert run_json("steps.py", *few, "--steps", "1", "2", "--keep", str(tmp_path))["rows"] == straight
+    assert kept.read_bytes() != before
+
+
+def test_universal_patch_is_shown_in_other_videos():
+    result = run_json("universal.py", "--steps", "1", "--videos", "1", "--frames", "5")
+    (row,) = result["rows"]
+    assert row["benign"] > 0.5 and row["universal"] != row["grey"]
+    assert result["means"]["grey"] == row["grey"]

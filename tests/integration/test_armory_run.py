@@ -2,6 +2,11 @@
 
 import copy
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +147,42 @@ def test_a_failed_run_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[s
     with pytest.raises(RuntimeError, match="exit code 1"):
         run_config(path)
     assert "nonsense" in capfd.readouterr().out
+
+
+def somebody_is_left(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_ctrl_c_ends_a_run_within_two_seconds_and_leaves_whole_files_only(tmp_path: Path) -> None:
+    config = build_config("walkers", "mtl")
+    config["dataset"]["max_frames"] = 5
+    config["attack"]["kwargs"].update(max_iter=20, export=str(tmp_path / "patches"))
+    path = tmp_path / "config.json"
+    path.write_text(format_config(config))
+    before = set(armorys_folder("output_dir").rglob("*.json"))
+    command = [sys.executable, "-m", "armory", "run", str(path), "--no-docker", "--skip-benign"]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "patches" / "patch_000.json").exists():  # then the next video is under attack
+            assert process.poll() is None, "the run ended before its first patch was made"
+            time.sleep(0.1)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        began = time.monotonic()
+        process.wait(timeout=60)
+        while somebody_is_left(process.pid):
+            time.sleep(0.02)
+        assert time.monotonic() - began < 2
+    finally:
+        if somebody_is_left(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert sorted(file.name for file in (tmp_path / "patches").iterdir()) == [
+        "patch_000.json",
+        "patch_000.npy",
+        "patch_000.png",
+    ]
+    assert set(armorys_folder("output_dir").rglob("*.json")) == before
