@@ -42,6 +42,7 @@ ONLY_IN = {
     "bpy": {"walkers"},
     "bpy_extras": {"walkers"},
     "mathutils": {"walkers"},
+    "pycocotools": {"datasets", "walkers"},
     "lightning": {"training"},
     "tensorflow": {"datasets", "results"},
     "tensorflow_datasets": {"datasets", "results"},

@@ -1,0 +1,175 @@
+"""Who is chosen of COCO and LaSOT, and what of them is found to be wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from people_data import annotate, make_coco, make_lasot, save_coco
+
+from armory_skelevision.datasets import coco
+from armory_skelevision.datasets.coco import read_coco
+from armory_skelevision.datasets.lasot import read_lasot
+
+BOX = (10, 20, 50, 100)
+
+
+def read(root):
+    return read_coco(root / "people.json", root / "images")
+
+
+def persons_of(people):
+    return [person for part in people.parts.values() for person in part]
+
+
+def test_coco_reads_boxes_and_keypoints(tmp_path):
+    make_coco(tmp_path, 2)
+    people = read(tmp_path)
+    assert (people.name, people.faults) == ("coco-people", [])
+    first, second = persons_of(people)
+    assert first.picture == tmp_path / "images/000000000000.jpg"
+    assert (first.size, first.frame) == ((320, 240), 0)
+    assert first.track != second.track
+    assert second.box_xyxy.tolist() == [105, 60, 145, 160]
+    # COCO names the pixel, whose middle is half a pixel from its edge
+    assert first.keypoints[3].tolist() == [103.5, 60.5, 2]
+
+
+def test_coco_chooses_as_the_paper_does(tmp_path):
+    content = make_coco(tmp_path, 1)
+    content["categories"].append({"id": 2, "name": "dog"})
+    content["annotations"] += [
+        annotate(0, BOX, id=1, labelled=6),
+        annotate(0, BOX, id=2, labelled=5),
+        annotate(0, BOX, id=3, iscrowd=1),
+        annotate(0, BOX, id=4, area=16),
+        annotate(0, BOX, id=5, area=16.5),
+        annotate(0, BOX, id=6, category_id=2),
+    ]
+    save_coco(tmp_path, content)
+    people = read(tmp_path)
+    assert [person.track for person in persons_of(people)] == [1, 5, 100]
+    assert not persons_of(people)[0].keypoints[6:].any()
+    assert people.faults == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"image_id": 77}, "there is no picture 77"),
+        ({"bbox": [1, 2, 0, 5]}, "expected a bbox x y w h of some area, got [1, 2, 0, 5]"),
+        ({"bbox": [1, 2, float("nan"), 5]}, "expected a bbox"),
+        ({"bbox": "wide"}, "could not convert"),
+        ({"keypoints": [1, 2, 2] * 16}, "expected 51 numbers for the keypoints, got 48"),
+        ({"keypoints": [1, 2, 3] * 17}, "expected visibilities 0, 1 or 2, got [3.0]"),
+        ({"num_keypoints": 9}, "it says 9 keypoints, but 17 are labelled"),
+        ({"keypoints": None}, "expected 51 numbers"),
+    ],
+)
+def test_coco_lists_annotations_that_cannot_be_right(tmp_path, changes, fault):
+    content = make_coco(tmp_path, 1)
+    content["annotations"].append(annotate(0, BOX) | {"id": 7} | changes)
+    save_coco(tmp_path, content)
+    people = read(tmp_path)
+    assert [person.track for person in persons_of(people)] == [100]
+    assert len(people.faults) == 1
+    assert people.faults[0].startswith("people.json, annotation 7: ")
+    assert fault in people.faults[0]
+
+
+def test_coco_is_read_in_parts(tmp_path, monkeypatch):
+    content = make_coco(tmp_path, 3)
+    content["annotations"].append(annotate(0, BOX, id=7))
+    save_coco(tmp_path, content)
+    monkeypatch.setattr(coco, "PICTURES_IN_A_PART", 2)
+    parts = {name: [person.track for person in part] for name, part in read(tmp_path).parts.items()}
+    assert parts == {"00000": [7, 100, 101], "00001": [102]}
+
+
+@pytest.mark.parametrize("text", ["nonsense", "[]", "{}", '{"images": [], "annotations": [{"id": 1}]}'])
+def test_other_files_are_refused(tmp_path, text):
+    make_coco(tmp_path, 1)
+    (tmp_path / "people.json").write_text(text)
+    with pytest.raises(ValueError, match=r"people\.json is not a file of COCO's person keypoints"):
+        read(tmp_path)
+
+
+def test_coco_without_people_or_pictures(tmp_path):
+    content = make_coco(tmp_path, 1)
+    save_coco(tmp_path, content | {"annotations": []})
+    with pytest.raises(ValueError, match="has no person with more than 5 keypoints"):
+        read(tmp_path)
+    # annotations of objects, not of keypoints
+    save_coco(tmp_path, content | {"annotations": [annotate(0, BOX) | {"num_keypoints": None}]})
+    with pytest.raises(ValueError, match="is not a file of COCO's person keypoints"):
+        read(tmp_path)
+    with pytest.raises(FileNotFoundError, match="expected the pictures that people.json is about"):
+        read_coco(tmp_path / "people.json", tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="no file .*nowhere.json"):
+        read_coco(tmp_path / "nowhere.json", tmp_path / "images")
+
+
+def test_real_coco_annotations(shared_data):
+    folder = shared_data / "keypoints/coco_val_mini"
+    people = read_coco(folder / "test_coco.json", folder)
+    chosen = {a["id"] for a in json.loads((folder / "test_coco.json").read_text())["annotations"]} - {1202706, 508900}
+    assert {person.track for person in persons_of(people)} == chosen
+    assert len(chosen) == 12
+    inside = []
+    for person in persons_of(people):
+        labelled = person.keypoints[person.keypoints[:, 2] > 0, :2]
+        assert len(labelled) > 5
+        inside += ((labelled > person.box_xyxy[:2]) & (labelled < person.box_xyxy[2:])).all(axis=1).tolist()
+    # COCO's boxes are those of what is seen, and most joints lie in them
+    assert np.mean(inside) > 0.95
+
+
+def test_lasot_divides_and_leaves_out_frames_without_the_person(tmp_path):
+    make_lasot(tmp_path, frames=2)
+    folder = tmp_path / "person-3"
+    lines = ["10,20,30,40"] * 905
+    lines[4] = "0,0,0,0"
+    (folder / "groundtruth.txt").write_text("\n".join(lines))
+    flags = np.zeros((2, 905), int)
+    flags[0, 801] = flags[1, 7] = 1
+    for name, row in zip(("full_occlusion.txt", "out_of_view.txt"), flags, strict=True):
+        (folder / name).write_text(",".join(map(str, row)))
+    train = read_lasot(tmp_path, "train")
+    assert (train.name, len(train.parts), train.faults) == ("lasot-train", 20, [])
+    frames = [person.frame for person in train.parts["person-3"]]
+    assert frames == [i for i in range(800) if i not in (4, 7)]
+    person = train.parts["person-3"][0]
+    assert person.box_xyxy.tolist() == [10, 20, 40, 60]
+    assert person.picture == folder / "img/00000001.jpg"
+    assert (person.track, person.size) == (3, None)
+    assert not person.keypoints.any()
+    val = read_lasot(tmp_path, "val")
+    assert [person.frame for person in val.parts["person-3"]] == [i for i in range(800, 900) if i != 801]
+    assert val.parts["person-1"] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "fault"),
+    [
+        ("groundtruth.txt", "1,2,3\n", "expected x,y,w,h in each line"),
+        ("groundtruth.txt", "1,2,3,four\n", "expected x,y,w,h in each line"),
+        ("groundtruth.txt", "1,2,3,4\n", "has 2 flags for 1 boxes"),
+        ("out_of_view.txt", "0,0,0", "has 3 flags for 2 boxes"),
+        ("out_of_view.txt", None, "No such file"),
+        ("img/00000003.jpg", "", "has 3 pictures, but 2 boxes"),
+    ],
+)
+def test_lasot_lists_sequences_that_do_not_fit_together(tmp_path, file, content, fault):
+    make_lasot(tmp_path, frames=2)
+    path = tmp_path / "person-7" / file
+    path.write_text(content) if content is not None else path.unlink()
+    people = read_lasot(tmp_path, "train")
+    assert "person-7" not in people.parts and len(people.parts) == 19
+    assert len(people.faults) == 1
+    assert people.faults[0].startswith("LaSOT person-7 is left out: ") and fault in people.faults[0]
+
+
+def test_lasot_elsewhere(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no usable sequence person-1 to person-20"):
+        read_lasot(tmp_path, "train")
+    with pytest.raises(ValueError, match="split: expected one of \\['train', 'val'\\], got 'test'"):
+        read_lasot(tmp_path, "test")
