@@ -6,11 +6,14 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from armory_skelevision import __version__
+
+if TYPE_CHECKING:
+    from armory_skelevision.datasets.people import People
 
 DEBUG = "SKELEVISION_DEBUG"
 """Environment variable; when set, errors come with their traceback."""
@@ -38,10 +41,12 @@ def _describe(error: Exception) -> str:
 
 _OPTIONS: dict[str, Any] = {"no_args_is_help": True, "add_completion": False, "pretty_exceptions_enable": False}
 app = Application(help=__doc__, rich_markup_mode=None, epilog=f"{DEBUG}=1 shows tracebacks.", **_OPTIONS)
-data = typer.Typer(help="Render or fetch a data set.", **_OPTIONS)
+data = typer.Typer(help="Render or fetch a data set, or cut crops from one.", **_OPTIONS)
+crops = typer.Typer(help="Cut a fetched data set of real people into a store to train on.", **_OPTIONS)
 train = typer.Typer(help="Train a network.", **_OPTIONS)
 weights = typer.Typer(help="List, fetch, check or convert weight files.", **_OPTIONS)
 app.add_typer(data, name="data")
+data.add_typer(crops, name="crops")
 app.add_typer(train, name="train")
 app.add_typer(weights, name="weights")
 
@@ -49,6 +54,8 @@ app.add_typer(weights, name="weights")
 # What commands have in common.
 _INTO = typer.Option("--into", help="Folder of fetched weights; by default ARMORY's saved_model_dir.")
 _OUT = typer.Option("--out", help="The folder, for the archives too; made if absent.")
+_STORE = typer.Option("--out", help="Folder of the store; made if absent. Several data sets may share one.")
+_SKIP = typer.Option("--skip-faulty", help="Leave out what cannot be used, and say how much, instead of refusing it.")
 _FROM = typer.Option("--from", help="A mirror's address (with / at its end: a folder), or a local file or folder.")
 
 
@@ -66,6 +73,15 @@ def _require(package: str, mend: str) -> None:
 def _print_paths(paths: list[Path]) -> None:
     for path in paths:
         print(path)
+
+
+def _make_crops(people: People, out: Path, skip_faulty: bool) -> None:
+    from armory_skelevision.training.crops.making import make_crops
+
+    made = make_crops(people, out, skip_faulty)
+    print(f"{made.crops} crops in {out}")
+    if made.faults:
+        print(f"{len(made.faults)} left out, listed in {out / people.name}-faults.txt")
 
 
 def _weights_folder(given: Path | None) -> Path:
@@ -158,6 +174,32 @@ def otb(
     from armory_skelevision.fetching.data import fetch_otb
 
     _print_paths(fetch_otb(out, names or (), origin))
+
+
+@crops.command("coco")
+def crop_coco(
+    annotations: Annotated[Path, typer.Option(help="Such as annotations/person_keypoints_train2017.json.")],
+    images: Annotated[Path, typer.Option(help="The folder of its pictures, such as train2017.")],
+    out: Annotated[Path, _STORE],
+    skip_faulty: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Crops of COCO's persons with more than 5 keypoints. Goes on where it was stopped."""
+    from armory_skelevision.datasets.coco import read_coco
+
+    _make_crops(read_coco(annotations, images), out, skip_faulty)
+
+
+@crops.command("lasot")
+def crop_lasot(
+    root: Annotated[Path, typer.Option(help="The folder with person-1 to person-20.")],
+    split: Annotated[str, typer.Option(help="train, the first 800 frames of each sequence, or val, the next 100.")],
+    out: Annotated[Path, _STORE],
+    skip_faulty: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Crops of LaSOT's persons, frame by frame. Goes on where it was stopped."""
+    from armory_skelevision.datasets.lasot import read_lasot
+
+    _make_crops(read_lasot(root, split), out, skip_faulty)
 
 
 @train.command()

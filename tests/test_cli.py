@@ -5,6 +5,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from people_data import make_coco, make_lasot
 
 from armory_skelevision import __version__, cli, configs
 
@@ -117,6 +118,21 @@ def test_train_multitask_reads_its_settings_first(run: Run, tmp_path: Path) -> N
     code, out, err = run("train", "multitask", path)
     assert (code, out) == (1, "")
     assert "unknown settings ['stepz']" in err
+
+
+def test_data_crops_makes_one_store_of_two_data_sets(run: Run, tmp_path: Path) -> None:
+    make_coco(tmp_path, 3)
+    make_lasot(tmp_path, frames=2, sequences=2)
+    store = tmp_path / "store"
+    coco = ("data", "crops", "coco", "--annotations", tmp_path / "people.json", "--images", tmp_path / "images")
+    assert run(*coco, "--out", store) == (0, f"3 crops in {store}\n", "")
+    lasot = ("data", "crops", "lasot", "--root", tmp_path, "--split", "train", "--out", store)
+    code, out, err = run(*lasot)
+    assert (code, out) == (1, "")
+    assert "lasot-train: 18 cannot be used, listed in" in err and err.count("\n") == 1
+    told = f"4 crops in {store}\n18 left out, listed in {store}/lasot-train-faults.txt\n"
+    assert run(*lasot, "--skip-faulty") == (0, told, "")
+    assert len(list(store.glob("*.safetensors"))) == 3
 
 
 def test_data_fetches_from_a_local_folder(run: Run, tmp_path: Path) -> None:

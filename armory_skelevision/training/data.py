@@ -12,6 +12,8 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from armory_skelevision.training.crops.pairs import CropPairs
+from armory_skelevision.training.crops.store import CropStore, is_crop_store
 from armory_skelevision.training.settings import Settings
 from armory_skelevision.training.targets import TargetMaker
 from armory_skelevision.walkers.pairs.compose import Composer
@@ -44,11 +46,30 @@ class Batch(NamedTuple):
     background: Tensor
 
 
+def open_pairs(folder: str, search_side: int) -> Composer | CropPairs:
+    """Whatever draws pairs from a store: one of crops, known by its parts, or one of rendered people and scenes.
+
+    Raises:
+        OSError, ValueError: It is neither, empty or damaged.
+    """
+    if is_crop_store(folder):
+        return CropPairs(CropStore(folder), search_side)
+    return Composer(Store(folder), search_side=search_side)
+
+
+def describe_pairs(folder: str) -> str:
+    """What the pairs of a store are, for what weights say of themselves."""
+    if not is_crop_store(folder):
+        return "composed pairs of rendered people"
+    store = CropStore(folder)
+    return f"pairs from {len(store)} crops of real people ({', '.join(store.sources)})"
+
+
 class PairDataset(Dataset[Batch]):
     """Endless pairs by number.
 
     Args:
-        folder: The store, read where the first pair is asked for: in the worker that will use it.
+        folder: The store, of either kind, read where the first pair is asked for: in the worker that will use it.
         seed: Pair ``i`` depends on ``(seed, i)``, the store and the side of the search crop alone.
         search_side: Of the search crops, pixels.
     """
@@ -60,13 +81,13 @@ class PairDataset(Dataset[Batch]):
         self._targets = TargetMaker(search_side)
 
     @cached_property
-    def _composer(self) -> Composer:
-        return Composer(Store(self._folder), search_side=self._search_side)
+    def _source(self) -> Composer | CropPairs:
+        return open_pairs(self._folder, self._search_side)
 
     def __getitem__(self, index: int) -> Batch:
         """Pair number ``index`` as a batch without its first axis."""
         rng = np.random.default_rng((self._seed, index))
-        pair = self._composer.pair(rng)
+        pair = self._source.pair(rng)
         targets = self._targets.make(pair.box_xyxy, rng)
         return Batch(*(torch.from_numpy(array) for array in (*pair, *targets)))
 

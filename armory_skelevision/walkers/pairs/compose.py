@@ -101,7 +101,7 @@ class Composer:
         template, _, matrix = self._take_crop(plan, 0, TEMPLATE_SIDE, backdrop, rng)
         later = self._scenery.move_backdrop(backdrop, rng.choice([0.02, 0.08, 0.2]), rng)
         search, box_xyxy, _ = self._take_crop(plan, 1, self._search_side, later, rng)
-        keypoints = _move_keypoints(plan.views[0].keypoints, matrix, plan.mirror)
+        keypoints = move_keypoints(plan.views[0].keypoints, matrix, plan.mirror)
         return Pair(template, search, box_xyxy.astype(np.float32), keypoints)
 
     def _draw_plan(self, rng: np.random.Generator) -> _Plan:
@@ -276,7 +276,14 @@ def _leave_frame(
     return np.asarray(clipped, np.float64)
 
 
-def _move_keypoints(keypoints: NDArray[np.float32], matrix: Affine, mirror: bool) -> NDArray[np.float32]:
+def move_keypoints(keypoints: NDArray[np.float32], matrix: Affine, mirror: bool = False) -> NDArray[np.float32]:
+    """Keypoints (17, 3) through an affine map into a template crop; v = 0 for those that lie outside of it.
+
+    Args:
+        keypoints: x, y, v.
+        matrix: (2, 3), from edges to edges.
+        mirror: The map swaps left and right, so those joints change places.
+    """
     if not keypoints[:, 2].any():
         return NO_KEYPOINTS.copy()
     points = move_points(matrix, keypoints[:, :2])

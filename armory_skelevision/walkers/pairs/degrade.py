@@ -79,7 +79,7 @@ def take_picture(picture: Picture, camera: Camera, rng: np.random.Generator) -> 
         small = (max(16, round(width * camera.resolution)), max(16, round(height * camera.resolution)))
         picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
     if camera.shake and rng.uniform() < 0.7:
-        picture = cv2.filter2D(picture, -1, _motion_kernel(rng.uniform(1, camera.shake), rng.uniform(0, np.pi)))
+        picture = cv2.filter2D(picture, -1, motion_kernel(rng.uniform(1, camera.shake), rng.uniform(0, np.pi)))
     defocus = camera.defocus * rng.uniform(0.7, 1.3)
     if defocus > 0.25:
         picture = cv2.GaussianBlur(picture, (0, 0), defocus)
@@ -121,7 +121,13 @@ def _light_unevenly(picture: Picture, strength: float, rng: np.random.Generator)
     return np.asarray(cv2.multiply(picture, cv2.merge([gain] * 3), scale=1 / 128), np.uint8)
 
 
-def _motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
+def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
+    """A kernel that blurs along a line.
+
+    Args:
+        length: Of the line, pixels.
+        angle: Of the line, radians from the x axis.
+    """
     side = 2 * int(np.ceil(length / 2)) + 1
     kernel = np.zeros((side, side), np.float32)
     reach = np.array([np.cos(angle), np.sin(angle)]) * length / 2

@@ -171,7 +171,9 @@ def _read_picture(path: Path, mode: int) -> NDArray[np.uint8]:
 def _lines(path: Path, problems: list[str]) -> list[dict[str, Any]]:
     """The finished lines of a JSON-lines file; a last line without a line end is still being written."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; a store is made by rendering people and scenes first")
+        raise FileNotFoundError(
+            f"{path} is missing: a store is made by rendering people and scenes, or by `skelevision data crops`"
+        )
     found: list[dict[str, Any]] = []
     for number, text in enumerate(path.read_text().split("\n")[:-1], start=1):
         try:
