@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 import torch
 from handmade_store import make_store
+from people_data import make_coco, make_lasot
 
+from armory_skelevision.datasets.coco import read_coco
+from armory_skelevision.datasets.lasot import read_lasot
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
+from armory_skelevision.training.crops.making import make_crops
 from armory_skelevision.training.data import PairDataset, PairModule
 from armory_skelevision.training.multitask import MultitaskTraining, main, train
 from armory_skelevision.training.scaling import load_start, normalise, take_normalised_input, take_raw_input
+from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import Settings, read_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
@@ -37,6 +42,26 @@ def settings(tmp_path_factory):
         checkpoint_minutes=0,
         seed=3,
     )
+
+
+@pytest.fixture(scope="module")
+def people(settings, tmp_path_factory):
+    """Settings of a run on crops of real people, as it were."""
+    root = tmp_path_factory.mktemp("people")
+    make_coco(root)
+    make_crops(read_coco(root / "people.json", root / "images"), root / "store")
+    make_lasot(root, frames=1, sequences=2)
+    make_crops(read_lasot(root, "train"), root / "store", skip_faulty=True)
+    store = str(root / "store")
+    return dataclasses.replace(settings, store=store, validation_store=store, steps=2)
+
+
+def gradients_of(settings, batch):
+    """Gradients of one batch by parameter, None where there is none."""
+    training = MultitaskTraining(settings)
+    training.log = training.log_dict = lambda *args, **kwargs: None
+    training.training_step(batch, 0).backward()
+    return {name: parameter.grad for name, parameter in training.network.named_parameters()}
 
 
 def weights_of(path):
@@ -94,6 +119,69 @@ def test_runs_repeat_and_resume(settings, tmp_path):
     assert read_metadata(path).training in read_metadata(further).training
 
 
+def test_without_weight_the_second_task_changes_nothing(settings):
+    batch = next(iter(PairModule(settings).train_dataloader()))
+    assert (batch.keypoints[..., 2] > 0).any()
+    single = gradients_of(dataclasses.replace(settings, keypoint_head=None, lambda_k=0.0), batch)
+    both, weighed = (gradients_of(dataclasses.replace(settings, lambda_k=weight), batch) for weight in (0.0, 0.2))
+    for name, gradient in single.items():
+        assert torch.equal(both[name], gradient), name
+    assert not torch.equal(weighed["backbone.layer5.0.weight"], single["backbone.layer5.0.weight"])
+    assert torch.equal(weighed["rpn_head.cls.head.0.weight"], single["rpn_head.cls.head.0.weight"])
+
+
+def test_the_keypoint_head_is_trained_alone_then_with_the_tracker(people, tmp_path):
+    source = SiamRPN()
+    metadata = Metadata(keypoint_head=None, lambda_k=0, training="the tracker", licence="MIT", seed=0)
+    save_weights(source, tmp_path / "tracker.safetensors", metadata)
+    tracker = weights_of(tmp_path / "tracker.safetensors")
+    alone = dataclasses.replace(
+        people,
+        folder=str(tmp_path / "head"),
+        init=str(tmp_path / "tracker.safetensors"),
+        lambda_k=0.0,
+        train_only="keypoint_head",
+        learning_rate=1e-3,
+        tensorboard=True,
+    )
+    path = train(alone)
+    trained = weights_of(path)
+    bias = "backbone.layer1.0.bias"  # the scaling of inputs goes in and out of it, in float32
+    torch.testing.assert_close(trained[bias], tracker[bias], rtol=1e-3, atol=1e-4)
+    assert [name for name in tracker if name != bias and not torch.equal(trained[name], tracker[name])] == []
+    fresh = MultitaskTraining(alone).network.keypoint_head.state_dict()
+    assert (trained["keypoint_head.deconv.weight"] - fresh["deconv.weight"]).abs().max() > 1e-4
+    said = read_metadata(path).training
+    assert said.startswith("the keypoint head alone: 2 steps of 2 pairs from 6 crops of real people (coco-people, ")
+    assert "validation keypoint loss " in said and "from weights of: the tracker" in said
+    assert list(tmp_path.glob("head/tensorboard/version_0/events.out.tfevents.*"))
+    both = MultitaskTraining(dataclasses.replace(alone, train_only=None, init=str(path), lambda_k=0.2)).network
+    head = {name: tensor for name, tensor in trained.items() if name.startswith("keypoint_head.")}
+    torch.testing.assert_close({name: both.state_dict()[name] for name in head}, head)
+
+
+def test_people_without_keypoints_teach_the_tracker_alone(people):
+    batch = next(iter(PairModule(dataclasses.replace(people, batch_size=8)).train_dataloader()))
+    labelled = (batch.keypoints[..., 2] > 0).any(dim=1)
+    assert labelled.any() and not labelled.all()
+    unlabelled = type(batch)(*(tensor[~labelled] for tensor in batch))
+    gradients = gradients_of(people, unlabelled)
+    assert not any(gradient.any() for name, gradient in gradients.items() if name.startswith("keypoint_head."))
+    assert gradients["backbone.layer1.0.weight"].any()
+
+
+def test_learning_rates_fall_as_published(settings):
+    long = dataclasses.replace(settings, steps=1000, warmup_steps=10)
+    stairs = dataclasses.replace(long, schedule="exponential")
+    assert [rate_factor(stairs, step) for step in (0, 10, 19, 20, 999)] == pytest.approx(
+        [0.1, 1, 1, 0.95, 0.95**49], abs=1e-12
+    )
+    assert [rate_factor(long, step) for step in (0, 500, 1000)] == pytest.approx([0.1, 0.5, 0])
+    training = MultitaskTraining(stairs)
+    scheduler = training.configure_optimizers()["lr_scheduler"]["scheduler"]
+    assert scheduler.get_last_lr()[0] == pytest.approx(0.1 * settings.learning_rate)
+
+
 def test_pairs_do_not_depend_on_who_makes_them(settings):
     one, other = PairDataset(settings.store, 7, 191), PairDataset(settings.store, 7, 191)
     other[0]
@@ -132,6 +220,14 @@ def test_multi_task_starts_from_single_task_weights(tmp_path):
         ({"lambda_k": 0.2}, "no keypoint head"),
         ({"search_side": 250}, "127 \\+ 16 n"),
         ({"precision": "half"}, "precision: expected one of"),
+        ({"schedule": "linear"}, "schedule: expected one of"),
+        ({"train_only": "backbone"}, "train_only: expected one of"),
+        ({"train_only": "keypoint_head", "keypoint_head": "deep"}, "train_only: needs .* init"),
+        ({"train_only": "keypoint_head", "init": "a"}, "train_only: needs keypoint_head"),
+        (
+            {"train_only": "keypoint_head", "init": "a", "keypoint_head": "deep", "lambda_k": 1},
+            "train_only: .* lambda_k is 1",
+        ),
         ({"steps": 0}, "steps: expected at least 1"),
     ],
 )

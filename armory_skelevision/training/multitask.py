@@ -1,4 +1,4 @@
-"""Training of SiamRPN trackers, with the keypoint head (MTL) or without (STL), on composed pairs.
+"""Training of SiamRPN trackers, with the keypoint head (MTL) or without (STL), on pairs of crops; or of the head alone.
 
 L = 1.0 classification + 1.2 localisation + lambda_K keypoints (Das et al. 2022, Eq. 2, on PySOT's weights).
 
@@ -8,23 +8,23 @@ PySOT's BGR 0..255, the scaling being folded into the first convolution.
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
-from armory_skelevision.networks import Metadata, RPNOutput, SiamRPN, read_metadata, save_weights
+from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.networks.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
@@ -35,7 +35,9 @@ from armory_skelevision.networks.losses import (
 )
 from armory_skelevision.tracking.anchors import anchors_cxcywh
 from armory_skelevision.training.data import Batch, PairModule
-from armory_skelevision.training.scaling import load_start, normalise, take_raw_input
+from armory_skelevision.training.export import write_weights
+from armory_skelevision.training.scaling import load_start, normalise
+from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import Settings, read_settings
 from armory_skelevision.training.targets import add_hard_negatives
 
@@ -55,11 +57,22 @@ class MultitaskTraining(LightningModule):
             self.network = SiamRPN(settings.keypoint_head)
         if settings.init is not None:
             load_start(self.network, settings.init)
+        if settings.train_only == "keypoint_head":
+            self.network.requires_grad_(False)
+            self.network.get_submodule("keypoint_head").requires_grad_(True)
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self._keypoint_loss = keypoint_softmax if settings.keypoint_loss == "softmax" else keypoint_bce
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch; all parts are logged."""
+        loss = self._tracking_step(batch) if self.settings.train_only is None else self._keypoint_step(batch)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; see the last checkpoint")
+        self.log("loss", loss)
+        return loss
+
+    def _tracking_step(self, batch: Batch) -> Tensor:
+        """The loss of everything, Eq. 2."""
         template = self.network.embed(normalise(batch.template))
         output = self.network.respond(template, self.network.embed(normalise(batch.search)))
         output = RPNOutput(output.cls.float(), output.loc.float())
@@ -71,31 +84,35 @@ class MultitaskTraining(LightningModule):
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             loss = loss + self.settings.lambda_k * keypoints
             self.log("keypoints", keypoints)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; see the last checkpoint")
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
-        self.log("loss", loss)
         return loss
 
+    def _keypoint_step(self, batch: Batch) -> Tensor:
+        """The loss of the keypoint head alone. Nothing in the frozen tracker changes, nor do its norms' statistics."""
+        self.network.backbone.eval()
+        with torch.no_grad():
+            template = self.network.embed(normalise(batch.template))
+        return self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
+
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Mean IoU of the box that scores best."""
-        output = self.network(normalise(batch.template), normalise(batch.search))
+        """Mean IoU of the box that scores best, and the keypoint loss."""
+        template, count = self.network.embed(normalise(batch.template)), len(batch.box_xyxy)
+        output = self.network.respond(template, self.network.embed(normalise(batch.search)))
         overlap = iou(best_boxes_xyxy(output), batch.box_xyxy)
-        self.log("mean_iou", overlap.mean(), prog_bar=True, batch_size=len(overlap))
+        self.log("mean_iou", overlap.mean(), prog_bar=True, batch_size=count)
+        if self.network.keypoint_head is not None:
+            keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
+            self.log("validation_keypoints", keypoints, batch_size=count)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW without decay of biases and norms; linear warm-up, then a cosine to zero, step by step."""
+        """AdamW without decay of biases and norms, its learning rate changing step by step."""
         settings = self.settings
-        kernels = [p for p in self.parameters() if p.dim() > 1]
-        others = [p for p in self.parameters() if p.dim() <= 1]
+        learned = [p for p in self.parameters() if p.requires_grad]
+        kernels = [p for p in learned if p.dim() > 1]
+        others = [p for p in learned if p.dim() <= 1]
         groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
         optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-
-        def factor(step: int) -> float:
-            rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-            return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / settings.steps)))
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(rate_factor, settings))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -116,7 +133,13 @@ def train(settings: Settings, resume: bool = False) -> Path:
     folder = Path(settings.folder)
     last = _last_checkpoint(folder) if resume else None
     training = MultitaskTraining(settings)
-    best = ModelCheckpoint(folder, "best-{step}", monitor="mean_iou", mode="max")
+    head_alone = settings.train_only is not None
+    best = ModelCheckpoint(
+        folder,
+        "best-{step}",
+        monitor="validation_keypoints" if head_alone else "mean_iou",
+        mode="min" if head_alone else "max",
+    )
     every = timedelta(minutes=settings.checkpoint_minutes)
     trainer = Trainer(
         devices=1,
@@ -127,7 +150,7 @@ def train(settings: Settings, resume: bool = False) -> Path:
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         callbacks=[best, ModelCheckpoint(folder, "resume-{step}", train_time_interval=every)],
-        logger=CSVLogger(folder, name="curves"),
+        logger=_make_loggers(settings),
         log_every_n_steps=10,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
@@ -137,7 +160,8 @@ def train(settings: Settings, resume: bool = False) -> Path:
     if best.best_model_path:
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         training.load_state_dict(state)
-    return _write_weights(training.network, settings, best.best_model_score)
+    score = math.nan if best.best_model_score is None else float(best.best_model_score)
+    return write_weights(training.network, settings, score)
 
 
 def best_boxes_xyxy(output: RPNOutput) -> Tensor:
@@ -153,41 +177,22 @@ def best_boxes_xyxy(output: RPNOutput) -> Tensor:
     return cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
 
 
+def _make_loggers(settings: Settings) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(settings.folder, name="curves")]
+    if settings.tensorboard:
+        # Where TensorFlow is installed, TensorBoard's writer loads it: some seconds, and hundreds of megabytes.
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        loggers.append(TensorBoardLogger(settings.folder, name="tensorboard"))
+    return loggers
+
+
 def _last_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("resume-step=*.ckpt"), key=_step_of, default=None)
 
 
 def _step_of(checkpoint: Path) -> int:
     return int(checkpoint.stem.partition("step=")[2].partition("-")[0])
-
-
-def _write_weights(network: SiamRPN, settings: Settings, score: Tensor | None) -> Path:
-    exported = copy.deepcopy(network).cpu()
-    convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
-    take_raw_input(exported)
-    best = math.nan if score is None else float(score)
-    summary = (
-        f"{settings.steps} steps of {settings.batch_size} composed pairs of rendered people, AdamW, learning rate "
-        f"{settings.learning_rate}, {settings.precision}; validation mean IoU {best:.3f}; "
-        f"from {_describe_start(settings.init)}"
-    )
-    metadata = Metadata(
-        keypoint_head=settings.keypoint_head,
-        lambda_k=settings.lambda_k,
-        training=summary,
-        licence=settings.licence,
-        seed=settings.seed,
-    )
-    path = Path(settings.folder) / "weights.safetensors"
-    save_weights(exported, path, metadata)
-    return path
-
-
-def _describe_start(init: str | None) -> str:
-    if init is None:
-        return "random weights"
-    metadata = read_metadata(init)
-    return f"weights of: {metadata.training}" if metadata else f"{Path(init).name}, of unknown origin"
 
 
 def main(arguments: list[str]) -> None:

@@ -14,18 +14,20 @@ class Settings:
     """Everything that decides what comes out of a run. Paths are relative to the working directory.
 
     Attributes:
-        store: Folder of rendered people and scenes to train on.
-        validation_store: A differently made one, by which the best checkpoint is chosen.
+        store: Folder of rendered people and scenes, or of crops of real people, to train on.
+        validation_store: Another one, of either kind, by which the best checkpoint is chosen.
         folder: Where checkpoints, curves and the final ``weights.safetensors`` go.
         init: Weights file to start from; None starts from nothing.
         keypoint_head: "shallow", "deep", or None for a single-task tracker.
         lambda_k: Weight of the keypoint loss.
+        train_only: "keypoint_head" trains the head alone, on the frozen tracker of ``init``; None trains everything.
         keypoint_loss: "softmax" (the published code's) or "bce" (the paper's wording).
         seed: Of weights, pairs and their order.
         steps: Optimiser steps.
         batch_size: Pairs per step.
         search_side: Side of the search crops in training; 255 is the usual one, 191 costs half as much.
-        learning_rate: Of AdamW, after warming up; falls to zero along a cosine.
+        learning_rate: Of AdamW, after warming up.
+        schedule: How it falls: "cosine" to zero, or "exponential", by the factor 0.95 fifty times in the run.
         warmup_steps: Steps over which the learning rate rises.
         weight_decay: Of convolution kernels.
         hard_negatives: Background anchors per pair that are added because the network errs most there.
@@ -34,6 +36,7 @@ class Settings:
         validation_pairs: How many.
         validation_steps: Steps between validations.
         checkpoint_minutes: Minutes between checkpoints to resume from.
+        tensorboard: Write the curves for TensorBoard too. Loads TensorFlow.
         licence: What the weights file shall say.
     """
 
@@ -43,12 +46,14 @@ class Settings:
     init: str | None = None
     keypoint_head: Literal["shallow", "deep"] | None = None
     lambda_k: float = 0.0
+    train_only: Literal["keypoint_head"] | None = None
     keypoint_loss: Literal["softmax", "bce"] = "softmax"
     seed: int = 42
     steps: int = 2000
     batch_size: int = 16
     search_side: int = 255
     learning_rate: float = 8e-4
+    schedule: Literal["cosine", "exponential"] = "cosine"
     warmup_steps: int = 100
     weight_decay: float = 1e-2
     hard_negatives: int = 16
@@ -57,6 +62,7 @@ class Settings:
     validation_pairs: int = 256
     validation_steps: int = 250
     checkpoint_minutes: float = 5.0
+    tensorboard: bool = False
     licence: str = "MIT"
 
     def __post_init__(self) -> None:
@@ -75,7 +81,9 @@ class Settings:
             raise ValueError(f"search_side: expected 191, 207, 223, 239, 255 … (127 + 16 n), got {self.search_side}")
         choices: dict[str, tuple[str | None, ...]] = {
             "keypoint_head": (None, "shallow", "deep"),
+            "train_only": (None, "keypoint_head"),
             "keypoint_loss": ("softmax", "bce"),
+            "schedule": ("cosine", "exponential"),
             "precision": ("bf16", "float32"),
         }
         for name, known in choices.items():
@@ -83,6 +91,14 @@ class Settings:
                 raise ValueError(f"{name}: expected one of {list(known)}, got {getattr(self, name)!r}")
         if self.keypoint_head is None and self.lambda_k > 0:
             raise ValueError(f"lambda_k is {self.lambda_k}, but there is no keypoint head: set keypoint_head")
+        if self.train_only is not None:
+            self._check_head_alone()
+
+    def _check_head_alone(self) -> None:
+        if self.keypoint_head is None or self.init is None:
+            raise ValueError("train_only: needs keypoint_head, and as init the tracker that the head is to fit")
+        if self.lambda_k > 0:
+            raise ValueError(f"train_only: the keypoint loss is all there is, but lambda_k is {self.lambda_k}")
 
 
 def read_settings(path: str | os.PathLike[str]) -> Settings:

@@ -1,0 +1,60 @@
+"""What a run leaves behind: a weights file that takes PySOT's input and says how it came about."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from armory_skelevision.networks import Metadata, SiamRPN, read_metadata, save_weights
+from armory_skelevision.training.data import describe_pairs
+from armory_skelevision.training.scaling import take_raw_input
+from armory_skelevision.training.settings import Settings
+
+
+def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:
+    """Write ``weights.safetensors`` into the run's folder.
+
+    Args:
+        network: As trained, on normalised input; it is not changed.
+        settings: Of the run.
+        score: The best validation's: mean IoU, or the loss where the keypoint head was trained alone.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        OSError: It cannot be written.
+        ValueError: There are NaN or infinite weights.
+    """
+    exported = copy.deepcopy(network).cpu()
+    convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
+    take_raw_input(exported)
+    metadata = Metadata(
+        keypoint_head=settings.keypoint_head,
+        lambda_k=settings.lambda_k,
+        training=_describe(settings, score),
+        licence=settings.licence,
+        seed=settings.seed,
+    )
+    path = Path(settings.folder) / "weights.safetensors"
+    save_weights(exported, path, metadata)
+    return path
+
+
+def _describe(settings: Settings, score: float) -> str:
+    alone = settings.train_only is not None
+    return (
+        f"{'the keypoint head alone: ' if alone else ''}{settings.steps} steps of {settings.batch_size} "
+        f"{describe_pairs(settings.store)}, AdamW, learning rate {settings.learning_rate}, {settings.precision}; "
+        f"validation {'keypoint loss' if alone else 'mean IoU'} {score:.3f}; from {_describe_start(settings.init)}"
+    )
+
+
+def _describe_start(init: str | None) -> str:
+    if init is None:
+        return "random weights"
+    metadata = read_metadata(init)
+    return f"weights of: {metadata.training}" if metadata else f"{Path(init).name}, of unknown origin"
