@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from people_data import make_coco
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TORCHVISION = BENCHMARKS.parent / ".venv-torchvision"
@@ -114,6 +115,21 @@ def test_strength_without_torchvision(tmp_path):
     assert row["armory"] is None and result["best_of_3_higher"] is None
     assert row["best of 3"] >= row["sign"] - 1e-3
     assert row["sign"] != row["clean"]
+
+
+def test_loader_beside_the_training_step(tmp_path):
+    from armory_skelevision.datasets.coco import read_coco
+    from armory_skelevision.training.crops.making import make_crops
+
+    make_coco(tmp_path, 2)
+    make_crops(read_coco(tmp_path / "people.json", tmp_path / "images"), tmp_path / "store")
+    store = str(tmp_path / "store")
+    settings = {"store": store, "validation_store": store, "folder": "nowhere", "keypoint_head": "shallow"}
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps(settings | {"search_side": 191, "batch_size": 2, "workers": 0}))
+    result = run_json("loader.py", path, "--batches", "2")
+    assert result["loader"] > 0 and result["step"] > 0
+    assert result["ratio"] == pytest.approx(result["loader"] / result["step"])
 
 
 def test_views_judges_both_patches():

@@ -82,6 +82,16 @@ def test_settings_of_the_packaged_weights():
         assert run.steps % run.validation_steps == 0, "the last step would not be validated"
 
 
+def test_settings_of_the_guide(root, tmp_path):
+    guide = (root / "docs/training.md").read_text()
+    path = tmp_path / "settings.json"
+    path.write_text(guide.partition("```json\n")[2].partition("```")[0])
+    settings = read_settings(path)
+    alone = dataclasses.replace(settings, train_only="keypoint_head", learning_rate=0.001, lambda_k=0.0)
+    assert (settings.schedule, settings.search_side) == ("exponential", 255)
+    assert alone.init == "siamrpn_alex_dwxcorr.pth"
+
+
 def test_the_same_batch_is_learned(settings):
     batch = next(iter(PairModule(settings).train_dataloader()))
     training = MultitaskTraining(settings)

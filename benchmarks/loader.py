@@ -1,0 +1,85 @@
+"""Whether the loader keeps up: pairs per second that it makes, and that the network learns from, one after the other.
+
+    python benchmarks/loader.py SETTINGS.json [--batches 50] [--json]
+
+- loader: reading, augmenting and labelling pairs of ``store`` in ``workers`` processes, nobody else working.
+- step: forward, backward and optimiser on one batch over and over, on the GPU where there is one.
+
+Both take store, batch size, search side, head and precision from a training's settings. ``ratio`` is the loader's rate
+over the step's: above 1 the network is never held up, unless both want the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import warnings
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import islice
+
+import torch
+from common import print_table, ratio
+
+from armory_skelevision.training.data import Batch, PairModule
+from armory_skelevision.training.multitask import MultitaskTraining
+from armory_skelevision.training.settings import Settings, read_settings
+
+WARM_UP = 3  # batches
+
+
+def measure_loader(settings: Settings, batches: int) -> tuple[float, Batch]:
+    """Pairs per second, and one of the batches."""
+    pairs = iter(PairModule(replace(settings, steps=WARM_UP + batches)).train_dataloader())
+    batch = list(islice(pairs, WARM_UP))[-1]
+    start = time.perf_counter()
+    for _ in pairs:
+        pass
+    return batches * settings.batch_size / (time.perf_counter() - start), batch
+
+
+def measure_step(settings: Settings, batches: int, batch: Batch) -> float:
+    """Pairs per second; the median over batches."""
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "cpu")
+    training = MultitaskTraining(settings).to(device)
+    optimiser = torch.optim.AdamW(training.parameters(), lr=settings.learning_rate)
+    batch = Batch(*(tensor.to(device) for tensor in batch))
+    half = torch.autocast(device.type, torch.bfloat16) if settings.precision == "bf16" else nullcontext()
+    seconds = []
+    for _ in range(WARM_UP + batches):
+        start = time.perf_counter()
+        optimiser.zero_grad()
+        with half:
+            loss = training.training_step(batch, 0)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if gpu:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return settings.batch_size / statistics.median(seconds[WARM_UP:])
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("settings", help="of a training, JSON")
+    parser.add_argument("--batches", type=int, default=50, help="default %(default)s")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", message=".*self.log.*")  # there is no trainer to log to
+    settings = read_settings(options.settings)
+    loader, batch = measure_loader(settings, options.batches)
+    step = measure_step(settings, options.batches, batch)
+    processor = "GPU" if torch.cuda.is_available() else "CPU"
+    rows = [("loader", loader, f"{settings.workers} workers"), ("step", step, processor)]
+    print_table(("", "pairs/s", "on"), rows)
+    print(f"loader / step: {loader / step:.2f}")
+    if options.json:
+        print(json.dumps({"loader": loader, "step": step, "ratio": ratio(loader, step)}))
+
+
+if __name__ == "__main__":
+    main()
