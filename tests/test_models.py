@@ -7,7 +7,7 @@ from doubles import random_estimator, screen_scene
 from armory_skelevision.boxes import iou
 from armory_skelevision.models import siamrpn_mtl, siamrpn_stl
 from armory_skelevision.networks import Metadata, SiamRPN, save_weights
-from armory_skelevision.tracking import TrackerSettings, VideoFrames, track
+from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, track
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_full_frame_preprocessors_work_on_arrays_and_tensors(make):
     x, y, _ = screen_scene()
     defended = random_estimator()
     defended.set_params(preprocessing_defences=make())
-    assert defended.needs_whole_frames
+    assert defended.frame_operations
     boxes = predict(defended, x, y)[0]["boxes"]
     assert np.abs(boxes - predict(random_estimator(), x, y)[0]["boxes"]).max() > 1e-3
     video = torch.from_numpy(x).requires_grad_()
@@ -179,7 +179,7 @@ def test_wrappers_load_weights_and_settings(tmp_path):
     network.eval()
     frames = VideoFrames(torch.from_numpy(x[0]))
     with torch.no_grad():
-        steps = track(network, frames, torch.from_numpy(y[0]["boxes"][0]), estimator.settings)
+        steps = track(Crops(network, frames, torch.from_numpy(y[0]["boxes"][0]), estimator.settings))
         expected = torch.stack([step.box_xyxy for step in steps])
     assert iou(torch.from_numpy(predict(estimator, x, y)[0]["boxes"]), expected).min() > 0.9  # float16 weights
 

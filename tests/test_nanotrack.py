@@ -18,9 +18,9 @@ from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.models import SiameseEstimator, nanotrack
 from armory_skelevision.networks import NanoTrack, RPNOutput
-from armory_skelevision.tracking import PointSettings, VideoFrames
+from armory_skelevision.tracking import PointSettings, State, VideoFrames
 from armory_skelevision.tracking.points import decode, points_xy
-from armory_skelevision.tracking.tracker import State, update
+from armory_skelevision.tracking.tracker import update
 
 BOTH = pytest.mark.parametrize("version", [2, 3])
 CPU = {"device_type": "cpu"}
@@ -146,7 +146,7 @@ def test_activations_of_every_layer():
 def test_full_frame_preprocessors_work():
     x, y, _ = screen_scene()
     bare, defended = (random_estimator(preprocessing_defences=steps) for steps in (None, [SpatialSmoothing()]))
-    assert defended.needs_whole_frames and not bare.needs_whole_frames
+    assert defended.frame_operations and not bare.frame_operations
     assert np.abs(predict(defended, x, y) - predict(bare, x, y)).max() > 1e-3
 
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from pysot_loop import get_subwindow, make_anchors, track_like_pysot
 
 from armory_skelevision.networks import RPNOutput, SiamRPN
-from armory_skelevision.tracking import TrackerSettings, VideoFrames, Window, network_input, track
+from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, Window, network_input, track
 from armory_skelevision.tracking.anchors import anchors_cxcywh, decode
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
-from armory_skelevision.tracking.tracker import initial_state, search_window, template_window, update
+from armory_skelevision.tracking.state import initial_state, search_window, template_window
+from armory_skelevision.tracking.tracker import update
 from armory_skelevision.tracking.windows import centred_window, context_side, resize_crop
 
 
@@ -73,7 +74,8 @@ def test_boxes_equal_an_independent_loop_of_pysots_equations(network):
     expected_xywh = track_like_pysot(network, video[..., ::-1] * 255, box_xywh)
     box_xyxy = torch.tensor([60.0, 40, 82, 85], dtype=torch.float64)
     frames = VideoFrames(torch.from_numpy(video).float())
-    boxes_xyxy = torch.stack([step.box_xyxy for step in track(network, frames, box_xyxy, TrackerSettings())])
+    crops = Crops(network, frames, box_xyxy, TrackerSettings())
+    boxes_xyxy = torch.stack([step.box_xyxy for step in track(crops)])
     expected_xyxy = np.concatenate([expected_xywh[:, :2], expected_xywh[:, :2] + expected_xywh[:, 2:]], axis=1)
     assert np.abs(np.diff(expected_xyxy, axis=0)).max() > 0.5, (
         "the oracle's boxes must move for the test to mean anything"

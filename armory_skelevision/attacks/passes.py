@@ -18,8 +18,8 @@ from torch import Tensor
 
 from armory_skelevision.attacks.objectives import Objective
 from armory_skelevision.networks import RPNOutput, SiameseNetwork
-from armory_skelevision.tracking import Frames, Step, TrackerSettings, Window
-from armory_skelevision.tracking.tracker import read_crop, read_template, recur
+from armory_skelevision.tracking import CropDefense, Crops, Frames, Step, TrackerSettings, Window
+from armory_skelevision.tracking.tracker import recur
 
 Memory = Literal["auto", "graph", "recompute"]
 Precision = Literal["float32", "bf16"]
@@ -49,12 +49,14 @@ class NetworkPass:
         settings: Constants of the recurrence.
         memory: "graph", "recompute", or "auto": graph where it fits into half of the free memory.
         precision: Of the network; "bf16" is autocast, all else stays float32.
+        defenses: What changes the crops that the network sees.
     """
 
     network: SiameseNetwork
     settings: TrackerSettings
     memory: Memory = "auto"
     precision: Precision = "float32"
+    defenses: Sequence[CropDefense] = ()
 
     def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
         """The objective alone."""
@@ -70,10 +72,11 @@ class NetworkPass:
         return Outcome(float(value.detach()), gradient)
 
     def _track(self, frames: Frames, box_xyxy: Tensor) -> list[Step]:
-        template = self._embed(read_template(frames, box_xyxy, self.settings))
+        crops = self._crops(frames, box_xyxy)
+        template = self._embed(crops.template)
 
         def observe(index: int, window: Window) -> RPNOutput:
-            return self._respond(template, read_crop(frames, index, window, self.settings.instance_size))
+            return self._respond(template, crops.search(index, window))
 
         return list(recur(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
 
@@ -81,12 +84,13 @@ class NetworkPass:
         outputs: list[RPNOutput] = []
         # The colour beyond the border is computed once, here, where its dependence on the source is kept.
         _ = frames.mean_colour
+        crops = self._crops(frames, box_xyxy)
         with torch.no_grad():
-            template = self._embed(read_template(frames, box_xyxy, self.settings))
+            template = self._embed(crops.template)
 
         def observe(index: int, window: Window) -> RPNOutput:
             with torch.no_grad():
-                output = self._respond(template, read_crop(frames, index, window, self.settings.instance_size))
+                output = self._respond(template, crops.search(index, window))
             outputs.append(RPNOutput(*(values.requires_grad_() for values in output)))
             return outputs[-1]
 
@@ -103,13 +107,14 @@ class NetworkPass:
         self, frames: Frames, box_xyxy: Tensor, steps: Sequence[Step], pulls: Sequence[RPNOutput], source: Tensor
     ) -> Tensor | None:
         """The gradient at the heads' outputs carried back to the source, through the same windows once more."""
-        embedded = self._embed(read_template(frames, box_xyxy, self.settings))
+        shown = self._crops(frames, box_xyxy)
+        embedded = self._embed(shown.template)
         template = embedded.detach().requires_grad_(embedded.requires_grad)
         total: Tensor | None = None
         template_pull: Tensor | None = None
         for start in range(0, len(steps), CHUNK):
             chunk = range(start, min(start + CHUNK, len(steps)))
-            crops = [read_crop(frames, index, steps[index].window, self.settings.instance_size) for index in chunk]
+            crops = [shown.search(index, steps[index].window) for index in chunk]
             seen = [place for place, crop in enumerate(crops) if crop.requires_grad or template.requires_grad]
             if not seen:
                 continue
@@ -124,6 +129,9 @@ class NetworkPass:
         if template_pull is not None:
             total = _add(total, torch.autograd.grad(embedded, source, template_pull)[0])
         return total
+
+    def _crops(self, frames: Frames, box_xyxy: Tensor) -> Crops:
+        return Crops(self.network, frames, box_xyxy, self.settings, self.defenses)
 
     def _embed(self, crops: Tensor) -> Tensor:
         with self._autocast(crops):

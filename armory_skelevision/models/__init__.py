@@ -2,6 +2,7 @@
 
 from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.nanotracker import nanotrack
+from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.models.siamrpn import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 
-__all__ = ["SiamRPNEstimator", "SiameseEstimator", "nanotrack", "siamrpn_mtl", "siamrpn_stl"]
+__all__ = ["RegionDefense", "SiamRPNEstimator", "SiameseEstimator", "nanotrack", "siamrpn_mtl", "siamrpn_stl"]

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from art.defences.preprocessor.preprocessor import Preprocessor
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from art.estimators.pytorch import PyTorchEstimator
 from torch import Tensor
 
 from armory_skelevision.models.preprocessing import preprocess
+from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.models.validation import check_box, check_labels, check_video
 from armory_skelevision.networks import SiameseNetwork
-from armory_skelevision.tracking import Frames, TrackerSettings, VideoFrames, network_input, track
+from armory_skelevision.tracking import Crops, Frames, TrackerSettings, VideoFrames, network_input, track
 from armory_skelevision.tracking.frames import as_tensor
 
 
@@ -25,7 +27,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         model: The network; moved to the device, set to evaluation mode, its weights frozen.
         settings: Constants of the tracking recurrence, of the class for the network's kind of head.
         clip_values: Must be (0, 1).
-        preprocessing_defences: ART preprocessors, applied to whole frames.
+        preprocessing_defences: ART preprocessors, applied to whole frames, and `RegionDefense`, applied to crops.
         postprocessing_defences: Must be empty: boxes have none.
         preprocessing: As in ART, applied after the defences.
         device_type: "gpu" (used where there is one) or "cpu".
@@ -85,9 +87,16 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         return self._device  # type: ignore[no-any-return]
 
     @property
-    def needs_whole_frames(self) -> bool:
-        """Whether a preprocessor looks at whole frames, so that windows alone cannot be composed."""
-        return any(operation.apply_predict for operation in self.preprocessing_operations)
+    def frame_operations(self) -> list[Preprocessor]:
+        """Preprocessors that look at whole frames, so that windows alone cannot be composed."""
+        active = [operation for operation in self.preprocessing_operations if operation.apply_predict]
+        return [operation for operation in active if not isinstance(operation, RegionDefense)]
+
+    @property
+    def region_defenses(self) -> list[RegionDefense]:
+        """Preprocessors that look at crops."""
+        active = [operation for operation in self.preprocessing_operations if operation.apply_predict]
+        return [operation for operation in active if isinstance(operation, RegionDefense)]
 
     def predict(self, x: Any, batch_size: int = 1, *, y_init: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         """Track one target per video.
@@ -115,9 +124,12 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             ]
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
-        """Boxes (F, 4) of one target through any source of frames, past all preprocessors; keeps a graph."""
-        steps = track(self.model, frames, box_xyxy, self.settings)
-        return torch.stack([step.box_xyxy for step in steps]).to(self.device)
+        """Boxes (F, 4) of one target through any source of frames, past whole-frame preprocessors; keeps a graph."""
+        return self._track(self.crops(frames, box_xyxy))
+
+    def crops(self, frames: Frames, box_xyxy: Tensor) -> Crops:
+        """What the network sees of one target, behind the region defenses."""
+        return Crops(self.model, frames, box_xyxy, self.settings, self.region_defenses)
 
     def loss_gradient(self, x: np.ndarray, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
         """Gradient of `compute_loss` with respect to whole frames, through all preprocessors: same shape as ``x``."""
@@ -168,16 +180,19 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         raise NotImplementedError("training is done by `skelevision train`, not by the estimator")
 
     def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Tensor]:
-        frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.preprocessing_operations))
-        return self._observe(frames, box_xyxy)
+        frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.frame_operations))
+        return self._observe(self.crops(frames, box_xyxy))
 
-    def _observe(self, frames: Frames, box_xyxy: Tensor) -> dict[str, Tensor]:
+    def _observe(self, crops: Crops) -> dict[str, Tensor]:
         """All that the network says of one target."""
-        return {"boxes": self.track(frames, box_xyxy)}
+        return {"boxes": self._track(crops)}
+
+    def _track(self, crops: Crops) -> Tensor:
+        return torch.stack([step.box_xyxy for step in track(crops)]).to(self.device)
 
     def _loss(self, video: Tensor, boxes_xyxy: Any) -> Tensor:
         boxes_xyxy = torch.as_tensor(boxes_xyxy).to(self.device)
-        frames = VideoFrames(preprocess(video.float(), self.preprocessing_operations))
+        frames = VideoFrames(preprocess(video.float(), self.frame_operations))
         loss: Tensor = (self.track(frames, boxes_xyxy[0]) - boxes_xyxy).abs().sum()
         return loss
 

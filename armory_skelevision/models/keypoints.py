@@ -6,26 +6,22 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.tracking.frames import Frames
-from armory_skelevision.tracking.settings import TrackerSettings
-from armory_skelevision.tracking.tracker import initial_state, read_crop, template_window
+from armory_skelevision.tracking import Crops
+from armory_skelevision.tracking.state import initial_state, template_window
 
 
-def locate_keypoints(network: SiamRPN, frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
+def locate_keypoints(network: SiamRPN, crops: Crops) -> Tensor:
     """The 17 COCO keypoints that the keypoint head sees in the template.
 
     Args:
         network: With a keypoint head.
-        frames: The video; only frame 0 is read.
-        box_xyxy: The target in frame 0, (4,).
-        settings: Constants of the tracker.
+        crops: The video and the target, as the network sees them; only the template is looked at.
 
     Returns:
         (17, 3): x and y in pixels of frame 0 (centre of the most likely position), and its probability in [0, 1].
     """
-    window = template_window(initial_state(box_xyxy), settings)
-    crop = read_crop(frames, 0, window, settings.exemplar_size)
-    logits = network.keypoints(network.embed(crop))[0]
+    window = template_window(initial_state(crops.box_xyxy), crops.settings)
+    logits = network.keypoints(network.embed(crops.template))[0]
     confidence, position = logits.flatten(1).softmax(dim=1).max(dim=1)
     size = logits.shape[-1]
     scale = window.side / size

@@ -20,8 +20,6 @@ def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
         ValueError: If a preprocessor changes the video's shape, since boxes would no longer fit the frames.
     """
     for operation in operations:
-        if not operation.apply_predict:
-            continue
         shape = video.shape
         if isinstance(operation, PreprocessorPyTorch):
             video = _torch_operation(video, operation)

@@ -13,7 +13,7 @@ from armory_skelevision.models.keypoints import locate_keypoints
 from armory_skelevision.models.validation import refuse_unknown
 from armory_skelevision.networks import SiamRPN, load_weights
 from armory_skelevision.pretrained import packaged_weights
-from armory_skelevision.tracking import Frames, TrackerSettings
+from armory_skelevision.tracking import Crops, TrackerSettings
 
 
 class SiamRPNEstimator(SiameseEstimator):
@@ -28,10 +28,10 @@ class SiamRPNEstimator(SiameseEstimator):
     def __init__(self, model: SiamRPN, settings: TrackerSettings | None = None, **kwargs: Any) -> None:
         super().__init__(model, settings or TrackerSettings(), **kwargs)
 
-    def _observe(self, frames: Frames, box_xyxy: Tensor) -> dict[str, Tensor]:
-        result = super()._observe(frames, box_xyxy)
+    def _observe(self, crops: Crops) -> dict[str, Tensor]:
+        result = super()._observe(crops)
         if self.model.keypoint_head is not None:
-            result["keypoints"] = locate_keypoints(self.model, frames, box_xyxy, self.settings)
+            result["keypoints"] = locate_keypoints(self.model, crops)
         return result
 
 

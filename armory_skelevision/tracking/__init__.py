@@ -1,12 +1,16 @@
-"""Siamese tracking as pure functions: crop geometry, anchors or points, and the recurrence."""
+"""Siamese tracking as pure functions: what the network sees, anchors or points, and the recurrence."""
 
+from armory_skelevision.tracking.crops import CropDefense, Crops
 from armory_skelevision.tracking.frames import ChosenFrames, Frames, VideoFrames
 from armory_skelevision.tracking.settings import PointSettings, TrackerSettings
-from armory_skelevision.tracking.tracker import State, Step, track
+from armory_skelevision.tracking.state import State
+from armory_skelevision.tracking.tracker import Step, track
 from armory_skelevision.tracking.windows import Window, network_input
 
 __all__ = [
     "ChosenFrames",
+    "CropDefense",
+    "Crops",
     "Frames",
     "PointSettings",
     "State",

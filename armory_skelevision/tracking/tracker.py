@@ -15,17 +15,12 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy
-from armory_skelevision.networks import RPNOutput, SiameseNetwork
-from armory_skelevision.tracking.frames import Frames
+from armory_skelevision.networks import RPNOutput
+from armory_skelevision.tracking.crops import Crops
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.settings import TrackerSettings
-from armory_skelevision.tracking.windows import Window, centred_window, context_side, network_input, resize_crop
-
-
-class State(NamedTuple):
-    """What passes from frame to frame: the box (4,) as centre and size in frame pixels, float64."""
-
-    box_cxcywh: Tensor
+from armory_skelevision.tracking.state import State, initial_state, search_window
+from armory_skelevision.tracking.windows import Window, context_side
 
 
 class Step(NamedTuple):
@@ -44,25 +39,6 @@ class Step(NamedTuple):
     def box_xyxy(self) -> Tensor:
         """The tracked box (4,), float32."""
         return cxcywh_to_xyxy(self.state.box_cxcywh).to(torch.float32)
-
-
-def initial_state(box_xyxy: Tensor) -> State:
-    """State from the given first box (4,). Its centre lies on the middle pixel, hence the half pixel (PySOT)."""
-    x1, y1, x2, y2 = box_xyxy.to(torch.float64).unbind(-1)
-    return State(torch.stack([(x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2, x2 - x1, y2 - y1]))
-
-
-def template_window(state: State, settings: TrackerSettings) -> Window:
-    """The window shown to the network as template."""
-    cx, cy, width, height = state.box_cxcywh.detach()
-    return centred_window(cx.item(), cy.item(), context_side(width, height, settings.context).item())
-
-
-def search_window(state: State, settings: TrackerSettings) -> Window:
-    """The window in which the target is sought: the template's, larger by instance / exemplar."""
-    cx, cy, width, height = state.box_cxcywh.detach()
-    side = context_side(width, height, settings.context).item()
-    return centred_window(cx.item(), cy.item(), side * (settings.instance_size / settings.exemplar_size))
 
 
 def propose(output: RPNOutput, settings: TrackerSettings) -> Proposals:
@@ -117,35 +93,22 @@ def recur(
         yield Step(window, previous, proposals, state)
 
 
-def track(network: SiameseNetwork, frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Iterator[Step]:
+def track(crops: Crops) -> Iterator[Step]:
     """Track one target through a video, frame 0 included.
 
     Args:
-        network: In evaluation mode, on the device of the frames.
-        frames: The video.
-        box_xyxy: The target in frame 0, (4,), pixels.
-        settings: Constants of the recurrence.
+        crops: The video and the target, as the network sees them.
 
     Yields:
         What happened in each frame; carries a graph where gradients are on.
     """
-    template = network.embed(read_template(frames, box_xyxy, settings))
+    network, frames = crops.network, crops.frames
+    template = network.embed(crops.template)
 
     def observe(index: int, window: Window) -> RPNOutput:
-        return network.respond(template, network.embed(read_crop(frames, index, window, settings.instance_size)))
+        return network.respond(template, network.embed(crops.search(index, window)))
 
-    yield from recur(observe, len(frames), (frames.width, frames.height), box_xyxy, settings)
-
-
-def read_template(frames: Frames, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
-    """The target in frame 0 as the network's input: (1, 3, exemplar_size, exemplar_size)."""
-    window = template_window(initial_state(box_xyxy), settings)
-    return read_crop(frames, 0, window, settings.exemplar_size)
-
-
-def read_crop(frames: Frames, index: int, window: Window, size: int) -> Tensor:
-    """One window of a frame as the network's input: (1, 3, size, size)."""
-    return network_input(resize_crop(frames.window(index, window), size)[None])
+    yield from recur(observe, len(frames), (frames.width, frames.height), crops.box_xyxy, crops.settings)
 
 
 def _choose_best(state: State, proposals: Proposals, scale: Tensor, settings: TrackerSettings) -> int:

@@ -17,7 +17,8 @@ from armory_skelevision.models.validation import check_box, check_labels
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import State, VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.tracking.tracker import initial_state, propose, read_crop, read_template, search_window, update
+from armory_skelevision.tracking.state import initial_state, search_window
+from armory_skelevision.tracking.tracker import propose, update
 
 
 class Pursuit:
@@ -38,9 +39,10 @@ class Pursuit:
         self.settings = estimator.settings
         # As in the tracker, what passes from frame to frame is kept and computed on the CPU.
         self.state = initial_state(box_xyxy.cpu())
+        self.crops = estimator.crops(self.frames, box_xyxy)
         self._network = estimator.model
         with torch.no_grad():
-            self._template = self._network.embed(read_template(self.frames, box_xyxy, self.settings))
+            self._template = self._network.embed(self.crops.template)
         self.advance(0)
 
     @property
@@ -56,7 +58,7 @@ class Pursuit:
     @torch.no_grad()
     def look(self, index: int) -> State:
         """Where the tracker would find the target in frame ``index``, the next one, as it stands."""
-        output = self.respond(read_crop(self.frames, index, self.window, self.settings.instance_size))
+        output = self.respond(self.crops.search(index, self.window))
         return update(
             self.state, propose(output, self.settings), (self.frames.width, self.frames.height), self.settings
         )
@@ -127,8 +129,8 @@ class OnlineAttack(EvasionAttack):  # type: ignore[misc]
         """Write to the video's frames from 1 on, in order, and advance after each."""
 
     def _check_reach(self) -> None:
-        if self.estimator.needs_whole_frames:
-            names = [type(step).__name__ for step in self.estimator.preprocessing_operations if step.apply_predict]
+        names = [type(operation).__name__ for operation in self.estimator.frame_operations]
+        if names:
             raise ValueError(
                 f"{type(self).__name__} works frame by frame and cannot see through preprocessors of whole videos "
                 f"({', '.join(names)}); use PGD, which can, or attack an estimator without them"

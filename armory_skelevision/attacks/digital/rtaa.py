@@ -16,7 +16,7 @@ from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region
-from armory_skelevision.tracking.windows import context_side, network_input, resize_crop
+from armory_skelevision.tracking.windows import context_side, resize_crop
 
 # How much more the boxes weigh than the scores in the published code.
 REGRESSION_WEIGHT = 5.0
@@ -102,7 +102,7 @@ class RTAA(OnlineAttack):
 
     def _loss(self, pursuit: Pursuit, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
         settings = pursuit.settings
-        output = pursuit.respond(network_input(resize_crop(shown, settings.instance_size)[None]))
+        output = pursuit.respond(pursuit.crops.show(shown))
         _, _, width, height = pursuit.state.box_cxcywh
         scale = settings.exemplar_size / context_side(width, height, settings.context)
         size = (scale * pursuit.state.box_cxcywh[2:]).float()

@@ -177,10 +177,11 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         return summit.picture
 
     def _tracker_pass(self) -> NetworkPass | EstimatorPass:
-        ours = isinstance(self.estimator, SiameseEstimator)
-        if ours and not (self.adaptive and self.estimator.needs_whole_frames):
-            return NetworkPass(self.estimator.model, self.estimator.settings, self.memory, self.precision)
-        return EstimatorPass(self.estimator)
+        tracker = self.estimator
+        if not isinstance(tracker, SiameseEstimator) or (self.adaptive and tracker.frame_operations):
+            return EstimatorPass(tracker)
+        defenses = tracker.region_defenses if self.adaptive else []
+        return NetworkPass(tracker.model, tracker.settings, self.memory, self.precision, defenses)
 
     def _objective(self, truth_xyxy: Tensor) -> Any:
         goal = Goal.from_dict(self.goal) if self.goal is not None else None

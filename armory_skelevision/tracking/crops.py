@@ -1,0 +1,80 @@
+"""What a network gets to see of a video: every way from pixels to a network's input goes through here.
+
+A tracker, an attack and a defense meet in this place, and none knows the others: an attack hands over other frames, a
+defense changes the crops on their way to the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+from torch import Tensor
+
+from armory_skelevision.networks import SiameseNetwork
+from armory_skelevision.tracking.frames import Frames
+from armory_skelevision.tracking.settings import TrackerSettings
+from armory_skelevision.tracking.state import initial_state, template_window
+from armory_skelevision.tracking.windows import Window, network_input, resize_crop
+
+
+class CropDefense(Protocol):
+    """What changes crops before the network sees them. Crops are (1, 3, size, size), RGB in [0, 1]."""
+
+    def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
+        """What the network shall see in place of the template ``crop`` of a video that is seen as ``crops``."""
+        ...
+
+    def defend_search(self, crop: Tensor) -> Tensor:
+        """What the network shall see in place of a search ``crop``."""
+        ...
+
+
+class Crops:
+    """One video and one target as a network sees them.
+
+    Args:
+        network: In evaluation mode, on the device of the frames.
+        frames: The video.
+        box_xyxy: The target in frame 0, (4,), pixels.
+        settings: Constants of the tracker.
+        defenses: What changes the crops, in this order.
+    """
+
+    def __init__(
+        self,
+        network: SiameseNetwork,
+        frames: Frames,
+        box_xyxy: Tensor,
+        settings: TrackerSettings,
+        defenses: Sequence[CropDefense] = (),
+    ) -> None:
+        self.network = network
+        self.frames = frames
+        self.box_xyxy = box_xyxy
+        self.settings = settings
+        self.defenses = defenses
+
+    @cached_property
+    def template(self) -> Tensor:
+        """The target in frame 0 as the network's input: (1, 3, exemplar_size, exemplar_size).
+
+        It is made once, and keeps a graph if gradients are on then.
+        """
+        window = template_window(initial_state(self.box_xyxy), self.settings)
+        crop = resize_crop(self.frames.window(0, window), self.settings.exemplar_size)[None]
+        for defense in self.defenses:
+            crop = defense.defend_template(crop, self)
+        return network_input(crop)
+
+    def search(self, index: int, window: Window) -> Tensor:
+        """A window of a frame as the network's input: (1, 3, instance_size, instance_size)."""
+        return self.show(self.frames.window(index, window))
+
+    def show(self, pixels: Tensor) -> Tensor:
+        """The pixels (3, side, side) of a search window, RGB in [0, 1], as the network's input; see `search`."""
+        crop = resize_crop(pixels, self.settings.instance_size)[None]
+        for defense in self.defenses:
+            crop = defense.defend_search(crop)
+        return network_input(crop)
