@@ -32,27 +32,3 @@ def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarr
     result = np.empty(len(videos), dtype=object)
     result[:] = videos
     return result
-
-
-def check_positive(name: str, value: Any) -> None:
-    """Refuse a setting that is not a finite number above 0 (ValueError)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise ValueError(f"{name}: expected a number above 0, got {value!r}")
-
-
-def check_not_negative(name: str, value: Any) -> None:
-    """Refuse a setting that is not a finite number from 0 (ValueError)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ValueError(f"{name}: expected a number from 0, got {value!r}")
-
-
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Refuse a setting that is not a whole number from ``least`` (ValueError)."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}: expected a whole number from {least}, got {value!r}")
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Refuse a setting that is neither true nor false (ValueError)."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name}: expected true or false, got {value!r}")

@@ -13,8 +13,8 @@ from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.digital.frame_batch import FrameBatch
-from armory_skelevision.attacks.interface import check_call, check_flag, check_positive, check_whole, stack_videos
-from armory_skelevision.models.validation import check_box, check_labels
+from armory_skelevision.attacks.interface import check_call, stack_videos
+from armory_skelevision.models.validation import check_box, check_flag, check_labels, check_positive, check_whole
 
 Norm = Literal["inf", 2]
 

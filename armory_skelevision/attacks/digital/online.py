@@ -11,9 +11,9 @@ import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from armory_skelevision.attacks.interface import check_call, check_flag, check_whole, stack_videos
+from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.models import SiameseEstimator
-from armory_skelevision.models.validation import check_box, check_labels
+from armory_skelevision.models.validation import check_box, check_flag, check_labels, check_whole
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import State, VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor

@@ -18,14 +18,7 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from armory_skelevision.attacks.ascent import Ascent, Keep, Schedule, Summit, Update
-from armory_skelevision.attacks.interface import (
-    check_call,
-    check_flag,
-    check_not_negative,
-    check_positive,
-    check_whole,
-    stack_videos,
-)
+from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.attacks.objectives import Goal, Loss, make_objective
 from armory_skelevision.attacks.passes import EstimatorPass, Memory, NetworkPass, Precision
 from armory_skelevision.attacks.patch.files import read_patch, write_patch
@@ -33,7 +26,14 @@ from armory_skelevision.attacks.patch.jitter import Jitter
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import Scene, read_scene
 from armory_skelevision.models import SiameseEstimator
-from armory_skelevision.models.validation import check_labels
+from armory_skelevision.models.validation import (
+    check_choice,
+    check_flag,
+    check_labels,
+    check_not_negative,
+    check_positive,
+    check_whole,
+)
 
 Start = Literal["grey", "random"]
 
@@ -218,8 +218,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
     def _check_params(self) -> None:
         super()._check_params()
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name}: expected one of {choices}, got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), choices)
         check_positive("step_size", self.step_size)
         for name, least in (("max_iter", 0), ("restarts", 1), ("seed", 0)):
             check_whole(name, getattr(self, name), least)

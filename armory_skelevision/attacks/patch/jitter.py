@@ -14,8 +14,7 @@ import torch
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
-from armory_skelevision.attacks.interface import check_not_negative, check_whole
-from armory_skelevision.models.validation import refuse_unknown
+from armory_skelevision.models.validation import check_not_negative, check_whole, refuse_unknown
 
 # A Gaussian is cut off beyond so many standard deviations.
 BLUR_REACH = 3
