@@ -34,6 +34,25 @@ def saved_model_dir() -> Path:
         return Path(paths.HostPaths().saved_model_dir)
 
 
+def find_weights(name: str | os.PathLike[str]) -> Path:
+    """A weights file by its path or, inside an evaluation, by its name in ARMORY's `saved_model_dir`.
+
+    Raises:
+        FileNotFoundError: If there is no such file; the message says where it was looked for.
+    """
+    from armory import paths
+
+    path = Path(name)
+    # An absolute path stays what it is.
+    for candidate in (path, Path(paths.runtime_paths().saved_model_dir) / path):
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(
+        f"no weights file {path}: it is neither at {path.absolute()} nor in ARMORY's saved_model_dir, that is, "
+        f"{candidate.parent}"
+    )
+
+
 def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:
     """Let this process call the program that `imageio-ffmpeg` carries by the name `ffmpeg`, as ARMORY's exporter does.
 

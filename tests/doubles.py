@@ -4,9 +4,12 @@ import numpy as np
 import torch
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
+from safetensors.torch import save_file
 
+from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks.unet import unet_small
 
 
 def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
@@ -18,6 +21,17 @@ def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
             branch.head[3].weight *= 0.01
             branch.head[3].bias.zero_()
     return SiamRPNEstimator(network, device_type="cpu", **kwargs)
+
+
+def cleaner(folder, identity=False, **kwargs):
+    """DuaLossDef on the CPU with weights from a file: random ones, or those that change nothing."""
+    torch.manual_seed(0)
+    network = unet_small()
+    if not identity:
+        torch.nn.init.normal_(network.last.weight, std=0.003)
+    path = folder / ("identity.safetensors" if identity else "random.safetensors")
+    save_file(network.state_dict(), path)
+    return DuaLossDef(path, width="small", device_type="cpu", **kwargs)
 
 
 class KnownTracker(ObjectTrackerMixin, LossGradientsMixin, BaseEstimator):

@@ -1,0 +1,117 @@
+"""The network of DuaLossDef: a U-Net that says what to add to a picture (Ronneberger et al. 2015; He et al. 2016).
+
+The paper (arXiv 2402.17976) names a U-Net; what we could read of it says no more. Depth, widths and details are our
+own: it adds to the picture and starts by adding nothing, so that an untrained one changes no box; and it has no
+BatchNorm, since a tracker shows it one crop at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from armory_skelevision.networks.weights import fill, read_state
+
+
+class UNet(nn.Module):
+    """Pictures to pictures of the same size, which may be any from 8 x 8.
+
+    Convention: RGB in [0, 1], (N, 3, H, W). Results may leave [0, 1] a little.
+
+    Args:
+        width: Channels at full size; they double at each halving.
+        halvings: How often the sides are halved.
+    """
+
+    def __init__(self, width: int, halvings: int = 3) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(halvings + 1)]
+        self.first = _block(3, width)
+        self.down = nn.ModuleList(_halve(fine, coarse) for fine, coarse in zip(widths, widths[1:], strict=False))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
+        )
+        self.merge = nn.ModuleList(_block(2 * fine, fine) for fine in widths[:-1])
+        self.last = nn.Conv2d(width, 3, 3, padding=1)
+        self._initialise()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The pictures (N, 3, H, W) with what is added to them.
+
+        Raises:
+            ValueError: For another shape, or a side too small to be padded by reflection.
+        """
+        multiple = 2 ** len(self.down)
+        if images.dim() != 4 or images.shape[1] != 3 or min(images.shape[2:]) < multiple:
+            raise ValueError(f"expected pictures (N, 3, H, W) with sides from {multiple}, got {tuple(images.shape)}")
+        height, width = images.shape[2:]
+        # 127, 255 and 287 want one more row and column, so that halving leaves nothing over.
+        padded = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="reflect")
+        added: Tensor = self._added(2 * padded - 1)
+        return images + added[:, :, :height, :width]
+
+    def _added(self, features: Tensor) -> Tensor:
+        features = self.first(features)
+        finer = []
+        for halve in self.down:
+            finer.append(features)
+            features = halve(features)
+        for double, merge, fine in zip(reversed(self.up), reversed(self.merge), reversed(finer), strict=True):
+            features = merge(torch.cat([fine, double(features)], dim=1))
+        added: Tensor = self.last(features)
+        return added
+
+    def _initialise(self) -> None:
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias") or name == "last.weight":
+                nn.init.zeros_(parameter)
+            else:
+                # Without BatchNorm nothing else keeps signals from dying away over the layers.
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+
+
+def unet_small() -> UNet:
+    """0.5 million parameters."""
+    return UNet(16)
+
+
+def unet_base() -> UNet:
+    """1.9 million parameters."""
+    return UNet(32)
+
+
+def unet_large() -> UNet:
+    """7.7 million parameters."""
+    return UNet(64)
+
+
+UNETS = {"small": unet_small, "base": unet_base, "large": unet_large}
+"""The networks by the names of their sizes."""
+
+
+def load_unet(network: UNet, path: str | os.PathLike[str]) -> None:
+    """Fill a U-Net with the weights of a file. Either all of them fit, or the network stays as it was.
+
+    Raises:
+        OSError: If there is no readable file.
+        ValueError: For a damaged file, one that wants to run code, or missing, unexpected, misshapen or non-finite
+            tensors; the message names the file and them.
+    """
+    fill(network, read_state(path), Path(path), f"a U-Net of width {network.last.in_channels}")
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(*_convolve(inputs, outputs), *_convolve(outputs, outputs))
+
+
+def _halve(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(*_convolve(inputs, outputs, stride=2), *_convolve(outputs, outputs))
+
+
+def _convolve(inputs: int, outputs: int, stride: int = 1) -> Sequence[nn.Module]:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.ReLU(inplace=True)
