@@ -7,10 +7,12 @@ over the response map row by row, so that index ``a * S * S + y * S + x`` matche
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, target_probability
 
@@ -21,6 +23,17 @@ RATIOS = (0.33, 0.5, 1.0, 2.0, 3.0)
 # A box found counts as the target above the one overlap with it and as background below the other (section 3.3).
 POSITIVE_IOU = 0.6
 NEGATIVE_IOU = 0.3
+
+
+class Match(NamedTuple):
+    """What K anchors have to do with a box."""
+
+    target: Tensor
+    """Those that count as the target, (K,) bool."""
+    background: Tensor
+    """Those that count as background, (K,) bool; the rest is neither."""
+    offsets: Tensor
+    """From each anchor to the box, (4, K); see `encode`."""
 
 
 def anchor_sizes_wh() -> Tensor:
@@ -61,6 +74,12 @@ def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
     """
     centres = (box_cxcywh[:2] - anchors_cxcywh[:, :2]) / anchors_cxcywh[:, 2:]
     return torch.cat([centres, (box_cxcywh[2:] / anchors_cxcywh[:, 2:]).log()], dim=1).T
+
+
+def match(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Match:
+    """Sort anchors (K, 4) by their overlap with a box (4,) of some size, in the same coordinates (section 3.3)."""
+    overlap = iou(cxcywh_to_xyxy(anchors_cxcywh), cxcywh_to_xyxy(box_cxcywh))
+    return Match(overlap > POSITIVE_IOU, overlap < NEGATIVE_IOU, encode(box_cxcywh, anchors_cxcywh))
 
 
 def decode(output: RPNOutput, anchors: Tensor) -> Proposals:

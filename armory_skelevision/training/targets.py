@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from armory_skelevision.boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
-from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, encode
+from armory_skelevision.boxes import xyxy_to_cxcywh
+from armory_skelevision.tracking.anchors import anchors_cxcywh, match
 
 MOST_POSITIVES = 16
 MOST_NEGATIVES = 48
@@ -47,7 +47,6 @@ class TargetMaker:
         self._middle = search_side / 2
         self._shape = (-1, score_size, score_size)
         self._anchors_cxcywh = anchors_cxcywh(score_size).double()
-        self._anchors_xyxy = cxcywh_to_xyxy(self._anchors_cxcywh)
 
     def make(self, box_xyxy: NDArray[np.floating], rng: np.random.Generator) -> Targets:
         """Label the anchors and draw those that count.
@@ -62,18 +61,16 @@ class TargetMaker:
         box = np.asarray(box_xyxy, np.float64) - self._middle
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
             raise ValueError(f"expected one finite box x1 < x2, y1 < y2 in the search crop, got {box_xyxy}")
-        target_xyxy = torch.from_numpy(box)
-        overlap = iou(self._anchors_xyxy, target_xyxy).numpy()
-        deltas = encode(xyxy_to_cxcywh(target_xyxy), self._anchors_cxcywh).numpy()
-        labels = np.full(overlap.shape, -1, np.int64)
-        positive = _draw(np.flatnonzero(overlap > POSITIVE_IOU), MOST_POSITIVES, rng)
-        background = overlap < NEGATIVE_IOU
+        found = match(xyxy_to_cxcywh(torch.from_numpy(box)), self._anchors_cxcywh)
+        target, background, offsets = (values.numpy() for values in found)
+        labels = np.full(target.shape, -1, np.int64)
+        positive = _draw(np.flatnonzero(target), MOST_POSITIVES, rng)
         labels[positive] = 1
         labels[_draw(np.flatnonzero(background), MOST_NEGATIVES, rng)] = 0
         weights = np.where(labels == 1, 1 / max(len(positive), 1), 0).astype(np.float32)
         return Targets(
             labels.reshape(self._shape),
-            deltas.reshape(4, *self._shape).astype(np.float32),
+            offsets.reshape(4, *self._shape).astype(np.float32),
             weights.reshape(self._shape),
             background.reshape(self._shape),
         )

@@ -1,0 +1,100 @@
+"""The training loss of a tracker on the first frame, as a function of the template (Li et al. 2018, section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from armory_skelevision.boxes import xyxy_to_cxcywh
+from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks.losses import (
+    CLASSIFICATION_WEIGHT,
+    LOCALISATION_WEIGHT,
+    classification_loss,
+    localisation_loss,
+)
+from armory_skelevision.tracking import Crops, State, TrackerSettings, Window, network_input
+from armory_skelevision.tracking.anchors import Match, anchors_cxcywh, match
+from armory_skelevision.tracking.state import initial_state, search_window, template_window
+
+# As in the training of the trackers (PySOT): the largest shift, in template sides, and the largest change of scale.
+MOST_SHIFT = 64 / 127
+MOST_SCALE = 0.18
+
+
+class FirstFrameLoss:
+    """The loss over some search crops of frame 0; every anchor of target and background counts, none is drawn.
+
+    The features of the search crops are computed once.
+
+    Args:
+        crops: The video and the target, as the network sees them.
+        augment: Number of shifted and rescaled crops beside the one in the middle.
+        generator: Draws shifts and scales, on the CPU.
+
+    Raises:
+        ValueError: For a network without SiamRPN's head, whose training loss is not known here.
+    """
+
+    def __init__(self, crops: Crops, augment: int, generator: torch.Generator) -> None:
+        if not isinstance(crops.network, SiamRPN):
+            raise ValueError(
+                f"TemplateAdaptation lowers the training loss of SiamRPN; {type(crops.network).__name__} has another"
+            )
+        self._network = crops.network
+        windows = search_windows(crops, augment, generator)
+        shown = torch.cat([crops.search(0, window) for window in windows])
+        self._features = self._network.embed(shown)
+        boxes = [box_in_window(crops.box_xyxy, window, crops.settings) for window in windows]
+        self._boxes_cxcywh = torch.stack(boxes).to(shown)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the search crops have a graph."""
+        return self._features.requires_grad
+
+    def __call__(self, template: Tensor) -> Tensor:
+        """The loss (a scalar) of a template (1, 3, size, size), RGB in [0, 1]."""
+        output = self._network.respond(self._network.embed(network_input(template)), self._features)
+        return first_frame_loss(output, self._boxes_cxcywh)
+
+
+def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
+    """The tracking loss of N search crops whose targets are known.
+
+    Args:
+        output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
+        boxes_cxcywh: (N, 4), in pixels of the crops, measured from their centres.
+    """
+    size = output.cls.shape[-1]
+    anchors = anchors_cxcywh(size).to(boxes_cxcywh)
+    found = Match(*(torch.stack(parts) for parts in zip(*(match(box, anchors) for box in boxes_cxcywh), strict=True)))
+    shape = (len(boxes_cxcywh), -1, size, size)
+    labels = torch.where(found.target, 1, torch.where(found.background, 0, -1)).reshape(shape)
+    weights = found.target / found.target.sum(dim=1, keepdim=True).clamp(min=1)
+    offsets = found.offsets.reshape(len(boxes_cxcywh), 4, -1, size, size)
+    cls = classification_loss(output.cls, labels)
+    return CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * localisation_loss(
+        output.loc, offsets, weights.reshape(shape)
+    )
+
+
+def search_windows(crops: Crops, augment: int, generator: torch.Generator) -> list[Window]:
+    """The window in which the tracker seeks in frame 0, and ``augment`` shifted and rescaled ones."""
+    state = initial_state(crops.box_xyxy.cpu())
+    side = template_window(state, crops.settings).side
+    windows = [search_window(state, crops.settings)]
+    for _ in range(augment):
+        dx, dy, scale = (2 * torch.rand(3, generator=generator, dtype=torch.float64) - 1).unbind()
+        moved = state.box_cxcywh + torch.stack([dx, dy, 0 * dx, 0 * dy]) * MOST_SHIFT * side
+        moved[2:] *= 1 + MOST_SCALE * scale
+        windows.append(search_window(State(moved), crops.settings))
+    return windows
+
+
+def box_in_window(box_xyxy: Tensor, window: Window, settings: TrackerSettings) -> Tensor:
+    """A box (4,) in frame pixels as (4,) cxcywh in pixels of a window's search crop, measured from its centre."""
+    cx, cy, width, height = xyxy_to_cxcywh(box_xyxy.double()).unbind()
+    scale = settings.instance_size / window.side
+    x, y = cx - window.x_min - window.side / 2, cy - window.y_min - window.side / 2
+    return torch.stack([x, y, width, height]) * scale
