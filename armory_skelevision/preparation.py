@@ -40,16 +40,16 @@ def find_weights(name: str | os.PathLike[str]) -> Path:
     Raises:
         FileNotFoundError: If there is no such file; the message says where it was looked for.
     """
+    path = Path(name)
+    if path.is_file():
+        return path
     from armory import paths
 
-    path = Path(name)
-    # An absolute path stays what it is.
-    for candidate in (path, Path(paths.runtime_paths().saved_model_dir) / path):
-        if candidate.is_file():
-            return candidate
+    folder = Path(paths.runtime_paths().saved_model_dir)
+    if (folder / path).is_file():
+        return folder / path
     raise FileNotFoundError(
-        f"no weights file {path}: it is neither at {path.absolute()} nor in ARMORY's saved_model_dir, that is, "
-        f"{candidate.parent}"
+        f"no weights file {path}: it is neither at {path.absolute()} nor in ARMORY's saved_model_dir, {folder}"
     )
 
 

@@ -8,8 +8,10 @@ from safetensors.torch import save_file
 
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.models import SiamRPNEstimator
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks.heads import depthwise_xcorr
 from armory_skelevision.networks.unet import unet_small
+from armory_skelevision.tracking import TrackerSettings
 
 
 def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
@@ -21,6 +23,33 @@ def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
             branch.head[3].weight *= 0.01
             branch.head[3].bias.zero_()
     return SiamRPNEstimator(network, device_type="cpu", **kwargs)
+
+
+class TinySiamRPN(SiamRPN):
+    """A thousandth of the work, and smooth: one convolution for a backbone, and SiamRPN's answer by a correlation."""
+
+    def __init__(self, seed=0):
+        torch.nn.Module.__init__(self)
+        torch.manual_seed(seed)
+        convolution = torch.nn.Conv2d(3, 8, 15, stride=8)
+        self.backbone = torch.nn.Sequential(convolution, torch.nn.Tanh())
+        self.answer = torch.nn.Conv2d(8, 30, 1)
+        self.keypoint_head = None
+        with torch.no_grad():
+            convolution.weight *= 1 / 64  # of colours from 0 to 255
+            self.answer.bias.zero_()
+
+    def respond(self, z_features, x_features):
+        answer = self.answer(depthwise_xcorr(x_features, z_features) / 10)
+        return RPNOutput(answer[:, :10], 0.05 * answer[:, 10:])
+
+
+def tiny_estimator(*defenses, dtype=torch.float32):
+    """Our estimator around the tiny network, with smaller search crops, and with defenses as ARMORY hands them over."""
+    settings = TrackerSettings(instance_size=191)
+    estimator = SiamRPNEstimator(TinySiamRPN().to(dtype), settings, device_type="cpu")
+    estimator.set_params(preprocessing_defences=list(defenses))
+    return estimator
 
 
 def cleaner(folder, identity=False, **kwargs):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from art.defences.preprocessor import SpatialSmoothing
 from art.estimators.object_tracking import PyTorchGoturn
-from doubles import cleaner, random_estimator, screen_scene
+from doubles import cleaner, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks.digital.online import Pursuit
 from armory_skelevision.attacks.objectives import make_objective
@@ -17,21 +17,13 @@ from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.networks.unet import unet_base
 from armory_skelevision.preparation import find_weights
-from armory_skelevision.tracking import TrackerSettings, VideoFrames, track
+from armory_skelevision.tracking import VideoFrames, track
 
 SCENE = screen_scene(frames=3)
-SMALL = TrackerSettings(instance_size=191)  # a smaller search crop makes for faster tests
 
 
 def predict(estimator, x=SCENE[0]):
     return estimator.predict(x, y_init=SCENE[1][0]["boxes"][:1])[0]["boxes"]
-
-
-def defended(*defenses, **kwargs):
-    """As ARMORY hands over a defense."""
-    estimator = random_estimator(settings=SMALL, **kwargs)
-    estimator.set_params(preprocessing_defences=list(defenses))
-    return estimator
 
 
 def shown(estimator):
@@ -46,10 +38,10 @@ def shown(estimator):
 @pytest.mark.parametrize("branches", ["template", "search", "both"])
 def test_the_chosen_crops_are_cleaned_and_nothing_else_is(tmp_path, branches):
     defense = cleaner(tmp_path, branches=branches)
-    estimator = defended(defense)
+    estimator = tiny_estimator(defense)
     assert not estimator.frame_operations
     seen, _ = shown(estimator)
-    clean, _ = shown(random_estimator(settings=SMALL))
+    clean, _ = shown(tiny_estimator())
     # Template and first search crop; later ones lie where the boxes before them were.
     for name, crop, bare in zip(("template", "search"), seen, clean, strict=False):
         rgb = bare.flip(1) / 255
@@ -60,31 +52,29 @@ def test_the_chosen_crops_are_cleaned_and_nothing_else_is(tmp_path, branches):
 
 
 def test_identity_weights_give_bit_equal_boxes(tmp_path):
-    np.testing.assert_array_equal(
-        predict(defended(cleaner(tmp_path, identity=True))), predict(random_estimator(settings=SMALL))
-    )
+    np.testing.assert_array_equal(predict(tiny_estimator(cleaner(tmp_path, identity=True))), predict(tiny_estimator()))
 
 
 def test_a_defense_that_is_switched_off_changes_nothing(tmp_path):
-    estimator = defended(cleaner(tmp_path, apply_predict=False))
+    estimator = tiny_estimator(cleaner(tmp_path, apply_predict=False))
     assert not estimator.region_defenses and not estimator.frame_operations
-    np.testing.assert_array_equal(predict(estimator), predict(random_estimator(settings=SMALL)))
+    np.testing.assert_array_equal(predict(estimator), predict(tiny_estimator()))
 
 
 def test_region_defenses_are_known_in_any_order_beside_others(tmp_path):
     region, frames = cleaner(tmp_path), SpatialSmoothing(window_size=3)
-    first, second = defended(region, frames), defended(frames, region)
+    first, second = tiny_estimator(region, frames), tiny_estimator(frames, region)
     for estimator in (first, second):
         assert estimator.region_defenses == [region] and estimator.frame_operations == [frames]
     boxes = predict(first)
     np.testing.assert_array_equal(predict(second), boxes)
-    assert np.abs(boxes - predict(defended(region))).max() > 1e-3
-    assert np.abs(boxes - predict(defended(frames))).max() > 1e-3
+    assert np.abs(boxes - predict(tiny_estimator(region))).max() > 1e-3
+    assert np.abs(boxes - predict(tiny_estimator(frames))).max() > 1e-3
 
 
 def test_keypoints_are_found_in_the_cleaned_template(tmp_path):
     def confidences(*defenses):
-        estimator = defended(*defenses, keypoint_head="shallow")
+        estimator = random_estimator(keypoint_head="shallow", preprocessing_defences=list(defenses))
         return estimator.predict(SCENE[0], y_init=SCENE[1][0]["boxes"][:1])[0]["keypoints"][:, 2]
 
     bare = confidences()
@@ -97,7 +87,7 @@ def test_gradient_agrees_with_finite_differences(tmp_path):
     truth = torch.tensor([[20.0, 10, 40, 40], [21, 11, 41, 41]], dtype=torch.float64)
     defense = cleaner(tmp_path)
     defense.network.double()
-    estimator = defended(defense, dtype=torch.float64)
+    estimator = tiny_estimator(defense, dtype=torch.float64)
     video = torch.from_numpy(x[0].astype(np.float64)).requires_grad_()
 
     def loss(video):
@@ -115,10 +105,10 @@ def test_both_memory_modes_give_the_same_gradient(tmp_path):
     x, y, metadata = SCENE
     scene = read_scene(x[0], y[0]["boxes"], {**metadata[0], "masks": np.ones_like(x[0])}, torch.device("cpu"), 0)
     patch = torch.rand(*scene.patch_hw, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    estimator, defenses = random_estimator(), [cleaner(tmp_path)]
+    estimator, defenses = tiny_estimator(), [cleaner(tmp_path)]
     graph, recompute = (
-        NetworkPass(estimator.model, SMALL, memory, defenses=defenses).value_and_gradient(
-            scene.frames(patch), scene.truth_xyxy[0], make_objective("l1", scene.truth_xyxy, None, SMALL), patch
+        NetworkPass(estimator.model, estimator.settings, memory, defenses=defenses).value_and_gradient(
+            scene.frames(patch), scene.truth_xyxy[0], make_objective("l1", scene.truth_xyxy, None, None), patch
         )
         for memory in ("graph", "recompute")
     )
@@ -128,7 +118,7 @@ def test_both_memory_modes_give_the_same_gradient(tmp_path):
 
 
 def test_attacks_that_run_with_the_tracker_see_what_it_sees(tmp_path):
-    estimator = defended(cleaner(tmp_path))
+    estimator = tiny_estimator(cleaner(tmp_path))
     pursuit = Pursuit(estimator, torch.from_numpy(SCENE[0][0]), torch.from_numpy(SCENE[1][0]["boxes"][0]))
     boxes = [cxcywh_to_xyxy(pursuit.state.box_cxcywh)]
     for index in (1, 2):
@@ -186,7 +176,7 @@ def test_weights_are_found_by_path_and_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     monkeypatch.setattr("armory.paths.DockerPaths.__init__", lambda self: vars(self).update(saved_model_dir=tmp_path))
     assert find_weights("random.safetensors") == find_weights(path) == path
-    with pytest.raises(FileNotFoundError, match=rf"no weights file other\.pth: .*saved_model_dir, that is, {tmp_path}"):
+    with pytest.raises(FileNotFoundError, match=rf"no weights file other\.pth: .*saved_model_dir, {tmp_path}"):
         find_weights("other.pth")
 
 
