@@ -106,7 +106,7 @@ def configs(
     out: Annotated[Path, typer.Option(help="The folder of the configs.")] = Path("scenario_configs"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file would change.")] = False,
 ) -> None:
-    """Write ARMORY's evaluation configs, or say which differ from the table in code."""
+    """Write ARMORY's evaluation configs, or say which differ from the tables in code."""
     from armory_skelevision.configs import compare_configs, write_configs
 
     if not check:

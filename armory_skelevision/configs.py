@@ -1,4 +1,4 @@
-"""The evaluations of `scenario_configs/`, as a table in code: one ARMORY config per dataset, model and attack.
+"""The files of `scenario_configs/`, from the tables in `evaluations`: one ARMORY config each.
 
 The files are written from here, so that what all of them share (the metric, the scenario, the image's tag, the hook
 that puts the packaged weights in place) stands once, and nobody edits a dozen files alike.
@@ -10,9 +10,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from armory_skelevision import __version__
+from armory_skelevision.evaluations import ATTACKS, DATASETS, DEFENSES, MODELS, TITLES, Evaluation, list_evaluations
 from armory_skelevision.files import write_whole
 
 DOCKER_IMAGE = f"armory-skelevision:{__version__}"
@@ -21,96 +22,29 @@ DOCKER_IMAGE = f"armory-skelevision:{__version__}"
 FOLDER = "scenario_configs"
 """Where the repository keeps the configs."""
 
-MODELS = {
-    "stl": "SiamRPN, single task",
-    "mtl": "SiamRPN, multi task (keypoint head beside the tracker's)",
-}
 
-DATASETS: dict[str, dict[str, Any]] = {
-    "carla": {"name": "carla_video_tracking", "eval_split": "dev"},
-    "otb": {"name": "otb_person", "eval_split": "test", "max_frames": 100, "root": "otb"},
-    "walkers": {"name": "walkers", "eval_split": "mini"},
-}
-
-TITLES = {
-    "carla": "ARMORY-CARLA street videos",
-    "otb": "persons of OTB",
-    "walkers": "walkers, the embedded videos",
-}
-
-
-class Attack(NamedTuple):
-    """An attack as configs name it, and what it is set on."""
-
-    name: str
-    """Of its class in `armory_skelevision.attacks`."""
-    title: str
-    """In a description, after "attacked by"."""
-    knowledge: str
-    """What it knows of the tracker: "white" for all, "black" for its boxes alone."""
-    kwargs: Mapping[str, Any]
-    """On every data set."""
-    models: tuple[str, ...]
-    datasets: Mapping[str, Mapping[str, Any]]
-    """Further kwargs for each data set."""
-
-
-# Steps of the patch, the published tables' counts among them (10, 20, 100): the fewer, the sooner two cores are done.
-ATTACKS = {
-    "patch": Attack(
-        "PatchAttack",
-        "a physical patch",
-        "white",
-        {"adaptive": True, "keep": "best", "seed": 0, "step_size": 0.1, "update": "sign", "verbose": True},
-        ("stl", "mtl"),
-        {"carla": {"max_iter": 100}, "otb": {"max_iter": 20}, "walkers": {"max_iter": 10}},
-    ),
-    "pgd": Attack(
-        "PGD",
-        "a perturbation of all frames (PGD, 8/255)",
-        "white",
-        {"eps": 8 / 255, "eps_step": 2 / 255, "max_iter": 10, "norm": "inf", "universal": False, "verbose": True},
-        ("mtl",),
-        {"otb": {}, "walkers": {}},
-    ),
-    "rtaa": Attack(
-        "RTAA",
-        "a perturbation of each search window (RTAA, 10/255)",
-        "white",
-        {"eps": 10 / 255, "max_iter": 10, "reset_every": 30, "seed": 0, "verbose": True},
-        ("mtl",),
-        {"otb": {}, "walkers": {}},
-    ),
-    "iou": Attack(
-        "IoUAttack",
-        "noise found from predicted boxes alone (IoU attack)",
-        "black",
-        {"eps": 0.1, "grain": 8, "max_queries": 60, "seed": 0, "verbose": True},
-        ("mtl",),
-        {"otb": {}, "walkers": {}},
-    ),
-}
-
-
-def build_config(dataset: str, model: str, attack: str = "patch") -> dict[str, Any]:
+def build_config(dataset: str, model: str, attack: str = "patch", defense: str | None = None) -> dict[str, Any]:
     """The ARMORY config of an attack on a model, on a dataset.
 
     Args:
         dataset: "carla", "otb" or "walkers".
-        model: "stl" or "mtl".
+        model: "stl", "mtl" or "nanotrack".
         attack: "patch", "pgd", "rtaa" or "iou".
+        defense: None, "templateadaptation", "jpeg", "squeezing", "smoothing" or "video".
 
     Raises:
-        ValueError: For another dataset, model or attack, or an attack that is not set on that dataset or model.
+        ValueError: For another name, or names that are not set on each other.
     """
-    if (dataset, model, attack) not in list_evaluations():
+    if Evaluation(dataset, model, attack, defense) not in list_evaluations():
         raise ValueError(
-            f"no config for dataset {dataset!r}, model {model!r} and attack {attack!r}; datasets are "
-            f"{sorted(DATASETS)}, models are {sorted(MODELS)}, attacks are {sorted(ATTACKS)}, though not all together"
+            f"no config for dataset {dataset!r}, model {model!r}, attack {attack!r} and defense {defense!r}; "
+            f"datasets are {sorted(DATASETS)}, models are {sorted(MODELS)}, attacks are {sorted(ATTACKS)}, "
+            f"defenses are None and {sorted(DEFENSES)}, though not all together"
         )
     chosen = ATTACKS[attack]
+    behind = f", behind {DEFENSES[defense].title}" if defense is not None else ""
     return {
-        "_description": f"{MODELS[model]}, on {TITLES[dataset]}, attacked by {chosen.title}",
+        "_description": f"{MODELS[model].title}{behind}, on {TITLES[dataset]}, attacked by {chosen.title}",
         "adhoc": None,
         "attack": {
             "knowledge": chosen.knowledge,
@@ -125,7 +59,7 @@ def build_config(dataset: str, model: str, attack: str = "patch") -> dict[str, A
             "module": "armory_skelevision.datasets",
             **DATASETS[dataset],
         },
-        "defense": None,
+        "defense": _defense(defense) if defense is not None else None,
         "metric": {
             "means": True,
             "perturbation": [],
@@ -146,31 +80,26 @@ def build_config(dataset: str, model: str, attack: str = "patch") -> dict[str, A
     }
 
 
-def list_evaluations() -> list[tuple[str, str, str]]:
-    """All evaluations that there is a config for, as (dataset, model, attack)."""
-    return [
-        (dataset, model, name)
-        for name, attack in ATTACKS.items()
-        for dataset in attack.datasets
-        for model in attack.models
-    ]
-
-
 def _model(model: str) -> dict[str, Any]:
     return {
         "fit": False,
         "fit_kwargs": {},
         "model_kwargs": {},
         "module": "armory_skelevision.models",
-        "name": f"siamrpn_{model}",
-        "weights_file": f"siamrpn_alex_{model}.safetensors",
+        "name": MODELS[model].name,
+        "weights_file": MODELS[model].weights_file,
         "wrapper_kwargs": {},
     }
 
 
+def _defense(defense: str) -> dict[str, Any]:
+    chosen = DEFENSES[defense]
+    return {"kwargs": dict(chosen.kwargs), "module": chosen.module, "name": chosen.name, "type": "Preprocessor"}
+
+
 def render_configs() -> dict[str, str]:
     """All configs by file name, as the text of their files."""
-    return {"_".join(names) + ".json": format_config(build_config(*names)) for names in list_evaluations()}
+    return {f"{evaluation.name}.json": format_config(build_config(*evaluation)) for evaluation in list_evaluations()}
 
 
 def format_config(config: Mapping[str, Any]) -> str:
@@ -198,5 +127,5 @@ def compare_configs(folder: str | os.PathLike[str]) -> list[str]:
         if not path.is_file():
             differences.append(f"{path} is missing")
         elif path.read_text(encoding="utf-8") != text:
-            differences.append(f"{path} differs from the table in armory_skelevision/configs.py")
+            differences.append(f"{path} differs from the tables in armory_skelevision/evaluations.py")
     return differences

@@ -18,7 +18,10 @@ def load(name: str) -> dict[str, Any]:
 def test_all_are_there() -> None:
     patch = [f"{data}_{model}_patch.json" for data in ("carla", "otb", "walkers") for model in ("mtl", "stl")]
     digital = [f"{data}_mtl_{attack}.json" for data in ("otb", "walkers") for attack in ("iou", "pgd", "rtaa")]
-    assert sorted(NAMES) == sorted(patch + digital)
+    defended = [f"walkers_mtl_patch_{defense}.json" for defense in ("jpeg", "smoothing", "squeezing", "video")]
+    adapted = [f"{data}_mtl_patch_templateadaptation.json" for data in ("carla", "otb", "walkers")]
+    others = ["walkers_nanotrack_patch.json", "carla_mtl_patch_video.json"]
+    assert sorted(NAMES) == sorted(patch + digital + defended + adapted + others)
 
 
 def test_files_in_git_equal_the_table(root: Path) -> None:
@@ -45,6 +48,9 @@ def test_everything_named_exists_and_takes_its_arguments(name: str) -> None:
     assert config["attack"]["knowledge"] == ("black" if name.endswith("_iou.json") else "white")
     assert config["attack"]["use_label"]
     inspect.signature(target("model")).bind({}, {}, "weights.safetensors")
+    if config["defense"] is not None:
+        assert config["defense"]["type"] == "Preprocessor"
+        inspect.signature(target("defense")).bind(**config["defense"]["kwargs"])
     inspect.signature(target("user_init")).bind(**config["user_init"]["kwargs"])
     inspect.signature(target("scenario")).bind(config, **config["scenario"]["kwargs"])
     # as armory.utils.config_loading.load_dataset calls it
@@ -61,7 +67,9 @@ def test_style_and_image(name: str) -> None:
     config = json.loads(text)
     assert text == json.dumps(config, indent=4, sort_keys=True) + "\n"
     assert config["sysconfig"]["docker_image"] == f"armory-skelevision:{__version__}"
-    assert config["model"]["weights_file"].endswith(f"{name.split('_')[1]}.safetensors")
+    model = name.split("_")[1].removesuffix(".json")
+    weights = {"stl": "siamrpn_alex_stl.safetensors", "mtl": "siamrpn_alex_mtl.safetensors", "nanotrack": None}
+    assert config["model"]["weights_file"] == weights[model]
 
 
 def test_differences_are_named(tmp_path: Path) -> None:
@@ -77,5 +85,7 @@ def test_differences_are_named(tmp_path: Path) -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="datasets are"):
         configs.build_config("mot17", "stl")
-    with pytest.raises(ValueError, match="attack 'pgd'; .* not all together"):
+    with pytest.raises(ValueError, match="attack 'pgd' and defense None; .* not all together"):
         configs.build_config("carla", "stl", "pgd")
+    with pytest.raises(ValueError, match="defenses are None and .*'jpeg'"):
+        configs.build_config("walkers", "mtl", "patch", "prayer")

@@ -9,6 +9,7 @@ from typing import Any
 from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.validation import refuse_unknown
 from armory_skelevision.networks import NanoTrack, load_nanotrack
+from armory_skelevision.preparation import find_weights
 from armory_skelevision.tracking import PointSettings
 
 # The constants of each version that are not those of `PointSettings` (NanoTrack's configv2.yaml and configv3.yaml).
@@ -26,7 +27,8 @@ def nanotrack(
     Args:
         model_kwargs: ``version``: 3 (default) or 2.
         wrapper_kwargs: ``device_type`` ("gpu" or "cpu") and ``tracking`` (see `PointSettings`).
-        weights_path: ``nanotrackv3.pth`` or ``nanotrackv2.pth``; they are not part of this package.
+        weights_path: ``nanotrackv3.pth`` or ``nanotrackv2.pth``; they are not part of this package. None looks for
+            the file of that name in ARMORY's ``saved_model_dir``.
 
     Raises:
         ValueError: For an unknown key or version, no weights, or weights that are broken or of another network.
@@ -36,11 +38,16 @@ def nanotrack(
     refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
     network = NanoTrack(model_kwargs.get("version", 3))
     settings = PointSettings.from_dict({**CONSTANTS[network.version], **wrapper_kwargs.get("tracking", {})})
-    if weights_path is None:
-        raise ValueError(
-            f"weights_path: NanoTrack's weights are not part of this package; get nanotrackv{network.version}.pth in "
-            "https://github.com/HonglinChu/SiamTrackers, folder NanoTrack/models/pretrained (Apache 2.0), put it into "
-            "ARMORY's saved_model_dir, and name it as 'weights_file' under 'model'"
-        )
-    load_nanotrack(network, weights_path)
+    load_nanotrack(network, weights_path if weights_path is not None else _find_weights(network.version))
     return SiameseEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))
+
+
+def _find_weights(version: int) -> Path:
+    try:
+        return find_weights(f"nanotrackv{version}.pth")
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"weights_path: NanoTrack's weights are not part of this package; get nanotrackv{version}.pth in "
+            "https://github.com/HonglinChu/SiamTrackers, folder NanoTrack/models/pretrained (Apache 2.0), and put it "
+            "into ARMORY's saved_model_dir, or name its path as 'weights_file' under 'model'"
+        ) from error
