@@ -15,8 +15,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from armory_skelevision import walkers
+from armory_skelevision.boxes import iou
 from armory_skelevision.configs import build_config, format_config
+from armory_skelevision.datasets.walker_files import read_split
+from armory_skelevision.defenses import TemplateAdaptation
+from armory_skelevision.models import siamrpn_mtl
 from armory_skelevision.pretrained import PACKAGED_WEIGHTS
 from armory_skelevision.results.run import run_config
 from armory_skelevision.results.summary import read_summary
@@ -31,9 +37,13 @@ def run(tmp_path: Path) -> Run:
     """Run a changed copy of a walkers config: short videos, two steps of the attack, what else is asked for."""
 
     def run_changed(
-        *options: str, attack: str = "patch", frames: int = 12, scenario: dict[str, Any] | None = None
+        *options: str,
+        attack: str = "patch",
+        defense: str | None = None,
+        frames: int = 12,
+        scenario: dict[str, Any] | None = None,
     ) -> Path:
-        config = copy.deepcopy(build_config("walkers", "mtl", attack))
+        config = copy.deepcopy(build_config("walkers", "mtl", attack, defense))
         config["attack"]["kwargs"]["max_queries" if attack == "iou" else "max_iter"] = 4 if attack == "iou" else 2
         config["dataset"]["max_frames"] = frames
         config["scenario"].update(scenario or {})
@@ -137,6 +147,21 @@ def test_digital_attacks_run_from_their_configs(run: Run, attack: str) -> None:
     assert summary.benign is not None
     assert summary.adversarial is not None
     assert summary.adversarial != summary.benign
+
+
+def test_a_region_defense_runs_from_its_config(run: Run) -> None:
+    summary = read_summary(run("--num-eval-batches=1", defense="templateadaptation", frames=5))
+    assert summary.adversarial is not None
+    video = read_split(Path(walkers.__file__).parent / "splits" / "mini")[0]
+    frames, truth = video.read_frames()[None, :5].astype(np.float32) / 255, torch.as_tensor(video.boxes_xyxy[:5])
+    found = []
+    for defenses in ([], [TemplateAdaptation()]):
+        estimator = siamrpn_mtl({}, {})
+        estimator.set_params(preprocessing_defences=defenses)
+        boxes = estimator.predict(frames, y_init=video.boxes_xyxy[:1])[0]["boxes"]
+        found.append(float(iou(torch.as_tensor(boxes), truth)[1:].mean()))
+    assert summary.benign == pytest.approx(found[1], abs=1e-3)
+    assert abs(found[1] - found[0]) > 2e-3
 
 
 def test_a_failed_run_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
