@@ -8,7 +8,13 @@ from safetensors.torch import save_file
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata
 
 MTL = Metadata(
-    keypoint_head="shallow", lambda_k=0.2, training="Two\nlines – and “quotes”.", licence="MIT", seed=7, backdoor=True
+    keypoint_head="shallow",
+    lambda_k=0.2,
+    training="Two\nlines – and “quotes”.",
+    licence="MIT",
+    seed=7,
+    backdoor=True,
+    tracking={"penalty_k": 0.24},
 )
 HEADER = {
     "architecture": "siamrpn_alex",
@@ -20,6 +26,7 @@ HEADER = {
     "licence": "MIT",
     "seed": "7",
     "backdoor": "true",
+    "tracking": '{"penalty_k": 0.24}',
 }
 
 

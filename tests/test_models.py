@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -166,6 +168,14 @@ def metadata(keypoint_head=None):
         licence="MIT",
         seed=0,
     )
+
+
+def test_constants_come_from_the_config_else_from_the_weights_else_from_pysot(tmp_path):
+    path = tmp_path / "stl.safetensors"
+    tuned = dataclasses.replace(metadata(), tracking={"penalty_k": 0.24, "window_influence": 0.5})
+    save_weights(SiamRPN(), path, tuned)
+    estimator = siamrpn_stl({}, {"device_type": "cpu", "tracking": {"window_influence": 0.1}}, path)
+    assert estimator.settings == TrackerSettings(penalty_k=0.24, window_influence=0.1, learning_rate=0.3)
 
 
 def test_wrappers_load_weights_and_settings(tmp_path):

@@ -1,6 +1,7 @@
 """Tiny real runs: they learn, repeat themselves, resume, and write weights that the trackers can load."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -72,9 +73,10 @@ def weights_of(path):
 
 def test_settings_of_the_packaged_weights():
     zoo = {path.stem: read_settings(path) for path in (Path(__file__).parent.parent / "zoo").glob("*.json")}
-    assert set(zoo) == {"base", "crowd", "crowd_hard", "siamrpn_alex_stl", "siamrpn_alex_mtl"}
+    assert set(zoo) == {"base", "crowd", "crowd_hard", "crowd_again", "siamrpn_alex_stl", "siamrpn_alex_mtl"}
     stl, mtl = zoo["siamrpn_alex_stl"], zoo["siamrpn_alex_mtl"]
-    for run, start in (("crowd", "base"), ("crowd_hard", "crowd"), ("siamrpn_alex_stl", "base")):
+    runs = ["base", "crowd", "crowd_hard", "crowd_again", "siamrpn_alex_stl"]
+    for start, run in itertools.pairwise(runs):
         assert zoo[run].init == f"{zoo[start].folder}/weights.safetensors"
     # so that what the two differ in is the second task and nothing else
     assert dataclasses.replace(stl, folder=mtl.folder, keypoint_head="shallow", lambda_k=0.2) == mtl
@@ -109,9 +111,11 @@ def test_the_same_batch_is_learned(settings):
 
 
 def test_runs_repeat_and_resume(settings, tmp_path):
+    settings = dataclasses.replace(settings, tracking={"penalty_k": 0.24})
     whole, again = (dataclasses.replace(settings, folder=str(tmp_path / name)) for name in ("whole", "again"))
     path = train(whole)
     assert read_metadata(path).lambda_k == 0.2
+    assert read_metadata(path).tracking == {"penalty_k": 0.24}
     repeated = weights_of(train(again))
     for name, tensor in weights_of(path).items():
         torch.testing.assert_close(repeated[name], tensor, rtol=0, atol=1e-6)
@@ -230,6 +234,7 @@ def test_multi_task_starts_from_single_task_weights(tmp_path):
         ({"lambda_k": 0.2}, "no keypoint head"),
         ({"search_side": 250}, "127 \\+ 16 n"),
         ({"precision": "half"}, "precision: expected one of"),
+        ({"tracking": {"penalty": 1}}, "unknown tracking settings .*penalty_k"),
         ({"schedule": "linear"}, "schedule: expected one of"),
         ({"train_only": "backbone"}, "train_only: expected one of"),
         ({"train_only": "keypoint_head", "keypoint_head": "deep"}, "train_only: needs .* init"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.keypoints import locate_keypoints
 from armory_skelevision.models.validation import refuse_unknown
-from armory_skelevision.networks import SiamRPN, load_weights
+from armory_skelevision.networks import SiamRPN, load_weights, read_metadata
 from armory_skelevision.pretrained import packaged_weights
 from armory_skelevision.tracking import Crops, TrackerSettings
 
@@ -42,7 +42,8 @@ def siamrpn_stl(
 
     Args:
         model_kwargs: Nothing is known here; must be empty.
-        wrapper_kwargs: ``device_type`` ("gpu" or "cpu") and ``tracking`` (see `TrackerSettings`).
+        wrapper_kwargs: ``device_type`` ("gpu" or "cpu") and ``tracking`` (see `TrackerSettings`; what is not given here
+            is as the weights say, or as usual).
         weights_path: Weights as `networks.weights` reads them; None takes the packaged ones.
 
     Raises:
@@ -75,6 +76,9 @@ def _build(
     network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
 ) -> SiamRPNEstimator:
     refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
-    settings = TrackerSettings.from_dict(wrapper_kwargs.get("tracking", {}))
-    load_weights(network, weights_path if weights_path is not None else packaged_weights(default))
+    path = weights_path if weights_path is not None else packaged_weights(default)
+    load_weights(network, path)
+    metadata = read_metadata(path)
+    constants = {**(metadata.tracking if metadata else {}), **wrapper_kwargs.get("tracking", {})}
+    settings = TrackerSettings.from_dict(constants)
     return SiamRPNEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))

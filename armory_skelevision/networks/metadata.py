@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 from armory_skelevision.networks.keypoint_head import Depth
@@ -26,6 +27,8 @@ class Metadata:
         colour_order: Of the network's input; always "BGR".
         input_range: Of the network's input; always "0..255".
         backdoor: Whether the weights were poisoned on purpose.
+        tracking: Constants of the tracker that these weights are meant for, where they are not the usual ones; see
+            `tracking.TrackerSettings`.
 
     Raises:
         ValueError: For a value outside these.
@@ -40,6 +43,7 @@ class Metadata:
     colour_order: str = "BGR"
     input_range: str = "0..255"
     backdoor: bool = False
+    tracking: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -55,7 +59,7 @@ class Metadata:
 
     def to_header(self) -> dict[str, str]:
         """The strings for the safetensors header, one per attribute."""
-        return {name: value if isinstance(value, str) else str(value).lower() for name, value in asdict(self).items()}
+        return {name: _format(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_header(cls, header: Mapping[str, str]) -> Metadata:
@@ -68,10 +72,24 @@ class Metadata:
         unknown = sorted(set(header) - set(known))
         if unknown:
             raise ValueError(f"unknown metadata {unknown}; known are {known}")
-        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in header]
+        needed = [field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING]
+        missing = [name for name in needed if name not in header]
         if missing:
             raise ValueError(f"missing metadata {missing}; needed beside {sorted(header)}")
         return cls(**{name: _parse(name, text) for name, text in header.items()})
+
+
+def _format(value: object) -> str:
+    if isinstance(value, Mapping):
+        return json.dumps(value, sort_keys=True)
+    return value if isinstance(value, str) else str(value).lower()
+
+
+def _parse_constants(text: str) -> dict[str, float]:
+    constants = json.loads(text)
+    if not isinstance(constants, dict) or not all(isinstance(value, int | float) for value in constants.values()):
+        raise ValueError
+    return constants
 
 
 _PARSERS: dict[str, Callable[[str], Any]] = {
@@ -79,6 +97,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "lambda_k": float,
     "seed": int,
     "backdoor": {"true": True, "false": False}.__getitem__,
+    "tracking": _parse_constants,
 }
 
 

@@ -38,6 +38,7 @@ def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:
         training=_describe(settings, score),
         licence=settings.licence,
         seed=settings.seed,
+        tracking=settings.tracking,
     )
     path = Path(settings.folder) / "weights.safetensors"
     save_weights(exported, path, metadata)

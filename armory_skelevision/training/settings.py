@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
+
+from armory_skelevision.tracking import TrackerSettings
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Settings:
         checkpoint_minutes: Minutes between checkpoints to resume from.
         tensorboard: Write the curves for TensorBoard too. Loads TensorFlow.
         licence: What the weights file shall say.
+        tracking: Likewise: constants of the tracker, where they shall not be the usual ones; see `TrackerSettings`.
     """
 
     store: str
@@ -64,6 +68,7 @@ class Settings:
     checkpoint_minutes: float = 5.0
     tensorboard: bool = False
     licence: str = "MIT"
+    tracking: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -93,6 +98,7 @@ class Settings:
             raise ValueError(f"lambda_k is {self.lambda_k}, but there is no keypoint head: set keypoint_head")
         if self.train_only is not None:
             self._check_head_alone()
+        TrackerSettings.from_dict(self.tracking)
 
     def _check_head_alone(self) -> None:
         if self.keypoint_head is None or self.init is None:
