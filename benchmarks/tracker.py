@@ -69,8 +69,11 @@ def measure_pysot(setting: Setting) -> Column:
     track_like_pysot = run_path(str(PYSOT_LOOP))["track_like_pysot"]
     network, frames_bgr, box_xywh = _OnDevice(estimator.model), _as_bgr(scene), _first_xywh(scene)
 
+    names = ("penalty_k", "window_influence", "learning_rate")
+    constants = {name: getattr(estimator.settings, name) for name in names}
+
     def track() -> Any:
-        return _as_xyxy(track_like_pysot(network, frames_bgr, box_xywh))
+        return _as_xyxy(track_like_pysot(network, frames_bgr, box_xywh, **constants))
 
     return _measure({"": track}, scene, setting, estimator.device)
 

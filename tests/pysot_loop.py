@@ -40,7 +40,9 @@ def get_subwindow(frame, centre, model_size, original_size, mean_colour):
     return patch.transpose(2, 0, 1)[None]
 
 
-def track_like_pysot(network, frames_bgr, box_xywh, exemplar=127, instance=287):
+def track_like_pysot(
+    network, frames_bgr, box_xywh, penalty_k=0.16, window_influence=0.4, learning_rate=0.3, exemplar=127, instance=287
+):
     """Boxes (F, 4) as x, y, w, h, for frames (F, H, W, 3) BGR in 0..255."""
     dtype = next(network.parameters()).dtype
     score_size = (instance - exemplar) // 8 + 1
@@ -78,10 +80,10 @@ def track_like_pysot(network, frames_bgr, box_xywh, exemplar=127, instance=287):
         )
         size_change = change(context(found[2], found[3]) / context(*(size * scale)))
         ratio_change = change((size[0] / size[1]) / (found[2] / found[3]))
-        penalty = np.exp(-(ratio_change * size_change - 1) * 0.16)
-        best = np.argmax(penalty * score * (1 - 0.4) + window * 0.4)
+        penalty = np.exp(-(ratio_change * size_change - 1) * penalty_k)
+        best = np.argmax(penalty * score * (1 - window_influence) + window * window_influence)
         box = found[:, best] / scale
-        rate = penalty[best] * score[best] * 0.3
+        rate = penalty[best] * score[best] * learning_rate
         height, width = frame.shape[:2]
         centre = np.clip(centre + box[:2], 0, [width, height])
         size = np.maximum(10, np.minimum(size * (1 - rate) + box[2:] * rate, [width, height]))
