@@ -4,9 +4,13 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+import torch
 from doubles import cleaner, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import RTAA, PatchAttack
+from armory_skelevision.attacks.objectives import make_objective
+from armory_skelevision.attacks.passes import NetworkPass
+from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
 from armory_skelevision.evaluations import DEFENSES
 from armory_skelevision.models import RegionDefense
@@ -55,6 +59,23 @@ def test_adaptive_patches_are_at_least_as_strong(make, tmp_path, monkeypatch):
     # Both climb nearly as high; whose last steps are luckier is left to chance.
     gain = l1(estimator, other) - l1(estimator, x)
     assert l1(estimator, adaptive) - l1(estimator, x) >= 0.98 * gain
+
+
+@pytest.mark.parametrize("name", ["templateadaptation", "around", "dualossdef", "both"])
+def test_both_memory_modes_give_the_same_gradient(name, tmp_path):
+    x, y, metadata = SCENE
+    scene = read_scene(x[0], y[0]["boxes"], {**metadata[0], "masks": np.ones_like(x[0])}, torch.device("cpu"), 0)
+    patch = torch.rand(*scene.patch_hw, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    estimator, defenses = tiny_estimator(), CHAINS[name](tmp_path)
+    graph, recompute = (
+        NetworkPass(estimator.model, estimator.settings, memory, defenses=defenses).value_and_gradient(
+            scene.frames(patch), scene.truth_xyxy[0], make_objective("l1", scene.truth_xyxy, None, None), patch
+        )
+        for memory in ("graph", "recompute")
+    )
+    assert graph.value == pytest.approx(recompute.value, rel=1e-6)
+    size = float(graph.gradient.abs().max())
+    torch.testing.assert_close(recompute.gradient, graph.gradient, rtol=1e-3, atol=1e-4 * size)
 
 
 class Negative(RegionDefense):

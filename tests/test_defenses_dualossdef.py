@@ -10,9 +10,6 @@ from art.estimators.object_tracking import PyTorchGoturn
 from doubles import cleaner, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks.digital.online import Pursuit
-from armory_skelevision.attacks.objectives import make_objective
-from armory_skelevision.attacks.passes import NetworkPass
-from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.networks.unet import unet_base
@@ -99,22 +96,6 @@ def test_gradient_agrees_with_finite_differences(tmp_path):
     with torch.no_grad():
         difference = (loss(video + step * gradient) - loss(video - step * gradient)) / (2 * step)
     assert difference.item() == pytest.approx(gradient.square().sum().item(), rel=2e-3)
-
-
-def test_both_memory_modes_give_the_same_gradient(tmp_path):
-    x, y, metadata = SCENE
-    scene = read_scene(x[0], y[0]["boxes"], {**metadata[0], "masks": np.ones_like(x[0])}, torch.device("cpu"), 0)
-    patch = torch.rand(*scene.patch_hw, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    estimator, defenses = tiny_estimator(), [cleaner(tmp_path)]
-    graph, recompute = (
-        NetworkPass(estimator.model, estimator.settings, memory, defenses=defenses).value_and_gradient(
-            scene.frames(patch), scene.truth_xyxy[0], make_objective("l1", scene.truth_xyxy, None, None), patch
-        )
-        for memory in ("graph", "recompute")
-    )
-    assert graph.value == pytest.approx(recompute.value, rel=1e-6)
-    size = float(graph.gradient.abs().max())
-    torch.testing.assert_close(recompute.gradient, graph.gradient, rtol=1e-4, atol=1e-5 * size)
 
 
 def test_attacks_that_run_with_the_tracker_see_what_it_sees(tmp_path):
