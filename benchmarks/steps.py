@@ -59,9 +59,14 @@ class Climb:
     def save(self, path: Path) -> None:
         """Write the climb."""
         buffer = io.BytesIO()
-        arrays = {"picture": self.picture.cpu().numpy(), "best": self.best.picture.cpu().numpy()}
-        table = np.array([(steps, value) for steps, value in self.mean_iou.items()])
-        np.savez(buffer, steps=self.steps, value=self.best.value, mean_iou=table, **arrays)
+        np.savez(
+            buffer,
+            steps=self.steps,
+            picture=self.picture.cpu().numpy(),
+            value=self.best.value,
+            best=self.best.picture.cpu().numpy(),
+            mean_iou=np.array(list(self.mean_iou.items())),
+        )
         write_whole(path, buffer.getvalue())
 
     @classmethod
