@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from signals import hear_ctrl_c
 
 # Three small videos whose patches are exported; says when it starts.
 SCRIPT = """
@@ -26,7 +27,9 @@ while True:
 
 def start(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "go\n"
     return process

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from signals import hear_ctrl_c
 
 from armory_skelevision import walkers
 from armory_skelevision.boxes import iou
@@ -190,7 +191,8 @@ def test_ctrl_c_ends_a_run_within_two_seconds_and_leaves_whole_files_only(tmp_pa
     path.write_text(format_config(config))
     before = set(armorys_folder("output_dir").rglob("*.json"))
     command = [sys.executable, "-m", "armory", "run", str(path), "--no-docker", "--skip-benign"]
-    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, preexec_fn=hear_ctrl_c, **nowhere)
     try:
         while not (tmp_path / "patches" / "patch_000.json").exists():  # then the next video is under attack
             assert process.poll() is None, "the run ended before its first patch was made"
