@@ -56,6 +56,9 @@ def test_ctrl_c_ends_an_attack_within_two_seconds(tmp_path: Path) -> None:
     time.sleep(0.5)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    try:
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert time.monotonic() - began < 2
     assert "KeyboardInterrupt" in errors
