@@ -21,7 +21,7 @@ from dataclasses import replace
 from itertools import islice
 
 import torch
-from common import print_table, ratio
+from common import print_table
 
 from armory_skelevision.training.data import Batch, PairModule
 from armory_skelevision.training.multitask import MultitaskTraining
@@ -76,9 +76,9 @@ def main() -> None:
     processor = "GPU" if torch.cuda.is_available() else "CPU"
     rows = [("loader", loader, f"{settings.workers} workers"), ("step", step, processor)]
     print_table(("", "pairs/s", "on"), rows)
-    print(f"loader / step: {loader / step:.2f}")
+    print(f"ratio: {loader / step:.2f}")
     if options.json:
-        print(json.dumps({"loader": loader, "step": step, "ratio": ratio(loader, step)}))
+        print(json.dumps({"loader": loader, "step": step, "ratio": loader / step}))
 
 
 if __name__ == "__main__":
