@@ -16,6 +16,7 @@ from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.models.validation import check_box, check_labels, check_video
 from armory_skelevision.networks import SiameseNetwork
+from armory_skelevision.networks.frozen import freeze
 from armory_skelevision.tracking import Crops, Frames, TrackerSettings, VideoFrames, network_input, track
 from armory_skelevision.tracking.frames import as_tensor
 
@@ -24,7 +25,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
     """A person tracker. Videos are RGB in [0, 1]; boxes are xyxy in pixels; nothing is kept between calls.
 
     Args:
-        model: The network; moved to the device, set to evaluation mode, its weights frozen.
+        model: The network; moved to the device and frozen (see `networks.frozen.freeze`).
         settings: Constants of the tracking recurrence, of the class for the network's kind of head.
         clip_values: Must be (0, 1).
         preprocessing_defences: ART preprocessors, applied to whole frames, and `RegionDefense`, applied to crops.
@@ -62,7 +63,8 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         self.settings = settings
         self._check_params()  # ART's constructors call only their own.
         # Channels last is the layout that convolutions are fastest in (a fifth faster on CPUs, more in bf16).
-        model.to(self._device).to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]
+        freeze(model)
+        model.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _check_params(self) -> None:
         super()._check_params()
