@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from handmade_store import draw_person, make_store
 
-from armory_skelevision.walkers.pairs.compose import MIRRORED_JOINTS, Composer, crop_height
+from armory_skelevision.walkers.pairs.compose import Composer
 from armory_skelevision.walkers.pairs.degrade import draw_camera, take_picture
 from armory_skelevision.walkers.pairs.painting import bounding_box, colour_matrix, move_points, paste, place
+from armory_skelevision.walkers.pairs.pair import MIRRORED_JOINTS, crop_height
 from armory_skelevision.walkers.pairs.store import Store, make_cutout
 
 
@@ -38,6 +39,27 @@ def test_other_sides_of_the_search_crop(tmp_path):
     pair = composer.pair(np.random.default_rng(0))
     assert pair.search.shape == (191, 191, 3)
     assert pair.box_xyxy.max() <= 191
+
+
+def test_strangers_stand_in_the_targets_stead(tmp_path):
+    store = Store(make_store(tmp_path / "store"))
+    ever, never = (Composer(store, textures=2, things=5, strangers=share) for share in (0.999, 0.0))
+    for index in range(20):
+        stranger, target = (composer.pair(np.random.default_rng((3, index))) for composer in (ever, never))
+        assert target.is_target and not stranger.is_target
+        np.testing.assert_array_equal(stranger.template, target.template)
+        assert (stranger.search != target.search).any()
+        assert target.others_xyxy.shape[1:] == (4,) and target.others_xyxy.dtype == np.float32
+    with pytest.raises(ValueError, match="need two people"):
+        Composer(Store(make_store(tmp_path / "one", people=1)), textures=2, things=5, strangers=0.2)
+
+
+def test_strangers_are_never_the_target(composer):
+    plans = [composer._draw_plan(np.random.default_rng((4, index))) for index in range(60)]
+    for plan in plans:
+        other = composer._swap_target(plan, np.random.default_rng(0))
+        assert len({id(view) for view in plan.views} & {id(view) for view in other.views}) == 0
+    assert {plan.is_person for plan in plans} == {True, False}
 
 
 @pytest.mark.parametrize("mirror", [False, True])

@@ -20,7 +20,7 @@ from armory_skelevision.training.crops.making import make_crops
 from armory_skelevision.training.crops.pairs import CropPairs, draw_view
 from armory_skelevision.training.crops.store import CropStore, is_crop_store
 from armory_skelevision.training.data import PairDataset, describe_pairs
-from armory_skelevision.walkers.pairs.compose import Pair
+from armory_skelevision.walkers.pairs.pair import Pair
 
 
 def coco_at(root):
@@ -106,6 +106,24 @@ def test_pairs_repeat_and_fit_their_labels(folders):
     assert 0 < labelled < 30  # 4 of the 64 crops have keypoints
     assert 40 < abs(np.array(offsets)).max() < 64 * 1.3
     assert max(sizes) / min(sizes) > 1.2
+
+
+def test_strangers_are_other_people(folders):
+    store = CropStore(folders / "store")
+    pairs = CropPairs(store, strangers=0.5)
+    drawn = [pairs.pair(np.random.default_rng((6, index))) for index in range(40)]
+    assert 8 < sum(pair.is_target for pair in drawn) < 32
+    for index in (0, 5, 40):
+        strangers = pairs._templates_for(index, False)
+        assert not set(strangers) & set(store.neighbours(index, 10_000))
+        assert len(strangers) + (store.people == store.people[index]).sum() == len(store)
+
+
+def test_strangers_need_two_people(tmp_path):
+    make_lasot(tmp_path / "lasot", frames=25, sequences=1)
+    make_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_faulty=True)
+    with pytest.raises(ValueError, match="of one person"):
+        CropPairs(CropStore(tmp_path / "store"), strangers=0.2)
 
 
 def check_pair(pair):

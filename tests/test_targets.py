@@ -61,6 +61,32 @@ def test_sampling_follows_the_generator():
     assert (first != other).any()
 
 
+def test_a_stranger_is_background():
+    maker, box_xyxy = TargetMaker(), np.array([100.0, 80, 140, 170])
+    person, stranger = (maker.make(box_xyxy, np.random.default_rng(0), is_target) for is_target in (True, False))
+    assert (person.labels == 1).any() and not (stranger.labels == 1).any()
+    assert (stranger.labels == 0).sum() == 48
+    assert not stranger.weights.any()
+    # only the anchors that hold half of somebody stay out of it, as ever
+    np.testing.assert_array_equal(stranger.background, person.background | (overlaps(box_xyxy) > 0.6))
+
+
+def test_whoever_crosses_is_background():
+    maker, box_xyxy = TargetMaker(), np.array([100.0, 80, 140, 170])
+    passer_by = box_xyxy + (12, 24, 12, 24)
+    alone = maker.make(box_xyxy, np.random.default_rng(0))
+    crossed = maker.make(box_xyxy, np.random.default_rng(0), others_xyxy=passer_by[None])
+    added = crossed.background & ~alone.background
+    target, other = overlaps(box_xyxy), overlaps(passer_by)
+    assert added.any()
+    np.testing.assert_array_equal(added, (other > 0.6) & (target >= 0.3) & (target <= 0.6))
+    np.testing.assert_array_equal(crossed.labels == 1, alone.labels == 1)
+
+
+def overlaps(box_xyxy):
+    return loop(box_xyxy, 255, 17)[0]
+
+
 @pytest.mark.parametrize("box_xyxy", [[10, 10, 10, 50], [10, 10, np.nan, 50], [50, 10, 10, 50]])
 def test_bad_boxes_are_refused(box_xyxy):
     with pytest.raises(ValueError, match="x1 < x2"):

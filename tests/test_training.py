@@ -244,6 +244,7 @@ def test_multi_task_starts_from_single_task_weights(tmp_path):
             "train_only: .* lambda_k is 1",
         ),
         ({"steps": 0}, "steps: expected at least 1"),
+        ({"strangers": 1.0}, "strangers: expected a share"),
     ],
 )
 def test_settings_are_checked(tmp_path, change, message):

@@ -46,15 +46,15 @@ class Batch(NamedTuple):
     background: Tensor
 
 
-def open_pairs(folder: str, search_side: int) -> Composer | CropPairs:
+def open_pairs(folder: str, search_side: int, strangers: float = 0.0) -> Composer | CropPairs:
     """Whatever draws pairs from a store: one of crops, known by its parts, or one of rendered people and scenes.
 
     Raises:
         OSError, ValueError: It is neither, empty or damaged.
     """
     if is_crop_store(folder):
-        return CropPairs(CropStore(folder), search_side)
-    return Composer(Store(folder), search_side=search_side)
+        return CropPairs(CropStore(folder), search_side, strangers)
+    return Composer(Store(folder), search_side=search_side, strangers=strangers)
 
 
 def describe_pairs(folder: str) -> str:
@@ -70,26 +70,29 @@ class PairDataset(Dataset[Batch]):
 
     Args:
         folder: The store, of either kind, read where the first pair is asked for: in the worker that will use it.
-        seed: Pair ``i`` depends on ``(seed, i)``, the store and the side of the search crop alone.
+        seed: Pair ``i`` depends on ``(seed, i)``, the store and what follows here alone.
         search_side: Of the search crops, pixels.
+        strangers: Share of the pairs whose search crop does not show the target.
     """
 
-    def __init__(self, folder: str, seed: int, search_side: int = 255) -> None:
+    def __init__(self, folder: str, seed: int, search_side: int = 255, strangers: float = 0.0) -> None:
         self._folder = folder
         self._seed = seed
         self._search_side = search_side
+        self._strangers = strangers
         self._targets = TargetMaker(search_side)
 
     @cached_property
     def _source(self) -> Composer | CropPairs:
-        return open_pairs(self._folder, self._search_side)
+        return open_pairs(self._folder, self._search_side, self._strangers)
 
     def __getitem__(self, index: int) -> Batch:
         """Pair number ``index`` as a batch without its first axis."""
         rng = np.random.default_rng((self._seed, index))
         pair = self._source.pair(rng)
-        targets = self._targets.make(pair.box_xyxy, rng)
-        return Batch(*(torch.from_numpy(array) for array in (*pair, *targets)))
+        targets = self._targets.make(pair.box_xyxy, rng, pair.is_target, pair.others_xyxy)
+        seen = (pair.template, pair.search, pair.box_xyxy, pair.keypoints)
+        return Batch(*(torch.from_numpy(array) for array in (*seen, *targets)))
 
 
 class PairModule(LightningDataModule):
@@ -109,7 +112,8 @@ class PairModule(LightningDataModule):
         """Exactly the pairs that are left to do, in order."""
         settings = self._settings
         numbers = range(self._first_step * settings.batch_size, settings.steps * settings.batch_size)
-        return self._load(PairDataset(settings.store, settings.seed, settings.search_side), numbers)
+        pairs = PairDataset(settings.store, settings.seed, settings.search_side, settings.strangers)
+        return self._load(pairs, numbers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The same pairs each time."""

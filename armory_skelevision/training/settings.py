@@ -34,6 +34,7 @@ class Settings:
         warmup_steps: Steps over which the learning rate rises.
         weight_decay: Of convolution kernels.
         hard_negatives: Background anchors per pair that are added because the network errs most there.
+        strangers: Share of the pairs in whose search crop the target is not: somebody else is in its place.
         precision: "float32" or "bf16"; many a CPU without AMX is slower at the latter.
         workers: Processes that compose pairs.
         validation_pairs: How many.
@@ -61,6 +62,7 @@ class Settings:
     warmup_steps: int = 100
     weight_decay: float = 1e-2
     hard_negatives: int = 16
+    strangers: float = 0.0
     precision: Literal["bf16", "float32"] = "float32"
     workers: int = 1
     validation_pairs: int = 256
@@ -82,6 +84,8 @@ class Settings:
         for name in ("lambda_k", "warmup_steps", "weight_decay", "hard_negatives", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        if not 0 <= self.strangers < 1:
+            raise ValueError(f"strangers: expected a share of at least 0 and less than 1, got {self.strangers}")
         if self.search_side < 191 or (self.search_side - 127) % 16:
             raise ValueError(f"search_side: expected 191, 207, 223, 239, 255 … (127 + 16 n), got {self.search_side}")
         choices: dict[str, tuple[str | None, ...]] = {

@@ -5,7 +5,7 @@ Convention: arrays are laid out (anchor, row, column) as the head's output is; b
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from armory_skelevision.boxes import xyxy_to_cxcywh
 from armory_skelevision.tracking.anchors import anchors_cxcywh, match
+from armory_skelevision.walkers.pairs.pair import NOBODY
 
 MOST_POSITIVES = 16
 MOST_NEGATIVES = 48
@@ -48,12 +49,21 @@ class TargetMaker:
         self._shape = (-1, score_size, score_size)
         self._anchors_cxcywh = anchors_cxcywh(score_size).double()
 
-    def make(self, box_xyxy: NDArray[np.floating], rng: np.random.Generator) -> Targets:
+    def make(
+        self,
+        box_xyxy: NDArray[np.floating],
+        rng: np.random.Generator,
+        is_target: bool = True,
+        others_xyxy: NDArray[np.floating] = NOBODY,
+    ) -> Targets:
         """Label the anchors and draw those that count.
 
         Args:
             box_xyxy: (4,) the target in the search crop, pixel edges.
             rng: Draws at most 16 positives and 48 negatives.
+            is_target: Else the box is of somebody else, and whatever matches it is background too.
+            others_xyxy: (n, 4) what a tracker might go for instead: anchors that match it, and not the target, are
+                background even where they overlap with the target.
 
         Raises:
             ValueError: The box is not finite or has no area.
@@ -61,8 +71,11 @@ class TargetMaker:
         box = np.asarray(box_xyxy, np.float64) - self._middle
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
             raise ValueError(f"expected one finite box x1 < x2, y1 < y2 in the search crop, got {box_xyxy}")
-        found = match(xyxy_to_cxcywh(torch.from_numpy(box)), self._anchors_cxcywh)
-        target, background, offsets = (values.numpy() for values in found)
+        target, background, offsets = self._match(box)
+        if not is_target:
+            target, background = np.zeros_like(target), target | background
+        for other in np.asarray(others_xyxy, np.float64) - self._middle:
+            background = background | (self._match(other)[0] & ~target)
         labels = np.full(target.shape, -1, np.int64)
         positive = _draw(np.flatnonzero(target), MOST_POSITIVES, rng)
         labels[positive] = 1
@@ -74,6 +87,10 @@ class TargetMaker:
             weights.reshape(self._shape),
             background.reshape(self._shape),
         )
+
+    def _match(self, box_xyxy: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+        found = match(xyxy_to_cxcywh(torch.from_numpy(box_xyxy)), self._anchors_cxcywh)
+        return tuple(values.numpy() for values in found)
 
 
 def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: int) -> Tensor:

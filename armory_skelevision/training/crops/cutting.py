@@ -21,8 +21,8 @@ from PIL import Image
 from armory_skelevision.datasets.people import Person
 from armory_skelevision.tracking.settings import TrackerSettings
 from armory_skelevision.tracking.windows import centred_window, context_side
-from armory_skelevision.walkers.pairs.compose import TEMPLATE_SIDE
 from armory_skelevision.walkers.pairs.painting import Affine, move_points, shift_to_centres
+from armory_skelevision.walkers.pairs.pair import TEMPLATE_SIDE
 
 CROP_SIDE = 511
 JPEG_QUALITY = 95

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from armory_skelevision.training.crops.cutting import CROP_SIDE, warp
 from armory_skelevision.training.crops.store import CropStore
-from armory_skelevision.walkers.pairs.compose import SEARCH_SIDE, TEMPLATE_SIDE, Pair, move_keypoints
 from armory_skelevision.walkers.pairs.degrade import motion_kernel
 from armory_skelevision.walkers.pairs.painting import Affine, colour_matrix, move_points
+from armory_skelevision.walkers.pairs.pair import SEARCH_SIDE, TEMPLATE_SIDE, Pair, move_keypoints
 
 REACH = 10  # frames between template and search frame
 TEMPLATE_SHIFT, TEMPLATE_SCALE = 4, 0.05
@@ -32,22 +32,28 @@ class CropPairs:
     Args:
         store: The crops.
         search_side: Side of the search crops in pixels.
+        strangers: Share of the pairs whose search crop is somebody else's.
 
     Raises:
-        ValueError: The search crops are to be larger than the stored ones allow.
+        ValueError: The search crops are to be larger than the stored ones allow, or there shall be strangers where all
+            crops are of one person.
     """
 
-    def __init__(self, store: CropStore, search_side: int = SEARCH_SIDE) -> None:
+    def __init__(self, store: CropStore, search_side: int = SEARCH_SIDE, strangers: float = 0.0) -> None:
         if search_side > LARGEST_SEARCH_SIDE:
             raise ValueError(f"search_side: expected at most {LARGEST_SEARCH_SIDE} with crops, got {search_side}")
+        if strangers and len(set(store.people)) < 2:
+            raise ValueError("strangers: all crops of the store are of one person")
         self._store = store
         self._search_side = search_side
+        self._strangers = strangers
 
     def pair(self, rng: np.random.Generator) -> Pair:
         """A random training pair; its keypoints have v = 0 where nobody annotated them."""
         store, side = self._store, self._search_side
         search_index = int(rng.integers(len(store)))
-        template_index = int(rng.choice(store.neighbours(search_index, REACH)))
+        is_target = not (self._strangers and rng.uniform() < self._strangers)
+        template_index = int(rng.choice(self._templates_for(search_index, is_target)))
         later = store.picture(search_index)
         first = later if template_index == search_index else store.picture(template_index)
         to_template = draw_view(TEMPLATE_SIDE, TEMPLATE_SHIFT, TEMPLATE_SCALE, rng)
@@ -59,7 +65,14 @@ class CropPairs:
             search = np.asarray(cv2.filter2D(search, -1, kernel), np.uint8)
         corners = store.boxes_xyxy[search_index].reshape(2, 2)
         box_xyxy = move_points(to_search, corners).reshape(4).clip(0, side).astype(np.float32)
-        return Pair(template, search, box_xyxy, move_keypoints(store.keypoints[template_index], to_template))
+        keypoints = move_keypoints(store.keypoints[template_index], to_template)
+        return Pair(template, search, box_xyxy, keypoints, is_target)
+
+    def _templates_for(self, index: int, is_target: bool) -> NDArray[np.int64]:
+        """Crops that may be the template to search crop ``index``: its own person's, or everybody else's."""
+        if is_target:
+            return self._store.neighbours(index, REACH)
+        return np.flatnonzero(self._store.people != self._store.people[index])
 
 
 def draw_view(side: int, shift: float, scale: float, rng: np.random.Generator) -> Affine:

@@ -86,6 +86,7 @@ class CropStore:
     Attributes:
         boxes_xyxy: (n, 4) float32, crop pixels.
         keypoints: (n, 17, 3) float32: x, y in crop pixels, v.
+        people: (n,) int64: a number for each person, as far as the data sets tell them apart.
         sources: The data sets and splits in it.
 
     Raises:
@@ -103,9 +104,10 @@ class CropStore:
         self.sources = tuple(sorted({header["source"] for _, header in opened}))
         columns = {name: [file.get_tensor(name) for file in self._files] for name in ("ends", "tracks", "frames")}
         self._parts = np.repeat(np.arange(len(paths)), [len(ends) for ends in columns["ends"]])
+        tracks = np.stack([self._parts, np.concatenate(columns["tracks"])])
+        self.people = np.unique(tracks, axis=1, return_inverse=True)[1].astype(np.int64)
         self._ends = np.concatenate(columns["ends"])
         self._starts = np.concatenate([np.append(0, ends)[:-1] for ends in columns["ends"]])
-        self._tracks = np.concatenate(columns["tracks"])
         self._frames = np.concatenate(columns["frames"])
         self.boxes_xyxy = np.concatenate([file.get_tensor("boxes_xyxy") for file in self._files])
         self.keypoints = np.concatenate([file.get_tensor("keypoints") for file in self._files])
@@ -132,5 +134,5 @@ class CropStore:
     def neighbours(self, index: int, reach: int) -> NDArray[np.int64]:
         """Crops of the same person at most ``reach`` frames away, this one included: their indices, in order."""
         near = np.arange(max(0, index - reach), min(len(self), index + reach + 1))
-        alike = (self._parts[near] == self._parts[index]) & (self._tracks[near] == self._tracks[index])
+        alike = self.people[near] == self.people[index]
         return np.asarray(near[alike & (abs(self._frames[near] - self._frames[index]) <= reach)], np.int64)

@@ -20,37 +20,26 @@ from armory_skelevision.walkers.pairs.painting import (
     Affine,
     bounding_box,
     colour_matrix,
-    move_points,
     paste,
     paste_shadow,
     place,
 )
-from armory_skelevision.walkers.pairs.scenery import NO_KEYPOINTS, Backdrop, Scenery, paint_backdrop
+from armory_skelevision.walkers.pairs.pair import SEARCH_SIDE, TEMPLATE_SIDE, Pair, crop_height, move_keypoints
+from armory_skelevision.walkers.pairs.scenery import Backdrop, Scenery, paint_backdrop
 from armory_skelevision.walkers.pairs.store import Cutout, Store
 
 _T = TypeVar("_T")
 
-TEMPLATE_SIDE = 127
-SEARCH_SIDE = 255  # the usual one
 LARGEST_CANVAS = 1.3  # canvas pixels per crop pixel: finer than this, nothing is left of it in the crop
-# COCO's joints after a reflection: left and right change places.
-MIRRORED_JOINTS = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 
 
-class Pair(NamedTuple):
-    """One training example.
+class _View(NamedTuple):
+    """One crop of a pair, boxes in its pixels, and the map from the target's cut-out to it."""
 
-    Attributes:
-        template: (127, 127, 3) uint8 BGR, the target in its middle.
-        search: (side, side, 3) uint8 BGR.
-        box_xyxy: (4,) float32, the target in the search crop, clipped to the frame.
-        keypoints: (17, 3) float32 in the template crop: x, y, v; v = 0 for things that are no person.
-    """
-
-    template: NDArray[np.uint8]
-    search: NDArray[np.uint8]
+    picture: NDArray[np.uint8]
     box_xyxy: NDArray[np.float32]
-    keypoints: NDArray[np.float32]
+    others_xyxy: NDArray[np.float32]
+    matrix: Affine
 
 
 class _Actor(NamedTuple):
@@ -85,24 +74,41 @@ class Composer:
         textures: How many procedural textures there are.
         things: How many things there are to track, or to hide behind.
         search_side: Side of the search crops in pixels.
+        strangers: Share of the pairs in whose search crop somebody else stands in the target's stead.
+
+    Raises:
+        ValueError: There shall be strangers, but there is one person only, or one thing.
     """
 
     def __init__(
-        self, store: Store, seed: int = 0, textures: int = 160, things: int = 400, search_side: int = SEARCH_SIDE
+        self,
+        store: Store,
+        seed: int = 0,
+        textures: int = 160,
+        things: int = 400,
+        search_side: int = SEARCH_SIDE,
+        strangers: float = 0.0,
     ) -> None:
+        if strangers and min(len(store.people), things) < 2:
+            raise ValueError(
+                f"strangers: need two people in the store and two things, got {len(store.people)}, {things}"
+            )
         self._people = store.people
         self._search_side = search_side
+        self._strangers = strangers
         self._scenery = Scenery(store.scenes, seed, textures, things)
 
     def pair(self, rng: np.random.Generator) -> Pair:
         """A random training pair."""
         plan = self._draw_plan(rng)
         backdrop = self._scenery.draw_backdrop(rng)
-        template, _, matrix = self._take_crop(plan, 0, TEMPLATE_SIDE, backdrop, rng)
+        template = self._take_crop(plan, 0, TEMPLATE_SIDE, backdrop, rng)
         later = self._scenery.move_backdrop(backdrop, rng.choice([0.02, 0.08, 0.2]), rng)
-        search, box_xyxy, _ = self._take_crop(plan, 1, self._search_side, later, rng)
-        keypoints = move_keypoints(plan.views[0].keypoints, matrix, plan.mirror)
-        return Pair(template, search, box_xyxy.astype(np.float32), keypoints)
+        keypoints = move_keypoints(plan.views[0].keypoints, template.matrix, plan.mirror)
+        is_target = not (self._strangers and rng.uniform() < self._strangers)
+        shown = plan if is_target else self._swap_target(plan, rng)
+        search = self._take_crop(shown, 1, self._search_side, later, rng)
+        return Pair(template.picture, search.picture, search.box_xyxy, keypoints, is_target, search.others_xyxy)
 
     def _draw_plan(self, rng: np.random.Generator) -> _Plan:
         is_person = bool(rng.uniform() < 0.88)
@@ -121,6 +127,13 @@ class Composer:
             poster=_choose(self._scenery.posters, rng) if rng.uniform() < 0.25 else None,
         )
 
+    def _swap_target(self, plan: _Plan, rng: np.random.Generator) -> _Plan:
+        """The same scene around somebody else, as when a passer-by hides the target."""
+        everybody = self._people if plan.is_person else [[thing] for thing in self._scenery.things]
+        others = [views for views in everybody if all(view is not plan.views[0] for view in views)]
+        stranger = _choose(_choose(others, rng), rng)
+        return plan._replace(views=(stranger, stranger), colours=_draw_colours(rng, 0.3))
+
     def _draw_views(self, rng: np.random.Generator) -> tuple[Cutout, Cutout]:
         views = _choose(self._people, rng)
         first, second = rng.integers(len(views), size=2)
@@ -131,10 +144,7 @@ class Composer:
     def _draw_thing(self, rng: np.random.Generator) -> Cutout:
         return _choose(self._scenery.things, rng)
 
-    def _take_crop(
-        self, plan: _Plan, view: int, side: int, backdrop: Backdrop, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float64], Affine]:
-        """The crop, the target's box in it, and the map from the target's cut-out to it."""
+    def _take_crop(self, plan: _Plan, view: int, side: int, backdrop: Backdrop, rng: np.random.Generator) -> _View:
         is_search = view == 1
         shift, scale = ((side - TEMPLATE_SIDE) / 2, 0.18) if is_search else (4, 0.05)
         cutout = plan.views[view]
@@ -147,15 +157,16 @@ class Composer:
         matrix = _stretch(matrix, plan.stretch, centre[0])
         canvas = paint_backdrop(backdrop, canvas_side, side * frame_height / height, (centre[0], centre[1]))
         target = _Actor(cutout, matrix, plan.colours)
-        self._paint(canvas, target, plan, is_search, rng)
+        others = self._paint(canvas, target, plan, is_search, rng)
         canvas = take_picture(canvas, plan.camera, rng)
         box_xyxy = _leave_frame(canvas, bounding_box(matrix, cutout), 0.14 if is_search else 0.08, rng)
-        crop = cv2.resize(canvas, (side, side), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(crop, np.uint8), box_xyxy / ratio, matrix / ratio
+        crop = np.asarray(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+        return _View(crop, (box_xyxy / ratio).astype(np.float32), (others / ratio).astype(np.float32), matrix / ratio)
 
     def _paint(
         self, canvas: NDArray[np.uint8], target: _Actor, plan: _Plan, is_search: bool, rng: np.random.Generator
-    ) -> None:
+    ) -> NDArray[np.float64]:
+        """Paint everybody; returns the boxes (n, 4) of the others."""
         box_xyxy = bounding_box(target.matrix, target.cutout)
         if plan.poster is not None and rng.uniform() < 0.85:
             self._paint_poster(canvas, plan.poster, box_xyxy, rng)
@@ -168,6 +179,7 @@ class Composer:
         if rng.uniform() < (0.3 if is_search else 0.1):
             hider = self._draw_hider(box_xyxy, rng)
             paste(canvas, hider.cutout, hider.matrix, hider.colours, soft)
+        return np.array([bounding_box(actor.matrix, actor.cutout) for actor in others]).reshape(-1, 4)
 
     def _paint_poster(
         self, canvas: NDArray[np.uint8], poster: Cutout, box_xyxy: NDArray[np.float64], rng: np.random.Generator
@@ -183,7 +195,7 @@ class Composer:
     def _draw_others(
         self, target: _Actor, box_xyxy: NDArray[np.float64], plan: _Plan, chance: float, rng: np.random.Generator
     ) -> list[_Actor]:
-        """Further people beside, behind and in front of the target, none of whom hides most of it."""
+        """Further people beside, behind and in front of the target, none of whom hides all of it."""
         others: list[_Actor] = []
         height = box_xyxy[3] - box_xyxy[1]
         middle = (box_xyxy[:2] + box_xyxy[2:]) / 2
@@ -192,15 +204,15 @@ class Composer:
             cutout = plan.views[rng.integers(2)] if alike else _choose(_choose(self._people, rng), rng)
             if rng.uniform() < 0.1:
                 cutout = self._draw_thing(rng)
-            # Whoever crosses the target's way is what trackers lose it to, so many come close.
-            spread = 0.35 if rng.uniform() < 0.4 else 0.9
+            # Whoever crosses the target's way is what trackers lose it to, so many come close, or right before it.
+            spread = rng.choice([0.15, 0.35, 0.9], p=[0.2, 0.3, 0.5])
             offset = rng.normal(0, 1, 2) * height * (spread, 0.22)
             size = height * float(np.exp(rng.normal(0, 0.15))) * (1 + 0.8 * offset[1] / height)
             if size < 4:
                 continue
             spot = middle + offset
             matrix = place(cutout, size, (spot[0], spot[1]), rng.normal(0, 0.03), bool(rng.uniform() < 0.5))
-            if _covered(box_xyxy, bounding_box(matrix, cutout)) < (0.5 if offset[1] > 0 else 0.8):
+            if _covered(box_xyxy, bounding_box(matrix, cutout)) < 0.8:
                 others.append(_Actor(cutout, matrix, _draw_colours(rng, 3.0 if alike or rng.uniform() < 0.2 else 0.15)))
         return others
 
@@ -220,13 +232,6 @@ class Composer:
                 box_xyxy[3] - size * 0.3 if bottom else rng.uniform(box_xyxy[1], box_xyxy[3]),
             )
         return _Actor(cutout, place(cutout, size, spot, rng.normal(0, 0.05), False), _draw_colours(rng, 0.5))
-
-
-def crop_height(width: float, height: float, stretch: float = 1.0) -> float:
-    """How tall a figure of this shape stands in a crop that is cut around it (context 0.5), in crop pixels."""
-    width = width * stretch
-    margin = (width + height) / 2
-    return height * TEMPLATE_SIDE / float(np.sqrt((width + margin) * (height + margin)))
 
 
 def _choose(items: list[_T], rng: np.random.Generator) -> _T:
@@ -274,20 +279,3 @@ def _leave_frame(
             canvas[(outside, slice(None)) if axis else (slice(None), outside)] = colour
     clipped = np.concatenate([np.maximum(box_xyxy[:2], frame_xyxy[:2]), np.minimum(box_xyxy[2:], frame_xyxy[2:])])
     return np.asarray(clipped, np.float64)
-
-
-def move_keypoints(keypoints: NDArray[np.float32], matrix: Affine, mirror: bool = False) -> NDArray[np.float32]:
-    """Keypoints (17, 3) through an affine map into a template crop; v = 0 for those that lie outside of it.
-
-    Args:
-        keypoints: x, y, v.
-        matrix: (2, 3), from edges to edges.
-        mirror: The map swaps left and right, so those joints change places.
-    """
-    if not keypoints[:, 2].any():
-        return NO_KEYPOINTS.copy()
-    points = move_points(matrix, keypoints[:, :2])
-    inside = ((points >= 0) & (points < TEMPLATE_SIDE)).all(axis=1)
-    moved = np.concatenate([points, np.where(inside, keypoints[:, 2], 0)[:, None]], axis=1)
-    moved[~inside] = 0
-    return np.asarray(moved[MIRRORED_JOINTS] if mirror else moved, np.float32)

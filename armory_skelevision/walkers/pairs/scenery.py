@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from armory_skelevision.walkers.pairs.clutter import draw_blob_mask, draw_colour, draw_texture
 from armory_skelevision.walkers.pairs.painting import shift_to_centres
+from armory_skelevision.walkers.pairs.pair import NO_KEYPOINTS
 from armory_skelevision.walkers.pairs.store import Cutout, make_cutout
 
 Picture = NDArray[np.uint8]
 Scene = tuple[Picture, Picture]
-NO_KEYPOINTS = np.zeros((17, 3), np.float32)
 
 
 class Backdrop(NamedTuple):
