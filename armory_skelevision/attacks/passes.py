@@ -25,8 +25,8 @@ Memory = Literal["auto", "graph", "recompute"]
 Precision = Literal["float32", "bf16"]
 
 # What the graph of one frame takes, in bytes per pixel of the search crop, all else of an attack included
-# (benchmarks/attack.py: 1.0 GB for 20 frames, crops of 287 x 287, float32).
-GRAPH_BYTES_PER_PIXEL = 610
+# (benchmarks/attack.py: 0.77 GB for 20 frames, crops of 287 x 287, float32).
+GRAPH_BYTES_PER_PIXEL = 470
 # Frames whose activations "recompute" holds at a time.
 CHUNK = 8
 
