@@ -33,7 +33,7 @@ def test_a_skipped_part_is_none(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "not JSON"),
-        ("[]", 'no "results"'),
+        ("[]", "expected an object"),
         ('{"results": null}', 'no "results"'),
         ('{"results": {"benign_mean_accuracy": [1]}}', "benign_mean_accuracy"),
         ("\xff", "not JSON"),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-METRIC = "video_tracking_mean_iou"
+from armory_skelevision.results.records import read_run
 
 
 class Summary(NamedTuple):
@@ -32,24 +30,5 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not JSON, or holds no mean IoU.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not a result file of ARMORY: not JSON ({error})") from error
-    results = content.get("results") if isinstance(content, dict) else None
-    if not isinstance(results, dict):
-        raise ValueError(f'{path} is not a result file of ARMORY: it has no "results"')
-    summary = Summary(
-        benign=_read_mean(results, f"benign_mean_{METRIC}"),
-        adversarial=_read_mean(results, f"adversarial_mean_{METRIC}"),
-    )
-    if summary == Summary(None, None):
-        raise ValueError(f'{path} holds no {METRIC}: the config\'s metric "task" must name it; found {sorted(results)}')
-    return summary
-
-
-def _read_mean(results: dict[str, Any], key: str) -> float | None:
-    value = results.get(key)
-    while isinstance(value, list):  # ARMORY records every result as a list of records
-        value = value[-1] if value else None
-    return None if value is None else float(value)
+    run = read_run(path)
+    return Summary(run.benign.mean_iou, run.adversarial.mean_iou)

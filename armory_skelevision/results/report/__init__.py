@@ -1,0 +1,1 @@
+"""One page on many evaluations, and its tables as CSV and Markdown."""

@@ -1,0 +1,188 @@
+"""The report's tables, made from what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from armory_skelevision.results.cells import Cell
+from armory_skelevision.results.groups import Board, Group
+from armory_skelevision.results.labels import Setting, key_of
+from armory_skelevision.results.records import METRIC
+from armory_skelevision.results.report.columns import (
+    SHARES,
+    Metric,
+    as_entry,
+    constant_part,
+    metrics_of,
+    scaled,
+    setting_entries,
+    varying_names,
+)
+from armory_skelevision.results.report.published import Published
+from armory_skelevision.results.report.tables import Entry, Table
+
+MIOU = Metric(METRIC, SHARES[METRIC], 100, 1)
+
+_NUMBERS = ("benign mIoU", "attacked mIoU")
+
+
+def miou_table(board: Board, published: Published) -> Table:
+    """Mean IoU, a row for each setting and a column for each model, as in the paper's Table 1."""
+    names = varying_names(board.settings)
+    rows: list[tuple[Entry, ...]] = []
+    for unattacked, settings in _by_unattacked(board):
+        benign = [_entry(board.benign.get((unattacked, model)), "benign", published) for model in board.models]
+        first = [replace(entry, text="benign" if name == _marker(names) else entry.text)
+                 for name, entry in zip(names, setting_entries(unattacked, names), strict=True)]  # fmt: skip
+        rows.append((*(first or [Entry("benign")]), *compared(board, benign)))
+        for setting in settings:
+            found = [_entry(board.groups.get((setting, model)), "adversarial", published) for model in board.models]
+            rows.append((*(setting_entries(setting, names) or [Entry("attacked")]), *compared(board, found)))
+    return Table(
+        name="miou",
+        title="Mean IoU",
+        columns=(*(names or [""]), *board.models),
+        rows=tuple(rows),
+        caption=" · ".join(line for line in (constant_part(board.settings), "in per cent", seeds_note(board)) if line),
+        numeric=frozenset(board.models),
+    )
+
+
+def metrics_table(board: Board) -> Table:
+    """Everything measured, a row for each setting and model."""
+    names, metrics = varying_names(board.settings), metrics_of(board)
+    titles = [title for metric in metrics for title in (f"benign {metric.title}", f"attacked {metric.title}")]
+    rows = []
+    for setting in board.settings:
+        present = [board.groups[setting, model] for model in board.models if (setting, model) in board.groups]
+        measured = [[entry for metric in metrics for entry in _both_sides(group, metric)] for group in present]
+        models = [group.model for group in present]
+        columns = [compared(board, list(column), models) for column in zip(*measured, strict=True)]
+        for group, *entries in zip(present, *columns, strict=True):
+            cost = Entry("–", group.seconds(), 0)
+            cells = [Entry(group.model), _count(group), *entries, cost]
+            rows.append((*setting_entries(setting, names), *cells))
+    return Table(
+        name="metrics",
+        title="All metrics and cost",
+        columns=(*names, "model", "seeds", *titles, "seconds"),
+        rows=tuple(rows),
+        caption=" · ".join(line for line in (constant_part(board.settings), seeds_note(board)) if line),
+        numeric=frozenset((*titles, "seconds")),
+    )
+
+
+def videos_table(board: Board) -> Table:
+    """The mean IoU of every video, in every run that counts."""
+    names = varying_names(board.settings)
+    rows = []
+    for (setting, model), group in sorted(board.groups.items(), key=lambda item: _place(board, *item[0])):
+        for cell in group.finished:
+            sides = [cell.run.benign.video_ious, cell.run.adversarial.video_ious] if cell.run else []
+            for video in range(max(map(len, sides), default=0)):
+                values = [Entry("–") if video >= len(side) else _single(side[video]) for side in sides]
+                seeds = " ".join(value for _, value in board.labels[key_of(cell)].seed) or "–"
+                rows.append((*setting_entries(setting, names), Entry(model), Entry(seeds), Entry(str(video)), *values))
+    return Table(
+        name="videos",
+        title="Every video",
+        columns=(*names, "model", "seed", "video", *_NUMBERS),
+        rows=tuple(rows),
+        numeric=frozenset(("video", *_NUMBERS)),
+    )
+
+
+def cells_table(board: Board, cells: Sequence[Cell]) -> Table:
+    """What was run: a row for each cell, whatever became of it."""
+    rows = []
+    for cell in cells:
+        label = board.labels.get(key_of(cell))
+        state = "repeated" if key_of(cell) in board.repeated else cell.state
+        setting = " · ".join(f"{name} {value}" for name, value in label.setting) if label else "unknown: no config"
+        seed = " ".join(f"{name.rpartition('.')[2]} {value}" for name, value in label.seed) if label else ""
+        sides = [cell.run.benign.mean_iou, cell.run.adversarial.mean_iou] if cell.run else [None, None]
+        numbers = [Entry("–") if value is None else _single(value) for value in sides]
+        seconds = Entry("–") if cell.seconds is None else Entry(f"{cell.seconds:.0f}")
+        rows.append(
+            (
+                *(Entry(cell.name), Entry(state, state=state if state != "finished" else "")),
+                *(Entry(label.model if label else "–"), Entry(setting), Entry(seed or "–"), *numbers, seconds),
+                *(Entry(cell.hash[:12] or "–"), Entry(cell.command or "–")),
+            )
+        )
+    return Table(
+        name="cells",
+        title="Every run",
+        columns=("run", "state", "model", "setting", "seed", *_NUMBERS, "seconds", "hash", "command"),
+        rows=tuple(rows),
+        numeric=frozenset((*_NUMBERS, "seconds")),
+    )
+
+
+def compared(board: Board, entries: list[Entry], models: Sequence[str] | None = None) -> list[Entry]:
+    """Entries of one row, each with its difference to the baseline's, and the highest marked."""
+    models = models or board.models
+    means = [entry.value.mean for entry in entries if entry.value]
+    best = f"{max(means):.{entries[0].digits}f}" if len(means) > 1 else None
+    reference = dict(zip(models, entries, strict=True)).get(board.baseline or "")
+    marked = []
+    for model, entry in zip(models, entries, strict=True):
+        change = None
+        if entry.value and reference and reference.value and model != board.baseline:
+            change = entry.value.mean - reference.value.mean
+        marked.append(replace(entry, change=change, best=entry.value is not None and entry.number == best))
+    return marked
+
+
+def seeds_note(board: Board) -> str:
+    """How sure the numbers are, in a line."""
+    counts = {len(group.finished) for group in board.groups.values() if group.finished}
+    if counts <= {1}:
+        return "one seed each (n = 1), so no intervals"
+    return "mean ± 95 % interval over seeds (Student's t)" + ("; no interval where n = 1" if 1 in counts else "")
+
+
+def _by_unattacked(board: Board) -> list[tuple[Setting, list[Setting]]]:
+    unattacked = {label.setting: label.unattacked for label in board.labels.values()}
+    sorted_in: dict[Setting, list[Setting]] = {}
+    for setting in board.settings:
+        sorted_in.setdefault(unattacked[setting], []).append(setting)
+    return list(sorted_in.items())
+
+
+def _marker(names: Sequence[str]) -> str:
+    """The column in which a row without attack says so."""
+    attacks = [name for name in names if name in ("attack", "δ", "steps")]
+    return (attacks or list(names) or [""])[0]
+
+
+def _entry(group: Group | None, side: str, published: Published) -> Entry:
+    if group is None:
+        return Entry("–", state="absent")
+    value = group.measure(side, METRIC)
+    number = published.find(group, side)
+    if value is None:
+        # A finished run that skipped this side is no failure.
+        state = "absent" if group.finished else group.state
+        return Entry("–" if state == "absent" else state, state=state, published=number)
+    done, asked = len(group.finished), len(group.finished) + len(group.unfinished)
+    note = f"{done} of {asked} seeds" if group.unfinished else ""
+    return Entry("", scaled(value, 100), published=number, note=note, state=group.state)
+
+
+def _both_sides(group: Group, metric: Metric) -> list[Entry]:
+    return [as_entry(group.measure(side, metric.key), metric) for side in ("benign", "adversarial")]
+
+
+def _count(group: Group) -> Entry:
+    done, missing = len(group.finished), len(group.unfinished)
+    return Entry(str(done) if not missing else f"{done} of {done + missing}", state=group.state)
+
+
+def _single(share: float) -> Entry:
+    return Entry(f"{100 * share:.2f}")
+
+
+def _place(board: Board, setting: Setting, model: str) -> tuple[int, int]:
+    return board.settings.index(setting), board.models.index(model)

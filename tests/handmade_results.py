@@ -1,0 +1,91 @@
+"""Result files, runs' folders and sweeps as they lie on disk, with numbers made up by hand."""
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from armory_skelevision.configs import build_config
+
+METRIC = "video_tracking_mean_iou"
+
+
+def make_config(model: str = "mtl", **changes: Any) -> dict[str, Any]:
+    """A config on the embedded videos; changes by dotted key, with "__" for each dot."""
+    config = copy.deepcopy(build_config("walkers", model))
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        place = config
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    return config
+
+
+def make_results(benign: Sequence[float] = (), adversarial: Sequence[float] = (), **further: Any) -> dict[str, Any]:
+    """ARMORY's "results" of runs with these IoUs of videos."""
+    results: dict[str, Any] = {"compute": {}, **further}
+    for side, ious in (("benign", benign), ("adversarial", adversarial)):
+        if ious:
+            results[f"{side}_{METRIC}"] = [[iou] for iou in ious]
+            results[f"{side}_mean_{METRIC}"] = [sum(ious) / len(ious)]
+    return results
+
+
+def write_result(
+    path: Path, results: Mapping[str, Any], config: Mapping[str, Any] | None = None, timestamp: int = 1795270699
+) -> Path:
+    """A result file as ARMORY writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"armory_version": "0.19.2", "config": config or {}, "results": results, "timestamp": timestamp}
+    path.write_text(json.dumps(content, indent=4, sort_keys=True))
+    return path
+
+
+def write_cell(
+    folder: Path, config: Mapping[str, Any], results: Mapping[str, Any] | None, state: str = "finished", **record: Any
+) -> Path:
+    """A cell of a sweep; without results it is failed, or missing if ``state`` says so."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    if results is not None:
+        write_result(folder / "result.json", results, config)
+    if state != "missing":
+        written = {
+            "values": {},
+            "labels": {},
+            "hash": "0123456789abcdef" * 4,
+            "versions": {"armory_skelevision": "0.1.0", "torch": "2.13.0"},
+            "weights": {"weights.safetensors": "ab" * 32},
+            "seconds": 12.5,
+            "state": state,
+            "command": f"armory run {folder}/config.json --no-docker",
+            **record,
+        }
+        (folder / "cell.json").write_text(json.dumps(written))
+    return folder
+
+
+def write_sweep(folder: Path, grid: Mapping[str, Any] | None = None) -> Path:
+    """A sweep of two models, two numbers of steps and two seeds; one cell failed, one missing."""
+    folder.mkdir(parents=True)
+    (folder / "grid.json").write_text(json.dumps(grid or {"title": "STL & <MTL>", "axes": {}}))
+    ious = {
+        # of the videos, under attack, for each seed
+        ("stl", 10): [(0.2, 0.4), (0.4, 0.6)],
+        ("stl", 20): [(0.1, 0.2), (0.1, 0.4)],
+        ("mtl", 10): [(0.5, 0.7), (0.7, 0.7)],
+        ("mtl", 20): [(0.1, 0.1), None],
+    }
+    for (model, steps), seeds in ious.items():
+        for seed, found in enumerate(seeds):
+            config = make_config(model, attack__kwargs__max_iter=steps, attack__kwargs__seed=seed)
+            benign = (0.7, 0.8) if model == "stl" else (0.8, 0.9)
+            results = make_results(benign, found) if found else None
+            state = "finished" if found else "failed"
+            record = {"error": "ValueError: <script>alert(1)</script>", "log_end": ["it broke"]} if not found else {}
+            write_cell(folder / f"{model}-{steps}-{seed}", config, results, state, **record)
+    config = make_config("mtl", attack__kwargs__max_iter=40, attack__kwargs__seed=0)
+    write_cell(folder / "mtl-40-0", config, None, "missing")
+    return folder

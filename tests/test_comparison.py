@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+from handmade_results import make_config, make_results, write_cell, write_result
+
+from armory_skelevision.results.comparison import compare
+from armory_skelevision.results.telling import tell
+
+
+def write_pair(folder: Path) -> tuple[Path, Path]:
+    stl = make_results((0.7, 0.8, 0.9), (0.1, 0.2, 0.6))
+    mtl = make_results((0.7, 0.8, 0.9), (0.2, 0.4, 0.9))
+    return write_result(folder / "a.json", stl, make_config("stl")), write_result(folder / "b.json", mtl, make_config())
+
+
+def test_videos_are_paired(tmp_path: Path) -> None:
+    found = compare(*write_pair(tmp_path), expected=["model"])
+    (pair,) = found.pairs
+    benign, attacked = pair.contrasts
+    assert (benign.side, benign.change.mean, benign.change.half_width) == ("benign", 0, 0)
+    # differences .1, .2, .3: mean .2, s = .1, t(0.975, 2) = 4.302653
+    assert (attacked.first, attacked.second) == pytest.approx((0.3, 0.5))
+    assert attacked.change.mean == pytest.approx(0.2)
+    assert attacked.change.half_width == pytest.approx(0.2484138, abs=1e-6)
+    assert attacked.change.count == 3
+    assert found.is_fair
+    assert found.overall == ()
+    assert {difference.key for difference in found.differences} == {"model.name", "model.weights_file"}
+
+
+def test_what_differs_unmeant_is_told(tmp_path: Path) -> None:
+    first, second = write_pair(tmp_path)
+    write_result(
+        second, make_results((0.5,) * 3), make_config(attack__kwargs__max_iter=11, attack__kwargs__verbose=False)
+    )
+    found = compare(first, second, expected=["model", "attack.kwargs.max"])  # no key of a config is called so
+    assert not found.is_fair
+    assert [difference for difference in found.differences if not difference.expected] == [
+        ("attack.kwargs.max_iter", "10", "11", False)
+    ]
+    text = tell(found)
+    assert "meant to differ: model.name: siamrpn_stl → siamrpn_mtl" in text
+    assert "differs as well: attack.kwargs.max_iter: 10 → 11" in text
+    assert "verbose" not in text
+
+
+def test_sweeps_are_paired_cell_by_cell(tmp_path: Path) -> None:
+    for name, shift in (("a", 0.0), ("b", 0.1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "grid.json").write_text("{}")
+        for steps, worse in ((10, 0.0), (20, 0.2)):
+            config = make_config(attack__kwargs__max_iter=steps, attack__kwargs__adaptive=name == "a")
+            ious = (0.3 - worse + shift, 0.6 - worse + shift + steps / 100)
+            record = {"versions": {"torch": "2.13.0" if name == "a" else "2.14.0"}}
+            write_cell(tmp_path / name / str(steps), config, make_results((0.8, 0.9), ious), **record)
+    found = compare(tmp_path / "a", tmp_path / "b", ["attack.kwargs.adaptive"])
+    assert [pair.name for pair in found.pairs] == ["max_iter 10", "max_iter 20"]
+    assert [round(pair.contrasts[1].first, 3) for pair in found.pairs] == [0.5, 0.35]
+    benign, attacked = found.overall
+    assert benign.change.mean == 0
+    assert (attacked.first, attacked.second) == pytest.approx((0.425, 0.525))
+    assert attacked.change.mean == pytest.approx(0.1)
+    assert [difference[:3] for difference in found.differences if not difference.expected] == [
+        ("versions.torch", "2.13.0", "2.14.0")
+    ]
+    (tmp_path / "b" / "20" / "result.json").unlink()
+    found = compare(tmp_path / "a", tmp_path / "b")
+    assert [pair.name for pair in found.pairs] == ["max_iter 10"]
+    assert f"{tmp_path / 'b'}: 20 is missing" in found.faults
+    assert f"{tmp_path / 'a'}: 20 has nothing to pair with" in found.faults
+
+
+def test_other_numbers_of_videos_are_not_paired(tmp_path: Path) -> None:
+    first, second = write_pair(tmp_path)
+    write_result(second, make_results((0.7, 0.8), (0.2, 0.4)), make_config())
+    found = compare(first, second, ["model"])
+    assert found.pairs[0].contrasts == ()
+    assert not found.is_fair
+    assert any("A has 3 videos, B has 2" in fault for fault in found.faults)
+
+
+def test_nothing_to_compare(tmp_path: Path) -> None:
+    first, second = write_pair(tmp_path)
+    second.write_text("{")
+    with pytest.raises(ValueError, match=r"b\.json holds no finished run; .*not JSON"):
+        compare(first, second)
+
+
+def test_the_newest_of_the_same_config_counts(tmp_path: Path) -> None:
+    first, second = write_pair(tmp_path)
+    folder = tmp_path / "runs"
+    write_result(folder / "b_1795270700.json", make_results((0.5,) * 3, (0.5,) * 3), make_config(), 1795270700)
+    second.rename(folder / "b_1795270699.json")
+    (pair,) = compare(first, folder, ["model"]).pairs
+    assert pair.second.run is not None
+    assert pair.second.run.timestamp == 1795270700

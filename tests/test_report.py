@@ -1,0 +1,337 @@
+import base64
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from handmade_results import make_config, make_results, write_cell, write_result, write_sweep
+from PIL import Image
+
+from armory_skelevision import cli
+from armory_skelevision.attacks.patch.files import write_patch
+from armory_skelevision.results.finding import collect
+from armory_skelevision.results.groups import make_board
+from armory_skelevision.results.report.films import boxes_in
+from armory_skelevision.results.report.overview import metrics_table, miou_table
+from armory_skelevision.results.report.published import Published
+from armory_skelevision.results.report.tables import Entry, Table, to_csv, to_markdown
+from armory_skelevision.results.report.writing import write_report
+
+Numbers = dict[str, dict[str, Entry]]
+
+
+class Page(HTMLParser):
+    """What a page holds: its tables by id, as rows of texts, all its text, and all that it asks for from elsewhere."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.asked: list[str] = []
+        self._rows: list[list[str]] | None = None
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        given = dict(attrs)
+        self.asked += [
+            value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "action")
+        ]
+        if tag == "table":
+            self._rows = self.tables.setdefault(str(given["id"]), [])
+        elif tag == "tr" and self._rows is not None:
+            self._rows.append([])
+        elif tag in ("td", "th") and self._rows is not None:
+            self._rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self._rows = None
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+        if self._rows and self._rows[-1]:
+            self._rows[-1][-1] = " ".join(f"{self._rows[-1][-1]} {data}".split())
+
+
+def numbers_of(table: Table, place: str) -> Numbers:
+    """A table's entries by the text of a column, then by header."""
+    at = table.columns.index(place)
+    return {row[at].number: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+
+
+def test_miou_table_by_hand(tmp_path: Path) -> None:
+    board = make_board(collect([write_sweep(tmp_path / "sweep")]).cells)
+    assert (board.models, board.baseline) == (("STL", "MTL"), "STL")
+    table = miou_table(board, Published())
+    assert table.columns == ("steps", "STL", "MTL")
+    found = numbers_of(table, "steps")
+    assert list(found) == ["benign", "10", "20", "40"]
+    assert [found["benign"][model].number for model in board.models] == ["75.0", "85.0"]
+    # seeds .3 and .5: half their distance times t(0.975, 1) = 12.706205
+    assert (found["10"]["STL"].number, found["10"]["STL"].interval) == ("40.0", "± 127.1")
+    assert (found["10"]["MTL"].number, found["10"]["MTL"].interval) == ("65.0", "± 63.5")
+    assert (found["10"]["MTL"].signed_change, found["10"]["MTL"].tone) == ("+25.0", "better 3")
+    assert (found["10"]["STL"].best, found["10"]["MTL"].best) == (False, True)
+    assert (found["20"]["STL"].best, found["20"]["MTL"].best) == (True, False)
+    mtl = found["20"]["MTL"]
+    assert (mtl.number, mtl.interval, mtl.signed_change, mtl.note) == ("10.0", "", "−10.0", "1 of 2 seeds")
+    assert (mtl.state, mtl.tone) == ("partial", "worse 3")
+    assert (found["40"]["MTL"].number, found["40"]["MTL"].state) == ("missing", "missing")
+    assert (found["40"]["STL"].number, found["40"]["STL"].state) == ("–", "absent")
+
+
+def test_metrics_table_has_what_was_measured(tmp_path: Path) -> None:
+    (tmp_path / "grid.json").write_text("{}")
+    for model, auc in (("stl", 0.25), ("mtl", 0.5)):
+        results = make_results((0.8,), (0.3,), benign_mean_success_auc=[0.7], adversarial_mean_success_auc=[auc])
+        results["adversarial_mean_oddity"] = [12.3456]
+        write_cell(tmp_path / model, make_config(model), results)
+    table = metrics_table(make_board(collect([tmp_path]).cells))
+    found = numbers_of(table, "model")
+    assert found["MTL"]["attacked success AUC"].number == "50.0"
+    assert found["MTL"]["attacked success AUC"].signed_change == "+25.0"
+    assert found["MTL"]["attacked mIoU"].signed_change == "±0.0"
+    assert found["STL"]["attacked oddity"].number == "12.346"
+    assert found["STL"]["benign oddity"].number == "–"
+    assert (found["STL"]["seconds"].number, found["STL"]["seeds"].number) == ("12", "1")
+
+
+def test_repeated_runs_are_no_seeds(tmp_path: Path) -> None:
+    for timestamp, iou in ((1795270699, 0.1), (1795270700, 0.4)):
+        write_result(tmp_path / f"r_{timestamp}.json", make_results((0.8,), (iou,)), make_config(), timestamp)
+    cells = collect([tmp_path]).cells
+    board = make_board(cells)
+    ((_, entry),) = [row for row in miou_table(board, Published()).rows if row[0].number == "attacked"]
+    assert (entry.number, entry.value and entry.value.count) == ("40.0", 1)
+    assert len(board.repeated) == 1
+
+
+def test_settings_name_what_differs(tmp_path: Path) -> None:
+    configs = {
+        "a": make_config(defense=None),
+        "b": make_config(attack__kwargs__step_size=0.2),
+        "c": make_config(attack__kwargs__step_size=0.2, attack__kwargs__update="gradient"),
+        "d": make_config(model__weights_file="other.safetensors", attack__kwargs__step_size=0.2),
+    }
+    for name, config in configs.items():
+        write_result(tmp_path / f"{name}.json", make_results((0.8,), (0.3,)), config)
+    cells = collect([tmp_path / f"{name}.json" for name in configs]).cells
+    labels = {cell.name: label for cell, label in zip(cells, make_board(cells).labels.values(), strict=True)}
+    assert dict(labels["c"].setting) == {
+        "data set": "walkers mini",
+        "attack": "PatchAttack",
+        "δ": "0.2",
+        "steps": "10",
+        "update": "gradient",
+    }
+    assert dict(labels["b"].setting)["update"] == "sign"
+    assert labels["a"].unattacked == (("data set", "walkers mini"),)
+    assert labels["a"].model == "MTL siamrpn_alex_mtl"
+    assert labels["d"].model == "MTL other"
+
+
+def test_csv_and_markdown_say_the_same_as_the_page(tmp_path: Path) -> None:
+    written = write_report([write_sweep(tmp_path / "sweep")], tmp_path / "out")
+    page = Page(written.page)
+    assert set(page.tables) == {"miou", "metrics", "videos", "cells"}
+    for name, rows in page.tables.items():
+        with (tmp_path / "out" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            from_csv = list(csv.reader(file))
+        markdown = (tmp_path / "out" / f"{name}.md").read_text()
+        lines = [line.strip("| ").split(" | ") for line in markdown.splitlines() if line.startswith("| ")]
+        lines = [lines[0], *lines[2:]]
+        assert len(from_csv) == len(lines) == len(rows) > 1
+        for from_page, from_markdown, record in zip(rows, lines, map(tuple, from_csv), strict=True):
+            for text, other in zip(from_page, from_markdown, strict=False):
+                shown = re.sub(r"[*()\[\]\\]", "", other.replace("&lt;", "<").replace("&gt;", ">"))
+                assert re.sub(r"[▲▼\[\]]", "", text).split() == shown.split() or text == "–"
+            numbers = [text.split()[0] for text in from_page if re.match(r"\d+\.\d", text)]
+            recorded = [float(cell) for cell in record if re.fullmatch(r"\d+(\.\d+)?", cell)]
+            assert all(any(abs(float(number) - other) < 0.051 for other in recorded) for number in numbers)
+
+
+def test_csv_has_interval_and_count() -> None:
+    board_row = (Entry("10"), Entry(value=None, text="failed", state="failed"))
+    table = Table("t", "T | <b>", ("steps", "MTL"), (board_row,), numeric=frozenset(("MTL",)))
+    assert list(csv.reader(io.StringIO(to_csv(table)))) == [["steps", "MTL"], ["10", "failed"]]
+    assert to_markdown(table).splitlines() == [
+        "## T \\| &lt;b&gt;",
+        "",
+        "| steps | MTL |",
+        "| --- | --: |",
+        "| 10 | failed |",
+    ]
+
+
+def test_the_page_stands_alone(tmp_path: Path) -> None:
+    written = write_report([write_sweep(tmp_path / "sweep")], tmp_path / "out")
+    page = Page(written.page)
+    assert "http:" not in page.source
+    assert "https:" not in page.source
+    assert "url(" not in re.sub(r"url\(#\w+\)", "", page.source)
+    assert "script" not in page.tags
+    assert "svg" in page.tags
+    for address in page.asked:
+        assert address.startswith(("#", "data:")) or (tmp_path / "out" / address).is_file(), address
+    text = " ".join(page.words)
+    for cell in ("stl-10-0", "stl-20-1", "mtl-20-1", "mtl-40-0"):
+        assert cell in text
+        assert f"armory run {tmp_path / 'sweep' / cell}/config.json --no-docker" in text or cell == "mtl-40-0"
+    assert "9 runs: 7 finished, 1 failed, 1 missing · 2 models · 3 settings" in text
+    assert "ab" * 32 in text
+    assert "it broke" in text
+
+
+def test_texts_never_become_tags(tmp_path: Path) -> None:
+    evil = '</style></pre><script>alert("x")</script><img src=x onerror=alert(1)>'
+    config = make_config(attack__kwargs__update=evil, model__name=evil, model__weights_file=evil, _description=evil)
+    (tmp_path / "grid.json").write_text(json.dumps({"title": evil}))
+    results = make_results((0.5,), (0.2,), adversarial_frame_iou=[[[1.0, 0.2]]], **{f"benign_mean_{evil}": [1]})
+    write_cell(tmp_path / "one", config, results, command=evil, hash=evil, versions={evil: evil}, weights={evil: evil})
+    changed = {**config, "attack": {**config["attack"], "kwargs": {"max_iter": 20, "update": f"{evil}2"}}}
+    write_cell(tmp_path / "two", changed, None, "failed", error=evil, log_end=[evil])
+    (tmp_path / "bad<script>").mkdir()
+    (tmp_path / "bad<script>" / "cell.json").write_text("[")
+    page = Page(write_report([tmp_path], tmp_path / "out").page)
+    assert "script" not in page.tags
+    assert "img" not in page.tags
+    assert page.tags.count("style") == page.source.count("</style>")
+    assert evil in " ".join(page.words)
+
+
+@pytest.mark.parametrize("content", [None, "{}"])
+def test_nothing_to_show_is_said(tmp_path: Path, content: str | None) -> None:
+    (tmp_path / "sweep").mkdir()
+    if content:
+        (tmp_path / "sweep" / "grid.json").write_text(content)
+    written = write_report([tmp_path / "sweep"], tmp_path / "out")
+    page = Page(written.page)
+    assert len(written.faults) == 1
+    assert "Nothing to tabulate" in page.source
+    assert str(tmp_path / "sweep") in " ".join(page.words)
+
+
+def test_curves_come_from_checkpoints(tmp_path: Path) -> None:
+    config = make_config(attack__kwargs__max_iter=20, attack__kwargs__checkpoints=[5, 10])
+    results = make_results((0.8,), (0.1,), adversarial_checkpoints=[{"5": 0.5, "10": 0.25}])
+    path = write_result(tmp_path / "r.json", results, config)
+    page = Page(write_report([path], tmp_path / "out").page)
+    assert [row[:2] for row in page.tables["miou"]] == [
+        ["steps", "MTL"],
+        ["benign", "80.0"],
+        ["5", "50.0"],
+        ["10", "25.0"],
+        ["20", "10.0"],
+    ]
+    assert "steps of the attack" in page.words
+    assert [row[0] for row in page.tables["cells"]] == ["run", "r"]
+    again = tmp_path / "out" / "configs" / "r.json"
+    assert json.loads(again.read_text())["attack"]["kwargs"] == config["attack"]["kwargs"]
+
+
+def export(folder: Path, side: str, frames: int = 4) -> None:
+    """What ARMORY's exporter leaves of a video: frames without and with a true and a tracked box."""
+    name = f"batch_0_ex_0_scenario.{side}"
+    (folder / name).mkdir(parents=True)
+    for number in range(frames):
+        frame = np.full((48, 64, 3), 90, np.uint8)
+        Image.fromarray(frame).save(folder / name / f"{name}_frame_{number:04d}.png")
+        Image.fromarray(painted(frame, number)).save(folder / name / f"{name}_frame_{number:04d}_with_boxes.png")
+    (folder / name / f"video_{name}_with_boxes.mp4").write_bytes(b"a video")
+
+
+def painted(frame: np.ndarray, number: int) -> np.ndarray:
+    marked = frame.copy()
+    for (x1, y1, x2, y2), colour in (((10, 8, 20, 30), (255, 0, 0)), ((15 + number, 8, 30, 30), (255, 255, 255))):
+        outline = np.ones(frame.shape[:2], bool)
+        outline[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2] = False
+        outline[:y1], outline[y2:], outline[:, :x1], outline[:, x2:] = False, False, False, False
+        marked[outline] = colour
+    return marked
+
+
+def test_films_patches_and_videos(tmp_path: Path) -> None:
+    (tmp_path / "grid.json").write_text("{}")
+    for model in ("stl", "mtl"):
+        kwargs = {"step_size": 0.1, "max_iter": 10, "export": "patches"}
+        config = {**make_config(model), "attack": {"name": "PatchAttack", "kwargs": kwargs}}
+        frame_ious = {f"{side}_frame_iou": [[[1.0, 0.5, 0.25, 0.0]]] for side in ("benign", "adversarial")}
+        cell = write_cell(tmp_path / model, config, make_results((0.5,), (0.25,), **frame_ious))
+        export(cell / "saved_samples", "x_adv")
+        write_patch(cell / "patches" / "patch_000", np.zeros((8, 8, 3), np.float32), {**kwargs, "value": 1.0})
+    # a patch that another run has put there since
+    write_patch(tmp_path / "mtl" / "patches" / "patch_000", np.zeros((8, 8, 3), np.float32), {"step_size": 0.2})
+    page = Page(write_report([tmp_path], tmp_path / "out").page)
+    assert page.tags.count("image") == 6  # frames 1, 2 and 3 of each model: the first is given
+    assert page.tags.count("img") == 1
+    assert page.tags.count("video") == 0
+    assert '<rect class="true" x="10" y="8" width="10" height="22"/>' in page.source
+    assert re.search(r'<rect class="tracked" x="16" y="8" width="14" height="22" style="stroke:#\w+"/>', page.source)
+    assert "Patches only where the run kept them" in page.source
+    page = Page(write_report([tmp_path], tmp_path / "out", videos=True).page)
+    assert page.tags.count("video") == 2
+    assert f"data:video/mp4;base64,{base64.b64encode(b'a video').decode()}" in page.asked
+    assert "Videos only" not in page.source
+
+
+def test_boxes_that_hide_each_other() -> None:
+    plain = np.zeros((20, 20, 3), np.uint8)
+    marked = plain.copy()
+    assert boxes_in(plain, marked) == (None, None)
+    marked[5:10, 5:10] = 255
+    assert boxes_in(plain, marked) == ((5, 5, 10, 10), (5, 5, 10, 10))
+
+
+def test_twenty_cells_stay_small(tmp_path: Path) -> None:
+    (tmp_path / "grid.json").write_text("{}")
+    for steps in range(1, 11):
+        for model in ("stl", "mtl"):
+            frame_ious = {f"{side}_frame_iou": [[[0.5] * 40]] * 20 for side in ("benign", "adversarial")}
+            config = make_config(model, attack__kwargs__max_iter=steps)
+            results = make_results((0.8,) * 20, (0.3,) * 20, **frame_ious)
+            write_cell(tmp_path / f"{model}-{steps}", config, results)
+    written = write_report([tmp_path], tmp_path / "out")
+    assert 50_000 < written.page.stat().st_size < 10 * 2**20
+    assert len(Page(written.page).tables["cells"]) == 21
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_command(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            cli.app([str(argument) for argument in arguments])
+        output = capsys.readouterr()
+        return int(stop.value.code or 0), output.out, output.err
+
+    return run_command
+
+
+def test_commands_and_their_exit_codes(run: Run, tmp_path: Path) -> None:
+    good = write_result(tmp_path / "good.json", make_results((0.5, 0.7), (0.2, 0.1)), make_config())
+    (tmp_path / "broken.json").write_text("{")
+    out = tmp_path / "out"
+    assert run("report", good, "--out", out) == (0, f"{out / 'index.html'}\n", "")
+    code, told, err = run("report", good, tmp_path / "broken.json", "--out", out)
+    assert (code, told) == (1, f"{out / 'index.html'}\n")
+    assert err.startswith(f"left out: {tmp_path / 'broken.json'} is not a result file") and err.count("\n") == 1
+    assert "benign,60,1" in (out / "miou.csv").read_text()
+    assert run("report", tmp_path / "no", "--out", out)[0] == 1
+    assert run("report", "--out", out)[0] == 2
+    other = write_result(tmp_path / "other.json", make_results((0.5, 0.7), (0.3, 0.3)), make_config("stl"))
+    code, told, err = run("compare", good, other)
+    assert (code, err) == (1, "")
+    assert "differs as well: model.name" in told
+    code, told, err = run("compare", good, other, "--expect", "model")
+    assert (code, err) == (0, "")
+    assert re.search(r"adversarial video_tracking_mean_iou +2 +0\.150 +0\.300 +\+0\.150 +\[-0\.485, \+0\.785\]", told)
