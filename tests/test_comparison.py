@@ -22,7 +22,7 @@ def test_videos_are_paired(tmp_path: Path) -> None:
     assert (attacked.first, attacked.second) == pytest.approx((0.3, 0.5))
     assert attacked.change.mean == pytest.approx(0.2)
     assert attacked.change.half_width == pytest.approx(0.2484138, abs=1e-6)
-    assert attacked.change.count == 3
+    assert attacked.change.n == 3
     assert found.is_fair
     assert found.overall == ()
     assert {difference.key for difference in found.differences} == {"model.name", "model.weights_file"}

@@ -110,7 +110,7 @@ def test_repeated_runs_are_no_seeds(tmp_path: Path) -> None:
     cells = collect([tmp_path]).cells
     board = make_board(cells)
     ((_, entry),) = [row for row in miou_table(board, Published()).rows if row[0].number == "attacked"]
-    assert (entry.number, entry.value and entry.value.count) == ("40.0", 1)
+    assert (entry.number, entry.value and entry.value.n) == ("40.0", 1)
     assert len(board.repeated) == 1
 
 

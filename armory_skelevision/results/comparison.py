@@ -151,8 +151,7 @@ def _videos(run: Run | None, side: str) -> dict[str, tuple[float, ...]]:
 
 
 def _contrast(side: str, metric: str, first: Sequence[float], second: Sequence[float]) -> Contrast:
-    means = [estimate(values).mean for values in (first, second)]
-    return Contrast(side, metric, *means, paired_difference(first, second))
+    return Contrast(side, metric, estimate(first).mean, estimate(second).mean, paired_difference(first, second))
 
 
 def _overall(pairs: Sequence[Pair]) -> list[Contrast]:

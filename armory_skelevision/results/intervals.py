@@ -16,12 +16,12 @@ class Estimate(NamedTuple):
         mean: Of the values.
         half_width: The mean lies within ± this with 95 % confidence (Student's t); None from a single value, which
             says nothing of the spread.
-        count: How many values.
+        n: How many values.
     """
 
     mean: float
     half_width: float | None
-    count: int
+    n: int
 
     @property
     def low(self) -> float | None:

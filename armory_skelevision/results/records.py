@@ -99,7 +99,7 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         adversarial=adversarial,
         checkpoints=_read_checkpoints(path, results.get(CHECKPOINTS)),
         armory_version=str(content.get("armory_version", "")),
-        timestamp=float(timestamp) if _is_number(timestamp) else 0.0,
+        timestamp=float(timestamp) if isinstance(timestamp, int | float) else 0.0,
     )
 
 

@@ -41,4 +41,4 @@ def _row(contrast: Contrast) -> tuple[str, ...]:
     interval = "none of n = 1" if change.half_width is None else f"[{change.low:+.3f}, {change.high:+.3f}]"
     name = f"{contrast.side} {contrast.metric}"
     numbers = f"{contrast.first:.3f}", f"{contrast.second:.3f}", f"{change.mean:+.3f}"
-    return name, str(change.count), *numbers, interval
+    return name, str(change.n), *numbers, interval

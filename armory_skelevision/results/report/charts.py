@@ -23,7 +23,7 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 2, 2)),
 
 _INK = "#010203"  # stands for the page's own text colour, whichever that is
 _WIDTH, _HEIGHT = 4.4, 2.7  # inches: at 96 to the inch as wide as a phone shows whole, so that text keeps its size
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,

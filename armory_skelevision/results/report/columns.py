@@ -46,7 +46,7 @@ def scaled(value: Estimate | None, scale: float) -> Estimate | None:
     if value is None:
         return None
     half = None if value.half_width is None else value.half_width * scale
-    return Estimate(value.mean * scale, half, value.count)
+    return Estimate(value.mean * scale, half, value.n)
 
 
 def as_entry(value: Estimate | None, metric: Metric) -> Entry:

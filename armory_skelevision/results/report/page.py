@@ -55,7 +55,7 @@ def render_page(
     looks = looks_of(board.models, board.baseline)
     close = close_up(board, looks, videos)
     common = _common_versions(collection.cells)
-    return _template().render(
+    page: str = _template().render(
         title=title,
         css=_read("report.css"),
         counts=count_cells(collection.cells, board),
@@ -72,6 +72,7 @@ def render_page(
         version=__version__,
         **tables,
     )
+    return page
 
 
 def count_cells(cells: Sequence[Cell], board: Board) -> str:

@@ -123,7 +123,7 @@ def _part(entry: Entry, part: str) -> str:
         return "" if part else entry.text or entry.state
     number = {"": entry.value.mean, " ± 95 %": entry.value.half_width}
     if part == " n":
-        return str(entry.value.count)
+        return str(entry.value.n)
     found = number[part]
     return "" if found is None else _plain(found, entry.digits)
 

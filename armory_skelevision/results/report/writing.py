@@ -54,9 +54,8 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
             cells_table(board, commands),
         )
     }
-    heading = title or next(
-        (str(grid["title"]) for grid in collection.grids.values() if grid.get("title")), "Evaluations"
-    )
+    titles = [title, *(grid.get("title") for grid in collection.grids.values()), "Evaluations"]
+    heading = next(str(found) for found in titles if found)
     page = render_page(heading, collection, board, tables, published, videos)
     out.mkdir(parents=True, exist_ok=True)
     _write_tables(out, tables.values())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from armory_skelevision import __version__
+from armory_skelevision.cli import results
 
 if TYPE_CHECKING:
     from armory_skelevision.datasets.people import People
@@ -76,14 +76,6 @@ def _print_paths(paths: list[Path]) -> None:
         print(path)
 
 
-def _exit_with(faults: Sequence[str]) -> None:
-    """End with exit code 1 if anything was left out, naming it on stderr."""
-    for fault in faults:
-        print(f"left out: {fault}", file=sys.stderr)
-    if faults:
-        raise typer.Exit(1)
-
-
 def _make_crops(people: People, out: Path, skip_faulty: bool) -> None:
     from armory_skelevision.training.crops.making import make_crops
 
@@ -129,47 +121,8 @@ def configs(
         raise typer.Exit(1)
 
 
-@app.command()
-def summary(results: Annotated[list[Path], typer.Argument(help="Result files (JSON) that ARMORY wrote.")]) -> None:
-    """Print what came out of runs, one line each."""
-    from armory_skelevision.results.summary import read_summary
-
-    for path in results:
-        print(f"{read_summary(path)}  results {path}")
-
-
-@app.command()
-def report(
-    runs: Annotated[list[Path], typer.Argument(help="Result files, folders of ARMORY's outputs, sweep folders.")],
-    out: Annotated[Path, typer.Option(help="Folder of the page and its tables; made if absent.")],
-    title: Annotated[str | None, typer.Option(help="Headline; by default that of a sweep's grid.")] = None,
-    videos: Annotated[bool, typer.Option("--videos", help="Embed exported videos; the page grows large.")] = False,
-) -> None:
-    """Write one HTML page on evaluations, and its tables as CSV and Markdown; exit 1 if a file cannot be read."""
-    from armory_skelevision.results.report.writing import write_report
-
-    written = write_report(runs, out, title, videos)
-    print(written.page)
-    _exit_with(written.faults)
-
-
-@app.command()
-def compare(
-    a: Annotated[Path, typer.Argument(help="A result file, a folder of ARMORY's outputs, or a sweep folder.")],
-    b: Annotated[Path, typer.Argument(help="Another.")],
-    expect: Annotated[
-        list[str] | None, typer.Option(help="A config key meant to differ, such as model; may be repeated.")
-    ] = None,
-) -> None:
-    """Compare two results video by video; exit 1 if they differ in anything but what is expected."""
-    from armory_skelevision.results.comparison import compare as compare_results
-    from armory_skelevision.results.telling import tell
-
-    comparison = compare_results(a, b, expect or ())
-    print(tell(comparison))
-    _exit_with(comparison.faults)
-    if not comparison.is_fair:
-        raise typer.Exit(1)
+for command in (results.summary, results.report, results.compare):
+    app.command()(command)
 
 
 @data.command()
