@@ -17,6 +17,7 @@ LOG_LINES = 12
 
 _RESULT = re.compile(r".+_\d{9,}\.json")  # as ARMORY names its results: scenario and seconds since 1970
 _ELAPSED = re.compile(r"[\d-]{10} [\d:]{8}\s+((?:\d+[dhms])+)\s")
+_ERROR = re.compile(r"^Traceback |^\S+ \S+\s+\w+ (ERROR|CRITICAL) ", re.MULTILINE)
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -105,7 +106,8 @@ def _read_outputs(folder: Path, faults: list[str]) -> Iterator[Cell]:
         yield from _read_result(path, folder.name if len(results) == 1 else f"{folder.name}/{path.stem}", faults)
     log = folder / "armory-log.txt"
     if not results and log.is_file():
-        yield Cell(folder.name, folder, "failed", seconds=elapsed_seconds(log), log_end=_log_end(log))
+        state: State = "failed" if _ERROR.search(_read_log(log)) else "missing"  # perhaps it still runs
+        yield Cell(folder.name, folder, state, seconds=elapsed_seconds(log), log_end=_log_end(log))
 
 
 def _read_cell(folder: Path, faults: list[str]) -> Cell:
@@ -150,9 +152,7 @@ def _why_failed(said: Mapping[str, Any], folder: Path) -> str:
 
 def elapsed_seconds(log: Path) -> float | None:
     """How long a run had taken by the last line of ARMORY's log (``… 2m9s METRIC …``); None without one."""
-    if not log.is_file():
-        return None
-    found = [_ELAPSED.match(line) for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    found = [_ELAPSED.match(line) for line in _read_log(log).splitlines()]
     last = next((match for match in reversed(found) if match), None)
     if last is None:
         return None
@@ -160,6 +160,8 @@ def elapsed_seconds(log: Path) -> float | None:
 
 
 def _log_end(log: Path) -> str:
-    if not log.is_file():
-        return ""
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
+    return "\n".join(_read_log(log).splitlines()[-LOG_LINES:])
+
+
+def _read_log(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from armory_skelevision.results.cells import Cell, with_checkpoints
 from armory_skelevision.results.intervals import Estimate, estimate
 from armory_skelevision.results.labels import BASELINE, Label, Setting, flatten, key_of, label_cells, say
+
+_TOLERANCE = 0.5  # points; as much may come of other hardware
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Board:
         settings: Labels, by data set, attack, defense, and numbers by their size.
         benign: Groups as if there were no attack: settings are those parts that matter without it.
         labels: Of each cell that has a config, by `key_of` the cell.
-        repeated: Names of finished cells that do not count, since a newer one of the same config is there.
+        strange: A line for each model whose benign results disagree between runs that should agree.
+        repeated: Keys of finished cells that do not count, since a newer one of the same config is there.
     """
 
     groups: dict[tuple[Setting, str], Group]
@@ -64,6 +67,7 @@ class Board:
     settings: tuple[Setting, ...]
     benign: dict[tuple[Setting, str], Group]
     labels: dict[str, Label]
+    strange: tuple[str, ...]
     repeated: frozenset[str]
 
     @property
@@ -87,6 +91,7 @@ def make_board(cells: Sequence[Cell]) -> Board:
         settings=tuple(sorted({setting for setting, _ in groups}, key=_setting_order)),
         benign=_group(named, labels, lambda label: label.unattacked, "benign"),
         labels=labels,
+        strange=tuple(_disagreements(named, labels)),
         repeated=frozenset(key_of(cell) for cell in named if cell.run and cell.steps is None) - counted,
     )
 
@@ -122,6 +127,23 @@ def _group(
         )
         for (setting, model), by_seed in sorted_in.items()
     }
+
+
+def _disagreements(cells: Sequence[Cell], labels: dict[str, Label]) -> Iterator[str]:
+    """Without an attack, the same model under the same setting gives the same, unless something has changed unsaid."""
+    found: dict[tuple[str, Setting, Setting], list[float]] = {}
+    for cell in cells:
+        label = labels[key_of(cell)]
+        if cell.run and cell.run.benign.mean_iou is not None:
+            model = (label.model, label.unattacked, tuple(pair for pair in label.seed if "attack" not in pair[0]))
+            found.setdefault(model, []).append(100 * cell.run.benign.mean_iou)
+    for (model, unattacked, _), ious in found.items():
+        if max(ious) - min(ious) > _TOLERANCE:
+            place = " · ".join(value for _, value in unattacked)
+            yield (
+                f"{model} on {place}: the benign mIoU is {min(ious):.1f} in one run and {max(ious):.1f} in another; "
+                "the weights or the data have changed in between"
+            )
 
 
 def _worth(cell: Cell, side: str) -> tuple[bool, bool, bool, float]:

@@ -82,7 +82,7 @@ def videos_table(board: Board) -> Table:
             sides = [cell.run.benign.video_ious, cell.run.adversarial.video_ious] if cell.run else []
             for video in range(max(map(len, sides), default=0)):
                 values = [Entry("–") if video >= len(side) else _single(side[video]) for side in sides]
-                seeds = " ".join(value for _, value in board.labels[key_of(cell)].seed) or "–"
+                seeds = " · ".join(value for _, value in board.labels[key_of(cell)].seed) or "–"
                 rows.append((*setting_entries(setting, names), Entry(model), Entry(seeds), Entry(str(video)), *values))
     return Table(
         name="videos",
@@ -100,7 +100,7 @@ def cells_table(board: Board, cells: Sequence[Cell]) -> Table:
         label = board.labels.get(key_of(cell))
         state = "repeated" if key_of(cell) in board.repeated else cell.state
         setting = " · ".join(f"{name} {value}" for name, value in label.setting) if label else "unknown: no config"
-        seed = " ".join(f"{name.rpartition('.')[2]} {value}" for name, value in label.seed) if label else ""
+        seed = " · ".join(value for _, value in label.seed) if label else ""
         sides = [cell.run.benign.mean_iou, cell.run.adversarial.mean_iou] if cell.run else [None, None]
         numbers = [Entry("–") if value is None else _single(value) for value in sides]
         seconds = Entry("–") if cell.seconds is None else Entry(f"{cell.seconds:.0f}")

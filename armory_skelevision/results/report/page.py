@@ -60,6 +60,7 @@ def render_page(
         css=_read("report.css"),
         counts=count_cells(collection.cells, board),
         faults=collection.faults,
+        strange=board.strange,
         baseline=board.baseline,
         published=any(entry.published is not None for row in tables["miou"].rows for entry in row),
         source=published.source,
