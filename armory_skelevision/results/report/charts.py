@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BASELINE_COLOUR = "#7f7f7f"
-COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+BASELINE_COLOUR = "#d55e00"
+COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "D", "^", "s", "v", "P", "X")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 2, 2)), (0, (2, 2)))
 
@@ -53,7 +53,7 @@ class Look(NamedTuple):
 
 
 def looks_of(models: Sequence[str], baseline: str | None) -> dict[str, Look]:
-    """A look for each model: the baseline grey, the others in colours."""
+    """A look for each model: the baseline's own, and others in turn."""
     others = [model for model in models if model != baseline]
     looks = {
         model: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
@@ -74,9 +74,10 @@ def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], looks: Mapping[str
     place = {steps: steps or first / 2.2 for steps in counts}  # 0 has no place on a logarithmic axis
     with _styled(curves):
         figure, axes = _axes()
-        for model, curve in curves.items():
+        for rank, (model, curve) in enumerate(curves.items()):
             look, points = looks[model], sorted(curve.items())
-            x, y = [place[steps] for steps, _ in points], [value.mean for _, value in points]
+            aside = 1.035 ** (rank - (len(curves) - 1) / 2)  # so that intervals stand beside each other
+            x, y = [place[steps] * aside for steps, _ in points], [value.mean for _, value in points]
             bars = [value.half_width or 0 for _, value in points]
             axes.errorbar(
                 x, y, yerr=bars if any(bars) else None, label=model, color=look.colour, marker=look.marker,
@@ -153,5 +154,6 @@ def _to_svg(figure: Figure, title: str) -> str:
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)  # HTML knows both namespaces
     svg = re.sub(r'^<svg [^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg)
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # these name parts of the drawing, the same in every chart
-    svg = svg.replace("*{", "svg *{").replace("font: 9px sans-serif;", "font: 9px inherit;")
+    svg = re.sub(r" font-family: [^;\"]*;", "", svg)  # the page's type
+    svg = svg.replace("*{", "svg *{")
     return svg.replace(_INK, "currentColor").strip()

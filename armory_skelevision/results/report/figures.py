@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,10 @@ class Close:
 def steps_panels(board: Board, looks: Mapping[str, Look]) -> list[Panel]:
     """A chart for each setting (δ, data set, …) that was attacked with several numbers of steps."""
     curves: dict[Setting, dict[str, dict[int, Estimate]]] = {}
-    for (setting, model), group in board.groups.items():
+    for setting, model in itertools.product(board.settings, board.models):
+        group = board.groups.get((setting, model))
+        if group is None:
+            continue
         value, steps = group.measure("adversarial", METRIC), dict(setting).get("steps", "")
         if value and steps.isdigit():
             rest = tuple(pair for pair in setting if pair[0] != "steps")

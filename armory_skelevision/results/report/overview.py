@@ -18,6 +18,7 @@ from armory_skelevision.results.report.columns import (
     scaled,
     setting_entries,
     varying_names,
+    write_setting,
 )
 from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.report.tables import Entry, Table
@@ -33,8 +34,8 @@ def miou_table(board: Board, published: Published) -> Table:
     rows: list[tuple[Entry, ...]] = []
     for unattacked, settings in _by_unattacked(board):
         benign = [_entry(board.benign.get((unattacked, model)), "benign", published) for model in board.models]
-        first = [replace(entry, text="benign" if name == _marker(names) else entry.text)
-                 for name, entry in zip(names, setting_entries(unattacked, names), strict=True)]  # fmt: skip
+        known = dict(unattacked)
+        first = [Entry("benign" if name == _marker(names) else known.get(name, "")) for name in names]
         rows.append((*(first or [Entry("benign")]), *compared(board, benign)))
         for setting in settings:
             found = [_entry(board.groups.get((setting, model)), "adversarial", published) for model in board.models]
@@ -55,7 +56,9 @@ def metrics_table(board: Board) -> Table:
     titles = [title for metric in metrics for title in (f"benign {metric.title}", f"attacked {metric.title}")]
     rows = []
     for setting in board.settings:
-        present = [board.groups[setting, model] for model in board.models if (setting, model) in board.groups]
+        here = [board.groups[setting, model] for model in board.models if (setting, model) in board.groups]
+        # Of steps passed on the way nothing but the mean IoU is known, which has its table.
+        present = [group for group in here if any(cell.steps is None for cell in (*group.finished, *group.unfinished))]
         measured = [[entry for metric in metrics for entry in _both_sides(group, metric)] for group in present]
         models = [group.model for group in present]
         columns = [compared(board, list(column), models) for column in zip(*measured, strict=True)]
@@ -95,11 +98,13 @@ def videos_table(board: Board) -> Table:
 
 def cells_table(board: Board, cells: Sequence[Cell]) -> Table:
     """What was run: a row for each cell, whatever became of it."""
-    rows = []
+    rows, names = [], varying_names(board.settings)
     for cell in cells:
         label = board.labels.get(key_of(cell))
         state = "repeated" if key_of(cell) in board.repeated else cell.state
-        setting = " · ".join(f"{name} {value}" for name, value in label.setting) if label else "unknown: no config"
+        setting = "unknown: no config"
+        if label:
+            setting = write_setting(tuple(pair for pair in label.setting if pair[0] in names)) or "–"
         seed = " · ".join(value for _, value in label.seed) if label else ""
         sides = [cell.run.benign.mean_iou, cell.run.adversarial.mean_iou] if cell.run else [None, None]
         numbers = [Entry("–") if value is None else _single(value) for value in sides]
@@ -114,6 +119,7 @@ def cells_table(board: Board, cells: Sequence[Cell]) -> Table:
     return Table(
         name="cells",
         title="Every run",
+        caption=constant_part(board.settings),
         columns=("run", "state", "model", "setting", "seed", *_NUMBERS, "seconds", "hash", "command"),
         rows=tuple(rows),
         numeric=frozenset((*_NUMBERS, "seconds")),
@@ -124,7 +130,8 @@ def compared(board: Board, entries: list[Entry], models: Sequence[str] | None = 
     """Entries of one row, each with its difference to the baseline's, and the highest marked."""
     models = models or board.models
     means = [entry.value.mean for entry in entries if entry.value]
-    best = f"{max(means):.{entries[0].digits}f}" if len(means) > 1 else None
+    shown = {entry.number for entry in entries if entry.value}
+    best = f"{max(means):.{entries[0].digits}f}" if len(shown) > 1 else None
     reference = dict(zip(models, entries, strict=True)).get(board.baseline or "")
     marked = []
     for model, entry in zip(models, entries, strict=True):

@@ -57,7 +57,6 @@ def render_page(
     common = _common_versions(collection.cells)
     page: str = _template().render(
         title=title,
-        css=_read("report.css"),
         counts=count_cells(collection.cells, board),
         faults=collection.faults,
         strange=board.strange,
@@ -100,9 +99,8 @@ def _template() -> Any:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(_read("report.html"))
-    template.globals["css"] = Markup(_read("report.css"))
-    return template
+    environment.globals["css"] = Markup(_read("report.css"))  # our own file, whose quotes must stay quotes
+    return environment.from_string(_read("report.html"))
 
 
 def _read(name: str) -> str:

@@ -51,7 +51,7 @@ class Entry:
         if self.change is None:
             return ""
         shown = f"{self.change:+.{self.digits}f}"
-        return shown.replace("-", "−") if float(shown) else f"±{0:.{self.digits}f}"
+        return shown.replace("-", "−") if float(shown) else f"{0:.{self.digits}f}"
 
     @property
     def tone(self) -> str:
