@@ -135,8 +135,8 @@ def _disagreements(cells: Sequence[Cell], labels: dict[str, Label]) -> Iterator[
     for cell in cells:
         label = labels[key_of(cell)]
         if cell.run and cell.run.benign.mean_iou is not None:
-            model = (label.model, label.unattacked, tuple(pair for pair in label.seed if "attack" not in pair[0]))
-            found.setdefault(model, []).append(100 * cell.run.benign.mean_iou)
+            seed = tuple(pair for pair in label.seed if not pair[0].startswith("attack."))
+            found.setdefault((label.model, label.unattacked, seed), []).append(100 * cell.run.benign.mean_iou)
     for (model, unattacked, _), ious in found.items():
         if max(ious) - min(ious) > _TOLERANCE:
             place = " · ".join(value for _, value in unattacked)
