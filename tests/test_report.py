@@ -97,6 +97,19 @@ def test_settings_name_what_differs(tmp_path: Path) -> None:
     assert labels["d"].model == "MTL other"
 
 
+def test_two_data_sets_are_told_apart(tmp_path: Path) -> None:
+    for split, iou in (("mini", 0.8), ("dev", 0.6)):
+        config = make_config(dataset__eval_split=split)
+        write_result(tmp_path / f"{split}.json", make_results((iou,), (iou / 2,)), config)
+    table = miou_table(make_board(collect([tmp_path / "mini.json", tmp_path / "dev.json"]).cells), Published())
+    assert [(row[0].number, row[1].number) for row in table.rows] == [
+        ("walkers dev benign", "60.0"),
+        ("walkers dev", "30.0"),
+        ("walkers mini benign", "80.0"),
+        ("walkers mini", "40.0"),
+    ]
+
+
 def test_csv_and_markdown_say_the_same_as_the_page(tmp_path: Path) -> None:
     written = write_report([write_sweep(tmp_path / "sweep")], tmp_path / "out")
     page = Page(written.page)

@@ -34,9 +34,7 @@ def miou_table(board: Board, published: Published) -> Table:
     rows: list[tuple[Entry, ...]] = []
     for unattacked, settings in _by_unattacked(board):
         benign = [_entry(board.benign.get((unattacked, model)), "benign", published) for model in board.models]
-        known = dict(unattacked)
-        first = [Entry("benign" if name == _marker(names) else known.get(name, "")) for name in names]
-        rows.append((*(first or [Entry("benign")]), *compared(board, benign)))
+        rows.append((*_benign_place(unattacked, names), *compared(board, benign)))
         for setting in settings:
             found = [_entry(board.groups.get((setting, model)), "adversarial", published) for model in board.models]
             rows.append((*(setting_entries(setting, names) or [Entry("attacked")]), *compared(board, found)))
@@ -158,10 +156,14 @@ def _by_unattacked(board: Board) -> list[tuple[Setting, list[Setting]]]:
     return list(sorted_in.items())
 
 
-def _marker(names: Sequence[str]) -> str:
-    """The column in which a row without attack says so."""
-    attacks = [name for name in names if name in ("attack", "δ", "steps")]
-    return (attacks or list(names) or [""])[0]
+def _benign_place(unattacked: Setting, names: Sequence[str]) -> list[Entry]:
+    """First entries of a row without attack: it says so in the first column of the attack, or else in the first."""
+    known = dict(unattacked)
+    attack = next((name for name in names if name in ("attack", "δ", "steps")), None)
+    if attack is not None:
+        return [Entry("benign" if name == attack else known.get(name, "")) for name in names]
+    texts = [known.get(name, "") for name in names] or [""]
+    return [Entry(f"{texts[0]} benign".strip()), *map(Entry, texts[1:])]
 
 
 def _entry(group: Group | None, side: str, published: Published) -> Entry:
