@@ -19,6 +19,9 @@ from armory_skelevision.files import write_whole
 DOCKER_IMAGE = f"armory-skelevision:{__version__}"
 """The image that the configs name; its tag is the package's version."""
 
+METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou")
+"""What configs measure beside ARMORY's mean IoU, by the names of `armory_skelevision.metrics`."""
+
 FOLDER = "scenario_configs"
 """Where the repository keeps the configs."""
 
@@ -64,7 +67,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
             "means": True,
             "perturbation": [],
             "record_metric_per_sample": True,
-            "task": ["video_tracking_mean_iou"],
+            "task": ["video_tracking_mean_iou", *(f"armory_skelevision.metrics.{name}" for name in METRICS)],
         },
         "model": _model(model),
         "scenario": {"kwargs": {}, "module": "armory.scenarios.carla_video_tracking", "name": "CarlaVideoTracking"},

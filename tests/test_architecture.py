@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "boxes": set(),
     "files": set(),
+    "metrics": {"boxes"},
     "networks": {"boxes", "files"},
     "tracking": {"boxes", "networks"},
     "models": {"boxes", "networks", "tracking", "pretrained", "preparation"},
@@ -38,7 +39,7 @@ MAY_IMPORT["cli"] = ALL_PARTS - {"cli"}
 
 # Packages of others that only some parts may import.
 ONLY_IN = {
-    "armory": {"datasets", "results", "preparation"},
+    "armory": {"datasets", "metrics", "results", "preparation"},
     "art": {"models", "attacks", "defenses"},
     "bpy": {"walkers"},
     "bpy_extras": {"walkers"},

@@ -53,6 +53,9 @@ def test_everything_named_exists_and_takes_its_arguments(name: str) -> None:
         inspect.signature(target("defense")).bind(**config["defense"]["kwargs"])
     inspect.signature(target("user_init")).bind(**config["user_init"]["kwargs"])
     inspect.signature(target("scenario")).bind(config, **config["scenario"]["kwargs"])
+    from armory import metrics
+
+    assert all(callable(metrics.get(task)) for task in config["metric"]["task"])
     # as armory.utils.config_loading.load_dataset calls it
     given = {key: value for key, value in config["dataset"].items() if key not in ("module", "name", "eval_split")}
     parameters = inspect.signature(target("dataset")).parameters

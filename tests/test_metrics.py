@@ -1,0 +1,123 @@
+"""Metrics against hand-made cases, and against the toolkits' definitions stated once more in plain NumPy."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from armory_skelevision import metrics
+from armory_skelevision.datasets.otb_sequences import read_boxes
+
+PLAIN = {"success_auc": 0, "precision_20px": 1, "normalised_precision": 2}
+
+
+def video(*boxes_xyxy):
+    return [{"boxes": np.array(boxes_xyxy, dtype=np.float32)}]
+
+
+def toolkit(truth_xyxy, found_xyxy):
+    """Success AUC, precision and normalised precision of boxes (F, 4), frame by frame and threshold by threshold."""
+    overlaps, distances, shares = [], [], []
+    for index, (truth, found) in enumerate(zip(np.float64(truth_xyxy), np.float64(found_xyxy), strict=True)):
+        x, y, w, h = truth[0], truth[1], truth[2] - truth[0], truth[3] - truth[1]
+        u, v, p, q = (x, y, w, h) if index == 0 else (found[0], found[1], found[2] - found[0], found[3] - found[1])
+        if not (w > 0 and h > 0):
+            overlaps.append(-1), distances.append(-1), shares.append(-1)
+            continue
+        common = max(0, min(x + w, u + p) - max(x, u)) * max(0, min(y + h, v + q) - max(y, v))
+        overlaps.append(common / (w * h + p * q - common))
+        dx, dy = (x + (w - 1) / 2) - (u + (p - 1) / 2), (y + (h - 1) / 2) - (v + (q - 1) / 2)
+        distances.append(np.hypot(dx, dy))
+        shares.append(np.hypot(dx / w, dy / h))
+    count = len(overlaps)
+    success = [sum(overlap > threshold for overlap in overlaps) / count for threshold in np.arange(0, 1.05, 0.05)]
+    precision = sum(distance <= 20 for distance in distances) / count
+    return np.mean(success), precision, sum(share <= 0.2 for share in shares) / count
+
+
+def test_success_counts_strictly_above_each_threshold_and_the_first_frame_as_given():
+    truth = video([0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10])
+    # lost where the box was given, half covered, all covered, lost
+    found = video([50, 50, 60, 60], [0, 0, 10, 5], [0, 0, 10, 10], [50, 50, 60, 60])
+    (value,) = metrics.success_auc(truth, found)
+    assert value == pytest.approx((20 + 10 + 20 + 0) / 21 / 4)  # .5 is above 0, .05, … .45, and not above .5
+
+
+def test_precision_reaches_up_to_20_pixels():
+    truth = video(*[[100, 100, 110, 140]] * 4)
+    found = video([0, 0, 9, 9], [112, 116, 122, 156], [112, 116.1, 122, 156.1], [80, 100, 90, 140])
+    assert metrics.precision_20px(truth, found) == [0.75]
+
+
+def test_normalised_precision_measures_in_true_boxes():
+    truth = video(*[[0, 0, 100, 50]] * 4)
+    found = video([0, 0, 9, 9], [19, 0, 119, 50], [0, 11, 100, 61], [19, 9, 119, 59])
+    assert metrics.normalised_precision(truth, found) == [0.5]
+
+
+def test_frames_with_nothing_to_find():
+    truth = video([0, 0, 10, 10], [5, 5, 5, 10], [0, 0, 10, 10])
+    found = video([0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10])
+    assert metrics.success_auc(truth, found) == [pytest.approx(20 / 21 * 2 / 3)]
+    assert metrics.precision_20px(truth, found) == metrics.normalised_precision(truth, found) == [1.0]
+
+
+def test_frame_iou_keeps_every_frame_and_its_mean_is_the_mean_iou():
+    from armory.metrics.task import video_tracking_mean_iou
+
+    truth, found = video(*[[0, 0, 10, 10]] * 3), video([50, 0, 60, 10], [0, 0, 10, 5], [0, 0, 10, 10])
+    (overlaps,) = metrics.frame_iou(truth, found)
+    assert json.dumps(overlaps) == "[0.0, 0.5, 1.0]"
+    assert metrics.mean_frame_iou([overlaps]) == video_tracking_mean_iou(truth, found)[0] == 0.75
+    assert metrics.mean_frame_iou([overlaps, overlaps[:2]]) == (0.75 + 0.5) / 2
+
+
+@pytest.mark.parametrize("name", ["Crossing", "Human7"])
+@pytest.mark.parametrize("drift", [0.3, 1.5, 6.0])
+def test_equal_to_the_toolkits_on_real_boxes(name: str, drift: float, shared_data: Path):
+    truth = read_boxes(shared_data / "otb" / name / "groundtruth_rect.txt")
+    rng = np.random.default_rng(0)
+    walk = rng.normal(0, drift, (len(truth), 2)).cumsum(axis=0)
+    found = truth + np.tile(walk, 2) + np.concatenate([0 * walk, rng.uniform(0, 9, walk.shape)], axis=1)
+    wanted = toolkit(truth, found)
+    assert 0 < wanted[0] < 20 / 21
+    for metric, place in PLAIN.items():
+        value = getattr(metrics, metric)([{"boxes": truth}], [{"boxes": found}])
+        assert value == [pytest.approx(wanted[place], abs=1e-12)]
+
+
+@pytest.mark.parametrize("metric", [*PLAIN, "frame_iou"])
+def test_boxes_that_do_not_fit_are_refused(metric: str):
+    measure, good = getattr(metrics, metric), video([0, 0, 9, 9], [0, 0, 9, 9])
+    with pytest.raises(ValueError, match=r"video 0: .* got \(2, 4\) and \(1, 4\)"):
+        measure(good, video([0, 0, 9, 9]))
+    with pytest.raises(ValueError, match="video 0: expected finite boxes"):
+        measure(good, video([0, 0, 9, 9], [0, 0, 9, np.nan]))
+    with pytest.raises(ValueError, match="predictions of 1 videos, got 2"):
+        measure(good, good * 2)
+
+
+def test_armory_finds_them_and_writes_their_values():
+    """Through ARMORY's own meters and writer, two videos of different lengths, as a scenario drives them."""
+    from armory.instrument import MetricsLogger, del_globals, get_hub, get_probe
+
+    del_globals()
+    names = [*PLAIN, "frame_iou"]
+    tasks = [f"armory_skelevision.metrics.{name}" for name in names]
+    logger = MetricsLogger(task=tasks, record_metric_per_sample=True, include_targeted=False)
+    box = [0, 0, 10, 10]
+    try:
+        for index, frames in enumerate((2, 3)):
+            get_hub().set_context(batch=index, stage="benign")
+            boxes = video(*[box] * frames)
+            get_probe("scenario").update(y=boxes, y_pred=boxes, y_pred_adv=video(box, *[[0, 0, 10, 5]] * (frames - 1)))
+        results = logger.results()
+    finally:
+        del_globals()
+    assert results["benign_success_auc"] == [[20 / 21], [20 / 21]]
+    assert results["adversarial_frame_iou"] == [[[1.0, 0.5]], [[1.0, 0.5, 0.5]]]
+    assert results["adversarial_mean_frame_iou"] == [0.5]
+    for name in names:
+        assert {f"benign_mean_{name}", f"adversarial_{name}"} <= results.keys()
+    json.dumps(results)
