@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import os
 import shutil
+import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from armory_skelevision.pretrained import install_weights
 
@@ -51,6 +53,19 @@ def find_weights(name: str | os.PathLike[str]) -> Path:
     raise FileNotFoundError(
         f"no weights file {path}: it is neither at {path.absolute()} nor in ARMORY's saved_model_dir, {folder}"
     )
+
+
+def record_result(name: str, value: Any) -> None:
+    """Add a value to the list of that name in the result file of ARMORY's run; outside of one, nothing happens.
+
+    Args:
+        name: The key under "results".
+        value: Anything that JSON can hold.
+    """
+    # Whoever uses ART alone has not imported ARMORY, and need not wait for it here.
+    instrument = sys.modules.get("armory.instrument")
+    if instrument is not None and instrument.get_hub().default_writers:
+        instrument.get_hub().record(name, value)
 
 
 def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:

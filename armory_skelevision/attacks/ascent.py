@@ -51,6 +51,7 @@ class Ascent:
         look: Callable[[Tensor, bool], Outcome],
         start: Tensor,
         steps: Callable[[int], Iterable[int]] = range,
+        reach: Callable[[int, Summit], None] | None = None,
     ) -> Summit:
         """Climb from a start.
 
@@ -58,6 +59,7 @@ class Ascent:
             look: The objective of a picture, with its gradient if the flag says so. A gradient of None ends the climb.
             start: Any shape, in [0, 1].
             steps: Counts the iterations; gives progress bars their place.
+            reach: Told, after each number of iterations from 0, what would be kept if the climb ended there.
 
         Returns:
             The picture that is kept, and its objective.
@@ -67,11 +69,16 @@ class Ascent:
         for index in steps(self.max_iter):
             outcome = look(picture, True)
             best = self._better(best, Summit(outcome.value, picture))
+            if reach is not None:
+                reach(index, best)
             if outcome.gradient is None:
                 return best
             velocity = self._velocity(velocity, outcome.gradient)
             picture = (picture + self._step_size(index) * self._direction(velocity)).clamp(0, 1)
-        return self._better(best, Summit(look(picture, False).value, picture))
+        best = self._better(best, Summit(look(picture, False).value, picture))
+        if reach is not None:
+            reach(self.max_iter, best)
+        return best
 
     def _better(self, best: Summit, new: Summit) -> Summit:
         return new if self.keep == "last" or new.value > best.value else best

@@ -21,6 +21,7 @@ from armory_skelevision.attacks.ascent import Ascent, Keep, Schedule, Summit, Up
 from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.attacks.objectives import Goal, Loss, make_objective
 from armory_skelevision.attacks.passes import EstimatorPass, Memory, NetworkPass, Precision
+from armory_skelevision.attacks.patch.checkpoints import END, RESULT, Passed, check_checkpoints, judge
 from armory_skelevision.attacks.patch.files import read_patch, write_patch
 from armory_skelevision.attacks.patch.jitter import Jitter
 from armory_skelevision.attacks.patch.objective import PatchObjective
@@ -34,6 +35,7 @@ from armory_skelevision.models.validation import (
     check_positive,
     check_whole,
 )
+from armory_skelevision.preparation import record_result
 
 Start = Literal["grey", "random"]
 
@@ -67,6 +69,8 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         schedule: "constant" or "cosine".
         momentum: Share of the earlier directions that is kept, in [0, 1).
         keep: "best" or "last" iterate, by the attack's own loss.
+        checkpoints: Numbers of iterations after which the mean IoU is recorded that an attack of so many would have
+            left; see `checkpoints`. Not with "cosine", whose steps depend on ``max_iter``.
         restarts: Number of starts, the best of which is kept by the same measure; all but the first are random.
         start: "grey" (0.5 everywhere) or "random" (uniform colours from ``seed``).
         patch_init: A patch to start from instead: a .npy or .png file, or a folder that ``export`` wrote, whose patch
@@ -89,9 +93,9 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
 
     attack_params = [
         *EvasionAttack.attack_params,
-        *("step_size", "max_iter", "loss", "goal", "update", "schedule", "momentum", "keep", "restarts", "start"),
-        *("patch_init", "eot", "tv_weight", "print_weight", "universal", "adaptive", "export", "memory", "precision"),
-        *("seed", "verbose"),
+        *("step_size", "max_iter", "loss", "goal", "update", "schedule", "momentum", "keep"),
+        *("checkpoints", "restarts", "start", "patch_init", "eot", "tv_weight", "print_weight", "universal"),
+        *("adaptive", "export", "memory", "precision", "seed", "verbose"),
     ]
     _estimator_requirements = (BaseEstimator, LossGradientsMixin, ObjectTrackerMixin)
 
@@ -106,6 +110,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         schedule: Schedule = "constant",
         momentum: float = 0.0,
         keep: Keep = "best",
+        checkpoints: Sequence[int] = (),
         restarts: int = 1,
         start: Start = "grey",
         patch_init: str | Path | None = None,
@@ -123,6 +128,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         settings = dict(locals())
         super().__init__(estimator=estimator)
         self._videos = 0
+        self.mean_iou: list[dict[int, float]] = []
         self.set_params(**{name: value for name, value in settings.items() if name in self.attack_params})
 
     def generate(
@@ -151,14 +157,27 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
             for index, (video, boxes, metadata) in enumerate(zip(x, labels, y_patch_metadata, strict=True))
         ]
         groups = [scenes] if self.universal else [[scene] for scene in scenes]
-        patched = [scene.render(patch) for group in groups for patch in [self._make_patch(group)] for scene in group]
+        patched = [video for group in groups for video in self._attack(group, x[0].dtype)]
         return stack_videos(patched, x[0].dtype)
 
-    def _make_patch(self, scenes: Sequence[Scene]) -> Tensor:
-        """The best patch (h, w, 3) for some scenes together, of all restarts."""
+    def _attack(self, scenes: Sequence[Scene], dtype: np.dtype[Any]) -> list[np.ndarray]:
+        """The videos of some scenes with one patch."""
+        patches = self._make_patches(scenes)
+        summit = patches.pop(END)
+        self._report(summit)
+        if self.checkpoints:
+            found = [judge(self.estimator, scene, patches, dtype) for scene in scenes]
+            self.mean_iou += found
+            for mean_iou in found:
+                record_result(RESULT, mean_iou)
+        return [scene.render(summit.picture) for scene in scenes]
+
+    def _make_patches(self, scenes: Sequence[Scene]) -> dict[int, Summit]:
+        """The best patches (h, w, 3) of all restarts, after each checkpoint, and as `END`."""
         ascent = Ascent(self.step_size, self.max_iter, self.update, self.schedule, self.momentum, self.keep)
         patch_hw = (max(scene.patch_hw[0] for scene in scenes), max(scene.patch_hw[1] for scene in scenes))
-        summits = []
+        wanted = [steps for steps in sorted(self.checkpoints) if steps <= self.max_iter]
+        climbs = []
         for restart in range(self.restarts):
             look = PatchObjective(
                 scenes,
@@ -170,11 +189,11 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
                 self.print_weight,
             )
             first = self._first_patch(patch_hw, restart).to(self.estimator.device)
-            summits.append(ascent.climb(look, first, partial(self._progress, restart)))
+            passed = Passed(wanted)
+            summit = ascent.climb(look, first, partial(self._progress, restart), passed)
+            climbs.append({**passed.complete(summit), END: summit})
         # max takes the first of equals: a restart has to be better, not as good.
-        summit = max(summits, key=lambda summit: summit.value)
-        self._report(summit)
-        return summit.picture
+        return {steps: max((climb[steps] for climb in climbs), key=lambda summit: summit.value) for steps in climbs[0]}
 
     def _tracker_pass(self) -> NetworkPass | EstimatorPass:
         tracker = self.estimator
@@ -230,6 +249,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
             raise ValueError(f"momentum: expected a number in [0, 1), got {self.momentum!r}")
         if self.momentum and self.update == "accumulated_sign":
             raise ValueError("momentum: 'accumulated_sign' keeps all earlier directions already; use update 'sign'")
+        check_checkpoints(self.checkpoints, self.max_iter, self.schedule)
         if not self.adaptive and not isinstance(self.estimator, SiameseEstimator):
             raise ValueError("adaptive: false needs our own tracker, whose preprocessors can be gone around")
         if self.eot is not None:
