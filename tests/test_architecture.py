@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "networks": {"boxes", "files"},
     "tracking": {"boxes", "networks"},
     "models": {"boxes", "networks", "tracking", "pretrained", "preparation"},
-    "attacks": {"boxes", "files", "networks", "tracking", "models"},
+    "attacks": {"boxes", "files", "networks", "tracking", "models", "preparation"},
     "defenses": {"boxes", "files", "networks", "tracking", "models", "preparation"},
     "walkers": {"boxes", "files"},
     "datasets": {"boxes", "files", "walkers"},
@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "configs": {"evaluations", "files"},
     "pretrained": {"files"},
     "preparation": {"files", "pretrained"},
-    "results": {"boxes", "files", "configs"},
+    "results": {"boxes", "files", "configs", "preparation", "pretrained"},
     "fetching": {"files", "datasets"},
     "zoo": {"files", "networks", "pretrained", "fetching"},
 }
@@ -46,6 +46,8 @@ ONLY_IN = {
     "mathutils": {"walkers"},
     "pycocotools": {"datasets", "walkers"},
     "lightning": {"training"},
+    "mlflow": {"results"},
+    "ray": {"results"},
     "tensorflow": {"datasets", "results"},
     "tensorflow_datasets": {"datasets", "results"},
     "typer": {"cli"},
@@ -63,6 +65,8 @@ HEAVY = (
     "kornia",
     "bpy",
     "lightning",
+    "mlflow",
+    "ray",
     "requests",
 )
 

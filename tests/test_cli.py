@@ -32,7 +32,7 @@ def test_version(run: Run) -> None:
 def test_help_names_the_commands(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("configs", "summary", "report", "compare", "data", "train", "weights"):
+    for command in ("configs", "summary", "report", "compare", "sweep", "data", "train", "weights"):
         assert f"\n  {command} " in out
 
 
@@ -85,6 +85,8 @@ def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ("arguments", "package", "mend"),
     [
         (["data", "walkers", "--out", "new", "--seed", "9"], "bpy", "make render-env"),
+        (["sweep", "grid.json", "--out", "out", "--engine", "ray"], "ray", 'pip install "armory_skelevision[cluster]"'),
+        (["sweep", "grid.json", "--out", "out", "--mlflow"], "mlflow", 'pip install "armory_skelevision[mlflow]"'),
         (["train", "multitask", "settings.json"], "lightning", 'pip install "armory_skelevision[train]"'),
     ],
 )

@@ -35,7 +35,7 @@ class FakeArmory:
 
 def put_in_place(fake: FakeArmory, monkeypatch: pytest.MonkeyPatch) -> FakeArmory:
     monkeypatch.setattr(subprocess, "run", fake)
-    monkeypatch.setattr(run, "_output_folder", lambda: fake.outputs)
+    monkeypatch.setattr(run, "_folder", lambda kind: fake.outputs)
     return fake
 
 
@@ -65,6 +65,19 @@ def test_failures_are_errors(
     put_in_place(FakeArmory(tmp_path / "outputs", code, results), monkeypatch)
     with pytest.raises(RuntimeError, match=f"exit code {code}"):
         run.run_config(config)
+
+
+def test_what_a_stopped_run_leaves_is_deleted(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = put_in_place(FakeArmory(tmp_path / "outputs"), monkeypatch)
+    kept = run.run_config(config)
+
+    def stop(command: list[str], environment: Any) -> int:
+        fake(command, environment, check=False)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.run_config(config, call=stop)
+    assert list((tmp_path / "outputs").iterdir()) == [kept.parent]
 
 
 def test_no_config_is_an_error(tmp_path: Path) -> None:

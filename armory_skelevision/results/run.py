@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import uuid
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 # ARMORY and TensorFlow say these on every start; whoever wants to read them sets the variables.
@@ -18,7 +20,15 @@ _QUIET = {
 }
 
 
-def run_config(config: str | os.PathLike[str], *options: str) -> Path:
+Call = Callable[[list[str], Mapping[str, str]], int]
+"""Runs a command in an environment and returns its exit code."""
+
+
+def _call(command: list[str], environment: Mapping[str, str]) -> int:
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def run_config(config: str | os.PathLike[str], *options: str, call: Call = _call) -> Path:
     """Run `armory run CONFIG --no-docker` in a process of its own and return the result file.
 
     What ARMORY says goes where this process's output goes. ARMORY asks nothing: without a configuration of the user's
@@ -27,6 +37,7 @@ def run_config(config: str | os.PathLike[str], *options: str) -> Path:
     Args:
         config: The JSON file.
         options: Further options of `armory run`, such as "--check" or "--num-eval-batches=2".
+        call: How the process is run. If it raises, what the run has left in ARMORY's folders by then is deleted.
 
     Raises:
         FileNotFoundError: If there is no such config.
@@ -42,19 +53,24 @@ def run_config(config: str | os.PathLike[str], *options: str) -> Path:
             *("-m", "armory", "run", os.fspath(config), "--no-docker", "--output-dir", name),
             *options,
         ]
-        code = subprocess.run(command, env={**_QUIET, **os.environ}, check=False).returncode
-    results = sorted(_output_folder().glob(f"{name}_*/*.json"))
+        try:
+            code = call(command, {**_QUIET, **os.environ})
+        except BaseException:
+            for left in (folder for kind in ("output_dir", "tmp_dir") for folder in _folder(kind).glob(f"{name}_*")):
+                shutil.rmtree(left, ignore_errors=True)
+            raise
+    results = sorted(_folder("output_dir").glob(f"{name}_*/*.json"))
     if code != 0 or len(results) != 1:
         raise RuntimeError(f"`armory run {config}` failed with exit code {code}; see its messages above")
     return results[0]
 
 
-def _output_folder() -> Path:
+def _folder(kind: str) -> Path:
     from armory.paths import HostPaths
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there is no configuration, which is no fault
-        return Path(HostPaths().output_dir)
+        return Path(getattr(HostPaths(), kind))
 
 
 def _python_without_blanks(scratch: Path) -> str:

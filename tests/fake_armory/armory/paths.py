@@ -1,0 +1,10 @@
+import os
+from pathlib import Path
+
+
+class HostPaths:
+    def __init__(self):
+        folder = Path(os.environ["FAKE_ARMORY"])
+        self.output_dir, self.tmp_dir, self.saved_model_dir = (
+            str(folder / name) for name in ("outputs", "tmp", "models")
+        )

@@ -1,0 +1,3 @@
+def validate_config(config):
+    """The tests' own process asks the real one."""
+    return config
