@@ -72,7 +72,7 @@ def frame_iou(y: Labels, y_pred: Labels) -> list[list[float]]:
     return [_iou(*pair).tolist() for pair in _pairs(y, y_pred)]
 
 
-@aggregator
+@aggregator  # type: ignore[untyped-decorator]
 def mean_frame_iou(videos: Sequence[Sequence[float]]) -> float:
     """What ARMORY writes as the mean of `frame_iou`: the mean IoU without first frames, over frames, then videos."""
     return float(np.mean([np.mean(overlaps[1:]) for overlaps in videos]))
@@ -124,4 +124,4 @@ def _distances(truth_xyxy: Boxes, found_xyxy: Boxes, normalised: bool = False) -
 
 
 def _has_area(box_xyxy: Boxes) -> NDArray[np.bool_]:
-    return (box_xyxy[:, 2:] > box_xyxy[:, :2]).all(axis=1)
+    return (box_xyxy[:, 2] > box_xyxy[:, 0]) & (box_xyxy[:, 3] > box_xyxy[:, 1])

@@ -197,8 +197,8 @@ def test_a_lost_ray_worker_loses_no_cell(sweeping):
     sweeping.write({STEPS: [1, 2, 3]}, seconds=2.0)
     process = sweeping.start("--engine", "ray", "--jobs", "2", **QUIET)
     sweeping.wait_for(1)
-    workers = [pid for pid in sweeping.runs_left() if Path(f"/proc/{pid}/comm").read_text().startswith("ray::")]
-    assert workers
+    name = f"ray::{sweeping.events()[0]}"
+    workers = [pid for pid in sweeping.runs_left() if Path(f"/proc/{pid}/comm").read_text().strip() == name]
     os.kill(workers[0], signal.SIGKILL)
     assert process.wait(timeout=90) == 0
     assert states(sweeping) == ["finished"] * 3
