@@ -50,6 +50,7 @@ class Ended(NamedTuple):
 
 
 _LOG_LINES = 20
+_LINE = 300  # ARMORY repeats a failed command with its whole config, encoded
 
 
 def start(cell: Cell, out: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -96,8 +97,10 @@ def run_cell(cell: Cell, folder: Path) -> int:
             _check_weights(cell)
             output = run_config(folder / CONFIG, *cell.options, call=_Watched(lock, folder / LOG)).parent
         except (OSError, RuntimeError) as error:
+            _bleach(folder / LOG)
             _write_record(cell, folder, began, {"state": "failed", **_describe(error, folder / LOG)})
             return FAILED
+        _bleach(folder / LOG)
         _take(output, folder)
         _write_record(cell, folder, began, {"state": "finished"})
         return DONE
@@ -155,9 +158,16 @@ def _take(output: Path, folder: Path) -> None:
 
 def _describe(error: Exception, log: Path) -> dict[str, Any]:
     """What went wrong in one line, and the end of the log."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    lines = [line[:_LINE] for line in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
     named = [line.strip() for line in lines if re.match(r"\s*(\w+\.)*\w*(Error|Exception|Interrupt)\b", line)]
     return {"error": named[-1] if named else str(error), "log_end": lines[-_LOG_LINES:]}
+
+
+def _bleach(log: Path) -> None:
+    """Take out the colours that ARMORY gives its messages, terminal or not."""
+    if log.is_file():
+        text = log.read_text(encoding="utf-8", errors="replace")
+        write_whole(log, re.sub(r"\x1b\[[0-9;]*m", "", text).encode("utf-8"))
 
 
 def _write_record(cell: Cell, folder: Path, began: float, outcome: Mapping[str, Any]) -> None:

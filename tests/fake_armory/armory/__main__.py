@@ -29,7 +29,7 @@ print("working on", cell, "with", *sys.argv[5:], flush=True)
 # ARMORY, too, does its work in a process below its own.
 waiting = subprocess.run([sys.executable, "-c", f"import time; time.sleep({kwargs.get('eps_step', 0)})"])
 if kwargs["max_iter"] == 13:
-    print("Traceback\n  somewhere\nValueError: 13 is no number of steps\nrun did not finish", flush=True)
+    print("Traceback\n  somewhere\n\x1b[31m\x1b[1mValueError\x1b[0m: 13 is no number of steps\nrun did not finish")
     sys.exit(1)
 result = {"config": config, "results": {"benign_mean_x": [0.5], "adversarial_mean_x": [kwargs["max_iter"] / 100]}}
 (output / "CarlaVideoTracking_1.json").write_text(json.dumps(result))
