@@ -37,6 +37,7 @@ def run_on_ray(cells: Sequence[Cell], out: Path, jobs: int) -> Generator[Ended |
     local = "RAY_ADDRESS" not in os.environ
     environment = share_cores(jobs) if local else {}
     ray.init(
+        address="local" if local else None,
         num_cpus=jobs if local else None,
         include_dashboard=False if local else None,
         logging_level=logging.ERROR,
@@ -53,19 +54,20 @@ def run_on_ray(cells: Sequence[Cell], out: Path, jobs: int) -> Generator[Ended |
         while pending:
             ended, _ = ray.wait(list(pending), timeout=_PAUSE)
             for reference in ended:
-                yield Ended(pending.pop(reference), _error_of(reference))
+                yield Ended(pending.pop(reference), _code_of(reference))
             yield None
     finally:
         ray.shutdown()
 
 
-def _error_of(reference: Any) -> str | None:
+def _code_of(reference: Any) -> int | str:
     import ray
 
     try:
-        return f"its process ended with exit code {ray.get(reference)}"
-    except (ray.exceptions.RayError, OSError) as error:
+        code: int = ray.get(reference)
+    except ray.exceptions.RayError as error:
         return str(error).strip().splitlines()[-1]
+    return code
 
 
 def _gpus(cell: Cell) -> int:

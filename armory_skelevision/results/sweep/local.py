@@ -39,11 +39,10 @@ def run_local(cells: Sequence[Cell], out: Path, jobs: int) -> Generator[Ended | 
                 if process.returncode == BUSY:
                     waiting.append(cell)
                 else:
-                    yield Ended(cell, f"its process ended with exit code {process.returncode}")
+                    yield Ended(cell, process.returncode)
             yield None
     finally:
-        for process in running:
-            stop(process)
+        stop(*running)
 
 
 def share_cores(jobs: int) -> dict[str, str]:

@@ -7,6 +7,7 @@ lock, so that no other sweep on the same folder runs the cell at the same time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -20,6 +21,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
+
+import psutil
 
 from armory_skelevision.configs import format_config
 from armory_skelevision.files import write_whole
@@ -45,10 +48,11 @@ class Ended(NamedTuple):
     """A cell that an engine is done with."""
 
     cell: Cell
-    error: str | None = None
-    """Why there may be no record of it."""
+    code: int | str
+    """Its process's exit code, or why there is none."""
 
 
+_PATIENCE = 1.5  # seconds for a process to end its run and to clean up
 _LOG_LINES = 20
 _LINE = 300  # ARMORY repeats a failed command with its whole config, encoded
 
@@ -74,10 +78,25 @@ def start(cell: Cell, out: Path, environment: Mapping[str, str]) -> subprocess.P
     return process
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a cell's process and all below it, and wait until they are gone."""
-    if process.stdin is not None:
-        process.stdin.close()
+def stop(*processes: subprocess.Popen[bytes]) -> None:
+    """End cells' processes and all below them, and wait until they are gone."""
+    for process in processes:
+        if process.stdin is not None:
+            process.stdin.close()
+    deadline = time.monotonic() + _PATIENCE
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            _kill_tree(process)
+
+
+def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(process.pid)
+        for each in [*root.children(recursive=True), root]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
     process.wait()
 
 
@@ -96,12 +115,12 @@ def run_cell(cell: Cell, folder: Path) -> int:
         try:
             _check_weights(cell)
             output = run_config(folder / CONFIG, *cell.options, call=_Watched(lock, folder / LOG)).parent
+            _bleach(folder / LOG)
+            _take(output, folder)
         except (OSError, RuntimeError) as error:
             _bleach(folder / LOG)
             _write_record(cell, folder, began, {"state": "failed", **_describe(error, folder / LOG)})
             return FAILED
-        _bleach(folder / LOG)
-        _take(output, folder)
         _write_record(cell, folder, began, {"state": "finished"})
         return DONE
 

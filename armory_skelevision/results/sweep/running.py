@@ -13,7 +13,7 @@ from armory_skelevision.files import write_whole
 from armory_skelevision.results.sweep.cell import Cell, is_finished, read_record
 from armory_skelevision.results.sweep.grid import read_grid
 from armory_skelevision.results.sweep.local import run_local
-from armory_skelevision.results.sweep.process import Ended
+from armory_skelevision.results.sweep.process import DONE, FAILED, Ended
 from armory_skelevision.results.sweep.tracking import log_cell
 
 
@@ -65,11 +65,11 @@ def run_sweep(
     Returns:
         The cells that failed, in the order in which they did.
     """
-    states = survey(grid, out)
     _install_weights()
+    states = survey(grid, out)
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "grid.json", grid.read_bytes())
-    left = [state.cell for state in states if not is_finished(state.cell, out / state.cell.name)]
+    left = [state.cell for state in states if state.state != "finished"]
     run_cells = _engine(engine)
     failures = []
     done = len(states) - len(left)
@@ -82,12 +82,11 @@ def run_sweep(
                 bar.refresh()
                 continue
             bar.update()
-            failure = _failure_of(ended, out)
-            if failure is None and mlflow:
-                log_cell(ended.cell, out / ended.cell.name, grid.stem)
-            if failure is not None:
-                failures.append(failure)
+            if ended.code != DONE:
+                failures.append(_failure_of(ended, out))
                 bar.set_postfix(failed=len(failures))
+            elif mlflow:
+                log_cell(ended.cell, out / ended.cell.name, grid.stem)
     return failures
 
 
@@ -116,11 +115,9 @@ def _install_weights() -> None:
     install_weights(saved_model_dir())
 
 
-def _failure_of(ended: Ended, out: Path) -> Failure | None:
-    record = read_record(out / ended.cell.name)
-    if record is not None and record.get("state") == "finished":
-        return None
-    return Failure(ended.cell, str((record or {}).get("error", ended.error)))
+def _failure_of(ended: Ended, out: Path) -> Failure:
+    record = read_record(out / ended.cell.name) if ended.code == FAILED else None
+    return Failure(ended.cell, str((record or {}).get("error", f"its process ended with {ended.code}")))
 
 
 def describe(states: Sequence[State], jobs: int) -> str:
@@ -141,10 +138,7 @@ def _took(seconds: float | None) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.{1 if unit == 'h' else 0}f} {unit}"
+    return f"{seconds:.0f} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,24 @@ def log_cell(cell: Cell, folder: Path, experiment: str) -> None:
         cell: The cell.
         folder: Its folder.
         experiment: Name of MLflow's experiment.
+
+    Warns:
+        UserWarning: If MLflow does not take it. The cell's result is in its folder all the same.
     """
     import mlflow
 
     results = json.loads((folder / RESULT).read_text(encoding="utf-8"))["results"]
-    mlflow.set_experiment(experiment)
-    with mlflow.start_run(run_name=cell.name):
-        mlflow.log_params({**cell.labels, **cell.values, "hash": cell.hash})
-        mlflow.log_metrics({**read_means(results), "seconds": (read_record(folder) or {}).get("seconds", 0.0)})
-        for steps, mean_iou in read_curve(results).items():
-            mlflow.log_metric("adversarial_mean_iou_after_steps", mean_iou, step=steps)
-        mlflow.log_artifact(str(folder / CONFIG))
-        mlflow.log_artifact(str(folder / RESULT))
+    try:
+        mlflow.set_experiment(experiment)
+        with mlflow.start_run(run_name=cell.name):
+            mlflow.log_params({**cell.labels, **cell.values, "hash": cell.hash})
+            mlflow.log_metrics({**read_means(results), "seconds": (read_record(folder) or {}).get("seconds", 0.0)})
+            for steps, mean_iou in read_curve(results).items():
+                mlflow.log_metric("adversarial_mean_iou_after_steps", mean_iou, step=steps)
+            for name in (CONFIG, RESULT):
+                mlflow.log_artifact(str(folder / name))
+    except mlflow.exceptions.MlflowException as error:
+        warnings.warn(f"{cell.name} finished, but was not logged to MLflow: {error}", stacklevel=2)
 
 
 def read_means(results: Mapping[str, Any]) -> dict[str, float]:
