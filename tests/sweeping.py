@@ -55,10 +55,14 @@ class Sweeping:
         """The sweep as a command, in a process of its own."""
         return subprocess.Popen([*COMMAND, self.grid, "--out", self.out, *options], **kwargs)
 
-    def wait_for(self, count, kind="start", seconds=60.0):
+    def wait_for(self, count):
+        """Until so many cells have been begun."""
+        self.wait_until(lambda: len(self.events()) >= count)
+
+    def wait_until(self, happened, seconds=240.0):
         deadline = time.monotonic() + seconds
-        while len(self.events(kind)) < count:
-            assert time.monotonic() < deadline, f"{self.events(kind)} after {seconds} s"
+        while not happened():
+            assert time.monotonic() < deadline, f"in vain for {seconds} s; begun: {self.events()}"
             time.sleep(0.02)
 
     def runs_left(self):

@@ -134,6 +134,14 @@ def test_grids_of_the_repository(path):
         assert list(map(int, row["adversarial"])) == cells[0].config["attack"]["kwargs"]["checkpoints"]
 
 
+def test_the_guides_example_is_a_grid(tmp_path):
+    blocks = (ROOT / "docs" / "sweeps.md").read_text().split("```json\n")[1:]
+    example = next(block.split("```")[0] for block in blocks if '"axes"' in block)
+    grid = json.loads(example) | {"base": str(ROOT / "docs" / json.loads(example)["base"])}
+    (tmp_path / "grid.json").write_text(json.dumps(grid))
+    assert len(read_grid(tmp_path / "grid.json")) == 9
+
+
 def test_published_numbers():
     def row(name, **where):
         rows = json.loads((ROOT / "grids" / f"{name}.json").read_text())["published"]["cells"]
