@@ -91,6 +91,7 @@ def test_equal_names_are_told_apart(write):
         ({"base": 3}, "base: expected the path of a config"),
         ({"exclude": [{"seed": 1}]}, "exclude: expected objects of axes and their values"),
         ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.1}]}, "no cell is left"),
+        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.3}]}, "exclude: no cell has {'attack.kwargs.step_size': 0.3}"),
         ({"options": ["--check", 1]}, "options: expected options of `armory run`"),
     ],
 )
@@ -117,9 +118,10 @@ def test_grids_of_the_repository(path):
 
     cells = read_grid(path)
     assert len(cells) == COUNTS[path.stem]
+    tracker = tiny_estimator()
     for cell in cells:
         kwargs = cell.config["attack"]["kwargs"]
-        PatchAttack(tiny_estimator(), **kwargs)
+        PatchAttack(tracker, **kwargs)
         assert kwargs["checkpoints"][-1] == kwargs["max_iter"]
     published = json.loads(path.read_text()).get("published")
     if path.stem == "walkers":

@@ -60,17 +60,22 @@ def read_grid(path: str | os.PathLike[str]) -> list[Cell]:
     grid = _read_object(Path(path))
     _check_grid(grid, path)
     axes = {name: _read_axis(name, axis) for name, axis in grid["axes"].items()}
-    cells = []
+    cells, useless = [], list(grid.get("exclude", []))
     for choices in itertools.product(*axes.values()):
         labels = dict(zip(axes, (choice.label for choice in choices), strict=True))
         values = {key: value for choice in choices for key, value in choice.settings.items()}
-        if any(_agree(excluded, {**values, **labels}) for excluded in grid.get("exclude", [])):
+        fitting = [excluded for excluded in grid.get("exclude", []) if _agree(excluded, {**values, **labels})]
+        if fitting:
+            useless = [excluded for excluded in useless if excluded not in fitting]
             continue
         settings = {"base": grid.get("base"), **grid.get("set", {}), **values}
         config = _build(Path(path).parent, settings)
-        config["_description"] += "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
+        place = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
+        config["_description"] = f"{config.get('_description', '')}{place}"
         name = "-".join(_slug(label) for label in labels.values()) or "cell"
         cells.append(Cell(name, labels, values, config, tuple(grid.get("options", []))))
+    if useless:
+        raise ValueError(f"{path}: exclude: no cell has {useless[0]}")
     if not cells:
         raise ValueError(f"{path}: no cell is left; look at axes and exclude")
     _check_configs(cells)
