@@ -36,13 +36,11 @@ def run_on_ray(cells: Sequence[Cell], out: Path, jobs: int) -> Generator[Ended |
 
     local = "RAY_ADDRESS" not in os.environ
     environment = share_cores(jobs) if local else {}
-    ray.init(
-        address="local" if local else None,
-        num_cpus=jobs if local else None,
-        include_dashboard=False if local else None,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    where: dict[str, Any] = {"address": "local", "num_cpus": jobs, "include_dashboard": False} if local else {}
+    try:
+        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+    except Exception as error:  # Ray has no kind of its own for this
+        raise RuntimeError(f"Ray does not start: {error}") from error
     try:
         task = ray.remote(_work)
         pending = {
