@@ -33,13 +33,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"boxes", "files", "configs", "preparation", "pretrained"},
     "fetching": {"files", "datasets"},
     "zoo": {"files", "networks", "pretrained", "fetching"},
+    "checking": {
+        *("files", "networks", "attacks", "datasets", "configs", "pretrained", "preparation", "fetching", "results"),
+        "strict_json",
+    },
+    "strict_json": set(),
+    "submission": {"files", "strict_json", "networks", "evaluations", "configs", "results", "checking"},
+    "commands": {"files", "strict_json", "checking", "submission"},
 }
 ALL_PARTS = {*MAY_IMPORT, "cli"}
 MAY_IMPORT["cli"] = ALL_PARTS - {"cli"}
 
 # Packages of others that only some parts may import.
 ONLY_IN = {
-    "armory": {"datasets", "metrics", "results", "preparation"},
+    "armory": {"datasets", "metrics", "results", "preparation", "checking", "submission"},
     "art": {"models", "attacks", "defenses"},
     "bpy": {"walkers"},
     "bpy_extras": {"walkers"},
@@ -50,7 +57,7 @@ ONLY_IN = {
     "ray": {"results"},
     "tensorflow": {"datasets", "results"},
     "tensorflow_datasets": {"datasets", "results"},
-    "typer": {"cli"},
+    "typer": {"cli", "commands"},
     "torchvision": set(),
     "imgaug": set(),
 }

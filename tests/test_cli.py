@@ -32,7 +32,7 @@ def test_version(run: Run) -> None:
 def test_help_names_the_commands(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("configs", "summary", "report", "compare", "sweep", "data", "train", "weights"):
+    for command in ("check", "configs", "summary", "report", "compare", "sweep", "data", "train", "weights"):
         assert f"\n  {command} " in out
 
 

@@ -13,6 +13,7 @@ import typer
 
 from armory_skelevision import __version__
 from armory_skelevision.cli import results
+from armory_skelevision.commands.check import check
 
 if TYPE_CHECKING:
     from armory_skelevision.datasets.people import People
@@ -53,6 +54,7 @@ data = typer.Typer(help="Render or fetch a data set, or cut crops from one.", **
 crops = typer.Typer(help="Cut a fetched data set of real people into a store to train on.", **_OPTIONS)
 train = typer.Typer(help="Train a network.", **_OPTIONS)
 weights = typer.Typer(help="List, fetch, check or convert weight files.", **_OPTIONS)
+app.command()(check)
 app.add_typer(data, name="data")
 data.add_typer(crops, name="crops")
 app.add_typer(train, name="train")

@@ -1,0 +1,36 @@
+"""The surroundings of a check: those that `armory run --no-docker` will find, without its talk."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def as_in_a_run() -> Iterator[None]:
+    """ARMORY's folders of the host and modules of the working directory; nothing is printed. All is put back after.
+
+    ARMORY and TensorFlow talk on stdout and stderr as soon as they are imported.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    modules, disabled = list(sys.path), logging.root.manager.disable
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from armory import paths
+
+        mode = "host" if paths.NO_DOCKER else "docker"
+        logging.disable(logging.WARNING)
+        sys.path.insert(0, os.getcwd())
+        paths.set_mode("host", set_art_path=False)
+        try:
+            yield
+        finally:
+            paths.set_mode(mode, set_art_path=False)
+            sys.path[:] = modules
+            logging.disable(disabled)

@@ -1,0 +1,1 @@
+"""Commands of `skelevision` that fill a file each; `cli` puts them together."""

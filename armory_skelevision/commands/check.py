@@ -1,0 +1,31 @@
+"""`skelevision check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def check(
+    configs: Annotated[list[Path] | None, typer.Argument(help="Configs, or folders of them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+) -> None:
+    """Say whether this machine is ready and configs are right, a line for each finding; exit 1 if any is a fault."""
+    from armory_skelevision.checking import check_all, format_findings, to_json
+
+    paths = [path for given in configs or [] for path in _list_configs(given)]
+    findings = check_all(paths)
+    print((to_json if as_json else format_findings)(findings, len(paths)))
+    if any(finding.level == "fault" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _list_configs(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.json"))
+    if not found:
+        raise FileNotFoundError(f"{path} holds no .json files")
+    return found
