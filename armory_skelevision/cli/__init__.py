@@ -14,6 +14,7 @@ import typer
 from armory_skelevision import __version__
 from armory_skelevision.cli import results
 from armory_skelevision.commands.check import check
+from armory_skelevision.commands.submit import submit
 
 if TYPE_CHECKING:
     from armory_skelevision.datasets.people import People
@@ -59,6 +60,7 @@ app.add_typer(data, name="data")
 data.add_typer(crops, name="crops")
 app.add_typer(train, name="train")
 app.add_typer(weights, name="weights")
+app.add_typer(submit, name="submit")
 
 
 # What commands have in common.

@@ -1,0 +1,129 @@
+"""Packing: a config and its weights as one bundle, checked as those who receive it will check it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from armory_skelevision import __version__
+from armory_skelevision.configs import format_config
+from armory_skelevision.networks.checkpoints import read_header
+from armory_skelevision.results.summary import METRIC, read_summary
+from armory_skelevision.strict_json import parse_json
+from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, write_archive
+from armory_skelevision.submission.manifest import REPOSITORY, TEAM, Claim, Manifest, describe_files
+from armory_skelevision.submission.verify import Terms, check_form, verify_bundle
+
+
+def pack(
+    config: Path,
+    weights: Path,
+    out: Path,
+    team: str = "anonymous",
+    defense_weights: Path | None = None,
+    result: Path | None = None,
+    repository: str | None = None,
+    terms: Terms | None = None,
+) -> Manifest:
+    """Write a bundle. Packed twice from the same input, it is the same byte by byte.
+
+    Args:
+        config: An ARMORY config with a model and a defense of one's own, otherwise as shipped.
+        weights: The model's weights, ``.safetensors``.
+        out: The bundle, ``.tar.gz``; a file that is there is replaced.
+        team: Letters, digits and hyphens.
+        defense_weights: Weights of a defense that takes some, likewise.
+        result: ARMORY's result file of the config: the scores that the team claims.
+        repository: Where the code is published, owner/name@tag, for ``external_github_repo``.
+        terms: What the config must be like; None for the package's own configs.
+
+    Returns:
+        What the bundle says of itself.
+
+    Raises:
+        OSError: If a file cannot be read or written.
+        ValueError: If something is not as asked for; no bundle is written then.
+    """
+    if not re.match(TEAM, team):
+        raise ValueError(f"team: expected up to 32 letters, digits and hyphens, got {team!r}")
+    if repository is not None and not re.match(REPOSITORY, repository):
+        raise ValueError(f"repository: expected owner/name@tag, got {repository!r}")
+    if not out.name.endswith(".tar.gz"):
+        raise ValueError(f"{out}: expected a name that ends in .tar.gz")
+    read = parse_json(config.read_bytes())
+    check_form(read)
+    claimed = _read_claim(result, read) if result is not None else None
+    files = _place_weights(read, team, weights, defense_weights)
+    if repository is not None:
+        read["sysconfig"]["external_github_repo"] = repository
+    terms = terms or Terms.usual()
+    with tempfile.TemporaryDirectory() as folder:
+        files[CONFIG] = Path(folder) / CONFIG
+        files[CONFIG].write_text(format_config(read), encoding="utf-8")
+        manifest = _describe(read, team, files, claimed)
+        contents = {name: path.read_bytes() for name, path in files.items()}
+        trial = Path(folder) / out.name
+        write_archive(trial, {**contents, MANIFEST: manifest.to_json()})
+        verify_bundle(trial, Path(folder) / "unpacked", terms._replace(repositories=(*terms.repositories, repository)))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_archive(out, {**contents, MANIFEST: manifest.to_json()})
+    return manifest
+
+
+def _place_weights(config: dict[str, Any], team: str, weights: Path, defense_weights: Path | None) -> dict[str, Path]:
+    """The weights by their names in the bundle; the config is changed to name them."""
+    given = [("model", config["model"], weights)]
+    kwargs = (config.get("defense") or {}).get("kwargs", {})
+    if "weights_file" in kwargs and defense_weights is None:
+        raise ValueError(f"the defense takes weights, {kwargs['weights_file']}: give them as --defense-weights")
+    if defense_weights is not None:
+        if "weights_file" not in kwargs:
+            raise ValueError('--defense-weights: the config has no defense with a "weights_file"')
+        given.append(("defense", kwargs, defense_weights))
+    files = {}
+    for part, section, path in given:
+        if path.suffix != ".safetensors":
+            raise ValueError(
+                f"{path}: bundles hold .safetensors only, which can run no code; convert it first: "
+                f"skelevision weights convert {path.name} {path.stem}.safetensors"
+            )
+        name = path.name if path.name.startswith(f"{team}_") else f"{team}_{path.name}"
+        if f"{WEIGHTS}/{name}" in files:
+            raise ValueError(f"{path}: the {part} and the model have weights of the same name; rename one")
+        section["weights_file"] = name
+        files[f"{WEIGHTS}/{name}"] = path
+    return files
+
+
+def _describe(config: Mapping[str, Any], team: str, files: Mapping[str, Path], claimed: Claim | None) -> Manifest:
+    system = config["sysconfig"]
+    return Manifest(
+        team=team,
+        version=__version__,
+        docker_image=system["docker_image"],
+        external_github_repo=system["external_github_repo"],
+        files=describe_files(files),
+        weights={name: read_header(path) for name, path in files.items() if name != CONFIG},
+        claimed=claimed,
+    )
+
+
+def _read_claim(path: Path, config: Mapping[str, Any]) -> Claim:
+    """The scores in a result file of this config.
+
+    Raises:
+        ValueError: If it is a result of another evaluation.
+    """
+    summary = read_summary(path)
+    content = parse_json(path.read_bytes())
+    ran = content.get("config", {})
+    differing = [
+        name for name in ("attack", "dataset", "defense", "metric", "model") if ran.get(name) != config.get(name)
+    ]
+    if differing:
+        raise ValueError(f"{path} is the result of another evaluation: its {', '.join(differing)} differ")
+    scores = [content["results"].get(f"{stage}_{METRIC}") or [] for stage in ("benign", "adversarial")]
+    return Claim(summary.benign, summary.adversarial, max(map(len, scores)))

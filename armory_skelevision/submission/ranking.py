@@ -1,0 +1,136 @@
+"""The table of a suite: who held best under the worst that was tried, with intervals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from armory_skelevision.files import write_whole
+from armory_skelevision.submission.evaluate import Entry
+from armory_skelevision.submission.suite import Suite
+
+RESAMPLES = 10_000
+SEED = 0
+
+
+class Interval(NamedTuple):
+    """A mean over videos with its 95 % interval; without ends where one video tells nothing about others."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+class Row(NamedTuple):
+    """A line of the table; all scores are mean IoU in [0, 1]."""
+
+    rank: int
+    team: str
+    bundle: str
+    worst: Interval
+    """Of each video the lowest score under any attack: by this is ranked."""
+    benign: float
+    attacks: dict[str, float]
+    claimed: float | None
+    """What the team found itself under the attack that it knew."""
+
+
+def rank(entries: Sequence[Entry], suite: Suite) -> list[Row]:
+    """The accepted and finished entries, the best first; equals share a rank."""
+    rows = []
+    for entry in entries:
+        if entry.problem is not None or entry.manifest is None:
+            continue
+        adversarial = {name: np.array(entry.scores[name].adversarial) for name in suite.attacks}
+        claim = entry.manifest.claimed
+        rows.append(
+            Row(
+                rank=0,
+                team=entry.manifest.team,
+                bundle=entry.sha256[:12],
+                worst=find_interval(np.min(list(adversarial.values()), axis=0)),
+                # the same under every attack but for the last digits on a GPU
+                benign=float(np.mean([entry.scores[name].benign for name in suite.attacks])),
+                attacks={name: float(scores.mean()) for name, scores in adversarial.items()},
+                claimed=claim.adversarial if claim is not None else None,
+            )
+        )
+    means = [row.worst.mean for row in rows]
+    ranked = [row._replace(rank=1 + sum(mean > row.worst.mean for mean in means)) for row in rows]
+    return sorted(ranked, key=lambda row: (row.rank, row.team, row.bundle))
+
+
+def find_interval(scores: NDArray[np.float64]) -> Interval:
+    """Mean and 95 % interval, by drawing videos with replacement (percentile bootstrap, Efron 1979).
+
+    Args:
+        scores: (V,), one of each video.
+    """
+    if len(scores) < 2:
+        return Interval(float(scores.mean()), None, None)
+    drawn = np.random.default_rng(SEED).choice(scores, (RESAMPLES, len(scores))).mean(axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(float(scores.mean()), float(low), float(high))
+
+
+def format_table(rows: Sequence[Row], entries: Sequence[Entry], suite: Suite) -> str:
+    """The table in Markdown, and below it who is not ranked and why."""
+    head, *lines = _list_cells(rows, suite)
+    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
+    table = [head, ["-" * width for width in widths], *lines]
+    padded = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in table
+    ]
+    refused = [f"- {entry.bundle.name}: {entry.problem}" for entry in entries if entry.problem is not None]
+    return "\n".join([*padded, *(["", "Not ranked:", "", *refused] if refused else [])])
+
+
+def write_tables(rows: Sequence[Row], entries: Sequence[Entry], suite: Suite, out: Path) -> list[Path]:
+    """Write the table as Markdown, CSV and JSON; returns the files."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(_list_cells(rows, suite, digits=6))
+    contents = {
+        "ranking.md": f"# {suite.name}\n\n{format_table(rows, entries, suite)}\n",
+        "ranking.csv": text.getvalue(),
+        "ranking.json": json.dumps(_to_object(rows, entries, suite), indent=4, ensure_ascii=False) + "\n",
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write_whole(out / name, content.encode())
+    return [out / name for name in contents]
+
+
+def _list_cells(rows: Sequence[Row], suite: Suite, digits: int = 2) -> list[list[str]]:
+    def show(value: float | None) -> str:
+        return "" if value is None else f"{value:.{digits}f}"
+
+    head = ["rank", "team", "bundle", "worst case", "low", "high", "benign", *suite.attacks, "claimed"]
+    lines = [
+        [
+            *(str(row.rank), row.team, row.bundle, *map(show, row.worst), show(row.benign)),
+            *(show(row.attacks[name]) for name in suite.attacks),
+            show(row.claimed),
+        ]
+        for row in rows
+    ]
+    return [head, *lines]
+
+
+def _to_object(rows: Sequence[Row], entries: Sequence[Entry], suite: Suite) -> dict[str, Any]:
+    return {
+        "suite": suite._asdict(),
+        "measure": "mean IoU over videos; worst: of each video the lowest under any attack; 95 % interval over videos",
+        "ranking": [{**row._asdict(), "worst": row.worst._asdict()} for row in rows],
+        "not_ranked": [
+            {"bundle": entry.bundle.name, "sha256": entry.sha256, "problem": entry.problem}
+            for entry in entries
+            if entry.problem is not None
+        ],
+    }
