@@ -32,7 +32,8 @@ def test_version(run: Run) -> None:
 def test_help_names_the_commands(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("check", "configs", "summary", "report", "compare", "sweep", "data", "train", "weights"):
+    commands = ("check", "configs", "summary", "report", "compare", "sweep", "submit", "data", "train", "weights")
+    for command in commands:
         assert f"\n  {command} " in out
 
 

@@ -6,6 +6,7 @@ import pickle
 import tarfile
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +73,8 @@ def replaced(old: str, new: str) -> bytes:
     text = files["config.json"].replace(old.encode(), new.encode())
     assert text != files["config.json"]
     manifest = json.loads(files["manifest.json"])
-    manifest["files"] = {**manifest["files"], "config.json": {"bytes": len(text), "sha256": hash_of(text)}}
+    manifest["files"] = {**manifest["files"], "config.json": {"bytes": len(text), "sha256": sha256(text).hexdigest()}}
     return bundle({**files, "config.json": text, "manifest.json": json.dumps(manifest).encode()})
-
-
-def hash_of(data: bytes) -> str:
-    from hashlib import sha256
-
-    return sha256(data).hexdigest()
 
 
 GOOD = make_files(SMALL)
