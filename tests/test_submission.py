@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from armory_skelevision import cli
 from armory_skelevision.configs import build_config, format_config
 from armory_skelevision.files import hash_file
+from armory_skelevision.networks.unet import unet_small
 from armory_skelevision.pretrained import PACKAGED_WEIGHTS
 from armory_skelevision.submission import evaluate as evaluating
 from armory_skelevision.submission.manifest import Claim
@@ -85,6 +88,27 @@ def test_a_bundle_unpacks_to_the_form_of_armory(config: Path, tmp_path: Path) ->
     assert unpacked["model"]["weights_file"] == "team_siamrpn_alex_mtl.safetensors"
     assert manifest.weights["weights/team_siamrpn_alex_mtl.safetensors"]["keypoint_head"] == "shallow"
     assert str(tmp_path) not in json.dumps(unpacked) + (tmp_path / "new" / "manifest.json").read_text()
+
+
+def test_a_defense_brings_its_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_file(unet_small().state_dict(), tmp_path / "unet.safetensors")
+    config, out = build_config("walkers", "mtl"), tmp_path / "a.tar.gz"
+    kwargs = {"weights_file": "unet.safetensors", "width": "small"}
+    module = "armory_skelevision.defenses"
+    config["defense"] = {"kwargs": kwargs, "module": module, "name": "DuaLossDef", "type": "Preprocessor"}
+    (tmp_path / "mine.json").write_text(format_config(config))
+    with pytest.raises(ValueError, match="give them as --defense-weights"):
+        pack(tmp_path / "mine.json", MTL, out)
+    pack(tmp_path / "mine.json", MTL, out, "team", defense_weights=tmp_path / "unet.safetensors")
+    submission = verify_bundle(out, tmp_path / "new", Terms.usual())
+    assert set(submission.weights) == {"team_siamrpn_alex_mtl.safetensors", "team_unet.safetensors"}
+    assert submission.config["defense"]["kwargs"]["weights_file"] == "team_unet.safetensors"
+
+    kwargs["width"] = "base"  # for which these are no weights
+    (tmp_path / "mine.json").write_text(format_config(config))
+    with pytest.raises(RefusedError, match="config.json: defense.kwargs: team_unet.safetensors"):
+        pack(tmp_path / "mine.json", MTL, out, "team", defense_weights=tmp_path / "unet.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Submissions put to a suite: each in a process of its own, ranked, going on after a stop."""
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from bundles import bundle, make_config, make_files
 
 from armory_skelevision.configs import build_config, format_config
+from armory_skelevision.pretrained import PACKAGED_WEIGHTS
 from armory_skelevision.submission import evaluate as evaluating
 from armory_skelevision.submission import process
 from armory_skelevision.submission.evaluate import Entry, evaluate
@@ -203,8 +205,15 @@ def test_suites_that_could_not_run(changes: dict[str, Any], told: str, tmp_path:
         read_suite(path)
 
 
+def test_the_suite_of_the_docs_could_run(root: Path, tmp_path: Path) -> None:
+    (text,) = re.findall(r"```json\n(.*?)```", (root / "docs" / "submissions.md").read_text(), re.DOTALL)
+    path = tmp_path / "suite.json"
+    path.write_text(json.dumps({**json.loads(text), "gpus": None}))
+    assert list(read_suite(path).attacks) == ["patch", "frames"]
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_bundle_scores_the_same_on_another_machine(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

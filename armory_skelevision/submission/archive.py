@@ -144,7 +144,8 @@ def _check_header(header: tarfile.TarInfo, before: list[str]) -> None:
     if name.lower().endswith(_RUNS_CODE):
         raise RefusedError(f"{name!r} may run code when it is read; expected weights as .safetensors")
     if not _NAME.fullmatch(name):
-        raise RefusedError(f"{name!r} has no place in a bundle; expected {CONFIG}, {MANIFEST}, {WEIGHTS}/….safetensors")
+        expected = f"{CONFIG}, {MANIFEST}, {WEIGHTS}/NAME.safetensors, NAME of letters, digits and .-_"
+        raise RefusedError(f"{name!r} has no place in a bundle; expected {expected}")
     if name.lower() in map(str.lower, before):
         raise RefusedError(f"{name!r} is there twice")
     if len(before) == MAX_FILES:

@@ -10,6 +10,7 @@ from typing import Any
 
 from armory_skelevision import __version__
 from armory_skelevision.configs import format_config
+from armory_skelevision.files import write_whole
 from armory_skelevision.networks.checkpoints import read_header
 from armory_skelevision.results.summary import METRIC, read_summary
 from armory_skelevision.strict_json import parse_json
@@ -69,7 +70,7 @@ def pack(
         write_archive(trial, {**contents, MANIFEST: manifest.to_json()})
         verify_bundle(trial, Path(folder) / "unpacked", terms._replace(repositories=(*terms.repositories, repository)))
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_archive(out, {**contents, MANIFEST: manifest.to_json()})
+        write_whole(out, trial.read_bytes())
     return manifest
 
 

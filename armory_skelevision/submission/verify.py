@@ -20,7 +20,7 @@ from armory_skelevision.submission.manifest import Manifest, read_json, read_man
 from armory_skelevision.submission.process import Limits, Scores, run_evaluation
 from armory_skelevision.submission.rules import check_rules, shipped_baselines
 
-SMOKE_LIMITS = Limits(minutes=5, memory_gb=12)
+SMOKE_LIMITS = Limits(minutes=10, memory_gb=12)
 SMOKE_FRAMES = 5
 
 
