@@ -266,18 +266,13 @@ def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     check_told(check_config(config), "fault", "sysconfig.gpus", ["no GPU 2", "Name one of 0 to 1"])
 
 
-def test_weights_with_a_backdoor(tmp_path: Path) -> None:
+def test_weights_with_a_backdoor_and_damaged_ones(tmp_path: Path) -> None:
     path = tmp_path / "poisoned.safetensors"
     save_weights(SiamRPN(), path, Metadata(None, 0.0, "None.", "MIT", 1, backdoor=True))
     config = change({"model.name": "siamrpn_stl", "model.weights_file": str(path)})
     check_told(check_config(config), "warning", "model.weights_file", ["carries a backdoor", "Name other weights"])
 
-
-def test_damaged_weights(tmp_path: Path) -> None:
-    path = tmp_path / "half.safetensors"
-    save_weights(SiamRPN(), path, Metadata(None, 0.0, "None.", "MIT", 1))
     path.write_bytes(path.read_bytes()[:-100])
-    config = change({"model.name": "siamrpn_stl", "model.weights_file": str(path)})
     check_told(check_config(config), "fault", "model.weights_file", ["truncated", "skelevision weights verify"])
 
 
@@ -289,6 +284,9 @@ def test_modules_of_the_working_directory_are_found(tmp_path: Path, monkeypatch:
     with as_in_a_run():
         config = change({"model.module": "my_tracker", "model.name": "make"})
         assert check_config(config) == []
+        config["model"]["weights_file"] = "mine.pt"
+        check_told(check_config(config), "warning", "model.weights_file", ["mine.pt", "Put the file there"])
+        config["model"]["weights_file"] = None
         config["model"]["module"] = "my_broken_tracker"
         check_told(check_config(config), "fault", "model.module", ["ZeroDivisionError", "Mend 'my_broken_tracker'"])
 

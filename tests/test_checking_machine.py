@@ -55,6 +55,13 @@ def test_versions() -> None:
     assert absent.mend == 'pip install "no-such-package>=2"'
 
 
+def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [finding for finding in machine.check_package() if finding.level == "fault"] == []
+    monkeypatch.setattr(machine, "PACKAGE", "no-such-package")
+    (finding,) = machine.check_package()
+    assert (finding.level, finding.key) == ("warning", "no-such-package")
+
+
 def test_tested_versions(tmp_path: Path) -> None:
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("# tested\ntorch==0.1\nno-such-package==3\n")

@@ -28,12 +28,21 @@ _NAMES = ("dataset_dir", "local_git_dir", "output_dir", "saved_model_dir", "tmp_
 def check_machine() -> list[Finding]:
     """What this machine lacks, whatever is evaluated on it."""
     findings = [
-        *check_versions(metadata.requires(PACKAGE) or []),
+        *check_package(),
         *compare_with_tested(CONSTRAINTS),
         *check_ffmpeg(),
         *check_folders(),
     ]
     return [finding._replace(where="this machine") for finding in findings]
+
+
+def check_package() -> list[Finding]:
+    """Whether all is here that the package says it needs."""
+    try:
+        return check_versions(metadata.requires(PACKAGE) or [])
+    except metadata.PackageNotFoundError:
+        problem = "found on Python's path, but not installed: what it needs is not checked"
+        return [warning(PACKAGE, problem, "pip install it, from its repository with -e")]
 
 
 def check_versions(requirements: Iterable[str]) -> list[Finding]:
