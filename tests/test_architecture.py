@@ -39,7 +39,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "strict_json": set(),
     "submission": {"files", "strict_json", "networks", "evaluations", "configs", "results", "checking"},
-    "commands": {"files", "strict_json", "checking", "submission"},
 }
 ALL_PARTS = {*MAY_IMPORT, "cli"}
 MAY_IMPORT["cli"] = ALL_PARTS - {"cli"}
@@ -57,7 +56,7 @@ ONLY_IN = {
     "ray": {"results"},
     "tensorflow": {"datasets", "results"},
     "tensorflow_datasets": {"datasets", "results"},
-    "typer": {"cli", "commands"},
+    "typer": {"cli"},
     "torchvision": set(),
     "imgaug": set(),
 }

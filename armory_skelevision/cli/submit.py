@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from armory_skelevision.cli.options import OPTIONS
+
 if TYPE_CHECKING:
     from armory_skelevision.submission.verify import Terms
 
-submit = typer.Typer(
-    help="Pack a tracker or a defense, verify such bundles, rank them under attacks.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(help="Pack a tracker or a defense, verify such bundles, rank them under attacks.", **OPTIONS)
 
 _BASELINE = typer.Option(
     "--baseline", help="Config that submissions answer to, instead of the package's own; may be given several times."
@@ -36,7 +33,7 @@ def _terms(baselines: list[Path] | None, repositories: list[str] | None = None) 
     return Terms(tuple(given) or Terms.usual().baselines, tuple(repositories or ()))
 
 
-@submit.command()
+@app.command()
 def pack(
     config: Annotated[Path, typer.Argument(help="ARMORY's config with your model and defense, otherwise as shipped.")],
     weights: Annotated[Path, typer.Option(help="The model's weights, .safetensors.")],
@@ -55,7 +52,7 @@ def pack(
     print(f"{out}  sha256 {hash_file(out)}")
 
 
-@submit.command()
+@app.command()
 def verify(
     bundle: Annotated[Path, typer.Argument(help="The .tar.gz.")],
     into: Annotated[Path | None, typer.Option(help="Unpack it here, if it is accepted; a new folder.")] = None,
@@ -83,7 +80,7 @@ def verify(
             print(f"smoke run: benign mIoU {benign:.4f}  adversarial mIoU {adversarial:.4f}")
 
 
-@submit.command()
+@app.command()
 def evaluate(
     bundles: Annotated[list[Path], typer.Argument(help="The .tar.gz files.")],
     suite: Annotated[Path, typer.Option(help="JSON file of attacks and data; see docs/submissions.md.")],

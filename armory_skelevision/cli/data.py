@@ -1,0 +1,108 @@
+"""`skelevision data`: rendering, fetching, cutting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from armory_skelevision.cli.options import FROM, OPTIONS, require
+
+if TYPE_CHECKING:
+    from armory_skelevision.datasets.people import People
+
+app = typer.Typer(help="Render or fetch a data set, or cut crops from one.", **OPTIONS)
+crops = typer.Typer(help="Cut a fetched data set of real people into a store to train on.", **OPTIONS)
+app.add_typer(crops, name="crops")
+
+_OUT = typer.Option("--out", help="The folder, for the archives too; made if absent.")
+_STORE = typer.Option("--out", help="Folder of the store; made if absent. Several data sets may share one.")
+_SKIP = typer.Option("--skip-faulty", help="Leave out what cannot be used, and say how much, instead of refusing it.")
+
+
+@app.command()
+def walkers(
+    out: Annotated[Path, typer.Option(help="Folder for the videos, a split of its own; made if absent.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first video; the others take the next ones.")],
+    videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 1,
+    frames: Annotated[int | None, typer.Option(min=2, help="Frames of each video; by default 36 to 40.")] = None,
+) -> None:
+    """Render further videos of the simulated town, with their ground truth. Goes on where it was stopped."""
+    require("bpy", "set up .venv-render by `make render-env` and run .venv-render/bin/skelevision")
+    from armory_skelevision.walkers.render import render_split
+
+    render_split(out, range(seed, seed + videos), frames)
+    print(f'to evaluate on them: "root": "{out.absolute().parent}", "eval_split": "{out.name}" under "dataset"')
+
+
+@app.command()
+def coco(
+    out: Annotated[Path, _OUT],
+    splits: Annotated[list[str] | None, typer.Argument(help="train, val; by default both (20 GB).")] = None,
+    origin: Annotated[str | None, FROM] = None,
+) -> None:
+    """Fetch COCO 2017, persons' keypoints and images. Goes on where it was stopped; checks the published hashes."""
+    from armory_skelevision.fetching.data import fetch_coco
+
+    _print_paths(fetch_coco(out, splits or ["train", "val"], origin))
+
+
+@app.command()
+def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None) -> None:
+    """Fetch LaSOT's 20 sequences of persons (4 GB). Goes on where it was stopped."""
+    from armory_skelevision.fetching.data import fetch_lasot
+
+    _print_paths(fetch_lasot(out, origin))
+
+
+@app.command()
+def otb(
+    out: Annotated[Path, _OUT],
+    names: Annotated[list[str] | None, typer.Argument(help="Such as Crossing; by default all with persons.")] = None,
+    origin: Annotated[str | None, FROM] = None,
+) -> None:
+    """Fetch sequences of the OTB benchmark. Goes on where it was stopped."""
+    from armory_skelevision.fetching.data import fetch_otb
+
+    _print_paths(fetch_otb(out, names or (), origin))
+
+
+@crops.command("coco")
+def crop_coco(
+    annotations: Annotated[Path, typer.Option(help="Such as annotations/person_keypoints_train2017.json.")],
+    images: Annotated[Path, typer.Option(help="The folder of its pictures, such as train2017.")],
+    out: Annotated[Path, _STORE],
+    skip_faulty: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Crops of COCO's persons with more than 5 keypoints. Goes on where it was stopped."""
+    from armory_skelevision.datasets.coco import read_coco
+
+    _make_crops(read_coco(annotations, images), out, skip_faulty)
+
+
+@crops.command("lasot")
+def crop_lasot(
+    root: Annotated[Path, typer.Option(help="The folder with person-1 to person-20.")],
+    split: Annotated[str, typer.Option(help="train, the first 800 frames of each sequence, or val, the next 100.")],
+    out: Annotated[Path, _STORE],
+    skip_faulty: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Crops of LaSOT's persons, frame by frame. Goes on where it was stopped."""
+    from armory_skelevision.datasets.lasot import read_lasot
+
+    _make_crops(read_lasot(root, split), out, skip_faulty)
+
+
+def _print_paths(paths: list[Path]) -> None:
+    for path in paths:
+        print(path)
+
+
+def _make_crops(people: People, out: Path, skip_faulty: bool) -> None:
+    from armory_skelevision.training.crops.making import make_crops
+
+    made = make_crops(people, out, skip_faulty)
+    print(f"{made.crops} crops in {out}")
+    if made.faults:
+        print(f"{len(made.faults)} left out, listed in {out / people.name}-faults.txt")

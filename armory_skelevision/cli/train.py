@@ -1,0 +1,27 @@
+"""`skelevision train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from armory_skelevision.cli.options import OPTIONS, require
+
+app = typer.Typer(help="Train a network.", **OPTIONS)
+
+
+@app.command()
+def multitask(
+    settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+) -> None:
+    """Train a SiamRPN tracker, with the keypoint head or without."""
+    require("lightning", 'pip install "armory_skelevision[train]"')
+    from armory_skelevision.training.settings import read_settings
+
+    read = read_settings(settings)
+    from armory_skelevision.training.multitask import train as run_training
+
+    print(f"weights {run_training(read, resume)}")

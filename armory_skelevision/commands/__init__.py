@@ -1,1 +1,0 @@
-"""Commands of `skelevision` that fill a file each; `cli` puts them together."""
