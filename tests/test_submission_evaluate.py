@@ -213,7 +213,7 @@ def test_the_suite_of_the_docs_could_run(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_bundle_scores_the_same_on_another_machine(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
