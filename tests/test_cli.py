@@ -12,19 +12,6 @@ from armory_skelevision import __version__, cli, configs
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; gives its exit code, stdout and stderr."""
-
-    def run_command(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stop:
-            cli.app([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        return int(stop.value.code or 0), output.out, output.err
-
-    return run_command
-
-
 def test_version(run: Run) -> None:
     assert run("--version") == (0, f"skelevision {__version__}\n", "")
 
@@ -105,7 +92,7 @@ def test_missing_optional_packages_are_named(
 
 def test_data_walkers_asks_for_the_seeds_in_order(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, ...]] = []
-    monkeypatch.setattr(cli, "_require", lambda *_: None)
+    monkeypatch.setattr("armory_skelevision.cli.data.require", lambda *_: None)
     monkeypatch.setattr("armory_skelevision.walkers.render.render_split", lambda *given: asked.append(given))
     folder = tmp_path / "more"
     code, out, _ = run("data", "walkers", "--out", folder, "--seed", 7, "--videos", 3, "--frames", 12)

@@ -9,7 +9,6 @@ import pytest
 from handmade_results import make_config, make_results, write_cell, write_result, write_sweep
 from html_page import Page
 
-from armory_skelevision import cli
 from armory_skelevision.results.finding import collect
 from armory_skelevision.results.groups import make_board
 from armory_skelevision.results.report.overview import metrics_table, miou_table
@@ -223,17 +222,6 @@ def test_twenty_cells_stay_small(tmp_path: Path) -> None:
 
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run_command(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stop:
-            cli.app([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        return int(stop.value.code or 0), output.out, output.err
-
-    return run_command
 
 
 def test_commands_and_their_exit_codes(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from armory_skelevision import cli
 from armory_skelevision.configs import build_config, format_config
 from armory_skelevision.files import hash_file
 from armory_skelevision.networks.unet import unet_small
@@ -42,19 +41,6 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.json").write_text(format_config(build_config("walkers", "mtl")))
     pack(folder / "config.json", MTL, folder / "team.tar.gz", "team")
     return folder / "team.tar.gz"
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `skelevision submit` in this process; gives its exit code, stdout and stderr."""
-
-    def run_command(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stop:
-            cli.app(["submit", *(str(argument) for argument in arguments)])
-        output = capsys.readouterr()
-        return int(stop.value.code or 0), output.out, output.err
-
-    return run_command
 
 
 def write_result(path: Path, config: Mapping[str, Any], **changes: Any) -> Path:
@@ -148,10 +134,10 @@ def test_another_baseline(run: Run, packed: Path, tmp_path: Path) -> None:
     other = build_config("walkers", "mtl")
     other["attack"]["kwargs"]["max_iter"] = 99
     (tmp_path / "other.json").write_text(format_config(other))
-    code, out, err = run("verify", packed, "--no-smoke", "--baseline", tmp_path / "other.json")
+    code, out, err = run("submit", "verify", packed, "--no-smoke", "--baseline", tmp_path / "other.json")
     assert (code, out) == (1, "")
     assert err.startswith(f"error: {packed} is refused: config.json: attack: is not as in the config of the evaluation")
-    code, out, _ = run("verify", packed, "--no-smoke", "--into", tmp_path / "new")
+    code, out, _ = run("submit", "verify", packed, "--no-smoke", "--into", tmp_path / "new")
     assert (code, out) == (0, f"{packed}: accepted, of team team, team_siamrpn_alex_mtl.safetensors\n")
     assert hash_file(tmp_path / "new" / "weights" / "team_siamrpn_alex_mtl.safetensors") == hash_file(MTL)
 
@@ -159,14 +145,14 @@ def test_another_baseline(run: Run, packed: Path, tmp_path: Path) -> None:
 def test_commands(run: Run, config: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluating, "run_evaluation", lambda *_: Scores([0.9], [0.5]))
     mine, suite, out = tmp_path / "mine.tar.gz", tmp_path / "suite.json", tmp_path / "out"
-    code, told, _ = run("pack", config, "--weights", MTL, "--out", mine, "--team", "us")
+    code, told, _ = run("submit", "pack", config, "--weights", MTL, "--out", mine, "--team", "us")
     assert (code, told) == (0, f"{mine}  sha256 {hash_file(mine)}\n")
     suite.write_text(json.dumps(SUITE))
-    code, told, _ = run("evaluate", mine, packed, "--suite", suite, "--out", out)
+    code, told, _ = run("submit", "evaluate", mine, packed, "--suite", suite, "--out", out)
     assert code == 0
     assert told.startswith("| rank | team |")
     assert told.endswith(f"{out / 'ranking.md'}\n{out / 'ranking.csv'}\n{out / 'ranking.json'}\n")
     (tmp_path / "bad.tar.gz").write_bytes(b"nothing")
-    code, told, _ = run("evaluate", tmp_path / "bad.tar.gz", packed, "--suite", suite, "--out", out)
+    code, told, _ = run("submit", "evaluate", tmp_path / "bad.tar.gz", packed, "--suite", suite, "--out", out)
     assert code == 1
     assert "- bad.tar.gz: refused: it is no .tar.gz" in told and "| 1    | team |" in told

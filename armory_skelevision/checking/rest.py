@@ -10,7 +10,7 @@ from armory_skelevision import __version__
 from armory_skelevision.checking.findings import Finding, fault, find_strangers, suggest, warning
 from armory_skelevision.checking.names import check_arguments, find_object, is_ours
 from armory_skelevision.configs import DOCKER_IMAGE
-from armory_skelevision.results.summary import METRIC
+from armory_skelevision.results.records import METRIC
 
 METRIC_KEYS = (
     *("max_record_size", "means", "perturbation", "profiler_type", "record_metric_per_sample", "task", "task_kwargs"),

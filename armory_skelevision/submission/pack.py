@@ -12,7 +12,7 @@ from armory_skelevision import __version__
 from armory_skelevision.configs import format_config
 from armory_skelevision.files import write_whole
 from armory_skelevision.networks.checkpoints import read_header
-from armory_skelevision.results.summary import METRIC, read_summary
+from armory_skelevision.results.records import read_run
 from armory_skelevision.strict_json import parse_json
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, write_archive
 from armory_skelevision.submission.manifest import REPOSITORY, TEAM, Claim, Manifest, describe_files
@@ -118,13 +118,11 @@ def _read_claim(path: Path, config: Mapping[str, Any]) -> Claim:
     Raises:
         ValueError: If it is a result of another evaluation.
     """
-    summary = read_summary(path)
-    content = parse_json(path.read_bytes())
-    ran = content.get("config", {})
+    run = read_run(path)
     differing = [
-        name for name in ("attack", "dataset", "defense", "metric", "model") if ran.get(name) != config.get(name)
+        name for name in ("attack", "dataset", "defense", "metric", "model") if run.config.get(name) != config.get(name)
     ]
     if differing:
         raise ValueError(f"{path} is the result of another evaluation: its {', '.join(differing)} differ")
-    scores = [content["results"].get(f"{stage}_{METRIC}") or [] for stage in ("benign", "adversarial")]
-    return Claim(summary.benign, summary.adversarial, max(map(len, scores)))
+    videos = max(len(scores.video_ious) for scores in (run.benign, run.adversarial))
+    return Claim(run.benign.mean_iou, run.adversarial.mean_iou, videos)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from armory_skelevision.configs import format_config
-from armory_skelevision.results.summary import METRIC
+from armory_skelevision.results.records import read_run
 
 _FOLDERS = ("local_git_dir", "output_dir", "saved_model_dir", "tmp_dir")
 _GIGABYTE = 1024**3
@@ -81,7 +81,8 @@ def run_evaluation(
     results = sorted(outputs.glob("*.json"))
     if code != 0 or len(results) != 1:
         raise RuntimeError(_explain(home / "log", code, limits))
-    return _read_scores(results[0])
+    run = read_run(results[0])
+    return Scores(list(run.benign.video_ious), list(run.adversarial.video_ious))
 
 
 def _furnish(home: Path, config: Mapping[str, Any], weights: Mapping[str, Path]) -> Path:
@@ -134,15 +135,3 @@ def _explain(log: Path, code: int, limits: Limits) -> str:
     told = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception", "Interrupt"))]
     last = (told or lines or ["it said nothing"])[-1]
     return f"ARMORY failed with exit code {code}: {last:.300}"
-
-
-def _read_scores(path: Path) -> Scores:
-    results = json.loads(path.read_text(encoding="utf-8"))["results"]
-    return Scores(*(_flatten(results[f"{stage}_{METRIC}"]) for stage in ("benign", "adversarial")))
-
-
-def _flatten(values: Any) -> list[float]:
-    """Scores of all videos; ARMORY records each as a list of one."""
-    if isinstance(values, list):
-        return [score for value in values for score in _flatten(value)]
-    return [float(values)]
