@@ -52,8 +52,13 @@ FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "constant's name": ({"model.wrapper_kwargs": {"tracking": {"penalty": 0.1}}}, "model", ["Known are ['penalty_k'"]),
     "constant's value": (
         {"model.wrapper_kwargs": {"tracking": {"penalty_k": "0.1"}}},
-        "model.wrapper_kwargs.tracking.penalty_k",
+        "model.tracking.penalty_k",
         ["'0.1'", "Expected a number"],
+    ),
+    "constants that are none": (
+        {"model.wrapper_kwargs": {"tracking": [0.1]}},
+        "model.tracking",
+        ["[0.1]", 'Expected an object such as {"penalty_k": 0.16}'],
     ),
     "weights missing": (
         {"model.weights_file": "mine.safetensors"},

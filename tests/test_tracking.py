@@ -139,3 +139,20 @@ def test_decode_places_a_zero_delta_on_its_anchor():
 def test_unknown_setting_is_named():
     with pytest.raises(ValueError, match=r"unknown tracking settings \['penalty'\]; known are .*penalty_k"):
         TrackerSettings.from_dict({"penalty": 1})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"penalty_k": "0.1"}, "tracking.penalty_k: expected a number of at least 0, got '0.1'"),
+        ({"penalty_k": float("nan")}, "tracking.penalty_k: expected a number of at least 0, got nan"),
+        ({"context": -0.1}, "tracking.context: expected a number of at least 0"),
+        ({"window_influence": 40}, "tracking.window_influence: expected a number from 0 to 1, got 40"),
+        ({"learning_rate": True}, "tracking.learning_rate: expected a number from 0 to 1, got True"),
+        ({"exemplar_size": 127.5}, "tracking.exemplar_size: expected a whole number of pixels"),
+        ({"instance_size": 127}, "tracking.instance_size: expected more than exemplar_size, 127, got 127"),
+    ],
+)
+def test_wrong_settings_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        TrackerSettings.from_dict(values)

@@ -51,7 +51,7 @@ def explain(key: str, error: Exception, mend: str) -> Finding:
         mend: What to say where the message holds no mend.
     """
     message = " ".join(str(error).split()) or type(error).__name__
-    pair = re.fullmatch(r"(?:(\w+): )?expected (.*?), (?:got|found) (.*)", message)
+    pair = re.fullmatch(r"(?:([\w.]+): )?expected (.*?), (?:got|found) (.*)", message)
     if pair:
         return fault(f"{key}.{pair[1]}" if pair[1] else key, f"got {pair[3]}", f"Expected {pair[2]}")
     problem, _, advice = message.partition("; ")

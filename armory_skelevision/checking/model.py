@@ -47,7 +47,6 @@ def check_model(config: Mapping[str, Any], made: dict[str, Any]) -> Model:
         return Model(None, findings + check_arguments("model", factory, {}, positional=3))
     if section["fit"]:
         findings.append(fault("model.fit", "our trackers are not trained by ARMORY", 'Say "fit": false'))
-    findings += _check_constants(section["wrapper_kwargs"])
     if any(finding.level == "fault" for finding in findings):
         return Model(None, findings)
     key = json.dumps([section, str(path)], sort_keys=True)
@@ -94,18 +93,6 @@ def _advise(name: str) -> str:
         return f"Run `skelevision weights fetch {known.name}`"
     packaged = ", ".join(sorted(path.name for path in PACKAGED_WEIGHTS.glob("*.safetensors")))
     return f"Put the file there, give an absolute path, or name packaged weights: {packaged}"
-
-
-def _check_constants(wrapper_kwargs: Mapping[str, Any]) -> list[Finding]:
-    constants = wrapper_kwargs.get("tracking", {})
-    key = "model.wrapper_kwargs.tracking"
-    if not isinstance(constants, Mapping):
-        return [fault(key, f"got {constants!r}", 'Expected an object such as {"penalty_k": 0.16}')]
-    return [
-        fault(f"{key}.{name}", f"got {value!r}", "Expected a number")
-        for name, value in constants.items()
-        if isinstance(value, bool) or not isinstance(value, int | float)
-    ]
 
 
 def _on_cpu(wrapper_kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def nanotrack(
     refuse_unknown("model_kwargs", model_kwargs, ["version"])
     refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
     network = NanoTrack(model_kwargs.get("version", 3))
-    settings = PointSettings.from_dict({**CONSTANTS[network.version], **wrapper_kwargs.get("tracking", {})})
+    settings = PointSettings.from_dict(wrapper_kwargs.get("tracking", {}), CONSTANTS[network.version])
     load_nanotrack(network, weights_path if weights_path is not None else _find_weights(network.version))
     return SiameseEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))
 

@@ -79,6 +79,5 @@ def _build(
     path = weights_path if weights_path is not None else packaged_weights(default)
     load_weights(network, path)
     metadata = read_metadata(path)
-    constants = {**(metadata.tracking if metadata else {}), **wrapper_kwargs.get("tracking", {})}
-    settings = TrackerSettings.from_dict(constants)
+    settings = TrackerSettings.from_dict(wrapper_kwargs.get("tracking", {}), metadata.tracking if metadata else {})
     return SiamRPNEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import anchors, points
 from armory_skelevision.tracking.proposals import Proposals
+
+SHARES = ("window_influence", "learning_rate")
+SIDES = ("exemplar_size", "instance_size")
 
 
 @dataclass(frozen=True)
@@ -35,22 +40,37 @@ class TrackerSettings:
     min_size: float = 10.0
     per_position: ClassVar[int] = len(anchors.RATIOS)
 
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: For a value that makes no sense; says which and why.
+        """
+        for name, value in ((field.name, getattr(self, field.name)) for field in fields(self)):
+            _check(name, value)
+        if self.instance_size <= self.exemplar_size:
+            wanted = f"more than exemplar_size, {self.exemplar_size}"
+            raise ValueError(f"tracking.instance_size: expected {wanted}, got {self.instance_size}")
+
     def decode(self, output: RPNOutput) -> Proposals:
         """What the network's output for one search crop proposes, see `anchors.decode`."""
         return anchors.decode(output, anchors.anchors_cxcywh(output.cls.shape[-1]))
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from a config's mapping.
+    def from_dict(cls, values: Mapping[str, Any], usual: Mapping[str, Any] = MappingProxyType({})) -> Self:
+        """Settings from a config's mapping; what it does not name is as in ``usual``, else as by default.
 
         Raises:
-            ValueError: For a key that is not a setting; the message lists those that are.
+            ValueError: For a key that is not a setting, the message lists those that are; or for a wrong value.
         """
+        if not isinstance(values, Mapping):
+            raise ValueError(f'tracking: expected an object such as {{"penalty_k": 0.16}}, got {values!r}')
+        given = {**usual, **values}
         known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
+        unknown = sorted(set(given) - set(known))
         if unknown:
             raise ValueError(f"unknown tracking settings {unknown}; known are {known}")
-        return cls(**values)
+        return cls(**given)
 
 
 @dataclass(frozen=True)
@@ -66,3 +86,15 @@ class PointSettings(TrackerSettings):
     def decode(self, output: RPNOutput) -> Proposals:
         """What the network's output for one search crop proposes, see `points.decode`."""
         return points.decode(output, points.points_xy(output.cls.shape[-1]))
+
+
+def _check(name: str, value: Any) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if name in SIDES:
+        wanted, fits = "a whole number of pixels, at least 1", is_number and value == int(value) and value >= 1
+    elif name in SHARES:
+        wanted, fits = "a number from 0 to 1", is_number and 0 <= value <= 1
+    else:
+        wanted, fits = "a number of at least 0", is_number and value >= 0
+    if not fits:
+        raise ValueError(f"tracking.{name}: expected {wanted}, got {value!r}")
