@@ -38,6 +38,8 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
     """
 
     estimator_params = PyTorchEstimator.estimator_params + ["settings"]
+    fewest_frames = 2
+    """Of a video: one to learn the target from, and one to find it in."""
 
     def __init__(
         self,
@@ -204,7 +206,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         if len(y_init) != len(x):
             raise ValueError(f"y_init: expected {len(x)} boxes, one per video, got {len(y_init)}")
         for index, video in enumerate(x):
-            check_video(video, f"x[{index}]")
+            check_video(video, f"x[{index}]", self.fewest_frames)
         return [
             check_box(box, video.shape[2], video.shape[1], f"y_init[{index}]")
             for index, (box, video) in enumerate(zip(y_init, x, strict=True))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.tracking import Crops
+from armory_skelevision.tracking import Crops, Window
 from armory_skelevision.tracking.state import initial_state, template_window
 
 
@@ -21,10 +21,20 @@ def locate_keypoints(network: SiamRPN, crops: Crops) -> Tensor:
         (17, 3): x and y in pixels of frame 0 (centre of the most likely position), and its probability in [0, 1].
     """
     window = template_window(initial_state(crops.box_xyxy), crops.settings)
-    logits = network.keypoints(network.embed(crops.template))[0]
+    return read_maps(network.keypoints(network.embed(crops.template))[0], window)
+
+
+def read_maps(logits: Tensor, window: Window) -> Tensor:
+    """The keypoints that maps (17, s, s) of a template window show; see `locate_keypoints`."""
     confidence, position = logits.flatten(1).softmax(dim=1).max(dim=1)
     size = logits.shape[-1]
     scale = window.side / size
     x = window.x_min + (position % size + 0.5) * scale
     y = window.y_min + (position // size + 0.5) * scale
     return torch.stack([x, y, confidence], dim=1)
+
+
+def to_template(keypoints: Tensor, window: Window, size: int) -> Tensor:
+    """Keypoints (..., 3) of a frame in pixels of its template crop, ``size`` wide."""
+    origin = torch.tensor([window.x_min, window.y_min], dtype=keypoints.dtype, device=keypoints.device)
+    return torch.cat([(keypoints[..., :2] - origin) * (size / window.side), keypoints[..., 2:]], dim=-1)

@@ -28,6 +28,11 @@ class SiamRPNEstimator(SiameseEstimator):
     def __init__(self, model: SiamRPN, settings: TrackerSettings | None = None, **kwargs: Any) -> None:
         super().__init__(model, settings or TrackerSettings(), **kwargs)
 
+    @property
+    def fewest_frames(self) -> int:  # type: ignore[override]
+        """As for `SiameseEstimator`; a single picture has keypoints too."""
+        return 2 if self.model.keypoint_head is None else 1
+
     def _observe(self, crops: Crops) -> dict[str, Tensor]:
         result = super()._observe(crops)
         if self.model.keypoint_head is not None:

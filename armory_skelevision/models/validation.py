@@ -13,8 +13,8 @@ from torch import Tensor
 MIN_SIDE = 32
 
 
-def check_video(video: Any, name: str = "x") -> None:
-    """Check one video (F, H, W, 3), array or tensor, RGB in [0, 1].
+def check_video(video: Any, name: str = "x", fewest: int = 2) -> None:
+    """Check one video (F, H, W, 3), array or tensor, RGB in [0, 1], of ``fewest`` frames or more.
 
     Raises:
         ValueError: For a wrong shape, too few or too small frames, NaN, or values outside [0, 1].
@@ -26,8 +26,8 @@ def check_video(video: Any, name: str = "x") -> None:
     if len(shape) != 4 or shape[-1] != 3:
         hint = "; gray frames must be repeated to three channels" if shape[-1:] == (1,) or len(shape) == 3 else ""
         raise ValueError(f"{name}: expected a video (F, H, W, 3), RGB, got shape {shape}{hint}")
-    if shape[0] < 2:
-        raise ValueError(f"{name}: expected at least 2 frames, the first to learn the target from, got {shape[0]}")
+    if shape[0] < fewest:
+        raise ValueError(f"{name}: expected at least {fewest} frames, the first to learn the target from, got {shape[0]}")
     if min(shape[1:3]) < MIN_SIDE:
         raise ValueError(f"{name}: expected frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, got {shape[2]}x{shape[1]}")
     floating = video.is_floating_point() if isinstance(video, Tensor) else np.issubdtype(video.dtype, np.floating)

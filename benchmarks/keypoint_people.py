@@ -1,0 +1,97 @@
+"""People as the tracker's template branch sees them: of the embedded videos, and real ones of COCO where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from walkers import walkers
+
+from armory_skelevision.attacks.keypoints.pose import cut_template
+from armory_skelevision.datasets.coco import FEWEST_KEYPOINTS, read_coco
+from armory_skelevision.datasets.otb import read_image
+from armory_skelevision.datasets.walker_videos import SPLITS
+from armory_skelevision.datasets.walker_files import read_split
+from armory_skelevision.models import SiamRPNEstimator
+
+
+class Crops(NamedTuple):
+    """Template crops of N people.
+
+    Attributes:
+        pictures: (N, 127, 127, 3) RGB in [0, 1].
+        keypoints: (N, 17, 3) in crop pixels.
+        boxes_xyxy: (N, 4) likewise.
+        sources: (N,) number of the video or picture that each is from.
+    """
+
+    pictures: np.ndarray
+    keypoints: np.ndarray
+    boxes_xyxy: np.ndarray
+    sources: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> Crops:
+        """Some of them, by numbers or a mask."""
+        return Crops(*(values[chosen] for values in self))
+
+    def labels(self) -> list[dict[str, np.ndarray]]:
+        """As the metrics want them."""
+        return [
+            {"boxes": box[None], "keypoints": points}
+            for box, points in zip(self.boxes_xyxy, self.keypoints, strict=True)
+        ]
+
+
+Shown = tuple[np.ndarray, np.ndarray, np.ndarray, int]
+
+
+def walker_crops(tracker: SiamRPNEstimator, split: str, every: int, videos: int | None) -> Crops:
+    """Every nth frame of a split as a template."""
+    shown: list[Shown] = []
+    truths = read_split(SPLITS / split)[:videos]
+    for number, (scene, truth) in enumerate(zip(walkers(split, videos), truths, strict=True)):
+        for frame in range(0, len(truth.boxes_xyxy), every):
+            if (truth.keypoints[frame, :, 2] > 0).any():
+                shown.append((scene.x[0, frame], truth.boxes_xyxy[frame], truth.keypoints[frame], number))
+    return _cut(tracker, shown)
+
+
+def coco_crops(tracker: SiamRPNEstimator, folder: Path) -> Crops | None:
+    """The people with six keypoints or more in real pictures: COCO's own JSON, and YOLO's text form; None if absent."""
+    shown: list[Shown] = []
+    annotations = folder / "coco_val_mini" / "test_coco.json"
+    if annotations.is_file():
+        for part in read_coco(annotations, annotations.parent).parts.values():
+            for person in part:
+                picture = read_image(person.picture).astype(np.float32) / 255
+                shown.append((picture, person.box_xyxy, person.keypoints, len(shown)))
+    for label in sorted((folder / "coco8_pose" / "labels").glob("*/*.txt")):
+        picture = read_image(folder / "coco8_pose" / "images" / label.parent.name / f"{label.stem}.jpg")
+        shown += [
+            (picture.astype(np.float32) / 255, box, points, len(shown))
+            for box, points in _read_yolo(label, picture.shape[1], picture.shape[0])
+        ]
+    return _cut(tracker, shown) if shown else None
+
+
+def _read_yolo(path: Path, width: int, height: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        numbers = np.array(line.split(), dtype=np.float32)
+        cx, cy, w, h = numbers[1:5] * (width, height, width, height)
+        points = numbers[5:].reshape(17, 3) * (width, height, 1)
+        if (points[:, 2] > 0).sum() >= FEWEST_KEYPOINTS:
+            box = np.array([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], np.float32)
+            found.append((box, points.astype(np.float32)))
+    return found
+
+
+def _cut(tracker: SiamRPNEstimator, shown: list[Shown]) -> Crops:
+    crops = []
+    for picture, box_xyxy, keypoints, source in shown:
+        # The corners of the box are mapped like keypoints.
+        corners = np.concatenate([box_xyxy.reshape(2, 2), np.ones((2, 1))], axis=1).astype(np.float32)
+        crop, points = cut_template(tracker, picture, box_xyxy, np.concatenate([keypoints, corners]))
+        crops.append((crop, points[:17], points[17:, :2].reshape(4), source))
+    return Crops(*(np.stack(values) for values in zip(*crops, strict=True)))
