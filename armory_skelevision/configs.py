@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from armory_skelevision import __version__
-from armory_skelevision.evaluations import ATTACKS, DATASETS, DEFENSES, MODELS, TITLES, Evaluation, list_evaluations
+from armory_skelevision.evaluations import (
+    ATTACKS,
+    DATASETS,
+    DEFENSES,
+    MODELS,
+    TASKS,
+    TITLES,
+    Evaluation,
+    list_evaluations,
+)
 from armory_skelevision.files import write_whole
 
 DOCKER_IMAGE = f"armory-skelevision:{__version__}"
 """The image that the configs name; its tag is the package's version."""
 
-METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou")
-"""What configs measure beside ARMORY's mean IoU, by the names of `armory_skelevision.metrics`."""
 
 FOLDER = "scenario_configs"
 """Where the repository keeps the configs."""
@@ -32,7 +39,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
     Args:
         dataset: "carla", "otb" or "walkers".
         model: "stl", "mtl" or "nanotrack".
-        attack: "patch", "pgd", "rtaa" or "iou".
+        attack: "patch", "pgd", "rtaa", "iou" or "keypoints_igsm".
         defense: None, "templateadaptation", "jpeg", "squeezing", "smoothing" or "video".
 
     Raises:
@@ -45,6 +52,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
             f"defenses are None and {sorted(DEFENSES)}, though not all together"
         )
     chosen = ATTACKS[attack]
+    task = TASKS[chosen.task]
     behind = f", behind {DEFENSES[defense].title}" if defense is not None else ""
     return {
         "_description": f"{MODELS[model].title}{behind}, on {TITLES[dataset]}, attacked by {chosen.title}",
@@ -60,17 +68,17 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
             "batch_size": 1,
             "framework": "numpy",
             "module": "armory_skelevision.datasets",
-            **DATASETS[dataset],
+            **task.datasets[dataset],
         },
         "defense": _defense(defense) if defense is not None else None,
         "metric": {
             "means": True,
             "perturbation": [],
             "record_metric_per_sample": True,
-            "task": ["video_tracking_mean_iou", *(f"armory_skelevision.metrics.{name}" for name in METRICS)],
+            "task": list(task.metrics),
         },
         "model": _model(model),
-        "scenario": {"kwargs": {}, "module": "armory.scenarios.carla_video_tracking", "name": "CarlaVideoTracking"},
+        "scenario": {"kwargs": {}, "module": task.scenario[0], "name": task.scenario[1]},
         "sysconfig": {
             "docker_image": DOCKER_IMAGE,
             "external_github_repo": None,

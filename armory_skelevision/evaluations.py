@@ -52,6 +52,31 @@ TITLES = {
 }
 
 
+class Task(NamedTuple):
+    """What is measured under an attack, and by which of ARMORY's scenarios."""
+
+    scenario: tuple[str, str]
+    """Module and name."""
+    metrics: tuple[str, ...]
+    datasets: Mapping[str, Mapping[str, Any]]
+    """In the ``dataset`` block, for each data set."""
+
+
+_KEYPOINT_METRICS = tuple(f"armory_skelevision.keypoint_metrics.{name}" for name in ("pck", "oks", "joint_pck"))
+
+TASKS = {
+    "boxes": Task(
+        ("armory.scenarios.carla_video_tracking", "CarlaVideoTracking"), ("video_tracking_mean_iou",), DATASETS
+    ),
+    # Clips of some frames, so that what happens to the box is seen too.
+    "joints": Task(
+        ("armory_skelevision.scenarios", "KeypointTracking"),
+        (*_KEYPOINT_METRICS, "video_tracking_mean_iou"),
+        {"walkers": {"name": "walker_people", "eval_split": "mini", "every": 10, "max_frames": 5}},
+    ),
+}
+
+
 class Attack(NamedTuple):
     """An attack as configs name it, and what it is set on."""
 
@@ -66,6 +91,8 @@ class Attack(NamedTuple):
     models: tuple[str, ...]
     datasets: Mapping[str, Mapping[str, Any]]
     """Further kwargs for each data set."""
+    task: str = "boxes"
+    """One of `TASKS`."""
 
 
 # Steps of the patch, the published tables' counts among them (10, 20, 100): the fewer, the sooner two cores are done.
@@ -101,6 +128,15 @@ ATTACKS = {
         {"eps": 0.1, "grain": 8, "max_queries": 60, "seed": 0, "verbose": True},
         ("mtl",),
         {"otb": {}, "walkers": {}},
+    ),
+    "keypoints_igsm": Attack(
+        "KeypointIGSM",
+        "a perturbation of the first frame that leads the joints astray (IGSM-U-10, 8/255)",
+        "white",
+        {"eps_255": 8, "goal": None, "max_iter": 10, "verbose": True},
+        ("mtl",),
+        {"walkers": {}},
+        task="joints",
     ),
 }
 

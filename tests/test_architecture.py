@@ -18,6 +18,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "boxes": set(),
     "files": set(),
     "metrics": {"boxes"},
+    "keypoint_metrics": set(),
+    "scenarios": {"keypoint_metrics"},
     "networks": {"boxes", "files"},
     "tracking": {"boxes", "networks"},
     "models": {"boxes", "networks", "tracking", "pretrained", "preparation"},
@@ -45,12 +47,15 @@ MAY_IMPORT["cli"] = ALL_PARTS - {"cli"}
 
 # Packages of others that only some parts may import.
 ONLY_IN = {
-    "armory": {"datasets", "metrics", "results", "preparation", "checking", "submission"},
+    "armory": {
+        *("datasets", "metrics", "keypoint_metrics", "results", "preparation"),
+        *("scenarios", "checking", "submission"),
+    },
     "art": {"models", "attacks", "defenses"},
     "bpy": {"walkers"},
     "bpy_extras": {"walkers"},
     "mathutils": {"walkers"},
-    "pycocotools": {"datasets", "walkers"},
+    "pycocotools": {"datasets", "keypoint_metrics", "walkers"},
     "lightning": {"training"},
     "mlflow": {"results"},
     "ray": {"results"},

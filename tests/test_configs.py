@@ -20,7 +20,7 @@ def test_all_are_there() -> None:
     digital = [f"{data}_mtl_{attack}.json" for data in ("otb", "walkers") for attack in ("iou", "pgd", "rtaa")]
     defended = [f"walkers_mtl_patch_{defense}.json" for defense in ("jpeg", "smoothing", "squeezing", "video")]
     adapted = [f"{data}_mtl_patch_templateadaptation.json" for data in ("carla", "otb", "walkers")]
-    others = ["walkers_nanotrack_patch.json", "carla_mtl_patch_video.json"]
+    others = ["walkers_nanotrack_patch.json", "carla_mtl_patch_video.json", "walkers_mtl_keypoints_igsm.json"]
     assert sorted(NAMES) == sorted(patch + digital + defended + adapted + others)
 
 

@@ -96,6 +96,7 @@ def _read_person(annotation: Mapping[str, Any], pictures: Mapping[int, Any], ima
         keypoints=keypoints,
         track=int(annotation["id"]),
         frame=0,
+        area=float(annotation["area"]),
     )
 
 

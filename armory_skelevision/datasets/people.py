@@ -22,6 +22,7 @@ class Person(NamedTuple):
         keypoints: (17, 3) float32: x, y in pixel edges, v as in COCO; v = 0 for what is not annotated.
         track: Number of the person within the data set.
         frame: Number of the frame within the person's video.
+        area: Of the person in square pixels; None where nobody says.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Person(NamedTuple):
     keypoints: NDArray[np.float32]
     track: int
     frame: int
+    area: float | None = None
 
 
 class People(NamedTuple):

@@ -1,0 +1,183 @@
+"""Attacks on joints, on a keypoint head whose answers are known in closed form, and on the real network."""
+
+import numpy as np
+import pytest
+import torch
+from doubles import TinySiamRPN, random_estimator, screen_scene
+
+from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
+from armory_skelevision.attacks.keypoints.goals import aim
+from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
+from armory_skelevision.models import SiamRPNEstimator
+from armory_skelevision.tracking import TrackerSettings
+
+BOX = np.array([30.0, 20.0, 60.0, 80.0])
+
+
+class Brightest(TinySiamRPN):
+    """Every joint is seen where the template, blurred a little, is brightest in the joint's colour: so the pixels that
+    a perturbation must brighten or darken are known."""
+
+    def __init__(self):
+        super().__init__()
+        self.keypoint_head = torch.nn.Identity()
+
+    def embed(self, crops):
+        return crops if crops.shape[-1] == 127 else super().embed(crops)
+
+    def respond(self, z_features, x_features):
+        return super().respond(super().embed(z_features), x_features)
+
+    def keypoints(self, z_features):
+        blurred = torch.nn.functional.avg_pool2d(z_features / 255, 9, stride=1, padding=4)
+        return 40 * blurred[:, [k % 3 for k in range(17)]]
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    return SiamRPNEstimator(Brightest(), TrackerSettings(instance_size=191), device_type="cpu")
+
+
+def scene(seed=0):
+    """Two frames of noise around mid grey, a bright spot in the upper half of the person, all joints on it."""
+    rng = np.random.default_rng(seed)
+    video = rng.uniform(0.45, 0.55, (2, 100, 120, 3)).astype(np.float32)
+    video[:, 30:36, 40:46] += 0.02
+    keypoints = np.repeat([[43.0, 33.0, 2.0]], 17, axis=0).astype(np.float32)
+    return video, {"boxes": np.stack([BOX, BOX]), "keypoints": keypoints}
+
+
+def look(tracker, video, label):
+    return PoseEstimator(tracker, label["boxes"][:1]).predict(video[:1])[0]
+
+
+def test_targeted_attack_reaches_its_target(tracker) -> None:
+    video, label = scene()
+    place = [[0.7, 0.8]] * 17
+    wanted = aim(place, label["keypoints"], BOX)[:, :2]
+    attack = KeypointIGSM(tracker, eps_255=16, max_iter=20, goal=place, verbose=False)
+    attacked = attack.generate(x=video[None], y=[label])[0]
+    before, after = look(tracker, video, label), look(tracker, attacked, label)
+    assert np.linalg.norm(before[:, :2] - wanted, axis=1).min() > 20
+    assert np.linalg.norm(after[:, :2] - wanted, axis=1).max() < 3
+    np.testing.assert_array_equal(attacked[1], video[1])  # only the template's frame is changed
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: KeypointIGSM(t, eps_255=0.5, max_iter=3, verbose=False),
+        lambda t: KeypointIGSM(t, eps_255=4, max_iter=4, step_255=3, goal="upside_down", verbose=False),
+        lambda t: KeypointFGSM(t, eps_255=8),
+        lambda t: KeypointFGSM(t, eps_255=2, goal="upside_down"),
+    ],
+)
+def test_bound_is_kept_used_and_the_same_each_time(tracker, make) -> None:
+    video, label = scene()
+    attack = make(tracker)
+    first, again = (attack.generate(x=video[None], y=[label]) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    change = np.abs(first[0, 0] - video[0]) * 255
+    assert change.max() <= attack.eps_255 * (1 + 1e-4)
+    assert change.max() > 0.9 * attack.eps_255
+    assert first.dtype == video.dtype and 0 <= first.min() and first.max() <= 1
+
+
+def test_untargeted_attack_raises_the_loss_and_more_steps_raise_it_more() -> None:
+    tracker = random_estimator(keypoint_head="shallow")
+    x, y, _ = screen_scene(frames=2)
+    joints = np.stack([np.linspace(62, 78, 17), np.linspace(42, 80, 17), np.full(17, 2)], axis=1).astype(np.float32)
+    label = {"boxes": y[0]["boxes"], "keypoints": joints}
+    pose = PoseEstimator(tracker, label["boxes"][:1])
+    shown = [
+        attack.generate(x=x, y=[label])[0, :1]
+        for attack in (KeypointFGSM(tracker, 8), KeypointIGSM(tracker, 8, 8, verbose=False))
+    ]
+    clean, single, many = (float(pose.compute_loss(p, joints[None])[0]) for p in (x[0, :1], *shown))
+    assert clean < single < many
+
+
+def test_universal_beats_noise_of_the_same_size_on_unseen_people(tracker) -> None:
+    cut = [cut_template(tracker, video[0], BOX, label["keypoints"]) for video, label in map(scene, range(8))]
+    crops, joints = (np.stack(values) for values in zip(*cut, strict=True))
+    shown = KeypointUniversal(tracker, eps_255=8, max_iter=10, verbose=False).learn(crops[:6], joints[:6])
+    assert shown.shape == (127, 127, 3) and np.abs(shown).max() * 255 == pytest.approx(8, rel=1e-4)
+    noise = np.random.default_rng(0).choice([-1, 1], shown.shape) * 8 / 255
+    pose = PoseEstimator(tracker, np.repeat(box_of_template(tracker)[None], 2, axis=0))
+    clean, learnt, random = (
+        pose.compute_loss((crops[6:] + change).clip(0, 1).astype(np.float32), joints[6:]).mean()
+        for change in (0, shown, noise)
+    )
+    assert learnt - clean > 5 * abs(random - clean)
+    assert learnt > clean + 0.3
+
+
+def test_universal_is_kept_in_a_file_and_laid_where_the_template_is_cut(tracker, tmp_path) -> None:
+    people = [scene(seed) for seed in range(3)]
+    file = tmp_path / "universal.npy"
+    videos, labels = [video for video, _ in people], [label for _, label in people]
+    KeypointUniversal(tracker, max_iter=3, export=file, verbose=False).generate(x=videos, y=labels)
+    attack = KeypointUniversal(tracker, perturbation=file)
+    (shown,) = attack.generate(x=videos[0][None], y=labels[:1])
+    change = np.abs(shown[0] - videos[0][0]).max(axis=2)
+    rows, columns = np.nonzero(change)
+    assert change.max() * 255 <= 8 * (1 + 1e-4)
+    # the window around the box: 89 wide (sqrt(75 * 105)), its middle pixel (44, 49)
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (0, 88, 5, 93)
+    with pytest.raises(ValueError, match="more than eps_255 4 allows"):
+        KeypointUniversal(tracker, eps_255=4, perturbation=file)
+    with pytest.raises(ValueError, match="teaches nothing universal"):
+        KeypointUniversal(tracker).generate(x=videos[0][None], y=labels[:1])
+
+
+def test_crop_of_a_template_is_seen_as_the_template_is() -> None:
+    tracker = random_estimator(keypoint_head="shallow")
+    video, label = scene()
+    crop, joints = cut_template(tracker, video[0], BOX, label["keypoints"])
+    whole = PoseEstimator(tracker, label["boxes"][:1]).compute_loss(video[:1], label["keypoints"][None])
+    of_crop = PoseEstimator(tracker, box_of_template(tracker)[None]).compute_loss(crop[None], joints[None])
+    np.testing.assert_allclose(whole, of_crop, rtol=1e-4)
+
+
+def test_a_single_picture_has_keypoints_and_can_be_attacked(tracker) -> None:
+    video, label = scene()
+    label = label | {"boxes": label["boxes"][:1]}
+    attacked = KeypointFGSM(tracker).generate(x=video[None, :1], y=[label])
+    assert attacked.shape == (1, 1, 100, 120, 3)
+    (prediction,) = random_estimator(keypoint_head="shallow").predict(attacked, y_init=label["boxes"])
+    assert prediction["keypoints"].shape == (17, 3)
+    with pytest.raises(ValueError, match="at least 2 frames"):
+        random_estimator().predict(attacked, y_init=label["boxes"])
+
+
+def test_upside_down_turns_around_the_middle_of_the_box() -> None:
+    joints = np.array([[31.0, 22.0, 2.0]] + [[45.0, 50.0, 0.0]] * 16)
+    np.testing.assert_allclose(aim("upside_down", joints, BOX)[0], [59, 78, 2])
+    np.testing.assert_allclose(aim([[0.5, 0.25]] * 17, joints, BOX), [[45, 35, 2]] * 17)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"eps_255": 0}, "eps_255: expected a number above 0"),
+        ({"max_iter": 0}, "max_iter: expected a whole number from 1"),
+        ({"step_255": -1}, "step_255"),
+        ({"goal": "sideways"}, 'goal: expected "upside_down"'),
+        ({"goal": [[0, 1]]}, "goal: expected"),
+    ],
+)
+def test_settings_out_of_range_are_refused(tracker, settings, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        KeypointIGSM(tracker, **settings)
+
+
+def test_what_does_not_fit_is_refused(tracker) -> None:
+    video, label = scene()
+    with pytest.raises(ValueError, match="keypoint head: siamrpn_mtl"):
+        KeypointIGSM(random_estimator())
+    with pytest.raises(ValueError, match="the true joints are needed.*walker_people"):
+        KeypointIGSM(tracker).generate(x=video[None], y=[{"boxes": label["boxes"]}])
+    with pytest.raises(TypeError, match="unknown keywords"):
+        KeypointIGSM(tracker).generate(x=video[None], y=[label], mask=1)
+    metadata = [{"keypoints": np.stack([label["keypoints"]] * 2)}]
+    KeypointFGSM(tracker).generate(x=video[None], y=[{"boxes": label["boxes"]}], y_patch_metadata=metadata)

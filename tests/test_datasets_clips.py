@@ -1,0 +1,85 @@
+"""People as single pictures and short clips: what comes out of the generators, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from people_data import make_coco, save_coco
+
+from armory_skelevision.datasets import coco_people, walker_people
+from armory_skelevision.datasets.walker_files import read_split
+from armory_skelevision.datasets.walker_videos import SPLITS
+
+COCO = {"annotations": "people.json", "images": "images"}
+
+
+def test_coco_gives_a_picture_each(tmp_path) -> None:
+    content = make_coco(tmp_path, count=3)
+    data = coco_people(root=tmp_path, dataset_dir=tmp_path, **COCO)
+    assert len(data) == 3 and data.context.frame_rate > 0
+    x, (labels, metadata) = next(data)
+    assert x.shape == (1, 1, 240, 320, 3) and x.dtype == np.float32 and 0 <= x.min() and x.max() <= 1
+    assert metadata == {}
+    np.testing.assert_array_equal(labels[0]["boxes"], [[100, 60, 140, 160]])
+    assert labels[0]["keypoints"].shape == (17, 3)
+    np.testing.assert_array_equal(labels[0]["keypoints"][0], [100.5, 60.5, 2])
+    assert labels[0]["areas"] == content["annotations"][0]["area"]
+    assert len(list(data)) == 2
+
+
+def test_slices_index_and_epochs(tmp_path) -> None:
+    make_coco(tmp_path, count=4)
+
+    def lefts(**options):
+        data = coco_people(root=tmp_path, dataset_dir=tmp_path, **COCO, **options)
+        return [int(labels[0]["boxes"][0, 0]) for _, (labels, _) in data]
+
+    assert lefts(split="val[1:3]") == [105, 110]
+    assert lefts(split="val[2]") == [110]
+    assert lefts(index=[3, 0]) == [100, 115]
+    assert lefts(split="val[1:]", index="[0:1]") == [105]
+    assert lefts(split="val[0:2]", epochs=2) == [100, 105] * 2
+    mixed = lefts(shuffle_files=True)
+    assert sorted(mixed) == [100, 105, 110, 115] and mixed == lefts(shuffle_files=True)
+    for options in ({"split": "val[9:]"}, {"index": [4]}, {"index": "first"}, {"split": "train"}):
+        with pytest.raises(ValueError, match="split|index"):
+            lefts(**options)
+
+
+def test_faulty_annotations_are_refused(tmp_path) -> None:
+    content = make_coco(tmp_path)
+    content["annotations"][1]["bbox"] = [0, 0, 0, 0]
+    save_coco(tmp_path, content)
+    with pytest.raises(ValueError, match="1 persons cannot be read; the first: .*annotation 101"):
+        coco_people(root=tmp_path, dataset_dir=tmp_path, **COCO)
+    with pytest.raises(FileNotFoundError, match=r"person_keypoints_val2017\.json|val2017"):
+        coco_people(root=tmp_path, dataset_dir=tmp_path)
+    with pytest.raises(TypeError, match="unknown option colour"):
+        coco_people(root=tmp_path, dataset_dir=tmp_path, colour="red", **COCO)
+
+
+def test_walkers_are_cut_into_clips() -> None:
+    truth = read_split(SPLITS / "mini")[0]
+    data = walker_people("mini", every=15, max_frames=3)
+    starts = [len(range(0, len(video.boxes_xyxy) - 2, 15)) for video in read_split(SPLITS / "mini")]
+    assert len(data) == sum(starts)
+    frames = truth.read_frames()
+    for start in (0, 15):
+        x, (labels, _) = next(data)
+        np.testing.assert_allclose(x[0], frames[start : start + 3] / np.float32(255))
+        np.testing.assert_array_equal(labels[0]["boxes"], truth.boxes_xyxy[start : start + 3])
+        np.testing.assert_array_equal(labels[0]["keypoints"], truth.keypoints[start])
+    with pytest.raises(ValueError, match="every: expected a whole number"):
+        walker_people("mini", every=0)
+    with pytest.raises(ValueError, match="split: expected 'dev' or 'mini'"):
+        walker_people("test")
+
+
+def test_real_people_of_coco(shared_data) -> None:
+    root = shared_data / "keypoints" / "coco_val_mini"
+    data = coco_people(root=root, dataset_dir=root.parent, annotations="test_coco.json", images=".")
+    labels = [labels[0] for _, (labels, _) in data]
+    assert len(labels) == 12 and all((label["keypoints"][:, 2] > 0).sum() > 5 for label in labels)
+    content = json.loads((root / "test_coco.json").read_text())
+    areas = {round(annotation["area"], 2) for annotation in content["annotations"]}
+    assert {round(float(label["areas"][0]), 2) for label in labels} <= areas
