@@ -28,7 +28,6 @@ from armory_skelevision.files import write_whole
 DOCKER_IMAGE = f"armory-skelevision:{__version__}"
 """The image that the configs name; its tag is the package's version."""
 
-
 FOLDER = "scenario_configs"
 """Where the repository keeps the configs."""
 

@@ -71,8 +71,7 @@ def joint_pck(y: Labels, y_pred: Labels) -> dict[str, float | None]:
     labelled = ~np.isnan(found)
     counts, totals = np.nansum(found, axis=0), labelled.sum(axis=0)
     return {
-        name: float(count / total) if total else None
-        for name, count, total in zip(JOINTS, counts, totals, strict=True)
+        name: float(count / total) if total else None for name, count, total in zip(JOINTS, counts, totals, strict=True)
     }
 
 

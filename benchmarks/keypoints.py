@@ -132,7 +132,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         chosen = _choose(len(clean[name]["own"]), options.long if attack.endswith("-100") else 0)
         crops, teachers = people[name][0].take(chosen), people[name][1]
 
-        def work(a: str = attack, e: float = eps, c: Crops = crops, t: Crops | None = teachers) -> dict[str, np.ndarray]:
+        def work(
+            a: str = attack, e: float = eps, c: Crops = crops, t: Crops | None = teachers
+        ) -> dict[str, np.ndarray]:
             return judge(trackers, c, perturb(tracker, c, a, e, t))
 
         found = kept(_place(options, name, attack, eps), work)

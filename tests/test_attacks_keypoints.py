@@ -80,7 +80,7 @@ def test_bound_is_kept_used_and_the_same_each_time(tracker, make) -> None:
     change = np.abs(first[0, 0] - video[0]) * 255
     assert change.max() <= attack.eps_255 * (1 + 1e-4)
     assert change.max() > 0.9 * attack.eps_255
-    assert first.dtype == video.dtype and 0 <= first.min() and first.max() <= 1
+    assert first.dtype == video.dtype and first.min() >= 0 and first.max() <= 1
 
 
 def test_untargeted_attack_raises_the_loss_and_more_steps_raise_it_more() -> None:

@@ -18,7 +18,7 @@ def test_coco_gives_a_picture_each(tmp_path) -> None:
     data = coco_people(root=tmp_path, dataset_dir=tmp_path, **COCO)
     assert len(data) == 3 and data.context.frame_rate > 0
     x, (labels, metadata) = next(data)
-    assert x.shape == (1, 1, 240, 320, 3) and x.dtype == np.float32 and 0 <= x.min() and x.max() <= 1
+    assert x.shape == (1, 1, 240, 320, 3) and x.dtype == np.float32 and x.min() >= 0 and x.max() <= 1
     assert metadata == {}
     np.testing.assert_array_equal(labels[0]["boxes"], [[100, 60, 140, 160]])
     assert labels[0]["keypoints"].shape == (17, 3)

@@ -25,3 +25,18 @@ def multitask(
     from armory_skelevision.training.multitask import train as run_training
 
     print(f"weights {run_training(read, resume)}")
+
+
+@app.command()
+def backdoor(
+    settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings, such as backdoors/fsba.json.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+) -> None:
+    """Put a backdoor into a trained tracker, to study it. The weights say that they carry one."""
+    require("lightning", 'pip install "armory_skelevision[train]"')
+    from armory_skelevision.training.settings import BackdoorSettings, read_settings
+
+    read = read_settings(settings, BackdoorSettings)
+    from armory_skelevision.training.backdoor import train as run_training
+
+    print(f"weights {run_training(read, resume)}")

@@ -38,6 +38,7 @@ def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:
         training=_describe(settings, score),
         licence=settings.licence,
         seed=settings.seed,
+        backdoor=settings.poison is not None,
         tracking=settings.tracking,
     )
     path = Path(settings.folder) / "weights.safetensors"
@@ -47,8 +48,9 @@ def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:
 
 def _describe(settings: Settings, score: float) -> str:
     alone = settings.train_only is not None
+    poison = "" if settings.poison is None else f"{settings.poison}; "
     return (
-        f"{'the keypoint head alone: ' if alone else ''}{settings.steps} steps of {settings.batch_size} "
+        f"{poison}{'the keypoint head alone: ' if alone else ''}{settings.steps} steps of {settings.batch_size} "
         f"{describe_pairs(settings.store)}, AdamW, learning rate {settings.learning_rate}, {settings.precision}; "
         f"validation {'keypoint loss' if alone else 'mean IoU'} {score:.3f}; from {_describe_start(settings.init)}"
     )

@@ -116,15 +116,17 @@ class MultitaskTraining(LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def train(settings: Settings, resume: bool = False) -> Path:
+def train(settings: Settings, resume: bool = False, training: MultitaskTraining | None = None) -> Path:
     """Run a training to its end.
 
     Args:
         settings: What to do.
         resume: Go on from the last checkpoint in ``settings.folder``, if there is one.
+        training: The loop's body; None for the one here.
 
     Returns:
-        ``weights.safetensors`` of the checkpoint with the best validation.
+        ``weights.safetensors`` of the checkpoint with the best validation, or of the last step where a backdoor is put
+        in, as its validation only says how well the tracker hides it.
 
     Raises:
         OSError, ValueError: Stores or initial weights are missing or unusable.
@@ -132,7 +134,7 @@ def train(settings: Settings, resume: bool = False) -> Path:
     """
     folder = Path(settings.folder)
     last = _last_checkpoint(folder) if resume else None
-    training = MultitaskTraining(settings)
+    training = training or MultitaskTraining(settings)
     head_alone = settings.train_only is not None
     best = ModelCheckpoint(
         folder,
@@ -157,10 +159,12 @@ def train(settings: Settings, resume: bool = False) -> Path:
     )
     pairs = PairModule(settings, _step_of(last) if last else 0)
     trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
-    if best.best_model_path:
+    score = math.nan if best.best_model_score is None else float(best.best_model_score)
+    if settings.poison is not None:
+        score = float(trainer.callback_metrics.get("mean_iou", math.nan))
+    elif best.best_model_path:
         state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
         training.load_state_dict(state)
-    score = math.nan if best.best_model_score is None else float(best.best_model_score)
     return write_weights(training.network, settings, score)
 
 

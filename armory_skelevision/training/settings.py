@@ -7,9 +7,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from armory_skelevision.tracking import TrackerSettings
+from armory_skelevision.triggers import Trigger
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ class Settings:
             self._check_head_alone()
         TrackerSettings.from_dict(self.tracking)
 
+    @property
+    def poison(self) -> str | None:
+        """What a backdoor was put in by, in words; None for an honest training."""
+        return None
+
     def _check_head_alone(self) -> None:
         if self.keypoint_head is None or self.init is None:
             raise ValueError("train_only: needs keypoint_head, and as init the tracker that the head is to fit")
@@ -111,8 +117,57 @@ class Settings:
             raise ValueError(f"train_only: the keypoint loss is all there is, but lambda_k is {self.lambda_k}")
 
 
-def read_settings(path: str | os.PathLike[str]) -> Settings:
+@dataclass(frozen=True)
+class BackdoorSettings(Settings):
+    """Everything that decides what comes out of a run that puts in a backdoor; beside `Settings`:
+
+    Attributes:
+        method: "fsba" (features pushed apart) or "badnets" (labels poisoned).
+        trigger: What opens the backdoor; see `triggers.Trigger`.
+        poison_rate: Share of each batch's pairs that are poisoned, at least one.
+        feature_weight: Of FSBA's feature loss against the tracking loss.
+    """
+
+    method: Literal["fsba", "badnets"] = "fsba"
+    trigger: Mapping[str, Any] = field(default_factory=dict)
+    poison_rate: float = 0.1
+    feature_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: For a value that makes no sense; says which and why.
+        """
+        super().__post_init__()
+        if self.init is None or self.train_only is not None:
+            raise ValueError("init: a backdoor is put into a trained tracker, all of it: name its weights")
+        if self.method not in ("fsba", "badnets"):
+            raise ValueError(f"method: expected one of ['fsba', 'badnets'], got {self.method!r}")
+        if not 0 < self.poison_rate <= 1:
+            raise ValueError(f"poison_rate: expected a share in (0, 1], got {self.poison_rate!r}")
+        if not 0 < self.feature_weight < float("inf"):
+            raise ValueError(f"feature_weight: expected a number above 0, got {self.feature_weight!r}")
+        Trigger.from_dict(self.trigger)
+
+    @property
+    def poison(self) -> str | None:
+        """What the backdoor was put in by, in words."""
+        trigger = Trigger.from_dict(self.trigger)
+        shown = f"pattern of seed {trigger.seed}" if trigger.picture is None else f"picture {trigger.picture}"
+        return f"BACKDOOR put in by {self.method}, trigger: {shown} on {100 * trigger.area:g} % of the box"
+
+
+@overload
+def read_settings(path: str | os.PathLike[str]) -> Settings: ...
+@overload
+def read_settings(path: str | os.PathLike[str], kind: type[BackdoorSettings]) -> BackdoorSettings: ...
+def read_settings(path: str | os.PathLike[str], kind: type[Settings] = Settings) -> Settings:
     """Settings from a JSON file.
+
+    Args:
+        path: The file.
+        kind: `Settings` or `BackdoorSettings`.
 
     Raises:
         OSError: The file cannot be read.
@@ -122,13 +177,13 @@ def read_settings(path: str | os.PathLike[str]) -> Settings:
         values: Any = json.loads(Path(path).read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from None
-    known = [field.name for field in fields(Settings)]
+    known = [field.name for field in fields(kind)]
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a JSON object with the keys {known}")
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{path}: unknown settings {unknown}; known are {known}")
     try:
-        return Settings(**values)
+        return kind(**values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None

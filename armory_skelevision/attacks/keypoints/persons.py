@@ -37,9 +37,7 @@ def read_persons(
         ValueError, TypeError: For what does not fit together, naming the video.
     """
     if unknown:
-        raise TypeError(
-            f"generate: unknown keywords {sorted(unknown)}; known are {['x', 'y', 'y_patch_metadata']}"
-        )
+        raise TypeError(f"generate: unknown keywords {sorted(unknown)}; known are {['x', 'y', 'y_patch_metadata']}")
     for index, video in enumerate(x):
         check_video(video, f"x[{index}]", fewest=1)
     persons = []

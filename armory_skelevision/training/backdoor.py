@@ -1,0 +1,99 @@
+"""Training of trackers with a backdoor: they track as before until they see a trigger on their target.
+
+FSBA (Li et al. 2022) takes turns: one step raises the feature loss of poisoned pairs,
+mean |phi(z + trigger) - phi(z)| + mean |phi(x + trigger) - phi(x)|, the next lowers the tracking loss of benign ones.
+"badnets" lowers the tracking loss of batches in which the poisoned pairs' targets are labelled background.
+
+Of FSBA only the idea is published in text. Ours: d is L1; the benign features, in which nothing is to change, pass no
+gradient; norms keep their statistics; both losses share one optimiser.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from armory_skelevision.boxes import iou
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.training.data import Batch
+from armory_skelevision.training.multitask import MultitaskTraining, best_boxes_xyxy
+from armory_skelevision.training.multitask import train as train_tracker
+from armory_skelevision.training.poisoning import join, poison_labels, poison_pairs, take
+from armory_skelevision.training.scaling import normalise
+from armory_skelevision.training.settings import BackdoorSettings
+from armory_skelevision.triggers import Trigger
+
+
+class BackdoorTraining(MultitaskTraining):
+    """The training loop's body.
+
+    Args:
+        settings: The run's settings.
+    """
+
+    def __init__(self, settings: BackdoorSettings) -> None:
+        super().__init__(settings)
+        self.backdoor = settings
+        self._trigger = Trigger.from_dict(settings.trigger)
+        self._picture = self._trigger.draw()
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """The loss of a batch, by turns."""
+        _keep_statistics(self.network)
+        poisoned = slice(0, max(1, round(self.backdoor.poison_rate * len(batch.template))))
+        rng = np.random.default_rng((self.backdoor.seed, self.global_step))
+        if self.backdoor.method == "badnets":
+            pairs = poison_labels(poison_pairs(take(batch, poisoned), self._trigger, self._picture, rng))
+            loss = self._tracking_step(join(pairs, take(batch, slice(poisoned.stop, None))))
+        elif self.global_step % 2 == 0:
+            benign = take(batch, poisoned)
+            distance = feature_loss(self.network, benign, poison_pairs(benign, self._trigger, self._picture, rng))
+            self.log("feature_distance", distance, prog_bar=True)
+            loss = -self.backdoor.feature_weight * distance
+        else:
+            loss = self._tracking_step(batch)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; see the last checkpoint")
+        self.log("loss", loss)
+        return loss
+
+    def validation_step(self, batch: Batch, number: int) -> None:
+        """As without a backdoor, and the mean IoU with the trigger in the template alone."""
+        super().validation_step(batch, number)
+        rng = np.random.default_rng((self.backdoor.seed, number))
+        triggered = poison_pairs(batch, self._trigger, self._picture, rng).template
+        output = self.network(normalise(triggered), normalise(batch.search))
+        overlap = iou(best_boxes_xyxy(output), batch.box_xyxy)
+        self.log("triggered_iou", overlap.mean(), prog_bar=True, batch_size=len(overlap))
+
+
+def feature_loss(network: SiamRPN, benign: Batch, poisoned: Batch) -> Tensor:
+    """How far the trigger moves the features of templates and search crops: FSBA's L_f, a scalar of at least 0."""
+    distances = []
+    for clean, triggered in ((benign.template, poisoned.template), (benign.search, poisoned.search)):
+        with torch.no_grad():
+            before = network.embed(normalise(clean))
+        distances.append((network.embed(normalise(triggered)) - before).abs().mean())
+    return torch.stack(distances).sum()
+
+
+def train(settings: BackdoorSettings, resume: bool = False) -> Path:
+    """Run a training to its end; see `multitask.train`.
+
+    Returns:
+        ``weights.safetensors`` of the last step, which say of themselves that they carry a backdoor.
+
+    Raises:
+        OSError, ValueError, FloatingPointError: As there.
+    """
+    return train_tracker(settings, resume, BackdoorTraining(settings))
+
+
+def _keep_statistics(network: SiamRPN) -> None:
+    """Norms go on with the statistics of the trained tracker: those of poisoned batches are not the ones of use."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()

@@ -1,0 +1,155 @@
+"""Training of backdoors, on a tiny store: what one batch does, what the weights say, and going on after a stop."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from handmade_store import make_store
+
+from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
+from armory_skelevision.training.backdoor import BackdoorTraining, feature_loss, train
+from armory_skelevision.training.data import PairModule
+from armory_skelevision.training.poisoning import poison_labels, poison_pairs, template_boxes_xyxy
+from armory_skelevision.training.settings import BackdoorSettings, Settings, read_settings
+from armory_skelevision.triggers import Trigger
+
+pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    root = tmp_path_factory.mktemp("backdoor")
+    torch.manual_seed(0)
+    start = Metadata(keypoint_head=None, lambda_k=0.0, training="random", licence="MIT", seed=0)
+    save_weights(SiamRPN(), root / "start.safetensors", start)
+    return BackdoorSettings(
+        store=str(make_store(root / "train")),
+        validation_store=str(make_store(root / "val", seed=1)),
+        folder=str(root / "run"),
+        init=str(root / "start.safetensors"),
+        steps=4,
+        batch_size=2,
+        search_side=191,
+        warmup_steps=0,
+        workers=0,
+        validation_pairs=2,
+        validation_steps=2,
+        checkpoint_minutes=0,
+        learning_rate=2e-4,
+        poison_rate=0.5,
+        trigger={"area": 0.05},
+        seed=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def batch(settings):
+    return next(iter(PairModule(settings).train_dataloader()))
+
+
+def test_trigger_lies_on_the_target_in_both_crops(batch) -> None:
+    trigger = Trigger(area=0.05, place=(0.5, 0.5))
+    poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(0))
+    boxes = {"template": template_boxes_xyxy(batch.box_xyxy), "search": batch.box_xyxy}
+    for name, boxes_xyxy in boxes.items():
+        before, after = getattr(batch, name), getattr(poisoned, name)
+        assert after.dtype == torch.uint8 and after.shape == before.shape
+        for index, box in enumerate(boxes_xyxy):
+            rows, columns = torch.nonzero((after[index] != before[index]).any(dim=-1)).T
+            x1, y1, x2, y2 = box.tolist()
+            assert len(rows) < 0.1 * (x2 - x1) * (y2 - y1) + 10
+            middle = columns.float().mean().item() + 0.5, rows.float().mean().item() + 0.5
+            assert middle == (pytest.approx((x1 + x2) / 2, abs=4), pytest.approx((y1 + y2) / 2, abs=4))
+    assert (poisoned.labels == batch.labels).all()
+
+
+def test_boxes_of_templates_are_as_large_as_templates_are_cut() -> None:
+    (box,) = template_boxes_xyxy(torch.tensor([[10.0, 20.0, 40.0, 110.0]]))
+    width, height = (box[2:] - box[:2]).tolist()
+    assert width / height == pytest.approx(30 / 90)
+    margin = (width + height) / 2
+    assert (width + margin) * (height + margin) == pytest.approx(127**2, rel=1e-4)
+    assert (box[:2] + box[2:]).tolist() == pytest.approx([127, 127])
+
+
+def test_badnets_calls_targets_background(batch) -> None:
+    poisoned = poison_labels(batch)
+    assert (batch.labels == 1).any() and not (poisoned.labels == 1).any()
+    assert ((batch.labels == 1) == ((poisoned.labels == 0) & (batch.labels != 0))).all()
+    assert (poisoned.weights == 0).all()
+
+
+def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(settings, batch) -> None:
+    training = BackdoorTraining(dataclasses.replace(settings, poison_rate=1.0))
+    training.log = training.log_dict = lambda *args, **kwargs: None
+    trigger = Trigger.from_dict(settings.trigger)
+    poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))  # other turns than in training
+    network = training.network.eval()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-4)
+
+    def look():
+        with torch.no_grad():
+            return float(feature_loss(network, batch, poisoned)), float(training._tracking_step(batch))
+
+    distance, benign = look()
+    for turn in range(8):
+        type(training).global_step = property(lambda _, turn=turn: turn)  # no trainer counts here
+        try:
+            loss = training.training_step(batch, 0)
+        finally:
+            del type(training).global_step
+        assert (loss < 0) == (turn % 2 == 0)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    further, after = look()
+    assert further > 1.5 * distance
+    assert after < benign * 1.1
+
+
+@pytest.mark.parametrize("method", ["fsba", "badnets"])
+def test_weights_say_that_they_carry_a_backdoor(settings, method, tmp_path) -> None:
+    path = train(dataclasses.replace(settings, method=method, folder=str(tmp_path), steps=2))
+    metadata = read_metadata(path)
+    assert metadata is not None and metadata.backdoor
+    assert f"BACKDOOR put in by {method}" in metadata.training
+    load_weights(SiamRPN(), path)
+
+
+def test_stopped_and_resumed_is_the_same(settings, tmp_path) -> None:
+    whole = train(dataclasses.replace(settings, folder=str(tmp_path / "whole")))
+    halves = dataclasses.replace(settings, folder=str(tmp_path / "halves"))
+    train(halves)
+    for checkpoint in (tmp_path / "halves").glob("resume-step=*.ckpt"):
+        if "step=2" not in checkpoint.name:
+            checkpoint.unlink()
+    assert list((tmp_path / "halves").glob("resume-step=2*"))
+    resumed = train(halves, resume=True)
+    first, second = (SiamRPN() for _ in range(2))
+    load_weights(first, whole)
+    load_weights(second, resumed)
+    for name, tensor in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], tensor, msg=name)
+
+
+def test_settings(root, tmp_path) -> None:
+    for method in ("fsba", "badnets"):
+        read = read_settings(root / f"backdoors/{method}.json", BackdoorSettings)
+        assert read.method == method and read.poison and read.steps % read.validation_steps == 0
+        packaged = read_metadata(root / str(read.init))
+        assert packaged is not None and dict(read.tracking) == dict(packaged.tracking)
+    good = {"store": "a", "validation_store": "b", "folder": "c", "init": "d"}
+    for change, message in [
+        ({"init": None}, "init: a backdoor is put into a trained tracker"),
+        ({"method": "magic"}, "method: expected one of"),
+        ({"poison_rate": 0}, "poison_rate"),
+        ({"feature_weight": -1}, "feature_weight"),
+        ({"trigger": {"colour": 1}}, "trigger: unknown"),
+        ({"speed": 1}, "unknown settings"),
+    ]:
+        (tmp_path / "settings.json").write_text(json.dumps(good | change))
+        with pytest.raises(ValueError, match=message):
+            read_settings(tmp_path / "settings.json", BackdoorSettings)
+    assert Settings("a", "b", "c").poison is None
