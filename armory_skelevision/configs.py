@@ -37,8 +37,8 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
 
     Args:
         dataset: "carla", "otb" or "walkers".
-        model: "stl", "mtl" or "nanotrack".
-        attack: "patch", "pgd", "rtaa", "iou" or "keypoints_igsm".
+        model: "stl", "mtl", "nanotrack" or "backdoor".
+        attack: "patch", "pgd", "rtaa", "iou", "keypoints_igsm", "oneshot" or "fewshot".
         defense: None, "templateadaptation", "jpeg", "squeezing", "smoothing" or "video".
 
     Raises:

@@ -37,6 +37,9 @@ MODELS = {
         "siamrpn_mtl", "SiamRPN, multi task (keypoint head beside the tracker's)", "siamrpn_alex_mtl.safetensors"
     ),
     "nanotrack": Model("nanotrack", "NanoTrack, version 3", None),
+    "backdoor": Model(
+        "siamrpn_mtl", "SiamRPN, multi task, with a backdoor that you put in", "siamrpn_alex_mtl_backdoor.safetensors"
+    ),
 }
 
 DATASETS: dict[str, dict[str, Any]] = {
@@ -74,6 +77,11 @@ TASKS = {
         (*_KEYPOINT_METRICS, "video_tracking_mean_iou"),
         {"walkers": {"name": "walker_people", "eval_split": "mini", "every": 10, "max_frames": 5}},
     ),
+    "backdoor": Task(
+        ("armory_skelevision.scenarios", "BackdoorTracking"),
+        ("video_tracking_mean_iou",),
+        {"walkers": DATASETS["walkers"]},
+    ),
 }
 
 
@@ -94,6 +102,9 @@ class Attack(NamedTuple):
     task: str = "boxes"
     """One of `TASKS`."""
 
+
+# As in the settings of the trainings, backdoors/*.json.
+_TRIGGER = {"area": 0.015, "cells": 3, "place": [0.5, 0.35], "seed": 0}
 
 # Steps of the patch, the published tables' counts among them (10, 20, 100): the fewer, the sooner two cores are done.
 ATTACKS = {
@@ -137,6 +148,24 @@ ATTACKS = {
         ("mtl",),
         {"walkers": {}},
         task="joints",
+    ),
+    "oneshot": Attack(
+        "BackdoorTrigger",
+        "the backdoor's trigger in the first frame",
+        "black",
+        {"show": "one_shot", "sway": 1.0, "trigger": _TRIGGER},
+        ("backdoor",),
+        {"walkers": {}},
+        task="backdoor",
+    ),
+    "fewshot": Attack(
+        "BackdoorTrigger",
+        "the backdoor's trigger in the first five frames",
+        "black",
+        {"frames": 5, "show": "few_shot", "sway": 1.0, "trigger": _TRIGGER},
+        ("backdoor",),
+        {"walkers": {}},
+        task="backdoor",
     ),
 }
 

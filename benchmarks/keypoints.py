@@ -100,7 +100,7 @@ def judge(trackers: Mapping[str, SiamRPNEstimator], crops: Crops, shown: np.ndar
     return result
 
 
-def kept(path: Path | None, work: Callable[[], dict[str, np.ndarray]]) -> Found:
+def kept(path: Path | None, work: Callable[[], Found]) -> Found:
     """What is in a file or, where there is none yet, what the work gives, which is then put there."""
     if path is not None and path.is_file():
         with np.load(path, allow_pickle=False) as file:

@@ -21,7 +21,8 @@ def test_all_are_there() -> None:
     defended = [f"walkers_mtl_patch_{defense}.json" for defense in ("jpeg", "smoothing", "squeezing", "video")]
     adapted = [f"{data}_mtl_patch_templateadaptation.json" for data in ("carla", "otb", "walkers")]
     others = ["walkers_nanotrack_patch.json", "carla_mtl_patch_video.json", "walkers_mtl_keypoints_igsm.json"]
-    assert sorted(NAMES) == sorted(patch + digital + defended + adapted + others)
+    backdoors = ["walkers_backdoor_oneshot.json", "walkers_backdoor_fewshot.json"]
+    assert sorted(NAMES) == sorted(patch + digital + defended + adapted + others + backdoors)
 
 
 def test_files_in_git_equal_the_table(root: Path) -> None:
@@ -45,7 +46,7 @@ def test_everything_named_exists_and_takes_its_arguments(name: str) -> None:
         return getattr(import_module(config[section]["module"]), config[section]["name"])
 
     inspect.signature(target("attack")).bind("estimator", **config["attack"]["kwargs"])
-    assert config["attack"]["knowledge"] == ("black" if name.endswith("_iou.json") else "white")
+    assert config["attack"]["knowledge"] == ("black" if name.endswith(("_iou.json", "shot.json")) else "white")
     assert config["attack"]["use_label"]
     inspect.signature(target("model")).bind({}, {}, "weights.safetensors")
     if config["defense"] is not None:
@@ -72,6 +73,7 @@ def test_style_and_image(name: str) -> None:
     assert config["sysconfig"]["docker_image"] == f"armory-skelevision:{__version__}"
     model = name.split("_")[1].removesuffix(".json")
     weights = {"stl": "siamrpn_alex_stl.safetensors", "mtl": "siamrpn_alex_mtl.safetensors", "nanotrack": None}
+    weights["backdoor"] = "siamrpn_alex_mtl_backdoor.safetensors"
     assert config["model"]["weights_file"] == weights[model]
 
 

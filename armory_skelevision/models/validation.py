@@ -27,9 +27,8 @@ def check_video(video: Any, name: str = "x", fewest: int = 2) -> None:
         hint = "; gray frames must be repeated to three channels" if shape[-1:] == (1,) or len(shape) == 3 else ""
         raise ValueError(f"{name}: expected a video (F, H, W, 3), RGB, got shape {shape}{hint}")
     if shape[0] < fewest:
-        raise ValueError(
-            f"{name}: expected at least {fewest} frames, the first to learn the target from, got {shape[0]}"
-        )
+        wanted = "1 frame" if fewest == 1 else f"{fewest} frames, the first to learn the target from"
+        raise ValueError(f"{name}: expected at least {wanted}, got {shape[0]}")
     if min(shape[1:3]) < MIN_SIDE:
         raise ValueError(f"{name}: expected frames of at least {MIN_SIDE}x{MIN_SIDE} pixels, got {shape[2]}x{shape[1]}")
     floating = video.is_floating_point() if isinstance(video, Tensor) else np.issubdtype(video.dtype, np.floating)

@@ -19,8 +19,12 @@ TURNS = View(yaw=0.5, pitch=0.25, roll=0.2)
 
 
 def template_boxes_xyxy(box_xyxy: Tensor, side: int = 127, context: float = 0.5) -> Tensor:
-    """Where the target is in template crops (N, 4), from its shape in the search crops (N, 4): in the middle, as large
-    as a template is cut around it.
+    """Where the target is in template crops, (N, 4): in the middle, as large as a template is cut around it.
+
+    Args:
+        box_xyxy: The target in the search crops (N, 4), whose shape it has in the template too.
+        side: Of the template crops, pixels.
+        context: Share of (width + height) around the target.
     """
     width, height = (box_xyxy[:, 2:] - box_xyxy[:, :2]).clamp(min=1).unbind(1)
     margin = context * (width + height)

@@ -119,7 +119,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class BackdoorSettings(Settings):
-    """Everything that decides what comes out of a run that puts in a backdoor; beside `Settings`:
+    """Everything that decides what comes out of a run that puts in a backdoor; these beside `Settings`.
 
     Attributes:
         method: "fsba" (features pushed apart) or "badnets" (labels poisoned).
