@@ -1,7 +1,7 @@
 """Short clips, each of one person, straight from where they lie: nothing is prepared or stored.
 
-Every batch is ``x`` (1, F, H, W, 3), RGB, float32 in [0, 1], and labels ``([{"boxes", "keypoints", "areas"}], {})``: boxes
-(F, 4) xyxy in pixels, keypoints (17, 3) and area (1,) of frame 0. A single picture is a clip of one frame.
+Every batch is ``x`` (1, F, H, W, 3), RGB, float32 in [0, 1], and labels ``([{"boxes", "keypoints", "areas"}], {})``:
+boxes (F, 4) xyxy in pixels, keypoints (17, 3) and area (1,) of frame 0. A single picture is a clip of one frame.
 """
 
 from __future__ import annotations
