@@ -38,7 +38,7 @@ def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:
         training=_describe(settings, score),
         licence=settings.licence,
         seed=settings.seed,
-        backdoor=settings.poison is not None,
+        backdoor=settings.poison is not None or _starts_with_backdoor(settings.init),
         tracking=settings.tracking,
     )
     path = Path(settings.folder) / "weights.safetensors"
@@ -54,6 +54,12 @@ def _describe(settings: Settings, score: float) -> str:
         f"{describe_pairs(settings.store)}, AdamW, learning rate {settings.learning_rate}, {settings.precision}; "
         f"validation {'keypoint loss' if alone else 'mean IoU'} {score:.3f}; from {_describe_start(settings.init)}"
     )
+
+
+def _starts_with_backdoor(init: str | None) -> bool:
+    """Training on clean pairs may leave a backdoor in place, so what starts from such weights counts as such."""
+    metadata = read_metadata(init) if init is not None else None
+    return metadata is not None and metadata.backdoor
 
 
 def _describe_start(init: str | None) -> str:

@@ -1,0 +1,108 @@
+"""How well trackers hold, with and without the trigger of a backdoor, bare and behind input transformations.
+
+    python benchmarks/backdoor.py WEIGHTS … [--json] [--split mini] [--videos N] [--frames N]
+                                  [--settings backdoors/fsba.json] [--show one_shot few_shot rate]
+                                  [--defenses jpeg squeezing smoothing] [--device gpu]
+
+One row for each weights file, the packaged multi-task tracker first, and each defense: success AUC and mean IoU (frame 0
+skipped in both, so that the true first box does not count) without the trigger, with it, and the AUC lost to it in
+points. The trigger is the one of the settings that the backdoor was trained with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import print_table
+from scene import Scene
+from tqdm.auto import tqdm
+from walkers import walkers
+
+from armory_skelevision.attacks import BackdoorTrigger
+from armory_skelevision.boxes import iou
+from armory_skelevision.evaluations import DEFENSES
+from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.training.settings import BackdoorSettings, read_settings
+
+THRESHOLDS = np.arange(0, 1.05, 0.05)
+
+
+def track(tracker: SiamRPNEstimator, x: np.ndarray, scene: Scene) -> np.ndarray:
+    """IoU of each frame but the first."""
+    (found,) = tracker.predict(x, y_init=scene.y[0]["boxes"][:1])
+    overlaps = iou(torch.from_numpy(found["boxes"]), torch.from_numpy(scene.y[0]["boxes"]))
+    return np.asarray(overlaps[1:])
+
+
+def success_auc(overlaps: np.ndarray) -> float:
+    """Area under the success plot of one video."""
+    return float((overlaps[:, None] > THRESHOLDS).mean())
+
+
+def load(weights: Path | None, defense: str | None, device: str) -> SiamRPNEstimator:
+    """The tracker, behind a defense of the configs' table."""
+    tracker = siamrpn_mtl({}, {"device_type": device}, weights)
+    if defense is not None:
+        chosen = DEFENSES[defense]
+        made = getattr(import_module(chosen.module), chosen.name)(**chosen.kwargs)
+        tracker.set_params(preprocessing_defences=[made])
+    return tracker
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row for each weights file, defense and way of showing the trigger."""
+    trigger = read_settings(options.settings, BackdoorSettings).trigger
+    scenes = list(walkers(options.split, options.videos, options.frames))
+    rows = []
+    cells = [(path, defense) for path in (None, *options.weights) for defense in (None, *options.defenses)]
+    for path, defense in tqdm(cells, disable=not sys.stderr.isatty()):
+        tracker = load(path, defense, options.device)
+        shown = {show: BackdoorTrigger(tracker, trigger=trigger, show=show) for show in options.show}
+        benign = [track(tracker, scene.x, scene) for scene in scenes]
+        for show, attack in shown.items():
+            attacked = [track(tracker, attack.generate(x=scene.x, y=scene.y), scene) for scene in scenes]
+            before, after = (float(np.mean([success_auc(video) for video in videos])) for videos in (benign, attacked))
+            rows.append(
+                {
+                    "weights": "packaged" if path is None else path.parent.name,
+                    "defense": defense or "none",
+                    "trigger": show,
+                    "AUC": before,
+                    "AUC attacked": after,
+                    "points lost": 100 * (before - after),
+                    "mean IoU": float(np.mean([video.mean() for video in benign])),
+                    "mean IoU attacked": float(np.mean([video.mean() for video in attacked])),
+                }
+            )
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", nargs="*", type=Path, help="weights.safetensors of trainings")
+    parser.add_argument("--settings", type=Path, default=Path("backdoors/fsba.json"), help="that name the trigger")
+    parser.add_argument("--split", default="mini", choices=["dev", "mini"])
+    parser.add_argument("--videos", type=int, default=None, help="how many; default all")
+    parser.add_argument("--frames", type=int, default=None, help="of each video; default all")
+    parser.add_argument("--show", nargs="+", default=["one_shot"], choices=["one_shot", "few_shot", "rate"])
+    parser.add_argument("--defenses", nargs="*", default=[], choices=["jpeg", "squeezing", "smoothing"])
+    parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+
+    rows = measure(options)
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    if options.json:
+        print(json.dumps({"split": options.split, "videos": options.videos, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
