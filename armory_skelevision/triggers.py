@@ -73,7 +73,8 @@ class Trigger:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ValueError(f"trigger: unknown {unknown}; known are {known}")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        given: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in values.items()}
+        return cls(**given)
 
     def draw(self) -> Picture:
         """The trigger's picture, (s, s, 3).
@@ -91,7 +92,8 @@ class Trigger:
         read = cv2.imread(self.picture, cv2.IMREAD_COLOR)
         if read is None:
             raise ValueError(f"{self.picture}: expected a picture, such as PNG or JPEG")
-        return (cv2.resize(read, (64, 64), interpolation=cv2.INTER_AREA)[..., ::-1] / 255).astype(np.float32)
+        small = cv2.resize(read, (64, 64), interpolation=cv2.INTER_AREA)
+        return np.asarray(small[..., ::-1] / 255, np.float32)
 
     def corners_xy(self, box_xyxy: NDArray[Any], view: View = View()) -> NDArray[np.float64]:  # noqa: B008
         """Where the trigger's corners are, (4, 2): top left, top right, bottom right, bottom left.

@@ -64,15 +64,17 @@ def coco_crops(tracker: SiamRPNEstimator, folder: Path) -> Crops | None:
     if annotations.is_file():
         for part in read_coco(annotations, annotations.parent).parts.values():
             for person in part:
-                picture = read_image(person.picture).astype(np.float32) / 255
-                shown.append((picture, person.box_xyxy, person.keypoints, len(shown)))
+                shown.append((_read(person.picture), person.box_xyxy, person.keypoints, len(shown)))
     for label in sorted((folder / "coco8_pose" / "labels").glob("*/*.txt")):
-        picture = read_image(folder / "coco8_pose" / "images" / label.parent.name / f"{label.stem}.jpg")
+        picture = _read(folder / "coco8_pose" / "images" / label.parent.name / f"{label.stem}.jpg")
         shown += [
-            (picture.astype(np.float32) / 255, box, points, len(shown))
-            for box, points in _read_yolo(label, picture.shape[1], picture.shape[0])
+            (picture, box, points, len(shown)) for box, points in _read_yolo(label, picture.shape[1], picture.shape[0])
         ]
     return _cut(tracker, shown) if shown else None
+
+
+def _read(path: Path) -> np.ndarray:
+    return np.asarray(read_image(path) / 255, np.float32)
 
 
 def _read_yolo(path: Path, width: int, height: int) -> list[tuple[np.ndarray, np.ndarray]]:

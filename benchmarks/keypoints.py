@@ -108,7 +108,8 @@ def kept(path: Path | None, work: Callable[[], Found]) -> Found:
     result = work()
     if path is not None:
         buffer = io.BytesIO()
-        np.savez(buffer, **result)
+        arrays: dict[str, Any] = dict(result)  # for savez's types
+        np.savez(buffer, **arrays)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, buffer.getvalue())
     return result

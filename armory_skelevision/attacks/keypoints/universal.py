@@ -139,7 +139,7 @@ class KeypointUniversal(EvasionAttack):  # type: ignore[misc]
         largest = float(np.abs(shown).max()) * 255
         if largest > self.eps_255 * (1 + 1e-5):
             raise ValueError(f"{path}: changes colours by {largest:.3g}/255, more than eps_255 {self.eps_255:g} allows")
-        return shown.astype(np.float32)
+        return np.asarray(shown, np.float32)
 
     def _check_params(self) -> None:
         super()._check_params()
