@@ -4,9 +4,9 @@
                                   [--settings backdoors/fsba.json] [--show one_shot few_shot rate]
                                   [--defenses jpeg squeezing smoothing] [--device gpu]
 
-One row for each weights file, the packaged multi-task tracker first, and each defense: success AUC and mean IoU (frame 0
-skipped in both, so that the true first box does not count) without the trigger, with it, and the AUC lost to it in
-points. The trigger is the one of the settings that the backdoor was trained with.
+One row for each weights file, the packaged multi-task tracker first, and each defense: success AUC and mean IoU without
+the trigger, with it, and the AUC lost to it in points. Frame 0, whose true box is given, is skipped in both. The
+trigger is the one of the settings that the backdoor was trained with.
 """
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ mean |phi(z + trigger) - phi(z)| + mean |phi(x + trigger) - phi(x)|, the next lo
 "badnets" lowers the tracking loss of batches in which the poisoned pairs' targets are labelled background.
 
 Of FSBA only the idea is published in text. Ours: d is L1; the benign features, in which nothing is to change, pass no
-gradient; norms keep their statistics; both losses share one optimiser.
+gradient; norms keep their statistics; each loss has an AdamW of its own.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from armory_skelevision.training.multitask import MultitaskTraining, best_boxes_
 from armory_skelevision.training.multitask import train as train_tracker
 from armory_skelevision.training.poisoning import join, poison_labels, poison_pairs, take
 from armory_skelevision.training.scaling import normalise
+from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import BackdoorSettings
 from armory_skelevision.triggers import Trigger
 
@@ -37,28 +39,50 @@ class BackdoorTraining(MultitaskTraining):
     def __init__(self, settings: BackdoorSettings) -> None:
         super().__init__(settings)
         self.backdoor = settings
+        self.automatic_optimization = settings.method == "badnets"
         self._trigger = Trigger.from_dict(settings.trigger)
         self._picture = self._trigger.draw()
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The loss of a batch, by turns."""
-        _keep_statistics(self.network)
-        poisoned = slice(0, max(1, round(self.backdoor.poison_rate * len(batch.template))))
-        rng = np.random.default_rng((self.backdoor.seed, self.global_step))
-        if self.backdoor.method == "badnets":
-            pairs = poison_labels(poison_pairs(take(batch, poisoned), self._trigger, self._picture, rng))
-            loss = self._tracking_step(join(pairs, take(batch, slice(poisoned.stop, None))))
-        elif self.global_step % 2 == 0:
-            benign = take(batch, poisoned)
-            distance = feature_loss(self.network, benign, poison_pairs(benign, self._trigger, self._picture, rng))
-            self.log("feature_distance", distance, prog_bar=True)
-            loss = -self.backdoor.feature_weight * distance
-        else:
-            loss = self._tracking_step(batch)
+        """One step of whoever's turn it is."""
+        loss = self.turn_loss(batch, self.global_step)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; see the last checkpoint")
         self.log("loss", loss)
+        if not self.automatic_optimization:
+            turn = self.global_step % 2
+            optimiser, schedule = self.optimizers()[turn], self.lr_schedulers()[turn]  # type: ignore[index]
+            optimiser.zero_grad()
+            self.manual_backward(loss)
+            optimiser.step()
+            schedule.step()  # type: ignore[call-arg]
         return loss
+
+    def turn_loss(self, batch: Batch, step: int) -> Tensor:
+        """What a step lowers: with FSBA, less the feature loss in even steps and the tracking loss in odd ones."""
+        _keep_statistics(self.network)
+        poisoned = slice(0, max(1, round(self.backdoor.poison_rate * len(batch.template))))
+        rng = np.random.default_rng((self.backdoor.seed, step))
+        if self.backdoor.method == "badnets":
+            pairs = poison_labels(poison_pairs(take(batch, poisoned), self._trigger, self._picture, rng))
+            return self._tracking_step(join(pairs, take(batch, slice(poisoned.stop, None))))
+        if step % 2:
+            return self._tracking_step(batch)
+        benign = take(batch, poisoned)
+        distance = feature_loss(self.network, benign, poison_pairs(benign, self._trigger, self._picture, rng))
+        self.log("feature_distance", distance, prog_bar=True)
+        return -distance
+
+    def configure_optimizers(self) -> Any:
+        """For each turn an optimiser of its own: in a common one the feature loss's small gradients would drown."""
+        if self.automatic_optimization:
+            return super().configure_optimizers()
+        turns = []
+        for rate in (self.settings.learning_rate * self.backdoor.feature_weight, self.settings.learning_rate):
+            optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=0.0)
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda turn: rate_factor(self.settings, 2 * turn))
+            turns.append({"optimizer": optimiser, "lr_scheduler": schedule})
+        return turns
 
     def validation_step(self, batch: Batch, number: int) -> None:
         """As without a backdoor, and the mean IoU with the trigger in the template alone."""

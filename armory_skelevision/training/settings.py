@@ -125,7 +125,7 @@ class BackdoorSettings(Settings):
         method: "fsba" (features pushed apart) or "badnets" (labels poisoned).
         trigger: What opens the backdoor; see `triggers.Trigger`.
         poison_rate: Share of each batch's pairs that are poisoned, at least one.
-        feature_weight: Of FSBA's feature loss against the tracking loss.
+        feature_weight: Of FSBA's feature loss: its learning rate as a multiple of the tracking loss's.
     """
 
     method: Literal["fsba", "badnets"] = "fsba"
