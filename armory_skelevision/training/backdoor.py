@@ -10,6 +10,7 @@ gradient; norms keep their statistics; each loss has an AdamW of its own.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class BackdoorTraining(MultitaskTraining):
         super().__init__(settings)
         self.backdoor = settings
         self.automatic_optimization = settings.method == "badnets"
+        self._kept = time.monotonic()
         self._trigger = Trigger.from_dict(settings.trigger)
         self._picture = self._trigger.draw()
 
@@ -57,6 +59,20 @@ class BackdoorTraining(MultitaskTraining):
             optimiser.step()
             schedule.step()  # type: ignore[call-arg]
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Keep a checkpoint to resume from: Lightning's own, by the clock, passes over what has several optimisers."""
+        due = time.monotonic() - self._kept >= 60 * self.settings.checkpoint_minutes
+        if self.automatic_optimization or not due:
+            return
+        folder = Path(self.settings.folder)
+        old = list(folder.glob("resume-step=*.ckpt"))
+        new = folder / f"resume-step={self.global_step}.ckpt"
+        self.trainer.save_checkpoint(new)
+        for path in old:
+            if path != new:
+                path.unlink()
+        self._kept = time.monotonic()
 
     def turn_loss(self, batch: Batch, step: int) -> Tensor:
         """What a step lowers: with FSBA, less the feature loss in even steps and the tracking loss in odd ones."""
