@@ -57,7 +57,7 @@ class BackdoorTraining(MultitaskTraining):
             optimiser.zero_grad()
             self.manual_backward(loss)
             optimiser.step()
-            schedule.step()  # type: ignore[call-arg]
+            schedule.step()
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
