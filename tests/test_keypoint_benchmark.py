@@ -1,0 +1,57 @@
+"""The study of the joints keeps what is finished, counts as it says, and draws its curves; nothing is measured here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch, root):
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+
+
+def found(share: float, people: int = 4) -> dict[str, np.ndarray]:
+    """That share of the first ten joints is found, the other seven are not labelled."""
+    hits = np.full((people, 17), np.nan)
+    hits[:, :10] = np.arange(10) < 10 * share
+    return {"own": hits, "aimed": hits, "elder": hits}
+
+
+def test_what_is_kept_is_not_done_again(tmp_path: Path) -> None:
+    from keypoints import kept
+
+    done = []
+
+    def work() -> dict[str, np.ndarray]:
+        done.append(1)
+        return found(0.5)
+
+    path = tmp_path / "keep" / "cell.npz"
+    for result in (kept(path, work), kept(path, work)):
+        np.testing.assert_array_equal(result["own"], found(0.5)["own"])
+    assert done == [1]
+    kept(None, work)
+    assert done == [1, 1]
+
+
+def test_rows_and_plots(tmp_path: Path) -> None:
+    from keypoint_plots import write_plots
+    from keypoints import make_row
+
+    rows = [
+        make_row("walkers", attack, eps, found(0.8), found(0.4 if eps > 1 else 0.8))
+        for attack in ("FGSM-U", "IGSM-T-20")
+        for eps in (1, 8)
+    ]
+    assert rows[1]["relative"] == pytest.approx(50) and rows[1]["pck"] == pytest.approx(40)
+    assert rows[1]["transfer"] == [pytest.approx(50)] and rows[0]["relative"] == pytest.approx(100)
+    assert rows[1]["joints"]["nose"] == 100 and rows[1]["joints"]["left_elbow"] == 0
+    assert rows[1]["joints"]["right_ankle"] is None
+    write_plots(rows, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "curves_walkers.png",
+        "joints_walkers.png",
+        "keypoints.csv",
+    ]
+    assert (tmp_path / "keypoints.csv").read_text().splitlines()[2].startswith("walkers,FGSM-U,8.0,4,")
