@@ -65,21 +65,23 @@ class Task(NamedTuple):
     """In the ``dataset`` block, for each data set."""
 
 
-_KEYPOINT_METRICS = tuple(f"armory_skelevision.keypoint_metrics.{name}" for name in ("pck", "oks", "joint_pck"))
+METRICS = "armory_skelevision.metrics"
+_OF_BOXES = tuple(
+    f"{METRICS}.{name}" for name in ("success_auc", "precision_20px", "normalised_precision", "frame_iou")
+)
+_OF_JOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "joint_pck"))
 
 TASKS = {
-    "boxes": Task(
-        ("armory.scenarios.carla_video_tracking", "CarlaVideoTracking"), ("video_tracking_mean_iou",), DATASETS
-    ),
+    "boxes": Task(("armory.scenarios.carla_video_tracking", "CarlaVideoTracking"), _OF_BOXES, DATASETS),
     # Clips of some frames, so that what happens to the box is seen too.
     "joints": Task(
         ("armory_skelevision.scenarios", "KeypointTracking"),
-        (*_KEYPOINT_METRICS, "video_tracking_mean_iou"),
+        (*_OF_JOINTS, "video_tracking_mean_iou"),
         {"walkers": {"name": "walker_people", "eval_split": "mini", "every": 10, "max_frames": 5}},
     ),
     "backdoor": Task(
         ("armory_skelevision.scenarios", "BackdoorTracking"),
-        ("video_tracking_mean_iou",),
+        _OF_BOXES,
         {"walkers": DATASETS["walkers"]},
     ),
 }

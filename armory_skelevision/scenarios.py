@@ -8,7 +8,7 @@ from armory import paths
 from armory.instrument import GlobalMeter, get_hub
 from armory.scenarios.carla_video_tracking import CarlaVideoTracking
 
-from armory_skelevision.keypoint_metrics import relative_pck
+from armory_skelevision.metrics import relative_pck
 
 
 class BackdoorTracking(CarlaVideoTracking):  # type: ignore[misc]

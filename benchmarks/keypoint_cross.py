@@ -23,7 +23,7 @@ from armory_skelevision.attacks import PGD, KeypointFGSM, KeypointIGSM
 from armory_skelevision.boxes import iou
 from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import SPLITS
-from armory_skelevision.keypoint_metrics import pck
+from armory_skelevision.metrics import pck
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
 
 Clip = tuple[np.ndarray, dict[str, np.ndarray]]

@@ -18,9 +18,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "boxes": set(),
     "files": set(),
     "metrics": {"boxes"},
-    "keypoint_metrics": set(),
     "triggers": set(),
-    "scenarios": {"keypoint_metrics"},
+    "scenarios": {"metrics"},
     "networks": {"boxes", "files"},
     "tracking": {"boxes", "networks"},
     "models": {"boxes", "networks", "tracking", "pretrained", "preparation"},
@@ -49,14 +48,14 @@ MAY_IMPORT["cli"] = ALL_PARTS - {"cli"}
 # Packages of others that only some parts may import.
 ONLY_IN = {
     "armory": {
-        *("datasets", "metrics", "keypoint_metrics", "results", "preparation"),
+        *("datasets", "metrics", "results", "preparation"),
         *("scenarios", "checking", "submission"),
     },
     "art": {"models", "attacks", "defenses"},
     "bpy": {"walkers"},
     "bpy_extras": {"walkers"},
     "mathutils": {"walkers"},
-    "pycocotools": {"datasets", "keypoint_metrics", "walkers"},
+    "pycocotools": {"datasets", "metrics", "walkers"},
     "lightning": {"training"},
     "mlflow": {"results"},
     "ray": {"results"},

@@ -1,4 +1,4 @@
-"""Metrics of tracking, for ARMORY's `metric.task` by dotted path: `armory_skelevision.metrics.success_auc` and so on.
+"""Metrics of tracking.
 
 ARMORY calls them once per batch with the true and the predicted boxes, ``[{"boxes": (F, 4) xyxy}, …]``, one dict per
 video, and keeps what comes out for each video (`benign_success_auc`, `adversarial_success_auc`) beside the mean over

@@ -1,4 +1,4 @@
-"""Metrics of keypoints, for ARMORY's `metric.task` by dotted path: `armory_skelevision.keypoint_metrics.pck` and so on.
+"""Metrics of keypoints.
 
 ARMORY calls them with true and predicted labels, one dict per person: ``boxes`` (F, 4) xyxy, of which the first is the
 person's, ``keypoints`` (17, 3) x, y and visibility in that frame, and ``areas``, the person's area there; predictions
