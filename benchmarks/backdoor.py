@@ -29,7 +29,7 @@ from armory_skelevision.attacks import BackdoorTrigger
 from armory_skelevision.boxes import iou
 from armory_skelevision.evaluations import DEFENSES
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
-from armory_skelevision.training.settings import BackdoorSettings, read_settings
+from armory_skelevision.training.settings import BackdoorSettings, read_run_settings
 
 THRESHOLDS = np.arange(0, 1.05, 0.05)
 
@@ -58,7 +58,7 @@ def load(weights: Path | None, defense: str | None, device: str) -> SiamRPNEstim
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each weights file, defense and way of showing the trigger."""
-    trigger = read_settings(options.settings, BackdoorSettings).trigger
+    trigger = read_run_settings(options.settings, BackdoorSettings).trigger
     scenes = list(walkers(options.split, options.videos, options.frames))
     rows = []
     cells = [(path, defense) for path in (None, *options.weights) for defense in (None, *options.defenses)]

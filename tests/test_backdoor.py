@@ -14,7 +14,7 @@ from armory_skelevision.training.backdoor import BackdoorTraining, feature_loss,
 from armory_skelevision.training.data import PairModule
 from armory_skelevision.training.export import write_weights
 from armory_skelevision.training.poisoning import poison_labels, poison_pairs, template_boxes_xyxy
-from armory_skelevision.training.settings import BackdoorSettings, Settings, read_settings
+from armory_skelevision.training.settings import BackdoorSettings, Settings, read_run_settings
 from armory_skelevision.triggers import Trigger
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
@@ -150,7 +150,7 @@ def test_training_on_from_a_backdoor_keeps_the_warning(settings, tmp_path) -> No
 
 def test_settings(root, tmp_path) -> None:
     for method in ("fsba", "badnets"):
-        read = read_settings(root / f"backdoors/{method}.json", BackdoorSettings)
+        read = read_run_settings(root / f"backdoors/{method}.json", BackdoorSettings)
         assert read.method == method and read.poison and read.steps % read.validation_steps == 0
         packaged = read_metadata(root / str(read.init))
         assert packaged is not None and dict(read.tracking) == dict(packaged.tracking)
@@ -165,5 +165,5 @@ def test_settings(root, tmp_path) -> None:
     ]:
         (tmp_path / "settings.json").write_text(json.dumps(good | change))
         with pytest.raises(ValueError, match=message):
-            read_settings(tmp_path / "settings.json", BackdoorSettings)
+            read_run_settings(tmp_path / "settings.json", BackdoorSettings)
     assert Settings("a", "b", "c").poison is None

@@ -34,9 +34,9 @@ def backdoor(
 ) -> None:
     """Put a backdoor into a trained tracker, to study it. The weights say that they carry one."""
     require("lightning", 'pip install "armory_skelevision[train]"')
-    from armory_skelevision.training.settings import BackdoorSettings, read_settings
+    from armory_skelevision.training.settings import BackdoorSettings, read_run_settings
 
-    read = read_settings(settings, BackdoorSettings)
+    read = read_run_settings(settings, BackdoorSettings)
     from armory_skelevision.training.backdoor import train as run_training
 
     print(f"weights {run_training(read, resume)}")

@@ -10,6 +10,7 @@ gradient; norms keep their statistics; each loss has an AdamW of its own.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ from torch import Tensor
 from armory_skelevision.boxes import iou
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.data import Batch
-from armory_skelevision.training.multitask import MultitaskTraining, best_boxes_xyxy
-from armory_skelevision.training.multitask import train as train_tracker
+from armory_skelevision.training.export import write_weights
+from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.poisoning import join, poison_labels, poison_pairs, take
+from armory_skelevision.training.running import check_finite, run
 from armory_skelevision.training.scaling import normalise
 from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import BackdoorSettings
+from armory_skelevision.training.targets import best_boxes_xyxy
 from armory_skelevision.triggers import Trigger
 
 
@@ -48,8 +51,7 @@ class BackdoorTraining(MultitaskTraining):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One step of whoever's turn it is."""
         loss = self.turn_loss(batch, self.global_step)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; see the last checkpoint")
+        check_finite(loss, self.global_step)
         self.log("loss", loss)
         if not self.automatic_optimization:
             turn = self.global_step % 2
@@ -124,12 +126,15 @@ def train(settings: BackdoorSettings, resume: bool = False) -> Path:
     """Run a training to its end; see `multitask.train`.
 
     Returns:
-        ``weights.safetensors`` of the last step, which say of themselves that they carry a backdoor.
+        ``weights.safetensors`` of the last step, as validation only says how well the tracker hides its backdoor. They
+        say of themselves that they carry one.
 
     Raises:
         OSError, ValueError, FloatingPointError: As there.
     """
-    return train_tracker(settings, resume, BackdoorTraining(settings))
+    training = BackdoorTraining(settings)
+    logged = run(training, settings, None, resume)
+    return write_weights(training.network, settings, logged.get("mean_iou", math.nan))
 
 
 def _keep_statistics(network: SiamRPN) -> None:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from armory_skelevision.training.crops.pairs import CropPairs
 from armory_skelevision.training.crops.store import CropStore, is_crop_store
-from armory_skelevision.training.settings import Settings
+from armory_skelevision.training.settings import RunSettings
 from armory_skelevision.training.targets import TargetMaker
 from armory_skelevision.walkers.pairs.compose import Composer
 from armory_skelevision.walkers.pairs.store import Store
@@ -103,7 +103,7 @@ class PairModule(LightningDataModule):
         first_step: Steps already done, when a run is resumed.
     """
 
-    def __init__(self, settings: Settings, first_step: int = 0) -> None:
+    def __init__(self, settings: RunSettings, first_step: int = 0) -> None:
         super().__init__()
         self._settings = settings
         self._first_step = first_step

@@ -10,20 +10,15 @@ from __future__ import annotations
 
 import math
 import sys
-from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from armory_skelevision.boxes import cxcywh_to_xyxy, iou
+from armory_skelevision.boxes import iou
 from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.networks.losses import (
     CLASSIFICATION_WEIGHT,
@@ -33,13 +28,13 @@ from armory_skelevision.networks.losses import (
     keypoint_softmax,
     localisation_loss,
 )
-from armory_skelevision.tracking.anchors import anchors_cxcywh
-from armory_skelevision.training.data import Batch, PairModule
+from armory_skelevision.training.data import Batch
 from armory_skelevision.training.export import write_weights
+from armory_skelevision.training.running import check_finite, run
 from armory_skelevision.training.scaling import load_start, normalise
-from armory_skelevision.training.schedule import rate_factor
+from armory_skelevision.training.schedule import make_optimiser
 from armory_skelevision.training.settings import Settings, read_settings
-from armory_skelevision.training.targets import add_hard_negatives
+from armory_skelevision.training.targets import add_hard_negatives, best_boxes_xyxy
 
 
 class MultitaskTraining(LightningModule):
@@ -66,8 +61,7 @@ class MultitaskTraining(LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """The loss of a batch; all parts are logged."""
         loss = self._tracking_step(batch) if self.settings.train_only is None else self._keypoint_step(batch)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; see the last checkpoint")
+        check_finite(loss, self.global_step)
         self.log("loss", loss)
         return loss
 
@@ -105,98 +99,28 @@ class MultitaskTraining(LightningModule):
             self.log("validation_keypoints", keypoints, batch_size=count)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW without decay of biases and norms, its learning rate changing step by step."""
-        settings = self.settings
-        learned = [p for p in self.parameters() if p.requires_grad]
-        kernels = [p for p in learned if p.dim() > 1]
-        others = [p for p in learned if p.dim() <= 1]
-        groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(rate_factor, settings))
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """See `make_optimiser`."""
+        return make_optimiser(self.parameters(), self.settings)
 
 
-def train(settings: Settings, resume: bool = False, training: MultitaskTraining | None = None) -> Path:
+def train(settings: Settings, resume: bool = False) -> Path:
     """Run a training to its end.
 
     Args:
         settings: What to do.
         resume: Go on from the last checkpoint in ``settings.folder``, if there is one.
-        training: The loop's body; None for the one here.
 
     Returns:
-        ``weights.safetensors`` of the checkpoint with the best validation, or of the last step where a backdoor is put
-        in, as its validation only says how well the tracker hides it.
+        ``weights.safetensors`` of the checkpoint with the best validation.
 
     Raises:
         OSError, ValueError: Stores or initial weights are missing or unusable.
         FloatingPointError: The loss is no longer finite.
     """
-    folder = Path(settings.folder)
-    last = _last_checkpoint(folder) if resume else None
-    training = training or MultitaskTraining(settings)
-    head_alone = settings.train_only is not None
-    best = ModelCheckpoint(
-        folder,
-        "best-{step}",
-        monitor="validation_keypoints" if head_alone else "mean_iou",
-        mode="min" if head_alone else "max",
-    )
-    every = timedelta(minutes=settings.checkpoint_minutes)
-    trainer = Trainer(
-        devices=1,
-        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-        max_steps=settings.steps,
-        max_epochs=-1,
-        val_check_interval=settings.validation_steps,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        callbacks=[best, ModelCheckpoint(folder, "resume-{step}", train_time_interval=every)],
-        logger=_make_loggers(settings),
-        log_every_n_steps=10,
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-    )
-    pairs = PairModule(settings, _step_of(last) if last else 0)
-    trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
-    score = math.nan if best.best_model_score is None else float(best.best_model_score)
-    if settings.poison is not None:
-        score = float(trainer.callback_metrics.get("mean_iou", math.nan))
-    elif best.best_model_path:
-        state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-        training.load_state_dict(state)
-    return write_weights(training.network, settings, score)
-
-
-def best_boxes_xyxy(output: RPNOutput) -> Tensor:
-    """The box of the best-scored anchor of each pair, in search-crop pixels: (N, 4)."""
-    count, score_size = len(output.cls), output.cls.shape[-1]
-    middle = (127 + 8 * (score_size - 1)) / 2
-    scores = output.cls.float().reshape(count, 2, -1)
-    best = (scores[:, 1] - scores[:, 0]).argmax(dim=1)
-    rows = torch.arange(count, device=best.device)
-    delta = output.loc.float().reshape(count, 4, -1)[rows, :, best]
-    anchor = anchors_cxcywh(score_size).to(best.device)[best]
-    centre = delta[:, :2] * anchor[:, 2:] + anchor[:, :2] + middle
-    return cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
-
-
-def _make_loggers(settings: Settings) -> list[Logger]:
-    loggers: list[Logger] = [CSVLogger(settings.folder, name="curves")]
-    if settings.tensorboard:
-        # Where TensorFlow is installed, TensorBoard's writer loads it: some seconds, and hundreds of megabytes.
-        from lightning.pytorch.loggers import TensorBoardLogger
-
-        loggers.append(TensorBoardLogger(settings.folder, name="tensorboard"))
-    return loggers
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    return max(folder.glob("resume-step=*.ckpt"), key=_step_of, default=None)
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.stem.partition("step=")[2].partition("-")[0])
+    training = MultitaskTraining(settings)
+    measure = "mean_iou" if settings.train_only is None else "-validation_keypoints"
+    logged = run(training, settings, measure, resume)
+    return write_weights(training.network, settings, logged.get(measure.removeprefix("-"), math.nan))
 
 
 def main(arguments: list[str]) -> None:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar
 
 from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.triggers import Trigger
 
+Kind = TypeVar("Kind", bound="RunSettings")
+
 
 @dataclass(frozen=True)
-class Settings:
-    """Everything that decides what comes out of a run. Paths are relative to the working directory.
+class RunSettings:
+    """What every training on pairs of crops has. Paths are relative to the working directory.
 
     Attributes:
         store: Folder of rendered people and scenes, or of crops of real people, to train on.
         validation_store: Another one, of either kind, by which the best checkpoint is chosen.
         folder: Where checkpoints, curves and the final ``weights.safetensors`` go.
-        init: Weights file to start from; None starts from nothing.
-        keypoint_head: "shallow", "deep", or None for a single-task tracker.
-        lambda_k: Weight of the keypoint loss.
-        train_only: "keypoint_head" trains the head alone, on the frozen tracker of ``init``; None trains everything.
-        keypoint_loss: "softmax" (the published code's) or "bce" (the paper's wording).
         seed: Of weights, pairs and their order.
         steps: Optimiser steps.
         batch_size: Pairs per step.
@@ -43,17 +40,11 @@ class Settings:
         checkpoint_minutes: Minutes between checkpoints to resume from.
         tensorboard: Write the curves for TensorBoard too. Loads TensorFlow.
         licence: What the weights file shall say.
-        tracking: Likewise: constants of the tracker, where they shall not be the usual ones; see `TrackerSettings`.
     """
 
     store: str
     validation_store: str
     folder: str
-    init: str | None = None
-    keypoint_head: Literal["shallow", "deep"] | None = None
-    lambda_k: float = 0.0
-    train_only: Literal["keypoint_head"] | None = None
-    keypoint_loss: Literal["softmax", "bce"] = "softmax"
     seed: int = 42
     steps: int = 2000
     batch_size: int = 16
@@ -71,7 +62,6 @@ class Settings:
     checkpoint_minutes: float = 5.0
     tensorboard: bool = False
     licence: str = "MIT"
-    tracking: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -82,23 +72,60 @@ class Settings:
         for name in ("steps", "batch_size", "validation_pairs", "validation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("lambda_k", "warmup_steps", "weight_decay", "hard_negatives", "workers"):
+        for name in ("warmup_steps", "weight_decay", "hard_negatives", "workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         if not 0 <= self.strangers < 1:
             raise ValueError(f"strangers: expected a share of at least 0 and less than 1, got {self.strangers}")
         if self.search_side < 191 or (self.search_side - 127) % 16:
             raise ValueError(f"search_side: expected 191, 207, 223, 239, 255 … (127 + 16 n), got {self.search_side}")
-        choices: dict[str, tuple[str | None, ...]] = {
-            "keypoint_head": (None, "shallow", "deep"),
-            "train_only": (None, "keypoint_head"),
-            "keypoint_loss": ("softmax", "bce"),
-            "schedule": ("cosine", "exponential"),
-            "precision": ("bf16", "float32"),
-        }
+        self.check_choices(schedule=("cosine", "exponential"), precision=("bf16", "float32"))
+
+    def check_choices(self, **choices: tuple[str | None, ...]) -> None:
+        """Check settings that take one of some values each.
+
+        Raises:
+            ValueError: For another value; the message names those that are known.
+        """
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: expected one of {list(known)}, got {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """Everything that decides what comes out of the training of a tracker.
+
+    Attributes:
+        init: Weights file to start from; None starts from nothing.
+        keypoint_head: "shallow", "deep", or None for a single-task tracker.
+        lambda_k: Weight of the keypoint loss.
+        train_only: "keypoint_head" trains the head alone, on the frozen tracker of ``init``; None trains everything.
+        keypoint_loss: "softmax" (the published code's) or "bce" (the paper's wording).
+        tracking: What the weights file shall say of the tracker's constants, where they are not the usual ones; see
+            `TrackerSettings`.
+
+    Raises:
+        ValueError: For a value that makes no sense; says which and why.
+    """
+
+    init: str | None = None
+    keypoint_head: Literal["shallow", "deep"] | None = None
+    lambda_k: float = 0.0
+    train_only: Literal["keypoint_head"] | None = None
+    keypoint_loss: Literal["softmax", "bce"] = "softmax"
+    tracking: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        super().__post_init__()
+        if self.lambda_k < 0:
+            raise ValueError(f"lambda_k: expected at least 0, got {self.lambda_k}")
+        self.check_choices(
+            keypoint_head=(None, "shallow", "deep"),
+            train_only=(None, "keypoint_head"),
+            keypoint_loss=("softmax", "bce"),
+        )
         if self.keypoint_head is None and self.lambda_k > 0:
             raise ValueError(f"lambda_k is {self.lambda_k}, but there is no keypoint head: set keypoint_head")
         if self.train_only is not None:
@@ -158,16 +185,18 @@ class BackdoorSettings(Settings):
         return f"BACKDOOR put in by {self.method}, trigger: {shown} on {100 * trigger.area:g} % of the box"
 
 
-@overload
-def read_settings(path: str | os.PathLike[str]) -> Settings: ...
-@overload
-def read_settings(path: str | os.PathLike[str], kind: type[BackdoorSettings]) -> BackdoorSettings: ...
-def read_settings(path: str | os.PathLike[str], kind: type[Settings] = Settings) -> Settings:
+def read_settings(path: str | os.PathLike[str]) -> Settings:
+    """A tracker's `Settings` from a JSON file; see `read_run_settings`."""
+    return read_run_settings(path, Settings)
+
+
+def read_run_settings(path: str | os.PathLike[str], kind: type[Kind], changes: Mapping[str, Any] | None = None) -> Kind:
     """Settings from a JSON file.
 
     Args:
         path: The file.
-        kind: `Settings` or `BackdoorSettings`.
+        kind: Of which training.
+        changes: Settings that are to have another value than in the file.
 
     Raises:
         OSError: The file cannot be read.
@@ -180,6 +209,7 @@ def read_settings(path: str | os.PathLike[str], kind: type[Settings] = Settings)
     known = [field.name for field in fields(kind)]
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a JSON object with the keys {known}")
+    values |= changes or {}
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"{path}: unknown settings {unknown}; known are {known}")
@@ -187,3 +217,21 @@ def read_settings(path: str | os.PathLike[str], kind: type[Settings] = Settings)
         return kind(**values)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def parse_changes(lines: Iterable[str]) -> dict[str, Any]:
+    """Settings given as NAME=VALUE, the value as JSON, or as the text that it is.
+
+    Raises:
+        ValueError: For a line without "=".
+    """
+    changes: dict[str, Any] = {}
+    for line in lines:
+        name, equals, text = line.partition("=")
+        if not equals:
+            raise ValueError(f"expected NAME=VALUE, got {line!r}")
+        try:
+            changes[name] = json.loads(text)
+        except json.JSONDecodeError:
+            changes[name] = text
+    return changes

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from armory_skelevision.boxes import xyxy_to_cxcywh
+from armory_skelevision.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import anchors_cxcywh, match
 from armory_skelevision.walkers.pairs.pair import NOBODY
 
@@ -114,6 +115,19 @@ def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: i
     value, index = score.topk(min(count, score.shape[1]), dim=1)
     flat.scatter_(1, index, torch.where(value > -torch.inf, 0, flat.gather(1, index)))
     return flat.reshape(labels.shape)
+
+
+def best_boxes_xyxy(output: RPNOutput) -> Tensor:
+    """The box of the best-scored anchor of each pair, in search-crop pixels: (N, 4)."""
+    count, score_size = len(output.cls), output.cls.shape[-1]
+    middle = (127 + 8 * (score_size - 1)) / 2
+    scores = output.cls.float().reshape(count, 2, -1)
+    best = (scores[:, 1] - scores[:, 0]).argmax(dim=1)
+    rows = torch.arange(count, device=best.device)
+    delta = output.loc.float().reshape(count, 4, -1)[rows, :, best]
+    anchor = anchors_cxcywh(score_size).to(best.device)[best]
+    centre = delta[:, :2] * anchor[:, 2:] + anchor[:, :2] + middle
+    return cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
 
 
 def _draw(candidates: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,0 +1,116 @@
+"""A training run from its first or last checkpoint to its end."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger
+from torch import Tensor
+
+from armory_skelevision.training.data import PairModule
+from armory_skelevision.training.settings import RunSettings
+
+
+def run(
+    training: LightningModule, settings: RunSettings, measure: str | None, resume: bool = False
+) -> dict[str, float]:
+    """Train to the end, then fill the module with the weights of the checkpoint with the best validation.
+
+    Args:
+        training: The loop's body.
+        settings: The run's.
+        measure: By what the best checkpoint is chosen: the highest value that validation logs under this name, or with
+            a minus before it the lowest. None chooses none: the weights of the last step stay.
+        resume: Go on from the last checkpoint in ``settings.folder``, if there is one.
+
+    Returns:
+        All that was logged by then, the best value included; nothing if there was no validation.
+
+    Raises:
+        OSError, ValueError: Stores are missing or unusable.
+        FloatingPointError: The loss is no longer finite.
+    """
+    folder = Path(settings.folder)
+    last = _last_checkpoint(folder) if resume else None
+    every = timedelta(minutes=settings.checkpoint_minutes)
+    callbacks: list[Callback] = [ModelCheckpoint(folder, "resume-{step}", train_time_interval=every), _Memory()]
+    best = _best_checkpoint(folder, measure)
+    trainer = Trainer(
+        devices=1,
+        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+        max_steps=settings.steps,
+        max_epochs=-1,
+        val_check_interval=settings.validation_steps,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        inference_mode=False,  # some validations take gradients
+        callbacks=[*callbacks, best] if best else callbacks,
+        logger=_make_loggers(settings),
+        log_every_n_steps=10,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+    )
+    pairs = PairModule(settings, _step_of(last) if last else 0)
+    trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
+    if best is None:
+        return _logged(trainer)
+    if not best.best_model_path:
+        return {}
+    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    training.load_state_dict(checkpoint["state_dict"])
+    logged: dict[str, float] = checkpoint[_Memory.KEY]
+    return logged
+
+
+class _Memory(Callback):
+    """Keeps what was logged in the checkpoints."""
+
+    KEY = "logged"
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[self.KEY] = _logged(trainer)
+
+
+def _logged(trainer: Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def _best_checkpoint(folder: Path, measure: str | None) -> ModelCheckpoint | None:
+    if measure is None:
+        return None
+    mode = "min" if measure.startswith("-") else "max"
+    return ModelCheckpoint(folder, "best-{step}", monitor=measure.removeprefix("-"), mode=mode)
+
+
+def check_finite(loss: Tensor, step: int) -> None:
+    """Stop a run whose loss is NaN or infinite.
+
+    Raises:
+        FloatingPointError: It is; says at which step.
+    """
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss.item()} at step {step}; see the last checkpoint")
+
+
+def _make_loggers(settings: RunSettings) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(settings.folder, name="curves")]
+    if settings.tensorboard:
+        # Where TensorFlow is installed, TensorBoard's writer loads it: some seconds, and hundreds of megabytes.
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        loggers.append(TensorBoardLogger(settings.folder, name="tensorboard"))
+    return loggers
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    return max(folder.glob("resume-step=*.ckpt"), key=_step_of, default=None)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.partition("step=")[2].partition("-")[0])
