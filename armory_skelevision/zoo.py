@@ -13,9 +13,10 @@ from armory_skelevision.fetching.hashes import recorded_hash
 from armory_skelevision.fetching.sources import WEIGHTS
 from armory_skelevision.files import hash_file, write_whole
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, read_state, save_weights
-from armory_skelevision.networks.checkpoints import PICKLED
-from armory_skelevision.networks.metadata import ARCHITECTURE
+from armory_skelevision.networks.checkpoints import PICKLED, read_header
+from armory_skelevision.networks.metadata import ARCHITECTURE, UNET, UNetMetadata
 from armory_skelevision.networks.naming import keypoint_depth
+from armory_skelevision.networks.unet import UNETS, load_unet
 from armory_skelevision.networks.weights import find_problems
 from armory_skelevision.pretrained import PACKAGED_WEIGHTS
 
@@ -43,6 +44,8 @@ def describe_file(path: Path) -> str:
         OSError: If there is no readable file.
         ValueError: If it is damaged, or another kind of file.
     """
+    if _is_unet(path):
+        return _describe_unet(path)
     metadata = read_metadata(path)
     if metadata is None:
         head = keypoint_depth(read_state(path))
@@ -60,6 +63,9 @@ def describe_file(path: Path) -> str:
 def find_faults(path: Path) -> list[str]:
     """What keeps a file from being used as weights, one line each; empty if nothing does."""
     try:
+        if _is_unet(path):
+            load_unet(UNETS[_read_unet_metadata(path).width](), path)
+            return []
         metadata, state = read_metadata(path), read_state(path)
     except (OSError, ValueError) as error:
         return [str(error)]
@@ -162,6 +168,28 @@ def _check_weights(path: Path) -> None:
     faults = find_faults(path)
     if faults:
         raise ValueError("; ".join(faults))
+
+
+def _is_unet(path: Path) -> bool:
+    return read_header(path).get("architecture") == UNET
+
+
+def _read_unet_metadata(path: Path) -> UNetMetadata:
+    try:
+        return UNetMetadata.from_header(read_header(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _describe_unet(path: Path) -> str:
+    metadata = _read_unet_metadata(path)
+    lines = [
+        ("network", f"U-Net, {metadata.width}, of DuaLossDef"),
+        ("training", f"{metadata.training}, seed {metadata.seed}; {metadata.validation}"),
+        ("tracker", f"{metadata.tracker}, sha256 {metadata.tracker_sha256}"),
+        ("licence", metadata.licence),
+    ]
+    return _paragraph(path.name, [*lines, ("sha256", hash_file(path)), ("where", _place(path))])
 
 
 def _describe_source(source: Source, path: Path) -> str:

@@ -170,8 +170,10 @@ def test_wrong_weights_and_settings_are_named(tmp_path):
         DuaLossDef(path, width="small", sha256="00")
     width = unet_base().last.in_channels
     with pytest.raises(ValueError, match=rf"random\.safetensors does not fit a U-Net of width {width}: .* misshapen"):
+        DuaLossDef(path, width="base")
+    with pytest.raises(ValueError, match=r"random\.safetensors does not say that it is a U-Net, .* give width"):
         DuaLossDef(path)
-    with pytest.raises(ValueError, match=r"width: expected one of \['small', 'base', 'large'\], got 'wide'"):
+    with pytest.raises(ValueError, match=r"width: expected one of .*'small', 'base', 'large'\], got 'wide'"):
         DuaLossDef(path, width="wide")
     with pytest.raises(ValueError, match=r"branches: expected one of .*'both'.*, got 'all'"):
         DuaLossDef(path, width="small", branches="all")

@@ -239,9 +239,9 @@ def test_header_that_lies_is_found_out(tmp_path: Path, state: State) -> None:
 
 
 def test_another_architecture(tmp_path: Path, network: SiamRPN) -> None:
-    header = dataclasses.replace(STL, architecture="unet").to_header()
+    header = dataclasses.replace(STL, architecture="resnet").to_header()
     save_file({"a": torch.zeros(1)}, tmp_path / "net.safetensors", metadata=header)
-    with pytest.raises(ValueError, match="holds weights of 'unet'; the network asked for is 'siamrpn_alex'"):
+    with pytest.raises(ValueError, match="holds weights of 'resnet'; the network asked for is 'siamrpn_alex'"):
         load_weights(network, tmp_path / "net.safetensors")
 
 

@@ -122,10 +122,10 @@ def test_verify_names_every_problem_in_a_line(run: Run, tmp_path: Path, checkpoi
 
 
 def test_verify_finds_another_architecture(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "unet.safetensors"
-    header = Metadata(None, 0.0, "None.", "MIT", 1, architecture="unet").to_header()
+    path = tmp_path / "resnet.safetensors"
+    header = Metadata(None, 0.0, "None.", "MIT", 1, architecture="resnet").to_header()
     write_checkpoint({"a": torch.zeros(1)}, header, path)
-    assert run("weights", "verify", path)[:2] == (1, f"{path}: expected the architecture siamrpn_alex, got unet\n")
+    assert run("weights", "verify", path)[:2] == (1, f"{path}: expected the architecture siamrpn_alex, got resnet\n")
 
 
 def test_convert_there_and_back_is_bit_equal(run: Run, tmp_path: Path, checkpoint: Path) -> None:

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from armory_skelevision.files import hash_file
 from armory_skelevision.models import RegionDefense
 from armory_skelevision.models.validation import check_choice
-from armory_skelevision.networks.unet import UNETS, load_unet
+from armory_skelevision.networks.unet import UNETS, load_unet, read_width
 from armory_skelevision.preparation import find_weights
 from armory_skelevision.tracking import Crops
 
@@ -29,7 +29,7 @@ class DuaLossDef(RegionDefense):
 
     Args:
         weights_file: Weights of the U-Net: a name in ARMORY's ``saved_model_dir``, or a path.
-        width: "small", "base" or "large", as the weights are; see `networks.unet`.
+        width: "small", "base" or "large", as the weights are; see `networks.unet`. None for what the file says.
         branches: The crops that are cleaned: "template", "search" or "both". Whole frames have no branches.
         sha256: What the file's hash must be; None takes any file. The hash is logged at the level INFO, too.
         device_type: "gpu" (used where there is one) or "cpu".
@@ -49,7 +49,7 @@ class DuaLossDef(RegionDefense):
     def __init__(
         self,
         weights_file: str | os.PathLike[str],
-        width: Literal["small", "base", "large"] = "base",
+        width: Literal["small", "base", "large"] | None = None,
         branches: Branches = "both",
         sha256: str | None = None,
         device_type: str = "gpu",
@@ -59,12 +59,12 @@ class DuaLossDef(RegionDefense):
         super().__init__(device_type=device_type, is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
         self.branches = branches
         self._check_params()
-        check_choice("width", width, list(UNETS))
+        check_choice("width", width, [None, *UNETS])
         path = find_weights(weights_file)
         found = hash_file(path)
         if sha256 not in (None, found):
             raise ValueError(f"sha256: expected {path} to have {sha256}, got {found}: it is another file")
-        self.network = UNETS[width]()
+        self.network = UNETS[width or read_width(path)]()
         load_unet(self.network, path)
         self.network.to(self.device).eval().requires_grad_(False)
         log.info("%s: %s, SHA-256 %s", type(self).__name__, path, found)

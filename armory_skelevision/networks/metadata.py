@@ -6,15 +6,42 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
 from armory_skelevision.networks.keypoint_head import Depth
 
 ARCHITECTURE = "siamrpn_alex"
+UNET = "unet"
 
 
 @dataclass(frozen=True)
-class Metadata:
+class Header:
+    """What a dataclass of metadata is as strings, and back."""
+
+    def to_header(self) -> dict[str, str]:
+        """The strings for the safetensors header, one per attribute."""
+        return {name: _format(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, str]) -> Self:
+        """The inverse of `to_header`.
+
+        Raises:
+            ValueError: For unknown, missing or unreadable keys; the message names them and those that are known.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(header) - set(known))
+        if unknown:
+            raise ValueError(f"unknown metadata {unknown}; known are {known}")
+        needed = [field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING]
+        missing = [name for name in needed if name not in header]
+        if missing:
+            raise ValueError(f"missing metadata {missing}; needed beside {sorted(header)}")
+        return cls(**{name: _parse(name, text) for name, text in header.items()})
+
+
+@dataclass(frozen=True)
+class Metadata(Header):
     """Where weights come from and which network they fit.
 
     Attributes:
@@ -57,26 +84,42 @@ class Metadata:
                 f"these weights want {self.colour_order} in {self.input_range}"
             )
 
-    def to_header(self) -> dict[str, str]:
-        """The strings for the safetensors header, one per attribute."""
-        return {name: _format(value) for name, value in asdict(self).items()}
 
-    @classmethod
-    def from_header(cls, header: Mapping[str, str]) -> Metadata:
-        """The inverse of `to_header`.
+@dataclass(frozen=True)
+class UNetMetadata(Header):
+    """Where the weights of a U-Net in front of a tracker come from; see `networks.unet`.
 
-        Raises:
-            ValueError: For unknown, missing or unreadable keys; the message names them and those that are known.
-        """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(header) - set(known))
-        if unknown:
-            raise ValueError(f"unknown metadata {unknown}; known are {known}")
-        needed = [field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING]
-        missing = [name for name in needed if name not in header]
-        if missing:
-            raise ValueError(f"missing metadata {missing}; needed beside {sorted(header)}")
-        return cls(**{name: _parse(name, text) for name, text in header.items()})
+    Attributes:
+        width: "small", "base" or "large".
+        settings: Of the training, as JSON.
+        training: One paragraph: data, length, optimiser.
+        validation: What came out.
+        tracker: The weights file of the tracker in training.
+        tracker_sha256: Its hash.
+        licence: Terms under which the weights may be used.
+        seed: Seed of the training.
+        architecture: "unet".
+
+    Raises:
+        ValueError: For another width or architecture.
+    """
+
+    width: str
+    settings: str
+    training: str
+    validation: str
+    tracker: str
+    tracker_sha256: str
+    licence: str
+    seed: int
+    architecture: str = UNET
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.width not in ("small", "base", "large"):
+            raise ValueError(f"width: expected 'small', 'base' or 'large', got {self.width!r}")
+        if self.architecture != UNET:
+            raise ValueError(f"architecture: expected {UNET!r}, got {self.architecture!r}")
 
 
 def _format(value: object) -> str:

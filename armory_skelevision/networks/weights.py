@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from armory_skelevision.networks.checkpoints import read_checkpoint, read_header, write_checkpoint
-from armory_skelevision.networks.metadata import ARCHITECTURE, Metadata
+from armory_skelevision.networks.metadata import ARCHITECTURE, UNET, Metadata
 from armory_skelevision.networks.naming import keypoint_depth, list_some, rename, unwrap
 from armory_skelevision.networks.siamrpn import SiamRPN
 
@@ -62,19 +62,28 @@ def save_weights(network: SiamRPN, path: str | os.PathLike[str], metadata: Metad
         OSError: If the file cannot be written.
     """
     path = Path(path)
-    if path.suffix != ".safetensors":
-        raise ValueError(f"{path}: expected a name that ends in .safetensors")
     if (metadata.architecture, metadata.keypoint_head) != (ARCHITECTURE, network.keypoint_depth):
         raise ValueError(
             f"{path}: metadata says {metadata.architecture} with keypoint head {metadata.keypoint_head}, "
             f"the network is {ARCHITECTURE} with keypoint head {network.keypoint_depth}"
         )
+    write_network(network, path, metadata.to_header(), half)
+
+
+def write_network(network: nn.Module, path: Path, header: Mapping[str, str], half: bool = True) -> None:
+    """Write any network's weights as safetensors; see `save_weights`.
+
+    Raises:
+        ValueError: For another suffix, or NaN or infinite weights.
+        OSError: If the file cannot be written.
+    """
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path}: expected a name that ends in .safetensors")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     problems = find_problems(state, state)
     if problems:
         raise ValueError(f"{path} is not written: " + "; ".join(problems))
-    tensors = {name: _compact(tensor) if half else tensor for name, tensor in state.items()}
-    write_checkpoint(tensors, metadata.to_header(), path)
+    write_checkpoint({name: _compact(tensor) if half else tensor for name, tensor in state.items()}, header, path)
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -104,6 +113,8 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata | None:
     header = read_header(path)
     if not header:
         return None
+    if header.get("architecture") == UNET:
+        raise ValueError(f"{path} holds weights of a U-Net (DuaLossDef), which is no tracker")
     try:
         return Metadata.from_header(header)
     except ValueError as error:
