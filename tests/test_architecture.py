@@ -27,7 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "defenses": {"boxes", "files", "networks", "tracking", "models", "preparation"},
     "walkers": {"boxes", "files"},
     "datasets": {"boxes", "files", "walkers"},
-    "training": {"boxes", "files", "networks", "tracking", "models", "triggers", "walkers", "datasets"},
+    "training": {
+        *("boxes", "files", "networks", "tracking", "models", "triggers", "walkers", "datasets", "pretrained"),
+    },
     "evaluations": set(),
     "configs": {"evaluations", "files"},
     "pretrained": {"files"},

@@ -24,7 +24,9 @@ def test_help_names_the_commands(run: Run) -> None:
         assert f"\n  {command} " in out
 
 
-@pytest.mark.parametrize("arguments", [["configs", "--nonsense"], ["nonsense"], ["summary"], ["train", "multitask"]])
+@pytest.mark.parametrize(
+    "arguments", [["configs", "--nonsense"], ["nonsense"], ["summary"], ["train", "multitask"], ["train", "dualossdef"]]
+)
 def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
@@ -76,6 +78,7 @@ def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["sweep", "grid.json", "--out", "out", "--engine", "ray"], "ray", 'pip install "armory_skelevision[cluster]"'),
         (["sweep", "grid.json", "--out", "out", "--mlflow"], "mlflow", 'pip install "armory_skelevision[mlflow]"'),
         (["train", "multitask", "settings.json"], "lightning", 'pip install "armory_skelevision[train]"'),
+        (["train", "dualossdef", "settings.json"], "lightning", 'pip install "armory_skelevision[train]"'),
     ],
 )
 def test_missing_optional_packages_are_named(

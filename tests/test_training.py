@@ -72,7 +72,8 @@ def weights_of(path):
 
 
 def test_settings_of_the_packaged_weights():
-    zoo = {path.stem: read_settings(path) for path in (Path(__file__).parent.parent / "zoo").glob("*.json")}
+    paths = [path for path in (Path(__file__).parent.parent / "zoo").glob("*.json") if path.stem != "dualossdef"]
+    zoo = {path.stem: read_settings(path) for path in paths}
     assert set(zoo) == {"base", "crowd", "crowd_hard", "crowd_again", "siamrpn_alex_stl", "siamrpn_alex_mtl"}
     stl, mtl = zoo["siamrpn_alex_stl"], zoo["siamrpn_alex_mtl"]
     runs = ["base", "crowd", "crowd_hard", "crowd_again", "siamrpn_alex_stl"]

@@ -28,6 +28,23 @@ def multitask(
 
 
 @app.command()
+def dualossdef(
+    settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings.")],
+    changes: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE in place of the file's.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
+) -> None:
+    """Train DuaLossDef, the defense before a frozen SiamRPN tracker."""
+    require("lightning", 'pip install "armory_skelevision[train]"')
+    from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
+    from armory_skelevision.training.settings import parse_changes, read_run_settings
+
+    read = read_run_settings(settings, DuaLossDefSettings, parse_changes(changes or []))
+    from armory_skelevision.training.dualossdef.training import train as run_training
+
+    print(f"weights {run_training(read, resume)}")
+
+
+@app.command()
 def backdoor(
     settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings, such as backdoors/fsba.json.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,

@@ -1,0 +1,48 @@
+"""From a finished training to the weights file that `defenses.DuaLossDef` reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from armory_skelevision.files import hash_file
+from armory_skelevision.networks.metadata import UNetMetadata
+from armory_skelevision.networks.unet import UNet, save_unet
+from armory_skelevision.training.data import describe_pairs
+from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
+
+
+def write_unet(network: UNet, settings: DuaLossDefSettings, validation: dict[str, float], tracker: Path) -> Path:
+    """Write ``weights.safetensors`` into the run's folder.
+
+    Args:
+        network: As trained; it is not changed.
+        settings: Of the run.
+        validation: What the best validation said.
+        tracker: The weights file of the tracker that it was trained before.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        OSError: It cannot be written.
+        ValueError: There are NaN or infinite weights.
+    """
+    metadata = UNetMetadata(
+        width=settings.width,
+        settings=json.dumps(asdict(settings), sort_keys=True),
+        training=(
+            f"DuaLossDef, {settings.inner} against {settings.branches}: {settings.steps} steps of "
+            f"{settings.batch_size} {describe_pairs(settings.store)}, AdamW, learning rate {settings.learning_rate}, "
+            f"{settings.precision}"
+        ),
+        validation=", ".join(f"{name} {value:.3f}" for name, value in validation.items()),
+        tracker=tracker.name,
+        tracker_sha256=hash_file(tracker),
+        licence=settings.licence,
+        seed=settings.seed,
+    )
+    path = Path(settings.folder) / "weights.safetensors"
+    save_unet(network, path, metadata)
+    return path
