@@ -57,7 +57,7 @@ def fastest(ways: Mapping[str, Callable[[], object]], times: int, device: torch.
     for name, work in ways.items():
         memory = PeakMemory(device)
         result = work()
-        seconds = statistics.median(_time(work, device) for _ in range(times))
+        seconds = statistics.median(clock(work, device) for _ in range(times))
         measured.append(Way(name, seconds, memory.megabytes(), result))
     return min(measured, key=lambda way: way.seconds)
 
@@ -97,7 +97,8 @@ def read_kilobytes(path: str, key: str) -> int:
     raise OSError(f"{path} has no line {key}")
 
 
-def _time(work: Callable[[], object], device: torch.device) -> float:
+def clock(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds that some work takes."""
     wait_for(device)
     start = time.perf_counter()
     work()
