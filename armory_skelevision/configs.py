@@ -39,7 +39,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
         dataset: "carla", "otb" or "walkers".
         model: "stl", "mtl", "nanotrack" or "backdoor".
         attack: "patch", "pgd", "rtaa", "iou", "keypoints_igsm", "oneshot" or "fewshot".
-        defense: None, "templateadaptation", "jpeg", "squeezing", "smoothing" or "video".
+        defense: None, "templateadaptation", "dualossdef", "jpeg", "squeezing", "smoothing" or "video".
 
     Raises:
         ValueError: For another name, or names that are not set on each other.

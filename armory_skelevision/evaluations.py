@@ -66,8 +66,9 @@ class Task(NamedTuple):
 
 
 METRICS = "armory_skelevision.metrics"
-_OF_BOXES = tuple(
-    f"{METRICS}.{name}" for name in ("success_auc", "precision_20px", "normalised_precision", "frame_iou")
+_OF_BOXES = (
+    "video_tracking_mean_iou",
+    *(f"{METRICS}.{name}" for name in ("success_auc", "precision_20px", "normalised_precision", "frame_iou")),
 )
 _OF_JOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "joint_pck"))
 
@@ -193,6 +194,14 @@ DEFENSES = {
         "template adaptation",
         {"augment": 4, "differentiable": True, "epsilon": 4 / 255, "seed": 0, "step_size": 1 / 255, "steps": 5},
         ("carla", "otb", "walkers"),
+    ),
+    # No data set yet, so no config: its weights are still to be trained (zoo/dualossdef.json).
+    "dualossdef": Defense(
+        "armory_skelevision.defenses",
+        "DuaLossDef",
+        "DuaLossDef",
+        {**_SWITCHES, "branches": "both", "weights_file": "dualossdef_small.safetensors"},
+        (),
     ),
     "jpeg": Defense(
         "art.defences.preprocessor",
