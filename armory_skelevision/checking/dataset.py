@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from armory_skelevision.checking.findings import Finding, explain, fault, warning
 from armory_skelevision.checking.names import check_arguments, find_object, is_ours
-from armory_skelevision.datasets import carla_video_tracking, otb_person, walkers
+from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
 from armory_skelevision.datasets.carla import VERSION as CARLA_VERSION
 from armory_skelevision.datasets.options import check_options, find_root, single_split
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
@@ -54,13 +56,13 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
         return [_explain(error)]
 
 
-def _check_walkers(split: str, options: Mapping[str, Any]) -> list[Finding]:
+def _check_walkers(function: Callable[..., Any], split: str, options: Mapping[str, Any]) -> list[Finding]:
     try:
         source = SPLITS if options.get("root") is None else find_root(options["root"], _dataset_dir(options))
     except FileNotFoundError as error:
         mend = 'Leave "root" out for the embedded videos, or render some: `skelevision data walkers`'
         return [fault("dataset.root", str(error), mend)]
-    single_split(walkers, split, sorted(path.name for path in source.iterdir() if any(path.glob("*.mp4"))))
+    single_split(function, split, sorted(path.name for path in source.iterdir() if any(path.glob("*.mp4"))))
     return []
 
 
@@ -78,6 +80,19 @@ def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
     return []
 
 
+def _check_coco(split: str, options: Mapping[str, Any]) -> list[Finding]:
+    single_split(coco_people, split, ["val"])
+    mend = 'Fetch them, `skelevision data coco --out coco val`, or name their folder as "root"'
+    try:
+        root = find_root(options.get("root", "coco"), _dataset_dir(options))
+    except FileNotFoundError as error:
+        return [warning("dataset.root", f"the data are not here: {error}", mend)]
+    usual = inspect.signature(coco_people).parameters
+    places = {name: root / options.get(name, usual[name].default) for name in ("annotations", "images")}
+    missing = {name: place for name, place in places.items() if not place.exists()}
+    return [warning(f"dataset.{name}", f"there is no {place}", mend) for name, place in missing.items()]
+
+
 def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
     name = f"carla_video_tracking_{single_split(carla_video_tracking, split, ['dev', 'test'])}"
     folder = _dataset_dir(options)
@@ -90,7 +105,13 @@ def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
     return [warning("dataset", f"the data are not here: there is no {prepared}", mend)]
 
 
-_CHECKS = {walkers: _check_walkers, otb_person: _check_otb, carla_video_tracking: _check_carla}
+_CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Finding]]] = {
+    walkers: partial(_check_walkers, walkers),
+    walker_people: partial(_check_walkers, walker_people),
+    coco_people: _check_coco,
+    otb_person: _check_otb,
+    carla_video_tracking: _check_carla,
+}
 
 
 def _dataset_dir(options: Mapping[str, Any]) -> Path:

@@ -78,6 +78,9 @@ def find_weights_file(config: Mapping[str, Any]) -> tuple[Path | None, list[Find
             return path, [warning(key, problem, "Delete or rename it to get the packaged weights")]
         return path, []
     if not travels:
+        if config["scenario"]["name"] == "BackdoorTracking":  # which are for the user to train
+            mend = "Train them, `skelevision train backdoor backdoors/fsba.json`, and put them there"
+            return None, [warning(key, f"there is no {path}", mend)]
         # for models of others ARMORY has weights in its own store
         told = fault if is_ours(config["model"]["module"]) else warning
         return None, [told(key, f"there is no {path}", _advise(name))]
