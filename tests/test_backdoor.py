@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from handmade_store import make_store
+from tiny_run import tiny_run
 
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
 from armory_skelevision.pretrained import packaged_weights
@@ -22,24 +22,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    root = tmp_path_factory.mktemp("backdoor")
-    return BackdoorSettings(
-        store=str(make_store(root / "train")),
-        validation_store=str(make_store(root / "val", seed=1)),
-        folder=str(root / "run"),
+    return tiny_run(
+        BackdoorSettings,
+        tmp_path_factory.mktemp("backdoor"),
         init=str(packaged_weights("siamrpn_alex_stl.safetensors")),
-        steps=4,
-        batch_size=2,
-        search_side=191,
         warmup_steps=0,
-        workers=0,
-        validation_pairs=2,
-        validation_steps=2,
-        checkpoint_minutes=0,
         learning_rate=2e-4,
         poison_rate=0.5,
         trigger={"area": 0.05},
-        seed=3,
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from handmade_store import make_store
 from people_data import make_coco, make_lasot
+from tiny_run import tiny_run
 
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
@@ -26,23 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    root = tmp_path_factory.mktemp("training")
-    return Settings(
-        store=str(make_store(root / "train")),
-        validation_store=str(make_store(root / "val", seed=1)),
-        folder=str(root / "run"),
-        keypoint_head="shallow",
-        lambda_k=0.2,
-        steps=4,
-        batch_size=2,
-        search_side=191,
-        warmup_steps=1,
-        workers=0,
-        validation_pairs=2,
-        validation_steps=2,
-        checkpoint_minutes=0,
-        seed=3,
-    )
+    return tiny_run(Settings, tmp_path_factory.mktemp("training"), keypoint_head="shallow", lambda_k=0.2)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from doubles import TinySiamRPN
-from handmade_store import make_store
+from tiny_run import tiny_run
 from typer.testing import CliRunner
 
 from armory_skelevision.cli import app
@@ -29,24 +29,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    root = tmp_path_factory.mktemp("dualossdef")
-    return DuaLossDefSettings(
-        store=str(make_store(root / "train")),
-        validation_store=str(make_store(root / "val", seed=1)),
-        folder=str(root / "run"),
-        steps=4,
-        batch_size=2,
-        search_side=191,
-        warmup_steps=1,
-        learning_rate=1e-3,
-        workers=0,
-        validation_pairs=2,
-        validation_steps=2,
-        checkpoint_minutes=0,
-        inner_steps=(1, 2),
-        mu=1.0,
-        seed=3,
-    )
+    folder = tmp_path_factory.mktemp("dualossdef")
+    return tiny_run(DuaLossDefSettings, folder, learning_rate=1e-3, inner_steps=(1, 2), mu=1.0)
 
 
 @pytest.fixture(scope="module")
