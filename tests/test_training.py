@@ -95,7 +95,7 @@ def test_the_same_batch_is_learned(settings):
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_runs_repeat_and_resume(settings, tmp_path):
+def test_runs_repeat_and_resume(settings, tmp_path, monkeypatch):
     settings = dataclasses.replace(settings, tracking={"penalty_k": 0.24})
     whole, again = (dataclasses.replace(settings, folder=str(tmp_path / name)) for name in ("whole", "again"))
     path = train(whole)
@@ -104,15 +104,26 @@ def test_runs_repeat_and_resume(settings, tmp_path):
     repeated = weights_of(train(again))
     for name, tensor in weights_of(path).items():
         torch.testing.assert_close(repeated[name], tensor, rtol=0, atol=1e-6)
-    for checkpoint in (tmp_path / "again").glob("*.ckpt"):
-        if checkpoint.name != "resume-step=2.ckpt":
-            checkpoint.unlink()
-    (tmp_path / "again/weights.safetensors").unlink()
-    settings_file = tmp_path / "again.json"
-    settings_file.write_text(json.dumps(dataclasses.asdict(again)))
+    halves = dataclasses.replace(settings, folder=str(tmp_path / "halves"))
+
+    def stop(training, batch, number):
+        if training.global_step == 3:
+            raise KeyboardInterrupt
+        return step(training, batch, number)
+
+    step = MultitaskTraining.training_step
+    monkeypatch.setattr(MultitaskTraining, "training_step", stop)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(halves)
+    monkeypatch.undo()
+    (checkpoint,) = (tmp_path / "halves").glob("resume-*.ckpt")
+    assert 0 < int(checkpoint.stem.partition("step=")[2]) < settings.steps
+    assert not (tmp_path / "halves/weights.safetensors").exists()
+    settings_file = tmp_path / "halves.json"
+    settings_file.write_text(json.dumps(dataclasses.asdict(halves)))
     main([str(settings_file), "--resume"])
     for name, tensor in weights_of(path).items():
-        torch.testing.assert_close(weights_of(tmp_path / "again/weights.safetensors")[name], tensor, rtol=0, atol=1e-5)
+        torch.testing.assert_close(weights_of(tmp_path / "halves/weights.safetensors")[name], tensor, rtol=0, atol=1e-5)
     # what is trained further says where it comes from
     further = train(dataclasses.replace(settings, folder=str(tmp_path / "further"), init=str(path), steps=2))
     assert read_metadata(path).training in read_metadata(further).training
