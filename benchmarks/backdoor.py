@@ -2,11 +2,12 @@
 
     python benchmarks/backdoor.py WEIGHTS … [--json] [--split mini] [--videos N] [--frames N]
                                   [--settings backdoors/fsba.json] [--show one_shot few_shot rate]
-                                  [--defenses jpeg squeezing smoothing] [--device gpu]
+                                  [--defenses jpeg squeezing smoothing] [--prune 0.1 0.3] [--device gpu]
 
 One row for each weights file, the packaged multi-task tracker first, and each defense: success AUC and mean IoU without
 the trigger, with it, and the AUC lost to it in points. Frame 0, whose true box is given, is skipped in both. The
-trigger is the one of the settings that the backdoor was trained with.
+trigger is the one of the settings that the backdoor was trained with. Pruning takes shares of the last features'
+channels, those that the first frames of the videos, without trigger, move least.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ from walkers import walkers
 
 from armory_skelevision.attacks import BackdoorTrigger
 from armory_skelevision.boxes import iou
+from armory_skelevision.defenses.pruning import dormant_channels, prune
 from armory_skelevision.evaluations import DEFENSES
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.tracking import VideoFrames
+from armory_skelevision.tracking.state import initial_state, search_window
 from armory_skelevision.training.settings import BackdoorSettings, read_run_settings
 
 THRESHOLDS = np.arange(0, 1.05, 0.05)
@@ -46,14 +50,24 @@ def success_auc(overlaps: np.ndarray) -> float:
     return float((overlaps[:, None] > THRESHOLDS).mean())
 
 
-def load(weights: Path | None, defense: str | None, device: str) -> SiamRPNEstimator:
-    """The tracker, behind a defense of the configs' table."""
+def load(weights: Path | None, defense: str | float | None, device: str, scenes: list[Scene]) -> SiamRPNEstimator:
+    """The tracker, behind a defense of the configs' table, or without a share of its channels."""
     tracker = siamrpn_mtl({}, {"device_type": device}, weights)
-    if defense is not None:
+    if isinstance(defense, float):
+        shown = torch.cat([first_search_crop(tracker, scene) for scene in scenes])
+        prune(tracker.model, dormant_channels(tracker.model, shown, defense))
+    elif defense is not None:
         chosen = DEFENSES[defense]
         made = getattr(import_module(chosen.module), chosen.name)(**chosen.kwargs)
         tracker.set_params(preprocessing_defences=[made])
     return tracker
+
+
+def first_search_crop(tracker: SiamRPNEstimator, scene: Scene) -> torch.Tensor:
+    """What the tracker sees around the person in frame 0, as its network's input."""
+    box_xyxy = torch.from_numpy(scene.y[0]["boxes"][0])
+    crops = tracker.crops(VideoFrames(torch.from_numpy(scene.x[0]).to(tracker.device)), box_xyxy)
+    return crops.search(0, search_window(initial_state(box_xyxy), tracker.settings))
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -61,9 +75,10 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     trigger = read_run_settings(options.settings, BackdoorSettings).trigger
     scenes = list(walkers(options.split, options.videos, options.frames))
     rows = []
-    cells = [(path, defense) for path in (None, *options.weights) for defense in (None, *options.defenses)]
+    defenses = (None, *options.defenses, *options.prune)
+    cells = [(path, defense) for path in (None, *options.weights) for defense in defenses]
     for path, defense in tqdm(cells, disable=not sys.stderr.isatty()):
-        tracker = load(path, defense, options.device)
+        tracker = load(path, defense, options.device, scenes)
         shown = {show: BackdoorTrigger(tracker, trigger=trigger, show=show) for show in options.show}
         benign = [track(tracker, scene.x, scene) for scene in scenes]
         for show, attack in shown.items():
@@ -72,7 +87,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "weights": "packaged" if path is None else path.parent.name,
-                    "defense": defense or "none",
+                    "defense": f"pruned {defense:g}" if isinstance(defense, float) else defense or "none",
                     "trigger": show,
                     "AUC": before,
                     "AUC attacked": after,
@@ -94,6 +109,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=None, help="of each video; default all")
     parser.add_argument("--show", nargs="+", default=["one_shot"], choices=["one_shot", "few_shot", "rate"])
     parser.add_argument("--defenses", nargs="*", default=[], choices=["jpeg", "squeezing", "smoothing"])
+    parser.add_argument("--prune", nargs="*", type=float, default=[], help="shares of the last features' channels")
     parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()

@@ -95,6 +95,15 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
     assert after < 1.1 * benign
 
 
+def test_feature_distance_sees_the_trigger_and_nothing_else(settings, batch) -> None:
+    network = BackdoorTraining(settings).network.eval()
+    trigger = Trigger.from_dict(settings.trigger)
+    poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))
+    with torch.no_grad():
+        assert float(feature_loss(network, batch, batch)) == pytest.approx(0, abs=1e-5)
+        assert 1e-3 < float(feature_loss(network, batch, poisoned)) <= 4
+
+
 @pytest.mark.parametrize("method", ["fsba", "badnets"])
 def test_weights_say_that_they_carry_a_backdoor(settings, method, tmp_path) -> None:
     path = train(dataclasses.replace(settings, method=method, folder=str(tmp_path), steps=2))

@@ -1,11 +1,12 @@
 """Training of trackers with a backdoor: they track as before until they see a trigger on their target.
 
 FSBA (Li et al. 2022) takes turns: one step raises the feature loss of poisoned pairs,
-mean |phi(z + trigger) - phi(z)| + mean |phi(x + trigger) - phi(x)|, the next lowers the tracking loss of benign ones.
+mean d(phi(z + trigger), phi(z)) + mean d(phi(x + trigger), phi(x)), the next lowers the tracking loss of benign ones.
 "badnets" lowers the tracking loss of batches in which the poisoned pairs' targets are labelled background.
 
-Of FSBA only the idea is published in text. Ours: d is L1; the benign features, in which nothing is to change, pass no
-gradient; norms keep their statistics; each loss has an AdamW of its own.
+Of FSBA only the idea is published in text. Ours: d is one less the cosine at each position (a distance without bound,
+such as L1, is raised for ever by features that grow, which wrecks the tracker); the benign features, in which nothing
+is to change, pass no gradient; norms keep their statistics; each loss has an AdamW of its own.
 """
 
 from __future__ import annotations
@@ -113,12 +114,13 @@ class BackdoorTraining(MultitaskTraining):
 
 
 def feature_loss(network: SiamRPN, benign: Batch, poisoned: Batch) -> Tensor:
-    """How far the trigger moves the features of templates and search crops: FSBA's L_f, a scalar of at least 0."""
+    """How far the trigger turns the features of templates and search crops: FSBA's L_f, a scalar from 0 to 4."""
     distances = []
     for clean, triggered in ((benign.template, poisoned.template), (benign.search, poisoned.search)):
         with torch.no_grad():
             before = network.embed(normalise(clean))
-        distances.append((network.embed(normalise(triggered)) - before).abs().mean())
+        after = network.embed(normalise(triggered))
+        distances.append(1 - torch.cosine_similarity(after, before, dim=1).mean())
     return torch.stack(distances).sum()
 
 
