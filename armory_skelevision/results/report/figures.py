@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from tqdm import tqdm
+
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.groups import Board
 from armory_skelevision.results.intervals import Estimate
@@ -85,11 +87,13 @@ def steps_panels(board: Board, looks: Mapping[str, Look]) -> list[Panel]:
             benign = group.measure("benign", METRIC)
             if benign:
                 points.setdefault(0, scaled(benign, 100) or benign)
-    return [
-        Panel(write_setting(rest), steps_chart({name: found[name] for name in board.models if name in found}, looks))
+    several = {
+        rest: {name: found[name] for name in board.models if name in found}
         for rest, found in curves.items()
         if len({steps for points in found.values() for steps in points} - {0}) > 1
-    ]
+    }
+    bar = tqdm(several.items(), desc="charts", disable=None, leave=False)
+    return [Panel(write_setting(rest), steps_chart(found, looks)) for rest, found in bar]
 
 
 def close_up(board: Board, looks: Mapping[str, Look], videos: bool) -> Close:
@@ -105,7 +109,8 @@ def close_up(board: Board, looks: Mapping[str, Look], videos: bool) -> Close:
         return Close(missing="No run kept the IoU of single frames: add armory_skelevision.metrics.frame_iou to the "
                              'config\'s metric "task".')  # fmt: skip
     count = min(len(cell.run.adversarial.frame_ious) for cell in pair.values() if cell.run)
-    scenes = [_scene(pair, looks, number, videos) for number in range(min(count, MAX_VIDEOS))]
+    bar = tqdm(range(min(count, MAX_VIDEOS)), desc="videos", disable=None, leave=False)
+    scenes = [_scene(pair, looks, number, videos) for number in bar]
     return Close(write_setting(setting), scenes, _what_is_missing(scenes, videos, count))
 
 
