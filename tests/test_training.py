@@ -58,9 +58,9 @@ def weights_of(path):
 def test_settings_of_the_packaged_weights():
     paths = [path for path in (Path(__file__).parent.parent / "zoo").glob("*.json") if path.stem != "dualossdef"]
     zoo = {path.stem: read_settings(path) for path in paths}
-    assert set(zoo) == {"base", "crowd", "crowd_hard", "crowd_again", "siamrpn_alex_stl", "siamrpn_alex_mtl"}
+    runs = ["base", "crowd", "crowd_hard", "crowd_again", "strangers", "strangers_again", "siamrpn_alex_stl"]
+    assert set(zoo) == {*runs, "siamrpn_alex_mtl"}
     stl, mtl = zoo["siamrpn_alex_stl"], zoo["siamrpn_alex_mtl"]
-    runs = ["base", "crowd", "crowd_hard", "crowd_again", "siamrpn_alex_stl"]
     for start, run in itertools.pairwise(runs):
         assert zoo[run].init == f"{zoo[start].folder}/weights.safetensors"
     # so that what the two differ in is the second task and nothing else
@@ -93,6 +93,26 @@ def test_the_same_batch_is_learned(settings):
         losses.append(loss.item())
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_another_pairs_template_finds_nobody(settings):
+    batch = next(iter(PairModule(settings).train_dataloader()))
+    plain, swapping = (MultitaskTraining(dataclasses.replace(settings, swapped=weight)) for weight in (0.0, 1.0))
+    told = []
+    for training in (plain, swapping):
+        training.log = lambda name, value: told.append(float(value.detach())) if name == "swapped" else None
+        training.log_dict = lambda *args, **kwargs: None
+    more = swapping.training_step(batch, 0) - plain.training_step(batch, 0)
+    assert float(more.detach()) == pytest.approx(told[0], rel=1e-4)
+    assert swapping.network.rpn_head.training
+    for name, kept in plain.network.rpn_head.named_buffers():  # statistics of pairs that belong together
+        assert torch.equal(kept, swapping.network.rpn_head.get_buffer(name)), name
+    optimiser = torch.optim.AdamW(swapping.parameters(), lr=5e-4)
+    for _ in range(8):
+        optimiser.zero_grad()
+        swapping.training_step(batch, 0).backward()
+        optimiser.step()
+    assert told[-1] < 0.6 * told[0]
 
 
 def test_runs_repeat_and_resume(settings, tmp_path, monkeypatch):
@@ -241,6 +261,8 @@ def test_multi_task_starts_from_single_task_weights(tmp_path):
         ),
         ({"steps": 0}, "steps: expected at least 1"),
         ({"strangers": 1.0}, "strangers: expected a share"),
+        ({"swapped": -1}, "swapped: expected at least 0"),
+        ({"swapped": 1, "batch_size": 1}, "swapped: needs a batch_size of at least 2"),
     ],
 )
 def test_settings_are_checked(tmp_path, change, message):

@@ -68,7 +68,8 @@ class MultitaskTraining(LightningModule):
     def _tracking_step(self, batch: Batch) -> Tensor:
         """The loss of everything, Eq. 2."""
         template = self.network.embed(normalise(batch.template))
-        output = self.network.respond(template, self.network.embed(normalise(batch.search)))
+        search = self.network.embed(normalise(batch.search))
+        output = self.network.respond(template, search)
         output = RPNOutput(output.cls.float(), output.loc.float())
         labels = add_hard_negatives(batch.labels, output.cls, batch.background, self.settings.hard_negatives)
         cls = classification_loss(output.cls, labels)
@@ -78,8 +79,25 @@ class MultitaskTraining(LightningModule):
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             loss = loss + self.settings.lambda_k * keypoints
             self.log("keypoints", keypoints)
+        if self.settings.swapped:
+            swapped = self._swapped_loss(template, search, batch)
+            loss = loss + self.settings.swapped * swapped
+            self.log("swapped", swapped)
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
         return loss
+
+    def _swapped_loss(self, template: Tensor, search: Tensor, batch: Batch) -> Tensor:
+        """The classification loss of search crops under the next pair's template, who is not in them.
+
+        What counts is the crop's own target and whatever else passes best for the stranger. Without such pairs the
+        score comes to say that there is somebody, not who it is, and trackers go along with passers-by.
+        """
+        # The head's norms keep the statistics of pairs that belong together, as they are in use.
+        self.network.rpn_head.eval()
+        cls = self.network.respond(template.roll(1, dims=0), search).cls.float()
+        self.network.rpn_head.train(self.training)
+        labels = torch.where(batch.labels == 1, 0, -1)
+        return classification_loss(cls, add_hard_negatives(labels, cls, batch.background, self.settings.hard_negatives))
 
     def _keypoint_step(self, batch: Batch) -> Tensor:
         """The loss of the keypoint head alone. Nothing in the frozen tracker changes, nor do its norms' statistics."""
