@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "zoo": {"files", "networks", "pretrained", "fetching"},
     "checking": {
         *("files", "networks", "attacks", "datasets", "configs", "pretrained", "preparation", "fetching", "results"),
-        "strict_json",
+        *("evaluations", "strict_json"),
     },
     "strict_json": set(),
     "submission": {"files", "strict_json", "networks", "evaluations", "configs", "results", "checking"},

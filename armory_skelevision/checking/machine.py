@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from armory_skelevision.checking.findings import Finding, fault, warning
 PACKAGE = "armory_skelevision"
 CONSTRAINTS = Path(__file__).parent.parent.parent / "constraints.txt"
 """The versions that were tested together; beside the package in the repository, not in an installed one."""
+
+NOT_IMPORTED = ("tensorflow", "tensorflow-cpu", "tensorflow-datasets", "tidecv")
+"""What every run imports and a check does not, for the time it takes: whether they can be is seen by what they need."""
 
 FOLDERS = "ARMORY's folders"
 """Key of findings about folders that ARMORY cannot use."""
@@ -37,19 +40,25 @@ def check_machine() -> list[Finding]:
 
 
 def check_package() -> list[Finding]:
-    """Whether all is here that the package says it needs."""
+    """Whether all is here that the package says it needs, and that in turn what is not imported here says it needs."""
     try:
-        return check_versions(metadata.requires(PACKAGE) or [])
+        findings = check_versions(metadata.requires(PACKAGE) or [])
     except metadata.PackageNotFoundError:
         problem = "found on Python's path, but not installed: what it needs is not checked"
         return [warning(PACKAGE, problem, "pip install it, from its repository with -e")]
+    for name in NOT_IMPORTED:
+        if _installed(name) is not None:
+            # another version than asked for may do, and often does
+            findings += check_versions(metadata.requires(name) or [], differing=warning)
+    return list(dict.fromkeys(findings))
 
 
-def check_versions(requirements: Iterable[str]) -> list[Finding]:
+def check_versions(requirements: Iterable[str], differing: Callable[[str, str, str], Finding] = fault) -> list[Finding]:
     """What is absent or too old of what the package needs.
 
     Args:
         requirements: Such as ``torch>=2.4``, with their markers; those of extras do not count.
+        differing: Makes the finding on what is installed in a version that does not fit.
     """
     findings = []
     for requirement in map(Requirement, requirements):
@@ -59,7 +68,7 @@ def check_versions(requirements: Iterable[str]) -> list[Finding]:
         if found is None:
             findings.append(fault(requirement.name, "is not installed", mend))
         elif not requirement.specifier.contains(found, prereleases=True):
-            findings.append(fault(requirement.name, f"version {found} is installed, {requirement} is needed", mend))
+            findings.append(differing(requirement.name, f"version {found} is installed, {requirement} is needed", mend))
     return findings
 
 

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from armory_skelevision.checking.findings import Finding, fault, find_strangers, suggest
+from armory_skelevision.evaluations import TASKS
 
 OURS = "armory_skelevision"
 """The package whose refusals are known to be cheap and to say what would be right."""
+
+METRICS = "armory.metrics.task"
+"""Where ARMORY defines the metrics that configs name without a module."""
+
+
+def _place(metric: str) -> tuple[str, str]:
+    module, _, name = metric.rpartition(".")
+    return module or METRICS, name
+
+
+_USUAL = {task.scenario for task in TASKS.values()} | {_place(name) for task in TASKS.values() for name in task.metrics}
 
 
 def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
@@ -24,7 +40,7 @@ def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
         name: Of something in it.
     """
     try:
-        found = import_module(module)
+        found = _import(module)
     except ImportError as error:
         # what is missing may be something that the module imports
         missing = error.name or module
@@ -38,6 +54,54 @@ def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
     if not callable(getattr(found, name)):
         return None, [fault(f"{key}.name", f"{module}.{name} cannot be called", "Name a function or a class")]
     return getattr(found, name), []
+
+
+def _import(module: str) -> Any:
+    """A module; one of ARMORY's additions to ART without TensorFlow, if it does without.
+
+    ARMORY imports TensorFlow with them all, which takes longer than all checks together.
+    """
+    if not module.startswith("armory.art_experimental.") or "tensorflow" in sys.modules:
+        return import_module(module)
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # Python's way to say that there is none
+    try:
+        return import_module(module)
+    except ImportError:
+        pass
+    finally:
+        del sys.modules["tensorflow"]
+    return import_module(module)
+
+
+def is_usual(metric_or_scenario: str) -> bool:
+    """Whether this package's own configs name a metric or scenario, and its module's file has it.
+
+    It is not imported, as all metrics and scenarios import TensorFlow. What could keep them from that is looked for in
+    `machine.check_package`.
+
+    Args:
+        metric_or_scenario: Such as ``armory_skelevision.metrics.oks``; a metric of ARMORY's without its module.
+    """
+    module, name = _place(metric_or_scenario)
+    return (module, name) in _USUAL and name in _top_level_names(module)
+
+
+def _top_level_names(module: str) -> set[str]:
+    package, *inner = module.split(".")
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return set()
+    place = Path(spec.origin).parent.joinpath(*inner)
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    if not file.is_file():
+        return set()
+    names = set()
+    for node in ast.parse(file.read_bytes()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
 
 
 def is_ours(module: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from armory_skelevision import __version__
 from armory_skelevision.checking.findings import Finding, fault, find_strangers, suggest, warning
-from armory_skelevision.checking.names import check_arguments, find_object, is_ours
+from armory_skelevision.checking.names import check_arguments, find_object, is_ours, is_usual
 from armory_skelevision.configs import DOCKER_IMAGE
 from armory_skelevision.results.records import METRIC
 
@@ -39,6 +39,8 @@ def check_metric(config: Mapping[str, Any]) -> list[Finding]:
 
 
 def _find_metric(key: str, name: str) -> list[Finding]:
+    if is_usual(name):
+        return []
     from armory import metrics
 
     if metrics.is_supported(name):
@@ -61,6 +63,8 @@ def check_scenario(config: Mapping[str, Any]) -> list[Finding]:
     batches = section.get("export_batches", 0)
     if not isinstance(batches, int) or batches < 0:
         findings.append(fault("scenario.export_batches", f"got {batches!r}", "Expected a whole number from 0, or true"))
+    if not section["kwargs"] and is_usual(f"{section['module']}.{section['name']}"):
+        return findings
     made, found = find_object("scenario", section["module"], section["name"])
     if made is None:
         return findings + found
