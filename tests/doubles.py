@@ -44,10 +44,10 @@ class TinySiamRPN(SiamRPN):
         return RPNOutput(answer[:, :10], 0.05 * answer[:, 10:])
 
 
-def tiny_estimator(*defenses, dtype=torch.float32):
+def tiny_estimator(*defenses, seed=0, dtype=torch.float32):
     """Our estimator around the tiny network, with smaller search crops, and with defenses as ARMORY hands them over."""
     settings = TrackerSettings(instance_size=191)
-    estimator = SiamRPNEstimator(TinySiamRPN().to(dtype), settings, device_type="cpu")
+    estimator = SiamRPNEstimator(TinySiamRPN(seed).to(dtype), settings, device_type="cpu")
     estimator.set_params(preprocessing_defences=list(defenses))
     return estimator
 

@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from doubles import ColourTracker, IdentityTracker, random_estimator, screen_scene
+from doubles import ColourTracker, IdentityTracker, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import PatchAttack
 from armory_skelevision.attacks.patch.printing import distance_to_print, total_variation
+from armory_skelevision.tracking import TrackerSettings
 
 UPDATES = ("sign", "gradient", "accumulated_sign")
+SMALL = TrackerSettings(instance_size=191)  # makes for faster tests
 
 
 def attack(estimator, scene=None, **kwargs):
@@ -23,13 +25,13 @@ def l1(estimator, x, y):
 
 @pytest.mark.parametrize("update", UPDATES)
 def test_attack_raises_the_loss_of_a_real_network(update):
-    scene = screen_scene()
-    estimator = random_estimator()
+    scene = screen_scene(frames=3)
+    estimator = random_estimator(settings=SMALL)
     step_size = 3e-5 if update == "gradient" else 0.1
-    x_adv = attack(estimator, scene, update=update, step_size=step_size, max_iter=5)
+    x_adv = attack(estimator, scene, update=update, step_size=step_size, max_iter=4)
     assert x_adv.shape == scene[0].shape and x_adv.dtype == np.float32
     assert x_adv.min() >= 0 and x_adv.max() <= 1
-    assert l1(estimator, x_adv, scene[1]) > l1(estimator, scene[0], scene[1]) * 1.02
+    assert l1(estimator, x_adv, scene[1]) > l1(estimator, scene[0], scene[1]) * 1.01
 
 
 @pytest.mark.parametrize(("update", "step_size"), [("sign", 0.1), ("gradient", 3.0), ("accumulated_sign", 0.1)])
@@ -82,29 +84,29 @@ def test_a_tracker_without_gradient_leaves_the_grey_patch():
 
 
 def test_same_seed_same_patch_and_another_seed_another():
-    first, again = (attack(random_estimator(), start="random", seed=3, max_iter=2) for _ in range(2))
+    first, again = (attack(tiny_estimator(), start="random", seed=3, max_iter=2) for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    assert (attack(random_estimator(), start="random", seed=4, max_iter=2) != first).any()
+    assert (attack(tiny_estimator(), start="random", seed=4, max_iter=2) != first).any()
 
 
 def test_updates_differ_from_the_second_step_on():
-    results = {update: attack(random_estimator(), update=update, max_iter=4) for update in ("sign", "accumulated_sign")}
+    results = {update: attack(tiny_estimator(), update=update, max_iter=4) for update in ("sign", "accumulated_sign")}
     assert (results["sign"] != results["accumulated_sign"]).any()
-    one_step = [attack(random_estimator(), update=update, max_iter=1) for update in ("sign", "accumulated_sign")]
+    one_step = [attack(tiny_estimator(), update=update, max_iter=1) for update in ("sign", "accumulated_sign")]
     np.testing.assert_array_equal(*one_step)
 
 
 def test_a_screen_out_of_the_trackers_sight_is_no_error():
     x, y, metadata = screen_scene()
     metadata[0]["masks"] = np.zeros_like(metadata[0]["masks"])
-    np.testing.assert_array_equal(attack(random_estimator(), (x, y, metadata), max_iter=2), x)
+    np.testing.assert_array_equal(attack(tiny_estimator(), (x, y, metadata), max_iter=2), x)
 
 
 def test_attack_goes_through_a_full_frame_preprocessor():
     from art.defences.preprocessor import SpatialSmoothing
 
     scene = screen_scene()
-    estimator = random_estimator(preprocessing_defences=SpatialSmoothing(window_size=3, clip_values=(0, 1)))
+    estimator = tiny_estimator(SpatialSmoothing(window_size=3, clip_values=(0, 1)))
     x_adv = attack(estimator, scene, max_iter=2)
     assert l1(estimator, x_adv, scene[1]) > l1(estimator, scene[0], scene[1])
 
@@ -163,7 +165,7 @@ def test_a_lure_pulls_the_box_where_it_shall_go():
 def test_one_universal_patch_serves_all_videos(tmp_path):
     scenes = [screen_scene(frames=frames, seed=frames) for frames in (3, 4)]
     x, y, metadata = ([scene[part][0] for scene in scenes] for part in range(3))
-    estimator = random_estimator()
+    estimator = tiny_estimator()
     patched = PatchAttack(estimator, max_iter=2, universal=True, export=tmp_path / "patches", verbose=False).generate(
         x=x, y=y, y_patch_metadata=metadata
     )
@@ -178,9 +180,9 @@ def test_one_universal_patch_serves_all_videos(tmp_path):
 
 def test_exported_patches_start_another_attack_video_by_video(tmp_path):
     scenes = [screen_scene(seed=seed) for seed in (1, 2)]
-    first = PatchAttack(random_estimator(), max_iter=2, export=tmp_path, verbose=False)
+    first = PatchAttack(tiny_estimator(), max_iter=2, export=tmp_path, verbose=False)
     made = [first.generate(x=x, y=y, y_patch_metadata=metadata) for x, y, metadata in scenes]
-    second = PatchAttack(random_estimator(seed=7), max_iter=0, patch_init=tmp_path, verbose=False)
+    second = PatchAttack(tiny_estimator(seed=7), max_iter=0, patch_init=tmp_path, verbose=False)
     for (x, y, metadata), wanted in zip(scenes, made, strict=True):
         np.testing.assert_array_equal(second.generate(x=x, y=y, y_patch_metadata=metadata), wanted)
     settings = json.loads((tmp_path / "patch_001.json").read_text())
@@ -188,26 +190,28 @@ def test_exported_patches_start_another_attack_video_by_video(tmp_path):
 
 
 def test_more_restarts_are_never_worse():
-    scene, estimator = screen_scene(), random_estimator()
+    scene, estimator = screen_scene(), tiny_estimator()
     once, thrice = (l1(estimator, attack(estimator, scene, max_iter=2, restarts=n), scene[1]) for n in (1, 3))
     assert thrice >= once - 1e-3
 
 
 def test_best_iterate_is_never_worse_than_the_last():
-    scene, estimator = screen_scene(), random_estimator()
-    best, last = (attack(estimator, scene, max_iter=4, step_size=0.5, keep=keep) for keep in ("best", "last"))
+    scene, estimator = screen_scene(), tiny_estimator()
+    best, last = (attack(estimator, scene, max_iter=4, step_size=1.0, keep=keep) for keep in ("best", "last"))
     assert l1(estimator, best, scene[1]) >= l1(estimator, last, scene[1]) - 1e-3
 
 
 def test_both_memory_modes_make_the_same_patch():
-    graph, recompute = (attack(random_estimator(), max_iter=1, memory=memory) for memory in ("graph", "recompute"))
+    scene = screen_scene(frames=3)
+    ways = ("graph", "recompute")
+    graph, recompute = (attack(random_estimator(settings=SMALL), scene, max_iter=1, memory=memory) for memory in ways)
     # Where a gradient is next to nothing its sign may differ.
     assert (np.abs(graph - recompute) > 1e-6).mean() < 1e-3
 
 
 def test_eot_follows_the_seed_and_changes_the_patch():
     eot = {"brightness": 0.2, "blur": 1.0, "noise": 0.05, "corners": 1.0, "frames": 0.6, "samples": 2}
-    first, again, plain = (attack(random_estimator(), max_iter=2, eot=values) for values in (eot, eot, None))
+    first, again, plain = (attack(tiny_estimator(), max_iter=2, eot=values) for values in (eot, eot, None))
     np.testing.assert_array_equal(first, again)
     assert (first != plain).any()
 
@@ -227,8 +231,8 @@ def test_a_patch_made_against_the_bare_tracker_ignores_its_preprocessors():
     from art.defences.preprocessor import SpatialSmoothing
 
     scene = screen_scene()
-    smoothed = random_estimator(preprocessing_defences=SpatialSmoothing(window_size=3, clip_values=(0, 1)))
-    bare = attack(random_estimator(), scene, max_iter=2)
+    smoothed = tiny_estimator(SpatialSmoothing(window_size=3, clip_values=(0, 1)))
+    bare = attack(tiny_estimator(), scene, max_iter=2)
     np.testing.assert_array_equal(attack(smoothed, scene, max_iter=2, adaptive=False), bare)
     assert (attack(smoothed, scene, max_iter=2, adaptive=True) != bare).any()
 
@@ -247,8 +251,8 @@ def test_inputs_that_do_not_fit_together_are_refused():
 
 
 def test_estimator_keeps_nothing_from_an_attack():
-    estimator = random_estimator()
-    scene = screen_scene()
+    estimator = random_estimator(settings=SMALL)
+    scene = screen_scene(frames=3)
     before = l1(estimator, scene[0], scene[1])
     attack(estimator, scene, max_iter=1)
     assert l1(estimator, scene[0], scene[1]) == before

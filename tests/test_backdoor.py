@@ -113,9 +113,10 @@ def test_weights_say_that_they_carry_a_backdoor(settings, method, tmp_path) -> N
     load_weights(SiamRPN(), path)
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_is_the_same(settings, tmp_path, monkeypatch) -> None:
     settings = dataclasses.replace(settings, batch_size=1, validation_pairs=1, validation_steps=4)
-    whole = train(dataclasses.replace(settings, folder=str(tmp_path / "whole")))
+    whole = train(dataclasses.replace(settings, folder=str(tmp_path / "whole"), checkpoint_minutes=60))
     halves = dataclasses.replace(settings, folder=str(tmp_path / "halves"))
     turn_loss, turns = BackdoorTraining.turn_loss, []
 

@@ -1,6 +1,7 @@
 """The benchmarks run and say what they promise; how fast anything is, is not tested."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,21 @@ def _importable(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """Run a benchmark in this process, which spares it the imports; gives the table and the JSON that it prints."""
+
+    def run_script(name, *options):
+        monkeypatch.setattr(sys, "argv", [name, "--json", *map(str, options)])
+        runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+        *table, last = capsys.readouterr().out.splitlines()
+        return table, json.loads(last)
+
+    return run_script
+
+
 def run(script, *options):
-    """The table and the JSON that a benchmark prints."""
+    """The same of a benchmark in a process of its own, as it is meant to be run."""
     command = [sys.executable, str(BENCHMARKS / script), "--json", *TINY, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -28,6 +42,7 @@ def run(script, *options):
     return table, json.loads(last)
 
 
+@pytest.mark.slow
 def test_attack_without_torchvision(tmp_path):
     table, result = run("attack.py", "--torchvision", str(tmp_path))
     columns = result["columns"]
@@ -58,8 +73,11 @@ def test_attack_beside_armory():
     assert result["speedup_bf16"] == pytest.approx(armory["seconds"] / result["columns"]["bf16"]["seconds"])
 
 
-def test_tracker():
-    table, result = run("tracker.py")
+def test_tracker(script, monkeypatch):
+    import common
+
+    monkeypatch.setattr(common, "in_own_process", lambda work, setting: work(setting))
+    table, result = script("tracker.py", *TINY)
     columns, speed = result["columns"], result["frames_per_second"]
     assert list(columns) == list(speed) == ["ours", "pysot", "mil", "floor"]
     assert [line.split()[0] for line in table[1:5]] == list(columns)
@@ -101,23 +119,16 @@ def test_want_of_memory_is_reported_and_not_fatal():
     assert columns["fine"] == str(Setting())
 
 
-def run_json(script, *options):
-    command = [sys.executable, str(BENCHMARKS / script), "--json", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def test_strength_without_torchvision(tmp_path):
+def test_strength_without_torchvision(script, tmp_path):
     short = ("--split", "mini", "--videos", "1", "--steps", "1", "--frames", "4")
-    result = run_json("strength.py", *short, "--torchvision", str(tmp_path))
+    _, result = script("strength.py", *short, "--torchvision", str(tmp_path))
     (row,) = result["rows"]
     assert row["armory"] is None and result["best_of_3_higher"] is None
     assert row["best of 3"] >= row["sign"] - 1e-3
     assert row["sign"] != row["clean"]
 
 
-def test_loader_beside_the_training_step(tmp_path):
+def test_loader_beside_the_training_step(script, tmp_path):
     from armory_skelevision.datasets.coco import read_coco
     from armory_skelevision.training.crops.making import make_crops
 
@@ -127,38 +138,34 @@ def test_loader_beside_the_training_step(tmp_path):
     settings = {"store": store, "validation_store": store, "folder": "nowhere", "keypoint_head": "shallow"}
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(settings | {"search_side": 191, "batch_size": 2, "workers": 0}))
-    result = run_json("loader.py", path, "--batches", "2")
+    _, result = script("loader.py", path, "--batches", "2")
     assert result["loader"] > 0 and result["step"] > 0
     assert result["ratio"] == pytest.approx(result["loader"] / result["step"])
 
 
-def test_views_judges_both_patches():
-    result = run_json("views.py", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
+def test_views_judges_both_patches(script):
+    _, result = script("views.py", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
     assert [mean["patch"] for mean in result["means"]] == ["plain", "eot"]
     plain, eot = result["rows"]
     assert plain["benign"] == eot["benign"] > 0.5
     assert plain["effect"] != plain["effect_jittered"]
 
 
-def test_steps_gives_what_attacks_of_so_many_steps_give():
-    few = ("--split", "mini", "--videos", "1", "--frames", "5", "--models", "mtl", "--step-sizes", "0.1")
-    (row,) = run_json("steps.py", *few, "--steps", "0", "1")["rows"]
-    assert list(row) == ["model", "step size", "benign", "0", "1"]
-    assert row["0"] != row["1"] and all(0 <= row[key] <= 1 for key in ("benign", "0", "1"))
-
-
-def test_steps_go_on_where_they_were_stopped(tmp_path):
-    few = ("--split", "mini", "--videos", "1", "--frames", "5", "--models", "mtl", "--step-sizes", "0.1")
-    straight = run_json("steps.py", *few, "--steps", "1", "2")["rows"]
-    run_json("steps.py", *few, "--steps", "1", "--keep", str(tmp_path))
+def test_steps_go_on_where_they_were_stopped(script, tmp_path):
+    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--models", "mtl", "--step-sizes", "0.1")
+    _, straight = script("steps.py", *few, "--steps", "0", "1", "2")
+    (row,) = straight["rows"]
+    assert list(row) == ["model", "step size", "benign", "0", "1", "2"]
+    assert row["0"] != row["1"] and all(0 <= row[key] <= 1 for key in ("benign", "0", "1", "2"))
+    script("steps.py", *few, "--steps", "0", "1", "--keep", tmp_path)
     (kept,) = tmp_path.iterdir()
     before = kept.read_bytes()
-    assert run_json("steps.py", *few, "--steps", "1", "2", "--keep", str(tmp_path))["rows"] == straight
+    assert script("steps.py", *few, "--steps", "0", "1", "2", "--keep", tmp_path)[1]["rows"] == [row]
     assert kept.read_bytes() != before
 
 
-def test_universal_patch_is_shown_in_other_videos():
-    result = run_json("universal.py", "--steps", "1", "--videos", "1", "--frames", "5")
+def test_universal_patch_is_shown_in_other_videos(script):
+    _, result = script("universal.py", "--steps", "1", "--videos", "1", "--frames", "5")
     (row,) = result["rows"]
     assert row["benign"] > 0.5 and row["universal"] != row["grey"]
     assert result["means"]["grey"] == row["grey"]

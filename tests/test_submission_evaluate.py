@@ -217,7 +217,6 @@ def test_the_suite_of_the_docs_could_run(root: Path, tmp_path: Path) -> None:
 def test_a_bundle_scores_the_same_on_another_machine(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     smoke = smoke_run(verify_bundle(packed, tmp_path / "new", Terms.usual()))
     assert 0 <= smoke.adversarial[0] <= smoke.benign[0] <= 1
 

@@ -168,6 +168,7 @@ def curve(folder):
     return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
 
+@pytest.mark.slow
 def test_runs_repeat_and_resume_and_their_weights_are_read(settings, tmp_path, monkeypatch):
     trackers = []
 

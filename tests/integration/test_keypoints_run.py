@@ -1,11 +1,11 @@
-"""The real `armory run` on joints, and on a backdoor whose weights are not there."""
+"""ARMORY's evaluation of joints, and the real `armory run` on a backdoor whose weights are not there."""
 
 import copy
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from armory_runs import evaluate
 
 from armory_skelevision.configs import build_config, format_config
 from armory_skelevision.results.run import run_config
@@ -13,16 +13,11 @@ from armory_skelevision.results.run import run_config
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def write_config(path: Path, config: dict[str, Any]) -> Path:
-    path.write_text(format_config(config))
-    return path
-
-
 def test_joints_are_attacked_and_measured(tmp_path: Path) -> None:
     config = copy.deepcopy(build_config("walkers", "mtl", "keypoints_igsm"))
     config["attack"]["kwargs"].update(max_iter=2, eps_255=16)
     config["dataset"].update(max_frames=2, index=[0, 4])
-    results = json.loads(run_config(write_config(tmp_path / "joints.json", config)).read_text())["results"]
+    results = json.loads(evaluate(config, tmp_path).read_text())["results"]
     for stage in ("benign", "adversarial"):
         assert len(results[f"{stage}_pck"]) == len(results[f"{stage}_oks"]) == 2
         assert all(0 <= share <= 1 for share in results[f"{stage}_joint_pck"][0].values() if share is not None)
@@ -34,9 +29,10 @@ def test_joints_are_attacked_and_measured(tmp_path: Path) -> None:
 
 
 def test_a_backdoor_without_its_weights_ends_with_what_to_do(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    config = build_config("walkers", "backdoor", "oneshot")
+    path = tmp_path / "backdoor.json"
+    path.write_text(format_config(build_config("walkers", "backdoor", "oneshot")))
     with pytest.raises(RuntimeError, match="exit code 1"):
-        run_config(write_config(tmp_path / "backdoor.json", config))
+        run_config(path)
     said = capfd.readouterr()
     message = "skelevision train backdoor backdoors/fsba.json"
     assert message in said.out + said.err

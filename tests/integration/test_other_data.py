@@ -1,4 +1,4 @@
-"""The real `armory run` on what is not embedded: CARLA videos in a small drawn edition, and real OTB videos."""
+"""ARMORY's evaluation of what is not embedded: CARLA videos in a small drawn edition, and real OTB videos."""
 
 import copy
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from armory_runs import evaluate
 from carla_data import write_carla
 
 from armory_skelevision.configs import build_config, format_config
@@ -17,13 +18,12 @@ from armory_skelevision.results.summary import read_summary
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def write_config(path: Path, name: str, dataset: dict[str, Any], steps: int = 1) -> Path:
-    """The MTL patch config of a data set, with changes to the data set and few steps."""
+def changed_config(name: str, dataset: dict[str, Any]) -> dict[str, Any]:
+    """The MTL patch config of a data set, with changes to the data set and one step."""
     config = copy.deepcopy(build_config(name, "mtl"))
-    config["attack"]["kwargs"]["max_iter"] = steps
+    config["attack"]["kwargs"]["max_iter"] = 1
     config["dataset"].update(dataset)
-    path.write_text(format_config(config))
-    return path
+    return config
 
 
 def check_scores(result: Path, videos: int) -> None:
@@ -39,16 +39,17 @@ def check_scores(result: Path, videos: int) -> None:
 def test_carla_config_runs_to_the_end(tmp_path: Path) -> None:
     write_carla(tmp_path / "data", videos=1, frames=4)
     dataset = {"dataset_dir": str(tmp_path / "data")}
-    check_scores(run_config(write_config(tmp_path / "carla.json", "carla", dataset)), videos=1)
+    check_scores(evaluate(changed_config("carla", dataset), tmp_path), videos=1)
 
 
 def test_carla_config_without_data_ends_soon_and_says_what_to_do(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    config = write_config(tmp_path / "carla.json", "carla", {"dataset_dir": str(tmp_path / "empty")})
+    path = tmp_path / "carla.json"
+    path.write_text(format_config(changed_config("carla", {"dataset_dir": str(tmp_path / "empty")})))
     begin = time.monotonic()
     with pytest.raises(RuntimeError, match="exit code 1"):
-        run_config(config)
+        run_config(path)
     assert time.monotonic() - begin < 30
     said = capfd.readouterr()
     lines = (said.out + said.err).strip().splitlines()
@@ -63,4 +64,4 @@ def test_carla_config_without_data_ends_soon_and_says_what_to_do(
 
 def test_otb_config_runs_on_real_video(tmp_path: Path, shared_data: Path) -> None:
     dataset = {"root": str(shared_data / "otb"), "max_frames": 4, "dataset_dir": str(tmp_path / "data")}
-    check_scores(run_config(write_config(tmp_path / "otb.json", "otb", dataset)), videos=2)
+    check_scores(evaluate(changed_config("otb", dataset), tmp_path), videos=2)
