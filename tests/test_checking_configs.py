@@ -2,25 +2,20 @@
 
 import copy
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from armory import metrics
 
 from armory_skelevision import __version__
-from armory_skelevision.checking import Finding, check_config, names
-from armory_skelevision.checking.names import find_object, is_usual
+from armory_skelevision.checking import Finding, check_config
 from armory_skelevision.checking.run import check_file
 from armory_skelevision.checking.surroundings import as_in_a_run
 from armory_skelevision.configs import build_config
-from armory_skelevision.evaluations import TASKS
 from armory_skelevision.networks import Metadata, SiamRPN, save_weights
 
-USUAL = {name for task in TASKS.values() for name in (".".join(task.scenario), *task.metrics)}
 ABSENT: Any = object()
 """Stands for a key that is taken away."""
 
@@ -309,44 +304,6 @@ def test_modules_of_the_working_directory_are_found(tmp_path: Path, monkeypatch:
         config["model"]["weights_file"] = None
         config["model"]["module"] = "my_broken_tracker"
         check_told(check_config(config), "fault", "model.module", ["ZeroDivisionError", "Mend 'my_broken_tracker'"])
-
-
-@pytest.mark.parametrize("name", sorted(USUAL))
-def test_what_is_known_without_importing_it_is_there(name: str) -> None:
-    assert is_usual(name)
-    if "." in name:
-        module, _, attribute = name.rpartition(".")
-        assert find_object("", module, attribute)[1] == []
-    else:
-        assert metrics.is_supported(name)
-
-
-def test_what_is_not_in_the_file_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not is_usual("armory.scenarios.scenario.Scenario")  # there, but in no config of ours
-    monkeypatch.setattr(names, "_USUAL", {("armory.scenarios.scenario", "Scenery"), ("armory.no.such", "thing")})
-    assert not is_usual("armory.scenarios.scenario.Scenery")
-    assert not is_usual("armory.no.such.thing")
-
-
-def test_armorys_additions_to_art_are_imported_without_tensorflow_if_they_do_without(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen = []
-
-    def import_module(module: str) -> str:
-        seen.append((module, "tensorflow" in sys.modules))
-        if module.endswith("needs_it") and "tensorflow" in sys.modules:  # as None, which Python refuses to import
-            raise ImportError
-        return module
-
-    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    monkeypatch.setattr(names, "import_module", import_module)
-    art = "armory.art_experimental.attacks"
-    for module in (f"{art}.does_without", f"{art}.needs_it", "my_module"):
-        assert names._import(module) == module
-    tries = [("does_without", True), ("needs_it", True), ("needs_it", False)]
-    assert seen == [*((f"{art}.{name}", barred) for name, barred in tries), ("my_module", False)]
-    assert "tensorflow" not in sys.modules
 
 
 def test_shipped_configs_are_right(root: Path) -> None:
