@@ -13,6 +13,9 @@ from armory_skelevision.networks.heads import depthwise_xcorr
 from armory_skelevision.networks.unet import unet_small
 from armory_skelevision.tracking import TrackerSettings
 
+SMALL = TrackerSettings(instance_size=191)
+"""Search crops of less than half the pixels, for tests that do not ask for PySOT's."""
+
 
 def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
     """Our estimator around random weights, on the CPU, whose answers are moderate as a trained network's are."""
@@ -46,8 +49,7 @@ class TinySiamRPN(SiamRPN):
 
 def tiny_estimator(*defenses, seed=0, dtype=torch.float32):
     """Our estimator around the tiny network, with smaller search crops, and with defenses as ARMORY hands them over."""
-    settings = TrackerSettings(instance_size=191)
-    estimator = SiamRPNEstimator(TinySiamRPN(seed).to(dtype), settings, device_type="cpu")
+    estimator = SiamRPNEstimator(TinySiamRPN(seed).to(dtype), SMALL, device_type="cpu")
     estimator.set_params(preprocessing_defences=list(defenses))
     return estimator
 

@@ -3,14 +3,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from doubles import ColourTracker, IdentityTracker, random_estimator, screen_scene, tiny_estimator
+from doubles import SMALL, ColourTracker, IdentityTracker, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import PatchAttack
 from armory_skelevision.attacks.patch.printing import distance_to_print, total_variation
-from armory_skelevision.tracking import TrackerSettings
 
 UPDATES = ("sign", "gradient", "accumulated_sign")
-SMALL = TrackerSettings(instance_size=191)  # makes for faster tests
 
 
 def attack(estimator, scene=None, **kwargs):

@@ -16,7 +16,7 @@ from armory_skelevision.strict_json import parse_json
 def check_all(configs: Sequence[Path]) -> list[Finding]:
     """What is wrong with this machine, and with configs on it.
 
-    Modules that configs name are imported, as a run would import them.
+    Modules that configs name are imported, as a run would import them, but for our own configs' metrics and scenarios.
 
     Args:
         configs: JSON files.
