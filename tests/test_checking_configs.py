@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import pytest
 import torch
 
 from armory_skelevision import __version__
-from armory_skelevision.checking import Finding, check_config
+from armory_skelevision.checking import Finding, check_config, model
 from armory_skelevision.checking.run import check_file
 from armory_skelevision.checking.surroundings import as_in_a_run
 from armory_skelevision.configs import build_config
 from armory_skelevision.networks import Metadata, SiamRPN, save_weights
+from armory_skelevision.pretrained import PACKAGED_WEIGHTS
 
 ABSENT: Any = object()
 """Stands for a key that is taken away."""
@@ -289,6 +291,20 @@ def test_weights_with_a_backdoor_and_damaged_ones(tmp_path: Path) -> None:
 
     path.write_bytes(path.read_bytes()[:-100])
     check_told(check_config(config), "fault", "model.weights_file", ["truncated", "skelevision weights verify"])
+
+
+def test_other_weights_in_the_place_of_packaged_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "saved_model_dir", lambda: tmp_path)
+    name = "siamrpn_alex_mtl.safetensors"
+    assert model.find_weights_file(change({})) == (PACKAGED_WEIGHTS / name, [])
+    installed = Path(shutil.copy(PACKAGED_WEIGHTS / name, tmp_path))
+    assert model.find_weights_file(change({})) == (installed, [])
+    with installed.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(bytes([installed.read_bytes()[-1] ^ 1]))
+    path, findings = model.find_weights_file(change({}))
+    assert path == installed
+    check_told(findings, "warning", "model.weights_file", ["differs from the weights of that name", "Delete or rename"])
 
 
 def test_modules_of_the_working_directory_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

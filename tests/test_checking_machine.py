@@ -1,3 +1,4 @@
+import gc
 import json
 import resource
 import shutil
@@ -138,12 +139,12 @@ def test_room(home: Path, free: float, level: str, monkeypatch: pytest.MonkeyPat
 def test_surroundings_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     from armory import paths
 
-    before = (paths.NO_DOCKER, list(sys.path), sys.stdout)
+    before = (paths.NO_DOCKER, list(sys.path), sys.stdout, gc.isenabled())
     modes = []
     with pytest.raises(ZeroDivisionError), as_in_a_run():
         modes.append(1 / (not paths.NO_DOCKER))
     assert modes == []
-    assert (paths.NO_DOCKER, sys.path, sys.stdout) == before
+    assert (paths.NO_DOCKER, sys.path, sys.stdout, gc.isenabled()) == before
 
 
 def test_explanations_take_the_mend_from_the_message() -> None:

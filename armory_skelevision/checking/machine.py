@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -165,6 +166,7 @@ def _owner(folder: Path) -> str:
         return f"uid {folder.stat().st_uid}"
 
 
+@cache
 def _installed(name: str) -> str | None:
     try:
         return metadata.version(name)

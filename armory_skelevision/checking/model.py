@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any, NamedTuple
 from armory_skelevision.checking.findings import Finding, explain, fault, find_strangers, warning
 from armory_skelevision.checking.names import check_arguments, find_object, is_ours
 from armory_skelevision.fetching.sources import WEIGHTS
-from armory_skelevision.files import hash_file
 from armory_skelevision.networks import read_metadata
 from armory_skelevision.preparation import saved_model_dir
 from armory_skelevision.pretrained import PACKAGED_WEIGHTS
@@ -73,7 +73,7 @@ def find_weights_file(config: Mapping[str, Any]) -> tuple[Path | None, list[Find
     path, packaged = saved_model_dir() / name, PACKAGED_WEIGHTS / name
     travels = packaged.is_file() and not Path(name).is_absolute()
     if path.is_file():
-        if travels and hash_file(path) != hash_file(packaged):
+        if travels and not filecmp.cmp(path, packaged, shallow=False):
             problem = f"{path} differs from the weights of that name that come with this version, and will be used"
             return path, [warning(key, problem, "Delete or rename it to get the packaged weights")]
         return path, []

@@ -6,6 +6,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,6 +87,7 @@ def is_usual(metric_or_scenario: str) -> bool:
     return (module, name) in _USUAL and name in _top_level_names(module)
 
 
+@cache
 def _top_level_names(module: str) -> set[str]:
     package, *inner = module.split(".")
     spec = find_spec(package)
