@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit demo render-env clean
+.PHONY: help venv test lint types unit demo docs docs-serve render-env check-dist fits-tag run-image push-image clean
 
 JOBS ?= 2
 BIN := .venv/bin
@@ -12,9 +12,10 @@ RENDER_READY := .venv-render/set-up-is-done
 
 help:
 	echo "make demo        track people in the embedded videos and attack the tracker: a few minutes"
-	echo "make test        lint, types and all tests; make lint, make types and make unit run one of the three"
+	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
 	echo "make venv        only set up .venv, which the others do first"
 	echo "make render-env  set up .venv-render, which can render further videos"
+	echo "make docs-serve  show the guides and the reference on http://127.0.0.1:8000, anew whenever a file changes"
 	echo "make clean       remove environments and caches"
 
 venv: $(READY)
@@ -30,11 +31,12 @@ $(RENDER_READY): setup.py constraints-render.txt
 	scripts/set_up.sh .venv-render render '$(PYTHON)'
 	touch $@
 
-test: lint types unit
+test: lint types docs unit
 
 lint: $(READY)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/zizmor --offline --quiet .github
 
 types: $(READY)
 	$(BIN)/mypy --no-error-summary
@@ -45,6 +47,23 @@ unit: $(READY)
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(READY)
+	$(BIN)/mkdocs serve
+
+# What releases take besides; see .github/workflows.
+check-dist: $(READY)
+	$(BIN)/twine check --strict dist/*
+
+fits-tag:
+	grep --quiet --line-regexp --fixed-strings '__version__ = "$(TAG:v%=%)"' armory_skelevision/__init__.py || \
+		{ echo "error: the tag $(TAG) is not v and the package's version" >&2; exit 1; }
+
+run-image push-image: $(READY)
+	scripts/use_image.sh $(@:-image=) '$(KIND)' $(REGISTRY)
+
 clean:
-	rm -rf .venv .venv-render build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-render build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

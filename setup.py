@@ -54,6 +54,7 @@ EXTRAS_REQUIRE = {
     "mlflow": ["mlflow-skinny>=2.12"],
     # Blender as a module wants NumPy 1 and Python 3.11: an environment of its own, made by `make render-env`.
     "render": ["bpy>=5.0; python_version == '3.11'"],
+    "docs": ["mkdocs-material>=9.5", "mkdocstrings-python>=1.10"],
     "dev": [
         "hypothesis>=6.100",
         "mypy>=1.10",
@@ -61,6 +62,8 @@ EXTRAS_REQUIRE = {
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.5",
         "ruff>=0.6",
+        "twine>=5",
+        "zizmor>=1.5",
     ],
 }
 

@@ -56,7 +56,7 @@ pip() {
 
 echo "setting up $folder with $("$folder/bin/python" --version), once; this downloads $size"
 if [ "$kind" = main ]; then
-    pip install $quiet -c constraints.txt -e ".[train,cluster,mlflow,dev]"
+    pip install $quiet -c constraints.txt -e ".[train,cluster,mlflow,docs,dev]"
 else
     pip install $quiet -r constraints-render.txt
     pip install $quiet --no-deps -e .

@@ -51,10 +51,10 @@ class CorrelationTracker(ObjectTrackerMixin, LossGradientsMixin, BaseEstimator):
         for index, (video, box) in enumerate(zip(x, y_init, strict=True)):
             check_video(video, f"x[{index}]")
             box_xyxy = check_box(box, video.shape[2], video.shape[1], f"y_init[{index}]")
-            tracked = self._track(
-                torch.as_tensor(np.array(video)) if isinstance(video, np.ndarray) else video, box_xyxy
-            )
-            found.append({"boxes": tracked.numpy() if isinstance(video, np.ndarray) else tracked})
+            if isinstance(video, np.ndarray):
+                found.append({"boxes": self._track(torch.tensor(video), box_xyxy).numpy()})
+            else:
+                found.append({"boxes": self._track(video, box_xyxy)})
         return found
 
     def loss_gradient(self, x: np.ndarray, y: Sequence[Mapping[str, Any]], **kwargs: Any) -> np.ndarray:
