@@ -58,8 +58,8 @@ check-dist: $(READY)
 	$(BIN)/twine check --strict dist/*
 
 fits-tag:
-	grep --quiet --line-regexp --fixed-strings '__version__ = "$(TAG:v%=%)"' armory_skelevision/__init__.py || \
-		{ echo "error: the tag $(TAG) is not v and the package's version" >&2; exit 1; }
+	grep --quiet --line-regexp --fixed-strings '__version__ = "$(patsubst v%,%,$(filter v%,$(TAG)))"' \
+		armory_skelevision/__init__.py || { echo "error: $(TAG) is not v and the package's version" >&2; exit 1; }
 
 run-image push-image: $(READY)
 	scripts/use_image.sh $(@:-image=) '$(KIND)' $(REGISTRY)
