@@ -33,7 +33,7 @@ ONLY_PARSED = {
     "skelevision data": "downloads, or cuts what was downloaded; tests/test_fetching*.py, tests/test_crops.py",
     "skelevision submit": "a bundle and a suite of one's own; tests/test_submission*.py",
     "python benchmarks/": "minutes to hours; tests/test_benchmark*.py call what they are made of",
-    "python -m armory_skelevision.walkers": "rendering takes Blender; tests/test_walkers_render.py, tests/test_cutouts.py",
+    "python -m armory_skelevision.walkers": "renders, by Blender; tests/test_walkers_render.py, tests/test_cutouts.py",
     "python -m pytest": "is what runs this",
     "make": "sets up environments and runs this",
     "source": "changes the reader's shell",
@@ -78,7 +78,7 @@ def find_inline() -> list[tuple[str, str]]:
 
 
 def expand(script: str) -> list[list[str]]:
-    """The commands of a shell script as the shell would run them, loops and variables expanded, and none of them run."""
+    """The commands of a shell script with loops and variables expanded, by a real shell that runs none of them."""
     told = r"""told() { printf '%s\x1f' "$@"; printf '\x1e'; }
         command_not_found_handle() { told "$@"; }
         source() { told source "$@"; }
@@ -169,9 +169,7 @@ def parse_ours(arguments: list[str]) -> None:
 
 def parse_module(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module(arguments[1])
-    run_to_the_parser(
-        lambda: runpy.run_path(str(module.__file__), run_name="__main__"), arguments[1:], monkeypatch
-    )
+    run_to_the_parser(lambda: runpy.run_path(str(module.__file__), run_name="__main__"), arguments[1:], monkeypatch)
 
 
 def run_to_the_parser(call: Callable[[], Any], arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

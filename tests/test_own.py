@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 import torch
 from doubles import ColourTracker, screen_scene, tiny_estimator
-from examples.own.attack import PlainColours
-from examples.own.defense import SoftLook
-from examples.own.tracker import CorrelationTracker, correlation_tracker
 
 from armory_skelevision import walkers
 from armory_skelevision.attacks import PGD, PatchAttack
@@ -19,6 +16,9 @@ from armory_skelevision.configs import build_config, format_config
 from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.results.run import run_config
 from armory_skelevision.results.summary import read_summary
+from examples.own.attack import PlainColours
+from examples.own.defense import SoftLook
+from examples.own.tracker import CorrelationTracker, correlation_tracker
 
 CONFIG = Path("examples/own/config.json")
 

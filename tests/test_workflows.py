@@ -40,7 +40,9 @@ def test_actions_are_pinned_by_commit(path: Path) -> None:
     used = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "uses: " in line]
     assert [line for line in used if not PINNED.search(line)] == []
     # one version of each everywhere
-    assert len({line.split("uses: ")[1] for line in used}) == len({line.split("uses: ")[1].split("@")[0] for line in used})
+    assert len({line.split("uses: ")[1] for line in used}) == len(
+        {line.split("uses: ")[1].split("@")[0] for line in used}
+    )
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

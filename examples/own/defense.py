@@ -45,4 +45,5 @@ class SoftLook(RegionDefense):
 
     def _blur(self, pictures: Tensor) -> Tensor:
         size = 2 * round(3 * self.sigma) + 1
-        return gaussian_blur2d(pictures, (size, size), (self.sigma, self.sigma))
+        blurred: Tensor = gaussian_blur2d(pictures, (size, size), (self.sigma, self.sigma))
+        return blurred

@@ -47,7 +47,7 @@ class CorrelationTracker(ObjectTrackerMixin, LossGradientsMixin, BaseEstimator):
 
     def predict(self, x: Any, batch_size: int = 1, *, y_init: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         """Boxes (F, 4) for each video (F, H, W, 3): arrays for arrays; for tensors, tensors with a graph."""
-        found = []
+        found: list[dict[str, Any]] = []
         for index, (video, box) in enumerate(zip(x, y_init, strict=True)):
             check_video(video, f"x[{index}]")
             box_xyxy = check_box(box, video.shape[2], video.shape[1], f"y_init[{index}]")
@@ -57,7 +57,7 @@ class CorrelationTracker(ObjectTrackerMixin, LossGradientsMixin, BaseEstimator):
                 found.append({"boxes": self._track(video, box_xyxy)})
         return found
 
-    def loss_gradient(self, x: np.ndarray, y: Sequence[Mapping[str, Any]], **kwargs: Any) -> np.ndarray:
+    def loss_gradient(self, x: Any, y: Sequence[Mapping[str, Any]], **kwargs: Any) -> np.ndarray:
         """Gradient of the sum of absolute box errors with respect to the videos, for attacks such as PGD."""
         gradients = []
         for video, boxes in zip(x, check_labels(y, x), strict=True):
@@ -105,4 +105,5 @@ def _correlate(template: Tensor, search: Tensor) -> Tensor:
     wanted = template.flatten()
     places, wanted = places - places.mean(dim=1, keepdim=True), wanted - wanted.mean()
     fit = places @ wanted / (places.norm(dim=1) * wanted.norm()).clamp(min=1e-6)
-    return fit.view(TEMPLATE_SIDE + 1, TEMPLATE_SIDE + 1)
+    square: Tensor = fit.view(TEMPLATE_SIDE + 1, TEMPLATE_SIDE + 1)
+    return square
