@@ -1,11 +1,13 @@
 # `make demo` and `make test` are all one needs; both set up an environment first, once.
-# Variables: PYTHON (the interpreter for new environments), JOBS (how many tests at a time).
+# Variables: PYTHON (the interpreter for new environments), JOBS (how many tests at a time), KINDS (of images: gpu cpu).
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit demo docs docs-serve render-env check-dist fits-tag run-image push-image clean
+.PHONY: help venv test lint types unit demo docs docs-serve render-env check-dist fits-tag run-image push-image \
+	wheel try-wheel image test-image clean
 
 JOBS ?= 2
+KINDS ?= gpu cpu
 BIN := .venv/bin
 READY := .venv/set-up-is-done
 RENDER_READY := .venv-render/set-up-is-done
@@ -15,6 +17,10 @@ help:
 	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
 	echo "make venv        only set up .venv, which the others do first"
 	echo "make render-env  set up .venv-render, which can render further videos"
+	echo "make wheel       build dist/: the wheel and the source archive"
+	echo "make try-wheel   install that wheel into an empty environment and evaluate with it from an empty folder"
+	echo "make image       build the container images, KINDS=\"gpu cpu\"; see docker/README.md"
+	echo "make test-image  build them without Docker, and evaluate in them as ARMORY does (root, buildah, an hour)"
 	echo "make docs-serve  show the guides and the reference on http://127.0.0.1:8000, anew whenever a file changes"
 	echo "make clean       remove environments and caches"
 
@@ -46,6 +52,19 @@ unit: $(READY)
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py
+
+wheel: $(READY)
+	rm -rf build dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --outdir dist .
+
+try-wheel:
+	PYTHON=$(BIN)/python scripts/try_wheel.sh
+
+image: $(READY)
+	$(BIN)/python docker/build.py $(KINDS) $(if $(BUILD_OPTIONS),-- $(BUILD_OPTIONS))
+
+test-image: $(READY)
+	docker/test_image.sh $(KINDS)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

