@@ -45,6 +45,7 @@ class Container:
     ) -> None:
         volumes = [f"--volume={mount['Source']}:{mount['Target']}:rw" for mount in mounts]
         self._options = [*volumes, *(f"--env={key}={value}" for key, value in environment.items())]
+        self._removed = False
         self.short_id = buildah("from", "--pull-never", image)
         settings = json.loads(buildah("inspect", self.short_id))["OCIv1"]["config"]
         self._staying = self._start([*settings.get("Entrypoint", []), *shlex.split(command)], user)
@@ -75,9 +76,11 @@ class Container:
             _end(process)
 
     def stop(self) -> None:
-        """End the first command and remove the container."""
+        """End the first command and remove the container; a second time, do nothing."""
         _end(self._staying)
-        buildah("rm", self.short_id)
+        if not self._removed:
+            self._removed = True
+            buildah("rm", self.short_id)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -92,13 +95,14 @@ class Client:
     def __init__(self) -> None:
         self.images = SimpleNamespace(get=lambda name: buildah("inspect", "--type", "image", name))
         self.containers = SimpleNamespace(run=self._run)
+        self.started: list[Container] = []
 
-    @staticmethod
-    def _run(image: str, *, runtime: str, **options: Any) -> Container:
+    def _run(self, image: str, *, runtime: str, **options: Any) -> Container:
         if runtime != "runc":
             raise RuntimeError(f"no runtime {runtime!r} here: no GPU can be shown to the container")
         wanted = ("command", "mounts", "user", "environment")
-        return Container(image, **{key: options[key] for key in wanted})
+        self.started.append(Container(image, **{key: options[key] for key in wanted}))
+        return self.started[-1]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -112,9 +116,15 @@ def main(arguments: Sequence[str]) -> int:
         host = paths.HostPaths()
     for name in FOLDERS:
         os.chown(getattr(host, name), USER, USER)
-    management.docker.from_env = lambda **_: Client()
+    client = Client()
+    management.docker.from_env = lambda **_: client
     Evaluator.get_id = lambda self: f"{USER}:{USER}"
-    return __main__.run(list(arguments), "armory run", None) or 0
+    try:
+        return __main__.run(list(arguments), "armory run", None) or 0
+    finally:
+        # ARMORY leaves it to Python's own tidying, which after an error comes too late
+        for container in client.started:
+            container.stop()
 
 
 if __name__ == "__main__":

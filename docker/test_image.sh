@@ -6,14 +6,14 @@
 # Environment, all of it optional:
 #   IMAGE_STORE       folder for the base image, the images and what the runs leave, kept for the next time;
 #                     default: a temporary one, removed at the end. The GPU image takes some 30 GB of it
-#   BUILD_MOUNTS      further files and folders of this machine that a build sees, and the image does not keep,
-#                     with blanks between: what pip's settings refer to, say
+#   BUILD_MOUNTS      files and folders of this machine that a build sees and the image does not keep, as PATH or
+#                     PATH:PATH_INSIDE, with blanks between: pip's settings as SETTINGS:/etc/pip.conf, and what they name
 #   TORCH_INDEX       another index of PyTorch's builds than the Dockerfile's
 #   DEBIAN_MIRROR     where the base image's packages come from; default: debootstrap's
 #   CONFIG            what is evaluated; default: scenario_configs/walkers_mtl_patch.json
 #   ARMORY_OPTIONS    further options of `armory run`, such as "--num-eval-batches 1"
 #   PYTHON            an interpreter with this package, for the run outside; default: .venv/bin/python
-#   KEEP_IMAGES       if not empty, built images stay in IMAGE_STORE
+#   KEEP_IMAGES       if not empty, built images stay in IMAGE_STORE, and those that are there are not built again
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repository=$PWD
@@ -31,8 +31,8 @@ done
 python=$(realpath --no-symlinks "${PYTHON:-.venv/bin/python}")
 "$python" -c 'import armory, armory_skelevision' 2>/dev/null ||
     stop "$python has not both ARMORY and this package; run make venv, or name another as PYTHON"
-for path in ${BUILD_MOUNTS:-}; do
-    [ -e "$path" ] || stop "BUILD_MOUNTS names $path, which is not there"
+for mount in ${BUILD_MOUNTS:-}; do
+    [ -e "${mount%%:*}" ] || stop "BUILD_MOUNTS names ${mount%%:*}, which is not there"
 done
 config=$(realpath "${CONFIG:-scenario_configs/walkers_mtl_patch.json}")
 kinds=("$@")
@@ -59,6 +59,10 @@ END
 export CONTAINERS_STORAGE_CONF=$store/storage.conf BUILDAH_ISOLATION=chroot TMPDIR=$store/tmp
 trap tidy EXIT
 
+there() {
+    buildah inspect --type image "$1" >/dev/null 2>&1
+}
+
 # ---- a base image: Debian with its Python
 base=localhost/debian-python:bookworm
 make_base() {
@@ -80,14 +84,14 @@ make_base() {
 
 # ---- the image, by the same command as anybody's
 build() {
-    local further=(--build-arg "BASE_IMAGE=$base")
+    local kind=$1 mount further=(--build-arg "BASE_IMAGE=$base" --volume /etc/ssl/certs:/etc/ssl/certs:ro)
     [ -z "${TORCH_INDEX:-}" ] || further+=(--build-arg "TORCH_INDEX=$TORCH_INDEX")
-    for path in /etc/ssl/certs /etc/pip.conf ${BUILD_MOUNTS:-}; do
-        [ ! -e "$path" ] || further+=(--volume "$path:$path:ro")
+    for mount in ${BUILD_MOUNTS:-}; do
+        further+=(--volume "${mount%%:*}:${mount#*:}:ro")
     done
-    "$python" docker/build.py "$1" --engine buildah -- "${further[@]}" >"$store/build_$1.log" 2>&1 || {
-        tail -n 20 "$store/build_$1.log" >&2
-        stop "the build failed; all it said is in $store/build_$1.log"
+    "$python" docker/build.py "$kind" --engine buildah -- "${further[@]}" >"$store/build_$kind.log" 2>&1 || {
+        tail -n 20 "$store/build_$kind.log" >&2
+        stop "the build failed; all it said is in $store/build_$kind.log"
     }
 }
 
@@ -143,7 +147,7 @@ try() {
     local kind=$1 image
     image=$("$python" -c "from armory_skelevision.configs import IMAGES; print(IMAGES['$kind'])")
     echo "== $kind"
-    build "$kind"
+    if [ -z "${KEEP_IMAGES:-}" ] || ! there "$image"; then build "$kind"; fi
     inspect "$image"
     "$python" - "$config" "$image" >"$store/$kind.json" <<'END'
 import json, sys
@@ -156,7 +160,7 @@ END
     [ -n "${KEEP_IMAGES:-}" ] || buildah rmi --force "$image" >/dev/null
 }
 
-buildah inspect --type image "$base" >/dev/null 2>&1 || make_base
+there "$base" || make_base
 version=$("$python" -c 'import armory_skelevision; print(armory_skelevision.__version__)')
 echo "== outside"
 evaluate outside -m armory run "$config" --no-docker

@@ -152,6 +152,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "sysconfig.docker_image",
         ["port", f"armory-skelevision:{__version__}"],
     ),
+    "GPU in the image without": (
+        {"sysconfig.docker_image": f"mine/armory-skelevision:{__version__}-cpu", "sysconfig.use_gpu": True},
+        "sysconfig.docker_image",
+        ["without CUDA", f"Say armory-skelevision:{__version__}, or"],
+    ),
     "GPUs": ({"sysconfig.gpus": "first"}, "sysconfig.gpus", ["'first'", "'0,1'"]),
     "repository": (
         {"sysconfig.external_github_repo": "https://x/y"},

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from armory_skelevision import __version__
+from armory_skelevision.checking.rest import check_image
 from armory_skelevision.configs import DOCKER_IMAGE, IMAGES, render_configs
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +56,13 @@ def test_tags_come_from_the_version_alone() -> None:
     for path in [*DOCKER.rglob("*"), *SCRIPTS, ROOT / "Makefile"]:
         if path.is_file() and path.suffix in ("", ".cpu", ".py", ".sh"):
             assert __version__ not in path.read_text(), f"{path} names the version"
+
+
+def test_check_knows_both_images_and_sees_another_version() -> None:
+    for image in IMAGES.values():
+        assert check_image(image) == check_image(f"team/{image}") == []
+        (finding,) = check_image(image.replace(__version__, "9.9.9"))
+        assert finding.level == "fault" and "another version's" in finding.problem
 
 
 @pytest.mark.parametrize("kind", DOCKERFILES)
