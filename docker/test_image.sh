@@ -45,8 +45,9 @@ if [ -n "${IMAGE_STORE:-}" ]; then
 else
     store=$(mktemp --directory)
 fi
+container= # the one that is looked into, if any
 tidy() {
-    buildah rm --all >/dev/null 2>&1 || true
+    [ -z "$container" ] || buildah rm "$container" >/dev/null || true
     [ -n "${IMAGE_STORE:-}" ] || rm -rf --one-file-system "$store"
 }
 mkdir -p "$store/tmp"
@@ -75,11 +76,11 @@ make_base() {
         mv "$store/base.tar.part" "$store/base.tar"
         rm -rf --one-file-system "$store/base"
     }
-    local container
     container=$(buildah from scratch)
     buildah add --quiet "$container" "$store/base.tar" / >/dev/null
     buildah config --cmd '["bash"]' "$container"
     buildah commit --quiet --rm "$container" "$base" >/dev/null
+    container=
 }
 
 # ---- the image, by the same command as anybody's
@@ -97,7 +98,7 @@ build() {
 
 # ---- what is in it
 inspect() {
-    local image=$1 container root found settings
+    local image=$1 root found settings
     settings=$(buildah inspect --type image --format \
         '{{with .OCIv1.Config}}{{.Entrypoint}} {{.User}} {{.WorkingDir}} {{index .Labels "org.opencontainers.image.version"}}{{end}}' \
         "$image")
@@ -118,8 +119,8 @@ inspect() {
         cmp -s - "$root/etc/ssl/certs/ca-certificates.crt" || stop "the certificates in $image are not its base's"
     echo "$image: $(du -sm "$root" | cut -f 1) MB; base $(($(stat -c %s "$store/base.tar") >> 20)) MB," \
         "Python's packages $(du -sm "$root/opt/venv" | cut -f 1) MB"
-    buildah umount "$container" >/dev/null
     buildah rm "$container" >/dev/null
+    container=
 }
 
 # ---- the evaluation, each time in a folder and a home of its own
