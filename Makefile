@@ -20,7 +20,7 @@ help:
 	echo "make wheel       build dist/: the wheel and the source archive"
 	echo "make try-wheel   install that wheel into an empty environment and evaluate with it from an empty folder"
 	echo "make image       build the container images, KINDS=\"gpu cpu\"; see docker/README.md"
-	echo "make test-image  build them without Docker, and evaluate in them as ARMORY does (root, buildah, an hour)"
+	echo "make test-image  build them without Docker, and evaluate in them as ARMORY does (root, buildah; long)"
 	echo "make docs-serve  show the guides and the reference on http://127.0.0.1:8000, anew whenever a file changes"
 	echo "make clean       remove environments and caches"
 
