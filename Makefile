@@ -58,7 +58,7 @@ wheel: $(READY)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --outdir dist .
 
 try-wheel:
-	PYTHON=$(BIN)/python scripts/try_wheel.sh
+	PYTHON='$(PYTHON)' scripts/try_wheel.sh
 
 image: $(READY)
 	$(BIN)/python docker/build.py $(KINDS) $(if $(BUILD_OPTIONS),-- $(BUILD_OPTIONS))
