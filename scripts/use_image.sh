@@ -11,11 +11,15 @@ bin=.venv/bin
 image=$("$bin/python" -c "import sys; from armory_skelevision.configs import IMAGES; print(IMAGES[sys.argv[1]])" "$kind")
 case $task in
     run)
-        config=$(mktemp --suffix=.json)
-        trap 'rm -f "$config"' EXIT
-        sed "s/\"docker_image\": \".*\"/\"docker_image\": \"$image\"/" scenario_configs/walkers_mtl_patch.json >"$config"
-        [ -e ~/.armory/config.json ] || "$bin/armory" configure --use-defaults
-        "$bin/armory" run "$config" --num-eval-batches 1
+        # ARMORY mounts the folder that it is called from, and a checkout's package would hide the image's
+        armory=$(pwd)/$bin/armory
+        folder=$(mktemp --directory)
+        trap 'rm -rf "$folder"' EXIT
+        sed "s/\"docker_image\": \".*\"/\"docker_image\": \"$image\"/" scenario_configs/walkers_mtl_patch.json \
+            >"$folder/config.json"
+        cd "$folder"
+        [ -e ~/.armory/config.json ] || "$armory" configure --use-defaults
+        "$armory" run config.json --num-eval-batches 1
         ;;
     push)
         docker tag "$image" "$3:${image##*:}"
