@@ -69,8 +69,7 @@ class MultitaskTraining(LightningModule):
         """The loss of everything, Eq. 2."""
         template = self.network.embed(normalise(batch.template))
         search = self.network.embed(normalise(batch.search))
-        output = self.network.respond(template, search)
-        output = RPNOutput(output.cls.float(), output.loc.float())
+        output, swapped = self._respond(template, search)
         labels = add_hard_negatives(batch.labels, output.cls, batch.background, self.settings.hard_negatives)
         cls = classification_loss(output.cls, labels)
         loc = localisation_loss(output.loc, batch.deltas, batch.weights)
@@ -80,22 +79,33 @@ class MultitaskTraining(LightningModule):
             loss = loss + self.settings.lambda_k * keypoints
             self.log("keypoints", keypoints)
         if self.settings.swapped:
-            swapped = self._swapped_loss(template, search, batch)
-            loss = loss + self.settings.swapped * swapped
-            self.log("swapped", swapped)
+            mistaken = self._swapped_loss(swapped.cls, batch)
+            loss = loss + self.settings.swapped * mistaken
+            self.log("swapped", mistaken)
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
         return loss
 
-    def _swapped_loss(self, template: Tensor, search: Tensor, batch: Batch) -> Tensor:
-        """The classification loss of search crops under the next pair's template, who is not in them.
+    def _respond(self, template: Tensor, search: Tensor) -> tuple[RPNOutput, RPNOutput]:
+        """The head's output for N pairs, and for the search crops under the next pair's template, if that is asked for.
+
+        All in one batch, under the same norms: apart, the network would tell the two by their statistics.
+        """
+        count = len(template)
+        if self.settings.swapped:
+            template, search = torch.cat([template, template.roll(1, dims=0)]), torch.cat([search, search])
+        cls, loc = self.network.respond(template, search)
+        return RPNOutput(cls[:count].float(), loc[:count].float()), RPNOutput(cls[count:].float(), loc[count:].float())
+
+    def _swapped_loss(self, cls: Tensor, batch: Batch) -> Tensor:
+        """The classification loss of search crops under the template of somebody who is not in them.
 
         What counts is the crop's own target and whatever else passes best for the stranger. Without such pairs the
         score comes to say that there is somebody, not who it is, and trackers go along with passers-by.
+
+        Args:
+            cls: Logits (N, 2k, S, S).
+            batch: The pairs that the search crops come from.
         """
-        # The head's norms keep the statistics of pairs that belong together, as they are in use.
-        self.network.rpn_head.eval()
-        cls = self.network.respond(template.roll(1, dims=0), search).cls.float()
-        self.network.rpn_head.train(self.training)
         labels = torch.where(batch.labels == 1, 0, -1)
         return classification_loss(cls, add_hard_negatives(labels, cls, batch.background, self.settings.hard_negatives))
 
