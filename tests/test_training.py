@@ -58,7 +58,7 @@ def weights_of(path):
 def test_settings_of_the_packaged_weights():
     paths = [path for path in (Path(__file__).parent.parent / "zoo").glob("*.json") if path.stem != "dualossdef"]
     zoo = {path.stem: read_settings(path) for path in paths}
-    runs = ["base", "crowd", "crowd_hard", "crowd_again", "strangers", "strangers_again", "siamrpn_alex_stl"]
+    runs = ["base", "crowd", "crowd_hard", "crowd_again", "siamrpn_alex_stl"]
     assert set(zoo) == {*runs, "siamrpn_alex_mtl"}
     stl, mtl = zoo["siamrpn_alex_stl"], zoo["siamrpn_alex_mtl"]
     for start, run in itertools.pairwise(runs):
