@@ -214,6 +214,12 @@ def _surroundings() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home in which nothing was evaluated yet: a run puts the packaged weights there."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 def change(changes: dict[str, Any]) -> dict[str, Any]:
     config = copy.deepcopy(build_config("walkers", "mtl"))
     for way, value in changes.items():
