@@ -23,7 +23,10 @@ from armory_skelevision.cli import app
 from armory_skelevision.configs import format_config
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 # Commands that are parsed by their own parser but not run, by how they begin, and why not.
 ONLY_PARSED = {
@@ -33,6 +36,7 @@ ONLY_PARSED = {
     "skelevision data": "downloads, or cuts what was downloaded; tests/test_fetching*.py, tests/test_crops.py",
     "skelevision submit": "a bundle and a suite of one's own; tests/test_submission*.py",
     "python benchmarks/": "minutes to hours; tests/test_benchmark*.py call what they are made of",
+    "python docker/": "builds images; tests/test_images.py",
     "python -m armory_skelevision.walkers": "renders, by Blender; tests/test_walkers_render.py, tests/test_cutouts.py",
     "python -m pytest": "is what runs this",
     "make": "sets up environments and runs this",
@@ -53,7 +57,7 @@ THEIRS = {
     *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "cell.json", "config.json"),
     *("grid.json", "manifest.json", "ranking.json", "result.json"),
 }
-OURS = ("backdoors", "benchmarks", "docs", "examples", "grids", "scenario_configs", "scripts", "tests", "zoo")
+OURS = ("backdoors", "benchmarks", "docker", "docs", "examples", "grids", "scenario_configs", "scripts", "tests", "zoo")
 """Folders of the repository that commands name files in."""
 
 
@@ -65,15 +69,19 @@ class Block(NamedTuple):
     text: str
 
 
+def read_pages() -> list[tuple[str, str]]:
+    return [(str(page.relative_to(ROOT)), page.read_text(encoding="utf-8")) for page in PAGES]
+
+
 def find_blocks(language: str) -> list[Block]:
     fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    found = [Block(page.name, *match) for page in PAGES for match in fence.findall(page.read_text(encoding="utf-8"))]
+    found = [Block(name, *match) for name, text in read_pages() for match in fence.findall(text)]
     return [block for block in found if (block.language or "sh") == language]
 
 
 def find_inline() -> list[tuple[str, str]]:
     """What stands between single backticks, with its page."""
-    texts = [(page.name, re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)) for page in PAGES]
+    texts = [(name, re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)) for name, text in read_pages()]
     return [(name, " ".join(code.split())) for name, text in texts for code in re.findall(r"`([^`]+)`", text)]
 
 
@@ -93,7 +101,7 @@ def expand(script: str) -> list[list[str]]:
 
 
 COMMANDS = sorted({(block.page, shlex.join(argv)) for block in find_blocks("sh") for argv in expand(block.text)})
-PROGRAMS = ("armory run ", "make ", "python benchmarks/", "python examples/", "skelevision ")
+PROGRAMS = ("armory run ", "make ", "python benchmarks/", "python docker/", "python examples/", "skelevision ")
 INLINE = sorted({(page, code) for page, code in find_inline() if code.startswith(PROGRAMS)})
 
 
