@@ -95,32 +95,6 @@ def test_the_same_batch_is_learned(settings):
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_another_pairs_template_finds_nobody(settings):
-    batch = next(iter(PairModule(settings).train_dataloader()))
-    plain, swapping = (MultitaskTraining(dataclasses.replace(settings, swapped=weight)) for weight in (0.0, 1.0))
-    told = []
-    for training in (plain, swapping):
-        training.log = lambda name, value: told.append(float(value.detach())) if name == "swapped" else None
-        training.log_dict = lambda *args, **kwargs: None
-        training.network.eval()
-    with torch.no_grad():
-        more = swapping.training_step(batch, 0) - plain.training_step(batch, 0)
-    assert float(more) == pytest.approx(told[0], rel=1e-4)
-    swapping.network.train()
-    optimiser = torch.optim.AdamW(swapping.parameters(), lr=5e-4)
-    for _ in range(8):
-        optimiser.zero_grad()
-        swapping.training_step(batch, 0).backward()
-        optimiser.step()
-    assert told[-1] < 0.6 * told[0]
-    # Nothing but the template may tell the two apart: of equal pairs, each finds with the other's what it finds with
-    # its own. (Under norms of their own they were told apart by their statistics, and no tracker came of it.)
-    first = normalise(batch.template[:1]), normalise(batch.search[:1])
-    template, search = (swapping.network.embed(crop).repeat(2, 1, 1, 1) for crop in first)
-    own, others = swapping._respond(template, search)
-    torch.testing.assert_close(own.cls, others.cls)
-
-
 @pytest.mark.slow
 def test_a_run_that_broke_off_and_went_on_ends_as_one_that_did_not(settings, tmp_path, monkeypatch):
     settings = dataclasses.replace(settings, tracking={"penalty_k": 0.24})
@@ -261,8 +235,6 @@ def test_multi_task_starts_from_single_task_weights(tmp_path):
         ),
         ({"steps": 0}, "steps: expected at least 1"),
         ({"strangers": 1.0}, "strangers: expected a share"),
-        ({"swapped": -1}, "swapped: expected at least 0"),
-        ({"swapped": 1, "batch_size": 1}, "swapped: needs a batch_size of at least 2"),
     ],
 )
 def test_settings_are_checked(tmp_path, change, message):

@@ -68,8 +68,8 @@ class MultitaskTraining(LightningModule):
     def _tracking_step(self, batch: Batch) -> Tensor:
         """The loss of everything, Eq. 2."""
         template = self.network.embed(normalise(batch.template))
-        search = self.network.embed(normalise(batch.search))
-        output, swapped = self._respond(template, search)
+        output = self.network.respond(template, self.network.embed(normalise(batch.search)))
+        output = RPNOutput(output.cls.float(), output.loc.float())
         labels = add_hard_negatives(batch.labels, output.cls, batch.background, self.settings.hard_negatives)
         cls = classification_loss(output.cls, labels)
         loc = localisation_loss(output.loc, batch.deltas, batch.weights)
@@ -78,36 +78,8 @@ class MultitaskTraining(LightningModule):
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             loss = loss + self.settings.lambda_k * keypoints
             self.log("keypoints", keypoints)
-        if self.settings.swapped:
-            mistaken = self._swapped_loss(swapped.cls, batch)
-            loss = loss + self.settings.swapped * mistaken
-            self.log("swapped", mistaken)
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
         return loss
-
-    def _respond(self, template: Tensor, search: Tensor) -> tuple[RPNOutput, RPNOutput]:
-        """The head's output for N pairs, and for the search crops under the next pair's template, if that is asked for.
-
-        All in one batch, under the same norms: apart, the network would tell the two by their statistics.
-        """
-        count = len(template)
-        if self.settings.swapped:
-            template, search = torch.cat([template, template.roll(1, dims=0)]), torch.cat([search, search])
-        cls, loc = self.network.respond(template, search)
-        return RPNOutput(cls[:count].float(), loc[:count].float()), RPNOutput(cls[count:].float(), loc[count:].float())
-
-    def _swapped_loss(self, cls: Tensor, batch: Batch) -> Tensor:
-        """The classification loss of search crops under the template of somebody who is not in them.
-
-        What counts is the crop's own target and whatever else passes best for the stranger. Without such pairs the
-        score comes to say that there is somebody, not who it is, and trackers go along with passers-by.
-
-        Args:
-            cls: Logits (N, 2k, S, S).
-            batch: The pairs that the search crops come from.
-        """
-        labels = torch.where(batch.labels == 1, 0, -1)
-        return classification_loss(cls, add_hard_negatives(labels, cls, batch.background, self.settings.hard_negatives))
 
     def _keypoint_step(self, batch: Batch) -> Tensor:
         """The loss of the keypoint head alone. Nothing in the frozen tracker changes, nor do its norms' statistics."""

@@ -100,8 +100,6 @@ class Settings(RunSettings):
         init: Weights file to start from; None starts from nothing.
         keypoint_head: "shallow", "deep", or None for a single-task tracker.
         lambda_k: Weight of the keypoint loss.
-        swapped: Weight of a further classification loss, for search crops under the template of another pair, to which
-            nothing in them is the target; 0 does without.
         train_only: "keypoint_head" trains the head alone, on the frozen tracker of ``init``; None trains everything.
         keypoint_loss: "softmax" (the published code's) or "bce" (the paper's wording).
         tracking: What the weights file shall say of the tracker's constants, where they are not the usual ones; see
@@ -114,7 +112,6 @@ class Settings(RunSettings):
     init: str | None = None
     keypoint_head: Literal["shallow", "deep"] | None = None
     lambda_k: float = 0.0
-    swapped: float = 0.0
     train_only: Literal["keypoint_head"] | None = None
     keypoint_loss: Literal["softmax", "bce"] = "softmax"
     tracking: Mapping[str, float] = field(default_factory=dict)
@@ -124,10 +121,6 @@ class Settings(RunSettings):
         super().__post_init__()
         if self.lambda_k < 0:
             raise ValueError(f"lambda_k: expected at least 0, got {self.lambda_k}")
-        if self.swapped < 0:
-            raise ValueError(f"swapped: expected at least 0, got {self.swapped}")
-        if self.swapped and self.batch_size < 2:
-            raise ValueError("swapped: needs a batch_size of at least 2, to have another pair's template")
         self.check_choices(
             keypoint_head=(None, "shallow", "deep"),
             train_only=(None, "keypoint_head"),
