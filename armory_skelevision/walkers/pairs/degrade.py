@@ -52,7 +52,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
         noise=rng.exponential(4.0) if rng.uniform() < 0.6 else 0.0,
         quality=int(rng.integers(18, 92)) if rng.uniform() < 0.5 else None,
         sharpening=rng.uniform(0.2, 1.2) if rng.uniform() < 0.3 else 0.0,
-        shake=rng.uniform(2, 16) if rng.uniform() < 0.4 else 0.0,
+        shake=rng.uniform(2, 8) if rng.uniform() < 0.3 else 0.0,
         light=rng.uniform(0.1, 0.6) if rng.uniform() < 0.3 else 0.0,
     )
 
