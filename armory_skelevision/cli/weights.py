@@ -9,7 +9,7 @@ import typer
 
 from armory_skelevision.cli.options import FROM, OPTIONS
 
-app = typer.Typer(help="List, fetch, check or convert weight files.", **OPTIONS)
+app = typer.Typer(help="List, fetch, check, convert or average weight files.", **OPTIONS)
 
 _INTO = typer.Option("--into", help="Folder of fetched weights; by default ARMORY's saved_model_dir.")
 
@@ -61,6 +61,18 @@ def convert(
 
     convert_weights(source, target, licence, training, lambda_k, seed)
     print(target)
+
+
+@app.command()
+def average(
+    sources: Annotated[list[Path], typer.Argument(help="Two or more .safetensors files.")],
+    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
+) -> None:
+    """Write the mean of weights that were trained on from each other, such as several runs of one tracker."""
+    from armory_skelevision.training.averaging import average_weights
+
+    average_weights(sources, out)
+    print(out)
 
 
 def _weights_folder(given: Path | None) -> Path:
