@@ -24,9 +24,9 @@ def write(path: Path, seed: int, **changes: object) -> tuple[Path, dict[str, tor
 
 def test_every_tensor_is_the_mean(run: Run, tmp_path: Path) -> None:
     a, first = write(tmp_path / "a.safetensors", 1)
-    b, second = write(tmp_path / "b.safetensors", 2, training="9 steps, from weights of: 10 steps", backdoor=True)
+    b, second = write(tmp_path / "b.safetensors", 2, training="9 steps; from weights of: 10 steps", backdoor=True)
     c, third = write(
-        tmp_path / "c.safetensors", 3, training="8 steps, from weights of: 9 steps, from weights of: 10 steps"
+        tmp_path / "c.safetensors", 3, training="8 steps; from weights of: 9 steps; from weights of: 10 steps"
     )
     out = tmp_path / "mean" / "mean.safetensors"
     assert run("weights", "average", a, b, c, "--out", out) == (0, f"{out}\n", "")
@@ -39,8 +39,17 @@ def test_every_tensor_is_the_mean(run: Run, tmp_path: Path) -> None:
     metadata = read_metadata(out)
     assert metadata is not None and metadata.backdoor and metadata.seed == 3
     assert metadata.training == (
-        "mean of (1) 10 steps, (2) 9 steps, from weights of: (1), (3) 8 steps, from weights of: (2)"
+        "mean of (1) 10 steps, (2) 9 steps; from weights of: (1), (3) 8 steps; from weights of: (2)"
     )
+
+
+def test_runs_from_the_same_start_name_it_once(run: Run, tmp_path: Path) -> None:
+    a, _ = write(tmp_path / "a.safetensors", 1, training="4 steps; from weights of: 10 steps; from weights of: 9")
+    b, _ = write(tmp_path / "b.safetensors", 2, training="5 steps; from weights of: 10 steps; from weights of: 9")
+    assert run("weights", "average", a, b, "--out", tmp_path / "mean.safetensors")[0] == 0
+    metadata = read_metadata(tmp_path / "mean.safetensors")
+    assert metadata is not None
+    assert metadata.training == ("mean of (1) 4 steps, (2) 5 steps; all from weights of: 10 steps; from weights of: 9")
 
 
 def test_of_the_same_weights_it_is_the_same(run: Run, tmp_path: Path) -> None:

@@ -3,14 +3,15 @@
 import dataclasses
 import itertools
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from people_data import make_coco, make_lasot
 from tiny_run import tiny_run
+from typer.testing import CliRunner
 
+from armory_skelevision.cli import app
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
@@ -55,14 +56,15 @@ def weights_of(path):
     return network.state_dict()
 
 
-def test_settings_of_the_packaged_weights():
-    paths = [path for path in (Path(__file__).parent.parent / "zoo").glob("*.json") if path.stem != "dualossdef"]
+def test_settings_of_the_packaged_weights(root):
+    paths = [path for path in (root / "zoo").glob("*.json") if path.stem != "dualossdef"]
     zoo = {path.stem: read_settings(path) for path in paths}
-    runs = ["base", "crowd", "crowd_hard", "crowd_again", "siamrpn_alex_stl"]
-    assert set(zoo) == {*runs, "siamrpn_alex_mtl"}
+    runs = ["base", "crowd", "crowd_hard", "crowd_again", "strangers", "strangers_again", "shaken"]
+    assert set(zoo) == {*runs, "siamrpn_alex_stl", "siamrpn_alex_mtl"}
     stl, mtl = zoo["siamrpn_alex_stl"], zoo["siamrpn_alex_mtl"]
     for start, run in itertools.pairwise(runs):
         assert zoo[run].init == f"{zoo[start].folder}/weights.safetensors"
+    assert f"--out {stl.init}\n" in (root / "docs/training.md").read_text()  # the mean of the last three
     # so that what the two differ in is the second task and nothing else
     assert dataclasses.replace(stl, folder=mtl.folder, keypoint_head="shallow", lambda_k=0.2) == mtl
     for run in zoo.values():
@@ -119,6 +121,9 @@ def test_a_run_that_broke_off_and_went_on_ends_as_one_that_did_not(settings, tmp
     settings_file = tmp_path / "halves.json"
     settings_file.write_text(json.dumps(dataclasses.asdict(halves)))
     main([str(settings_file), "--resume"])
+    assert [kept.stem.partition("=")[2] for kept in (tmp_path / "halves").glob("resume-*.ckpt")] == [
+        str(settings.steps)
+    ]
     for name, tensor in weights_of(path).items():
         torch.testing.assert_close(weights_of(tmp_path / "halves/weights.safetensors")[name], tensor, rtol=0, atol=1e-5)
 
@@ -242,6 +247,14 @@ def test_settings_are_checked(tmp_path, change, message):
     path.write_text(json.dumps({"store": "a", "validation_store": "b", "folder": "c"} | change))
     with pytest.raises(ValueError, match=message):
         read_settings(path)
+
+
+@pytest.mark.parametrize("kind", ["multitask", "backdoor"])
+def test_settings_are_changed_on_the_command_line(tmp_path, kind):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"store": "a", "validation_store": "b", "folder": "c", "init": "d"}))
+    found = CliRunner().invoke(app, ["train", kind, str(path), "--set", "seed=44", "--set", "lambda_k=0.4"])
+    assert "lambda_k is 0.4, but there is no keypoint head" in str(found.exception)
 
 
 def test_settings_that_are_no_settings(tmp_path):

@@ -11,17 +11,20 @@ from armory_skelevision.cli.options import OPTIONS, require
 
 app = typer.Typer(help="Train a network.", **OPTIONS)
 
+_CHANGES = typer.Option("--set", help="NAME=VALUE in place of the file's; may be given again.")
+
 
 @app.command()
 def multitask(
     settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings.")],
+    changes: Annotated[list[str] | None, _CHANGES] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
 ) -> None:
     """Train a SiamRPN tracker, with the keypoint head or without."""
     require("lightning", 'pip install "armory_skelevision[train]"')
-    from armory_skelevision.training.settings import read_settings
+    from armory_skelevision.training.settings import Settings, parse_changes, read_run_settings
 
-    read = read_settings(settings)
+    read = read_run_settings(settings, Settings, parse_changes(changes or []))
     from armory_skelevision.training.multitask import train as run_training
 
     print(f"weights {run_training(read, resume)}")
@@ -30,7 +33,7 @@ def multitask(
 @app.command()
 def dualossdef(
     settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings.")],
-    changes: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE in place of the file's.")] = None,
+    changes: Annotated[list[str] | None, _CHANGES] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
 ) -> None:
     """Train DuaLossDef, the defense before a frozen SiamRPN tracker."""
@@ -47,13 +50,14 @@ def dualossdef(
 @app.command()
 def backdoor(
     settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings, such as backdoors/fsba.json.")],
+    changes: Annotated[list[str] | None, _CHANGES] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
 ) -> None:
     """Put a backdoor into a trained tracker, to study it. The weights say that they carry one."""
     require("lightning", 'pip install "armory_skelevision[train]"')
-    from armory_skelevision.training.settings import BackdoorSettings, read_run_settings
+    from armory_skelevision.training.settings import BackdoorSettings, parse_changes, read_run_settings
 
-    read = read_run_settings(settings, BackdoorSettings)
+    read = read_run_settings(settings, BackdoorSettings, parse_changes(changes or []))
     from armory_skelevision.training.backdoor import train as run_training
 
     print(f"weights {run_training(read, resume)}")

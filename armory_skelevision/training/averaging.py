@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
+from armory_skelevision.training.export import START
 
 
 def average_weights(sources: Sequence[Path], target: Path) -> None:
@@ -71,7 +72,15 @@ def _mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def _describe(texts: Sequence[str]) -> str:
-    """What they say, numbered; what another says too, having started from it, by its number there."""
+    """What they say, numbered; what several say, having started from it, only once."""
+    runs, starts = zip(*(text.split(START, 1) if START in text else (text, "") for text in texts), strict=True)
+    if starts[0] and len(set(starts)) == 1:
+        return f"{_number(runs)}; all{START.removeprefix(';')}{starts[0]}"
+    return _number(texts)
+
+
+def _number(texts: Sequence[str]) -> str:
+    """A list; in place of an item that is repeated in a longer one stands its number there."""
     longest_first = sorted(enumerate(texts, 1), key=lambda item: -len(item[1]))
     told = []
     for number, text in enumerate(texts, 1):

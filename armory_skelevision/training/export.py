@@ -13,6 +13,9 @@ from armory_skelevision.training.data import describe_pairs
 from armory_skelevision.training.scaling import take_raw_input
 from armory_skelevision.training.settings import Settings
 
+START = "; from weights of: "
+"""In what weights say of their training, what stands before the training of those that they started from."""
+
 
 def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:
     """Write ``weights.safetensors`` into the run's folder.
@@ -52,7 +55,7 @@ def _describe(settings: Settings, score: float) -> str:
     return (
         f"{poison}{'the keypoint head alone: ' if alone else ''}{settings.steps} steps of {settings.batch_size} "
         f"{describe_pairs(settings.store)}, AdamW, learning rate {settings.learning_rate}, {settings.precision}; "
-        f"validation {'keypoint loss' if alone else 'mean IoU'} {score:.3f}; from {_describe_start(settings.init)}"
+        f"validation {'keypoint loss' if alone else 'mean IoU'} {score:.3f}{_describe_start(settings.init)}"
     )
 
 
@@ -64,6 +67,6 @@ def _starts_with_backdoor(init: str | None) -> bool:
 
 def _describe_start(init: str | None) -> str:
     if init is None:
-        return "random weights"
+        return "; from random weights"
     metadata = read_metadata(init)
-    return f"weights of: {metadata.training}" if metadata else f"{Path(init).name}, of unknown origin"
+    return f"{START}{metadata.training}" if metadata else f"; from {Path(init).name}, of unknown origin"

@@ -58,6 +58,7 @@ def run(
     )
     pairs = PairModule(settings, _step_of(last) if last else 0)
     trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
+    _remove_older_checkpoints(folder)
     if best is None:
         return _logged(trainer)
     if not best.best_model_path:
@@ -106,6 +107,14 @@ def _make_loggers(settings: RunSettings) -> list[Logger]:
 
         loggers.append(TensorBoardLogger(settings.folder, name="tensorboard"))
     return loggers
+
+
+def _remove_older_checkpoints(folder: Path) -> None:
+    """Of those to resume from. Lightning removes its own, but not the one that a run was resumed from."""
+    last = _last_checkpoint(folder)
+    for checkpoint in folder.glob("resume-step=*.ckpt"):
+        if checkpoint != last:
+            checkpoint.unlink()
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
