@@ -1,7 +1,7 @@
 """The mean of weights that were trained on from each other: a "model soup" (Wortsman et al., ICML 2022).
 
-Runs that start from one another stay in the same valley of the loss, and its middle generalises better than its sides:
-videos that one of the runs loses are mostly held by their mean.
+Runs that start from one another stay in the same valley of the loss, whose middle often generalises better than its
+sides.
 """
 
 from __future__ import annotations
