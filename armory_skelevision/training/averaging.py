@@ -6,6 +6,7 @@ sides.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,15 +46,8 @@ def average_weights(sources: Sequence[Path], target: Path) -> None:
         load_weights(network, path)
         states.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
     network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
-    made = Metadata(
-        keypoint_head=metadata[0].keypoint_head,
-        lambda_k=metadata[0].lambda_k,
-        training=_describe([one.training for one in metadata]),
-        licence=metadata[0].licence,
-        seed=metadata[0].seed,
-        backdoor=any(one.backdoor for one in metadata),
-        tracking=metadata[0].tracking,
-    )
+    training, backdoor = _describe([one.training for one in metadata]), any(one.backdoor for one in metadata)
+    made = dataclasses.replace(metadata[0], training=training, backdoor=backdoor)
     save_weights(network, target, made)
 
 
