@@ -54,8 +54,8 @@ def write_stopped(folder: Path, grid: dict[str, Any] | None = None) -> Path:
 
 def test_cells_that_were_not_begun_are_missing(tmp_path: Path) -> None:
     cells = {cell.name: cell for cell in collect([write_stopped(tmp_path / "sweep")]).cells}
-    assert list(cells) == ["first", "second", "third", "MTL 0.2-0.2"]
-    missing = cells["MTL 0.2-0.2"]
+    assert list(cells) == ["first", "second", "third", "MTL_0.2-0.2"]
+    missing = cells["MTL_0.2-0.2"]
     assert missing.state == "missing"
     # put together from the cells there are: the model of the second, δ of the third
     assert missing.config["model"]["name"] == "siamrpn_mtl"
@@ -97,7 +97,7 @@ def test_excluded_cells_are_not_missed(tmp_path: Path) -> None:
     grid = {**GRID, "exclude": [{"model": "MTL 0.2", "attack.kwargs.step_size": 0.2}]}
     assert len(collect([write_stopped(tmp_path / "a", grid)]).cells) == 3
     grid = {**GRID, "exclude": [{"model.name": "siamrpn_stl"}]}
-    assert [cell.name for cell in collect([write_stopped(tmp_path / "b", grid)]).cells][3:] == ["MTL 0.2-0.2"]
+    assert [cell.name for cell in collect([write_stopped(tmp_path / "b", grid)]).cells][3:] == ["MTL_0.2-0.2"]
 
 
 def test_published_numbers_stand_beside_ours(tmp_path: Path) -> None:
@@ -120,3 +120,29 @@ def test_runs_that_should_agree_without_attack(tmp_path: Path) -> None:
     write_cell(sweep / "x", config, make_results((0.6,), (0.1,)), labels=labels)
     (line,) = make_board(collect([sweep]).cells).strange
     assert "STL on walkers mini: the benign mIoU is 60.0 in one run and 70.0 in another" in line
+
+
+def test_a_sweep_without_attack_has_none_in_its_tables(tmp_path: Path) -> None:
+    sweep, out = tmp_path / "sweep", tmp_path / "out"
+    sweep.mkdir()
+    splits = ["mini", "dev"]
+    models = {"STL": {"model.name": "siamrpn_stl"}, "MTL": {}}
+    axes = {"model": models, "dataset.eval_split": splits}
+    (sweep / "grid.json").write_text(json.dumps({"axes": axes, "options": ["--skip-attack", "--num-eval-batches=2"]}))
+    # As ARMORY writes the options into the result.
+    options = {"check_run": False, "num_eval_batches": 2, "skip_attack": True, "skip_benign": False}
+    for model, split in (("stl", "mini"), ("mtl", "mini"), ("stl", "dev")):
+        config = make_config(model, dataset__eval_split=split, scenario__kwargs=options)
+        results = make_results((0.7, 0.9), benign_frame_iou=[[[1.0, 0.7]], [[1.0, 0.9]]])
+        labels = {"model": model.upper(), "dataset.eval_split": split}
+        write_cell(sweep / f"{model}-{split}", config, results, labels=labels)
+    write_cell(sweep / "MTL-dev", make_config("mtl", dataset__eval_split="dev"), None, "missing")  # just being run
+    page = write_report([sweep], out).page.read_text()
+    assert (out / "miou.csv").read_text().splitlines() == [
+        "data set,STL,STL n,MTL,MTL n",
+        "walkers dev benign,80,1,missing,",
+        "walkers mini benign,80,1,80,1",
+    ]
+    assert "attacked" not in "".join(path.read_text() for path in out.glob("*.csv"))
+    assert "attack's steps" not in page
+    assert "Video 1" in page

@@ -11,6 +11,7 @@ from typing import Any
 
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.labels import flatten, say
+from armory_skelevision.results.sweep.grid import name_cell
 
 
 def with_expected(cells: Sequence[Cell], grid: Mapping[str, Any], sweep: Path) -> list[Cell]:
@@ -33,8 +34,8 @@ def with_expected(cells: Sequence[Cell], grid: Mapping[str, Any], sweep: Path) -
         if match is not None and config:
             known[known.index(match)] = replace(match, labels=labels)
         else:
-            name = "-".join(say(label) for label in labels.values())
-            known.append(Cell(name or "cell", sweep / name, "missing", config, labels=labels))
+            name = name_cell(labels)
+            known.append(Cell(name, sweep / name, "missing", config, labels=labels))
     return known
 
 

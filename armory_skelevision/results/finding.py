@@ -18,6 +18,7 @@ LOG_LINES = 12
 _RESULT = re.compile(r".+_\d{9,}\.json")  # as ARMORY names its results: scenario and seconds since 1970
 _ELAPSED = re.compile(r"[\d-]{10} [\d:]{8}\s+((?:\d+[dhms])+)\s")
 _ERROR = re.compile(r"^Traceback |^\S+ \S+\s+\w+ (ERROR|CRITICAL) ", re.MULTILINE)
+_OPTION = re.compile(r"--(check|skip-attack|skip-benign|skip-misclassified|num-eval-batches)(?:=(\d+))?")
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -54,7 +55,8 @@ def collect(paths: Sequence[Path]) -> Collection:
             found: Iterable[Cell] = _read_result(path, path.stem, faults)
         elif (path / "grid.json").is_file():
             grids[path] = _read_or_note(path / "grid.json", "a grid", faults)
-            found = with_expected([_read_cell(folder, faults) for folder in _cell_folders(path)], grids[path], path)
+            begun = [_read_cell(folder, faults, grids[path].get("options")) for folder in _cell_folders(path)]
+            found = with_expected(begun, grids[path], path)
         elif (path / "cell.json").is_file():
             found = [_read_cell(path, faults)]
         else:
@@ -110,8 +112,14 @@ def _read_outputs(folder: Path, faults: list[str]) -> Iterator[Cell]:
         yield Cell(folder.name, folder, state, seconds=elapsed_seconds(log), log_end=_log_end(log))
 
 
-def _read_cell(folder: Path, faults: list[str]) -> Cell:
-    """A cell of a sweep. What it says of itself counts less than whether its result is there and can be read."""
+def _read_cell(folder: Path, faults: list[str], options: Any = None) -> Cell:
+    """A cell of a sweep. What it says of itself counts less than whether its result is there and can be read.
+
+    Args:
+        folder: The cell's.
+        faults: Takes a line for each file that cannot be read.
+        options: What the sweep's grid says of the options of `armory run`.
+    """
     said = _read_or_note(folder / "cell.json", "a sweep's cell", faults)
     config = _read_or_note(folder / "config.json", "a config", faults)
     result = folder / "result.json"
@@ -123,7 +131,7 @@ def _read_cell(folder: Path, faults: list[str]) -> Cell:
         name=folder.name,
         folder=folder,
         state=state,
-        config=run.config if run and run.config else config,
+        config=run.config if run and run.config else _with_options(config, options),
         run=run,
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
         versions=_texts(said.get("versions")),
@@ -133,6 +141,18 @@ def _read_cell(folder: Path, faults: list[str]) -> Cell:
         hash=str(said.get("hash", "")),
         log_end="" if state == "finished" else _why_failed(said, folder),
     )
+
+
+def _with_options(config: dict[str, Any], options: Any) -> dict[str, Any]:
+    """A config as the result file would have it: ARMORY writes the options of a run among the scenario's arguments."""
+    scenario = config.get("scenario")
+    if not isinstance(scenario, dict) or not isinstance(options, list):
+        return config
+    matches = [match for option in options if isinstance(option, str) and (match := _OPTION.fullmatch(option))]
+    given = {match[1].replace("-", "_"): int(match[2]) if match[2] else True for match in matches}
+    if "check" in given:
+        given["check_run"] = given.pop("check")
+    return {**config, "scenario": {**scenario, "kwargs": {**_mapping(scenario.get("kwargs")), **given}}}
 
 
 def _mapping(said: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from armory_skelevision.results.cells import Cell, with_checkpoints
 from armory_skelevision.results.intervals import Estimate, estimate
-from armory_skelevision.results.labels import BASELINE, Label, Setting, flatten, key_of, label_cells, say
+from armory_skelevision.results.labels import BASELINE, Label, Setting, flatten, is_attacked, key_of, label_cells, say
+from armory_skelevision.results.records import SIDES
 
 _TOLERANCE = 0.5  # points; as much may come of other hardware
 
@@ -75,6 +76,11 @@ class Board:
         """The model that others are compared to; None if the single-task tracker is not there, or is alone."""
         found = [model for model in self.models if model.split()[0] == BASELINE]
         return found[0] if found and len(self.models) > 1 else None
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """What was to be measured: without the attack alone, where nothing was attacked."""
+        return SIDES if any(map(is_attacked, self.settings)) else SIDES[:1]
 
 
 def make_board(cells: Sequence[Cell]) -> Board:

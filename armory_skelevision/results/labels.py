@@ -14,8 +14,10 @@ BASELINE = "STL"
 """The single-task tracker, to which others are compared."""
 
 # Keys that say how a run is kept and shown, not what is measured.
-_BOOKKEEPING = ("_description", "eval_id", "sysconfig", "metric", "scenario.export_batches", "user_init")
+_BOOKKEEPING = ("_description", "eval_id", "sysconfig", "metric", "scenario.export_batches", "user_init",
+                "scenario.kwargs.skip_benign")  # fmt: skip
 _BOOKKEEPING_NAMES = ("verbose", "export", "checkpoints", "batch_size", "framework")
+_OPTIONS = "scenario.kwargs."  # where a result file has the options of `armory run`, also those that were not given
 
 _NOUNS = ("model", "dataset", "attack", "defense")
 _NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps"}
@@ -48,7 +50,10 @@ class Label:
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config's values by dotted key, without what only says how a run is kept and shown."""
+    """A config's values by dotted key, without what only says how a run is kept and shown.
+
+    An attack that `armory run` was told to skip is none, and an option that was not given says nothing.
+    """
     flat: dict[str, Any] = {}
 
     def walk(value: Any, key: str) -> None:
@@ -57,10 +62,12 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping) and value:
             for name, inner in value.items():
                 walk(inner, f"{key}.{name}" if key else str(name))
-        else:
+        elif value or not f"{key}.".startswith(_OPTIONS):
             flat[key] = value
 
     walk(config, "")
+    if flat.pop(f"{_OPTIONS}skip_attack", False):
+        return {key: value for key, value in flat.items() if key.partition(".")[0] != "attack"}
     return flat
 
 
@@ -74,6 +81,11 @@ def varying_keys(configs: Iterable[Flat]) -> list[str]:
 def is_seed(key: str) -> bool:
     """Whether a dotted key names a seed."""
     return key.rpartition(".")[2] == "seed"
+
+
+def is_attacked(setting: Setting) -> bool:
+    """Whether a setting has an attack."""
+    return any(name == "attack" for name, _ in setting)
 
 
 def say(value: Any) -> str:
@@ -99,9 +111,8 @@ def label_cells(cells: Sequence[Cell]) -> dict[str, Label]:
 
 
 def _label(config: Flat, marks: Sequence[str], names: Mapping[str, str]) -> Label:
-    named = [("data set", _dataset(config)), ("attack", say(config.get("attack.name")))]
-    if config.get("defense.name"):
-        named.append(("defense", say(config["defense.name"])))
+    named = [("data set", _dataset(config))]
+    named += [(noun, say(config[f"{noun}.name"])) for noun in ("attack", "defense") if config.get(f"{noun}.name")]
     further = [(key, names[key], say(config.get(key))) for key in marks if not key.startswith("model.")]
     return Label(
         model=" ".join([config[_CALLED], *_model_marks(config, marks)]),

@@ -92,27 +92,27 @@ def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], looks: Mapping[str
 
 
 def frames_chart(
-    attacked: Mapping[str, Sequence[float]],
+    ious: Mapping[str, Sequence[float]],
     benign: Mapping[str, Sequence[float]],
     looks: Mapping[str, Look],
     shown: Sequence[int] = (),
 ) -> str:
-    """IoU in per cent over the frames of a video: attacked as a line, without the attack thin and dotted.
+    """IoU in per cent over the frames of a video: what is looked at as a line, without the attack thin and dotted.
 
     Args:
-        attacked: By model, IoU in [0, 1] of each frame.
-        benign: Likewise.
+        ious: By model, IoU in [0, 1] of each frame.
+        benign: Likewise, for comparison; may be empty.
         looks: By model.
         shown: Frames of the filmstrip, marked on the axis.
     """
-    with _styled((attacked, benign, shown)):
+    with _styled((ious, benign, shown)):
         figure, axes = _axes()
-        for model, ious in benign.items():
-            axes.plot([100 * iou for iou in ious], color=looks[model].colour, lw=0.9, ls=":")
-        for model, ious in attacked.items():
+        for model, values in benign.items():
+            axes.plot([100 * iou for iou in values], color=looks[model].colour, lw=0.9, ls=":")
+        for model, values in ious.items():
             look = looks[model]
-            axes.plot([100 * iou for iou in ious], color=look.colour, ls=look.dashes, label=model,
-                      marker=look.marker, markevery=max(1, len(ious) // 8))  # fmt: skip
+            axes.plot([100 * iou for iou in values], color=look.colour, ls=look.dashes, label=model,
+                      marker=look.marker, markevery=max(1, len(values) // 8))  # fmt: skip
         for frame in shown:
             axes.axvline(frame, color=_INK, alpha=0.25, lw=0.8, zorder=0)
         axes.set(xlabel="frame", ylabel="IoU, %", ylim=(-2, 102), xmargin=0.02)

@@ -35,10 +35,10 @@ class Strip:
 
     Attributes:
         model: Its label.
-        frames: Of the attacked video; empty where none were exported.
+        frames: Of the video as it was tracked in; empty where none were exported.
         patch: As a data URI; None where none was kept.
         videos: Data URIs by side, if asked for and exported.
-        mean_iou: Attacked, in [0, 1].
+        mean_iou: In [0, 1].
     """
 
     model: str
@@ -50,7 +50,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Scene:
-    """One video, as one or two models tracked it under attack.
+    """One video, as one or two models tracked it: under attack, if anything was attacked.
 
     Attributes:
         title: Headline.
@@ -104,17 +104,18 @@ def close_up(board: Board, looks: Mapping[str, Look], videos: bool) -> Close:
         looks: Of the models' lines.
         videos: Whether to embed exported videos.
     """
-    setting, pair = _pick(board)
+    side = board.sides[-1]
+    setting, pair = _pick(board, side)
     if not pair:
         return Close(missing="No run kept the IoU of single frames: add armory_skelevision.metrics.frame_iou to the "
                              'config\'s metric "task".')  # fmt: skip
-    count = min(len(cell.run.adversarial.frame_ious) for cell in pair.values() if cell.run)
+    count = min(len(cell.run.side(side).frame_ious) for cell in pair.values() if cell.run)
     bar = tqdm(range(min(count, MAX_VIDEOS)), desc="videos", disable=None, leave=False)
-    scenes = [_scene(pair, looks, number, videos) for number in bar]
-    return Close(write_setting(setting), scenes, _what_is_missing(scenes, videos, count))
+    scenes = [_scene(pair, looks, number, side, videos) for number in bar]
+    return Close(write_setting(setting), scenes, _what_is_missing(scenes, side != "benign", videos, count))
 
 
-def _pick(board: Board) -> tuple[Setting, dict[str, Cell]]:
+def _pick(board: Board, side: str) -> tuple[Setting, dict[str, Cell]]:
     """The first setting with the most to show: two models before one, with exported frames before without."""
     choices = []
     for setting in board.settings:
@@ -122,7 +123,7 @@ def _pick(board: Board) -> tuple[Setting, dict[str, Cell]]:
         for model in board.models:
             group = board.groups.get((setting, model))
             for cell in group.finished if group else ():
-                if cell.run and cell.run.adversarial.frame_ious and len(found) < 2:
+                if cell.run and cell.run.side(side).frame_ious and len(found) < 2:
                     found.setdefault(model, cell)
         choices.append((setting, found))
     return max(choices, key=lambda choice: _richness(choice[1].values()), default=((), {}))
@@ -132,36 +133,36 @@ def _richness(cells: Collection[Cell]) -> tuple[int, int]:
     return len(cells), sum(outputs_of(cell) is not None for cell in cells)
 
 
-def _scene(pair: Mapping[str, Cell], looks: Mapping[str, Look], number: int, videos: bool) -> Scene:
+def _scene(pair: Mapping[str, Cell], looks: Mapping[str, Look], number: int, side: str, videos: bool) -> Scene:
     runs = {model: cell.run for model, cell in pair.items() if cell.run}
-    attacked = {model: run.adversarial.frame_ious[number] for model, run in runs.items()}
-    kept = {model: run.benign.frame_ious for model, run in runs.items()}
+    ious = {model: run.side(side).frame_ious[number] for model, run in runs.items()}
+    kept = {model: run.benign.frame_ious for model, run in runs.items()} if side != "benign" else {}
     benign = {model: videos[number] for model, videos in kept.items() if number < len(videos)}
-    strips = [_strip(model, cell, number, attacked[model], videos) for model, cell in pair.items()]
+    strips = [_strip(model, cell, number, side, ious[model], videos) for model, cell in pair.items()]
     shown = next(([frame.number for frame in strip.frames] for strip in strips if strip.frames), [])
-    return Scene(f"Video {number}", frames_chart(attacked, benign, looks, shown), strips)
+    return Scene(f"Video {number}", frames_chart(ious, benign, looks, shown), strips)
 
 
-def _strip(model: str, cell: Cell, number: int, ious: Sequence[float], videos: bool) -> Strip:
+def _strip(model: str, cell: Cell, number: int, side: str, ious: Sequence[float], videos: bool) -> Strip:
     samples = outputs_of(cell)
     embedded = {side: read_video(samples, number, side) for side in SIDES} if videos and samples else {}
     return Strip(
         model=model,
-        frames=read_film(samples, number) if samples else [],
+        frames=read_film(samples, number, side) if samples else [],
         patch=read_patch(cell, number),
         videos={side: uri for side, uri in embedded.items() if uri},
         mean_iou=sum(ious[1:]) / max(1, len(ious) - 1),
     )
 
 
-def _what_is_missing(scenes: Sequence[Scene], videos: bool, count: int) -> str:
+def _what_is_missing(scenes: Sequence[Scene], attacked: bool, videos: bool, count: int) -> str:
     strips = [strip for scene in scenes for strip in scene.strips]
     words = []
     if count > len(scenes):
         words.append(f"The first {len(scenes)} of {count} videos.")
     if not all(strip.frames for strip in strips):
         words.append('Frames only where the run exported them ("export_batches" under "scenario").')
-    if not all(strip.patch for strip in strips):
+    if attacked and not all(strip.patch for strip in strips):
         words.append('Patches only where the run kept them ("export" under the attack\'s "kwargs").')
     if videos and not all(strip.videos for strip in strips):
         words.append("Videos only where the run exported them, likewise.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.groups import Board, Group
-from armory_skelevision.results.labels import Setting, key_of
+from armory_skelevision.results.labels import Setting, is_attacked, key_of
 from armory_skelevision.results.records import METRIC
 from armory_skelevision.results.report.columns import (
     SHARES,
@@ -25,7 +25,7 @@ from armory_skelevision.results.report.tables import Entry, Table
 
 MIOU = Metric(METRIC, SHARES[METRIC], 100, 1)
 
-_NUMBERS = ("benign mIoU", "attacked mIoU")
+_WORDS = {"benign": "benign", "adversarial": "attacked"}
 
 
 def miou_table(board: Board, published: Published) -> Table:
@@ -35,7 +35,7 @@ def miou_table(board: Board, published: Published) -> Table:
     for unattacked, settings in _by_unattacked(board):
         benign = [_entry(board.benign.get((unattacked, model)), "benign", published) for model in board.models]
         rows.append((*_benign_place(unattacked, names), *compared(board, benign)))
-        for setting in settings:
+        for setting in filter(is_attacked, settings):
             found = [_entry(board.groups.get((setting, model)), "adversarial", published) for model in board.models]
             rows.append((*(setting_entries(setting, names) or [Entry("attacked")]), *compared(board, found)))
     return Table(
@@ -50,14 +50,17 @@ def miou_table(board: Board, published: Published) -> Table:
 
 def metrics_table(board: Board) -> Table:
     """Everything measured, a row for each setting and model."""
-    names, metrics = varying_names(board.settings), metrics_of(board)
-    titles = [title for metric in metrics for title in (f"benign {metric.title}", f"attacked {metric.title}")]
+    names, metrics, sides = varying_names(board.settings), metrics_of(board), board.sides
+    titles = [f"{_WORDS[side]} {metric.title}" for metric in metrics for side in sides]
     rows = []
     for setting in board.settings:
         here = [board.groups[setting, model] for model in board.models if (setting, model) in board.groups]
         # Of steps passed on the way nothing but the mean IoU is known, which has its table.
         present = [group for group in here if any(cell.steps is None for cell in (*group.finished, *group.unfinished))]
-        measured = [[entry for metric in metrics for entry in _both_sides(group, metric)] for group in present]
+        measured = [
+            [as_entry(group.measure(side, metric.key), metric) for metric in metrics for side in sides]
+            for group in present
+        ]
         models = [group.model for group in present]
         columns = [compared(board, list(column), models) for column in zip(*measured, strict=True)]
         for group, *entries in zip(present, *columns, strict=True):
@@ -76,27 +79,27 @@ def metrics_table(board: Board) -> Table:
 
 def videos_table(board: Board) -> Table:
     """The mean IoU of every video, in every run that counts."""
-    names = varying_names(board.settings)
+    names, sides = varying_names(board.settings), board.sides
     rows = []
     for (setting, model), group in sorted(board.groups.items(), key=lambda item: _place(board, *item[0])):
         for cell in group.finished:
-            sides = [cell.run.benign.video_ious, cell.run.adversarial.video_ious] if cell.run else []
-            for video in range(max(map(len, sides), default=0)):
-                values = [Entry("–") if video >= len(side) else _single(side[video]) for side in sides]
+            ious = [cell.run.side(side).video_ious for side in sides] if cell.run else []
+            for video in range(max(map(len, ious), default=0)):
+                values = [Entry("–") if video >= len(side) else _single(side[video]) for side in ious]
                 seeds = " · ".join(value for _, value in board.labels[key_of(cell)].seed) or "–"
                 rows.append((*setting_entries(setting, names), Entry(model), Entry(seeds), Entry(str(video)), *values))
     return Table(
         name="videos",
         title="Every video",
-        columns=(*names, "model", "seed", "video", *_NUMBERS),
+        columns=(*names, "model", "seed", "video", *_miou_titles(sides)),
         rows=tuple(rows),
-        numeric=frozenset(("video", *_NUMBERS)),
+        numeric=frozenset(("video", *_miou_titles(sides))),
     )
 
 
 def cells_table(board: Board, cells: Sequence[Cell]) -> Table:
     """What was run: a row for each cell, whatever became of it."""
-    rows, names = [], varying_names(board.settings)
+    rows, names, sides = [], varying_names(board.settings), board.sides
     for cell in cells:
         label = board.labels.get(key_of(cell))
         state = "repeated" if key_of(cell) in board.repeated else cell.state
@@ -104,8 +107,8 @@ def cells_table(board: Board, cells: Sequence[Cell]) -> Table:
         if label:
             setting = write_setting(tuple(pair for pair in label.setting if pair[0] in names)) or "–"
         seed = " · ".join(value for _, value in label.seed) if label else ""
-        sides = [cell.run.benign.mean_iou, cell.run.adversarial.mean_iou] if cell.run else [None, None]
-        numbers = [Entry("–") if value is None else _single(value) for value in sides]
+        ious = [cell.run.side(side).mean_iou if cell.run else None for side in sides]
+        numbers = [Entry("–") if value is None else _single(value) for value in ious]
         seconds = Entry("–") if cell.seconds is None else Entry(f"{cell.seconds:.0f}")
         rows.append(
             (
@@ -118,9 +121,9 @@ def cells_table(board: Board, cells: Sequence[Cell]) -> Table:
         name="cells",
         title="Every run",
         caption=constant_part(board.settings),
-        columns=("run", "state", "model", "setting", "seed", *_NUMBERS, "seconds", "hash", "command"),
+        columns=("run", "state", "model", "setting", "seed", *_miou_titles(sides), "seconds", "hash", "command"),
         rows=tuple(rows),
-        numeric=frozenset((*_NUMBERS, "seconds")),
+        numeric=frozenset((*_miou_titles(sides), "seconds")),
     )
 
 
@@ -180,8 +183,8 @@ def _entry(group: Group | None, side: str, published: Published) -> Entry:
     return Entry("", scaled(value, 100), published=number, note=note, state=group.state)
 
 
-def _both_sides(group: Group, metric: Metric) -> list[Entry]:
-    return [as_entry(group.measure(side, metric.key), metric) for side in ("benign", "adversarial")]
+def _miou_titles(sides: Sequence[str]) -> list[str]:
+    return [f"{_WORDS[side]} mIoU" for side in sides]
 
 
 def _count(group: Group) -> Entry:

@@ -63,6 +63,7 @@ def render_page(
         baseline=board.baseline,
         published=any(entry.published is not None for row in tables["miou"].rows for entry in row),
         source=published.source,
+        attacked=len(board.sides) > 1,
         panels=steps_panels(board, looks),
         close=close,
         has_frames=any(strip.frames for scene in close.scenes for strip in scene.strips),

@@ -72,14 +72,18 @@ def read_grid(path: str | os.PathLike[str]) -> list[Cell]:
         config = _build(Path(path).parent, settings)
         place = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
         config["_description"] = f"{config.get('_description', '')}{place}"
-        name = "-".join(_slug(label) for label in labels.values()) or "cell"
-        cells.append(Cell(name, labels, values, config, tuple(grid.get("options", []))))
+        cells.append(Cell(name_cell(labels), labels, values, config, tuple(grid.get("options", []))))
     if useless:
         raise ValueError(f"{path}: exclude: no cell has {useless[0]}")
     if not cells:
         raise ValueError(f"{path}: no cell is left; look at axes and exclude")
     _check_configs(cells)
     return _distinct(cells)
+
+
+def name_cell(labels: Mapping[str, Any]) -> str:
+    """What the cell at these labels is called, unless another has the same name."""
+    return "-".join(_slug(label) for label in labels.values()) or "cell"
 
 
 def _read_object(path: Path) -> dict[str, Any]:
