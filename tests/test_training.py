@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from armory_skelevision.cli import app
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
+from armory_skelevision.files import hash_file
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
 from armory_skelevision.training.crops.making import make_crops
 from armory_skelevision.training.data import PairDataset, PairModule
@@ -103,6 +104,7 @@ def test_a_run_that_broke_off_and_went_on_ends_as_one_that_did_not(settings, tmp
     path = train(dataclasses.replace(settings, folder=str(tmp_path / "whole"), checkpoint_minutes=60))
     assert read_metadata(path).lambda_k == 0.2
     assert read_metadata(path).tracking == {"penalty_k": 0.24}
+    assert hash_file(path) in path.with_name("card.md").read_text()
     halves = dataclasses.replace(settings, folder=str(tmp_path / "halves"))
 
     def stop(training, batch, number):

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from armory_skelevision.boxes import iou
 from armory_skelevision.networks import SiamRPN
+from armory_skelevision.training.card import write_card
 from armory_skelevision.training.data import Batch
 from armory_skelevision.training.export import write_weights
 from armory_skelevision.training.multitask import MultitaskTraining
@@ -136,7 +137,9 @@ def train(settings: BackdoorSettings, resume: bool = False) -> Path:
     """
     training = BackdoorTraining(settings)
     logged = run(training, settings, None, resume)
-    return write_weights(training.network, settings, logged.get("mean_iou", math.nan))
+    weights = write_weights(training.network, settings, logged.get("mean_iou", math.nan))
+    write_card(weights, settings)
+    return weights
 
 
 def _keep_statistics(network: SiamRPN) -> None:

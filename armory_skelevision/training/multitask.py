@@ -28,6 +28,7 @@ from armory_skelevision.networks.losses import (
     keypoint_softmax,
     localisation_loss,
 )
+from armory_skelevision.training.card import write_card
 from armory_skelevision.training.data import Batch
 from armory_skelevision.training.export import write_weights
 from armory_skelevision.training.running import check_finite, run
@@ -111,7 +112,7 @@ def train(settings: Settings, resume: bool = False) -> Path:
         resume: Go on from the last checkpoint in ``settings.folder``, if there is one.
 
     Returns:
-        ``weights.safetensors`` of the checkpoint with the best validation.
+        ``weights.safetensors`` of the checkpoint with the best validation; its card lies beside it.
 
     Raises:
         OSError, ValueError: Stores or initial weights are missing or unusable.
@@ -120,7 +121,9 @@ def train(settings: Settings, resume: bool = False) -> Path:
     training = MultitaskTraining(settings)
     measure = "mean_iou" if settings.train_only is None else "-validation_keypoints"
     logged = run(training, settings, measure, resume)
-    return write_weights(training.network, settings, logged.get(measure.removeprefix("-"), math.nan))
+    weights = write_weights(training.network, settings, logged.get(measure.removeprefix("-"), math.nan))
+    write_card(weights, settings)
+    return weights
 
 
 def main(arguments: list[str]) -> None:

@@ -28,6 +28,7 @@ from armory_skelevision.networks.losses import (
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.pretrained import packaged_weights
 from armory_skelevision.tracking import network_input
+from armory_skelevision.training.card import write_card
 from armory_skelevision.training.data import Batch
 from armory_skelevision.training.dualossdef.attack import Attack, Pair, draw_attack, perturb
 from armory_skelevision.training.dualossdef.export import write_unet
@@ -221,7 +222,9 @@ def train(settings: DuaLossDefSettings, resume: bool = False) -> Path:
     training = DuaLossDefTraining(settings)
     logged = run(training, settings, "score", resume)
     validation = {name: logged[name] for name in VALIDATED if name in logged}
-    return write_unet(training.network, settings, validation, find_tracker(settings))
+    weights = write_unet(training.network, settings, validation, find_tracker(settings))
+    write_card(weights, settings)
+    return weights
 
 
 def main(arguments: list[str]) -> None:

@@ -1,0 +1,130 @@
+"""The card of a training run: what was trained from what on what, how it went, and what came out."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import armory_skelevision
+from armory_skelevision.files import hash_file, write_whole
+from armory_skelevision.networks.checkpoints import read_header
+from armory_skelevision.training.crops.store import CropStore, is_crop_store
+from armory_skelevision.training.data import describe_pairs
+from armory_skelevision.training.settings import RunSettings
+
+Curves = dict[str, list[tuple[int, float]]]
+"""Steps and values of everything that was logged, by name."""
+
+_PACKAGES = ("lightning", "numpy", "torch")
+_COLUMNS = 3  # of small charts beside each other
+
+
+def write_card(weights: Path, settings: RunSettings) -> Path:
+    """Write ``card.md`` and ``curves.svg`` beside the weights that a run has ended with.
+
+    Args:
+        weights: The file, whose header becomes part of the card.
+        settings: Of the run.
+
+    Returns:
+        The card.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    folder = weights.parent
+    write_whole(folder / "curves.svg", draw_curves(read_curves(folder)))
+    init = getattr(settings, "init", None)
+    rows = {
+        "file": f"{weights.name}, {weights.stat().st_size / 1e6:.1f} MB",
+        "sha256": hash_file(weights),
+        **dict(sorted(read_header(weights).items())),
+        **({"starts from": f"{init}, sha256 {hash_file(init)}"} if init else {}),
+        "trained on": _describe_store(settings.store),
+        "validated on": _describe_store(settings.validation_store),
+        "versions": ", ".join(f"{name} {number}" for name, number in _versions().items()),
+    }
+    parts = [
+        f"# {folder.resolve().name}",
+        _table(rows),
+        "## Curves",
+        "![what was logged, over steps](curves.svg)",
+        "## Settings",
+        f"```json\n{json.dumps(asdict(settings), indent=4)}\n```",
+    ]
+    card = folder / "card.md"
+    write_whole(card, ("\n\n".join(parts) + "\n").encode("utf-8"))
+    return card
+
+
+def read_curves(folder: Path) -> Curves:
+    """What a run has logged as CSV, in order of steps. Where it was resumed, the later run's values count.
+
+    Args:
+        folder: The run's.
+    """
+    found: dict[str, dict[int, float]] = {}
+    paths = (folder / "curves").glob("version_*/metrics.csv")
+    for path in sorted(paths, key=lambda path: int(path.parent.name.partition("_")[2])):
+        with path.open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines):
+                step = int(row.pop("step")) + 1  # Lightning counts the steps before
+                row.pop("epoch", None)
+                for name, value in row.items():
+                    if value:
+                        found.setdefault(name, {})[step] = float(value)
+    return {name: sorted(points.items()) for name, points in sorted(found.items())}
+
+
+def draw_curves(curves: Curves) -> bytes:
+    """A small chart for each curve, as SVG, the same for the same curves."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    columns = min(_COLUMNS, max(1, len(curves)))
+    rows = max(1, -(-len(curves) // columns))
+    figure = Figure(figsize=(3.2 * columns, 2.2 * rows), layout="constrained")
+    for number, (name, points) in enumerate(curves.items(), start=1):
+        axes = figure.add_subplot(rows, columns, number)
+        axes.plot(*zip(*points, strict=True), marker="." if len(points) < 20 else "", linewidth=1)
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    file = io.BytesIO()
+    with rc_context({"svg.hashsalt": "curves"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def _describe_store(folder: str) -> str:
+    """What a store holds, and a hash by which it is known again: of all boxes, or of all that its listings say."""
+    digest = hashlib.sha256()
+    if is_crop_store(folder):
+        store = CropStore(folder)
+        digest.update(store.boxes_xyxy.tobytes() + store.keypoints.tobytes())
+        return f"{folder}: {describe_pairs(folder)}, sha256 of their boxes and joints {digest.hexdigest()}"
+    listings = sorted(Path(folder).glob("*.jsonl"))
+    contents = [path.read_bytes() for path in listings]
+    for content in contents:
+        digest.update(content)
+    counts = ", ".join(
+        f"{len(content.splitlines())} lines of {path.name}" for path, content in zip(listings, contents, strict=True)
+    )
+    return f"{folder}: {describe_pairs(folder)}, {counts}, sha256 of these {digest.hexdigest()}"
+
+
+def _versions() -> dict[str, str]:
+    return {"armory_skelevision": armory_skelevision.__version__, **{name: version(name) for name in _PACKAGES}}
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    """A Markdown table of two columns."""
+    lines = [f"| {name} | {text.replace('|', chr(92) + '|')} |" for name, text in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
