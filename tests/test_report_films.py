@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from handmade_results import make_config, make_results, write_cell
+from handmade_results import make_config, make_results, write_cell, write_result
 from html_page import Page
 from PIL import Image
 
@@ -53,6 +53,11 @@ def test_films_patches_and_videos(tmp_path: Path) -> None:
     assert '<rect class="true" x="10" y="8" width="10" height="22"/>' in page.source
     assert re.search(r'<rect class="tracked" x="16" y="8" width="14" height="22" style="stroke:#\w+"/>', page.source)
     assert "Patches only where the run kept them" in page.source
+    config["attack"]["kwargs"]["export"] = "/where/it/was/then/patches"  # and the sweep has been moved since
+    (cell / "result.json").unlink()
+    write_result(cell / "result.json", make_results((0.5,), (0.25,), **frame_ious), config)
+    write_patch(cell / "patches" / "patch_000", np.zeros((8, 8, 3), np.float32), {**kwargs, "value": 1.0})
+    assert Page(write_report([tmp_path], tmp_path / "out").page).tags.count("img") == 2
     page = Page(write_report([tmp_path], tmp_path / "out", videos=True).page)
     assert page.tags.count("video") == 2
     assert f"data:video/mp4;base64,{base64.b64encode(b'a video').decode()}" in page.asked

@@ -59,6 +59,16 @@ def test_every_cell_is_run_once_with_its_config_beside_its_result(sweeping):
     assert sweeping.events() == names
 
 
+def test_patches_are_exported_into_the_cell_s_folder(sweeping):
+    sweeping.write({STEPS: [1, 2]}, set={"attack.kwargs.export": "patches"})
+    assert run_sweep(sweeping.grid, sweeping.out) == []
+    for cell in ("1", "2"):
+        config = json.loads((sweeping.out / cell / "config.json").read_text())
+        assert config["attack"]["kwargs"]["export"] == str(sweeping.out.absolute() / cell / "patches")
+    assert run_sweep(sweeping.grid, sweeping.out) == []
+    assert sweeping.events() == ["1", "2"], "a cell's hash must not depend on where it lies"
+
+
 def test_what_changed_is_run_again_and_nothing_else(sweeping, monkeypatch):
     sweeping.write({STEPS: [1, 2]})
     run_sweep(sweeping.grid, sweeping.out)

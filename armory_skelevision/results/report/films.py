@@ -89,15 +89,16 @@ def read_patch(cell: Cell, video: int) -> str | None:
 
     Args:
         cell: Whose config names the folder under ``attack.kwargs.export``: absolute, or from the cell's folder or the
-            working directory.
+            working directory. If it is not there, one of that name in the cell's folder, which may have been moved.
         video: Number of the video.
     """
     attack = cell.config.get("attack")
     kwargs = attack.get("kwargs") if isinstance(attack, dict) else None
     if not isinstance(kwargs, dict) or not isinstance(kwargs.get("export"), str):
         return None
-    for base in (cell.folder, Path()):
-        stem = base / kwargs["export"] / f"patch_{video:03d}"
+    given = Path(kwargs["export"])
+    for export in (cell.folder / given, given, cell.folder / given.name):
+        stem = export / f"patch_{video:03d}"
         settings, picture = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
         if settings.is_file() and picture.is_file() and _made_with(settings, kwargs):
             return _as_uri(_open(picture), _PATCH_WIDTH, "png")

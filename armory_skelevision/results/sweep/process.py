@@ -110,7 +110,7 @@ def run_cell(cell: Cell, folder: Path) -> int:
             return DONE
         for old in (RECORD, RESULT, LOG):
             (folder / old).unlink(missing_ok=True)
-        write_whole(folder / CONFIG, format_config(cell.config).encode("utf-8"))
+        write_whole(folder / CONFIG, format_config(_export_into(folder, cell.config)).encode("utf-8"))
         began = time.monotonic()
         try:
             _check_weights(cell)
@@ -123,6 +123,18 @@ def run_cell(cell: Cell, folder: Path) -> int:
             return FAILED
         _write_record(cell, folder, began, {"state": "finished"})
         return DONE
+
+
+def _export_into(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with the attack's relative "export" below the cell's folder, so that no two cells share it."""
+    attack = config.get("attack") or {}
+    kwargs = attack.get("kwargs") or {}
+    if not isinstance(kwargs.get("export"), str):
+        return dict(config)
+    return {
+        **config,
+        "attack": {**attack, "kwargs": {**kwargs, "export": os.fspath(folder.absolute() / kwargs["export"])}},
+    }
 
 
 class _Watched:
