@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 VERSION = "1.0.0"
 """Version of the records' layout; raise it when the features of a data set change."""
 
+_SHUFFLED = 10  # videos that are held to draw the next one from
+
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
 Labels: TypeAlias = tuple[list[dict[str, NDArray[Any]]], dict[str, Any]]
 Describe: TypeAlias = Callable[[int, int, Columns], tuple[NDArray[np.float32], dict[str, Any]]]
@@ -118,8 +120,21 @@ def open_records(
     Returns:
         An ``ArmoryDataGenerator``.
     """
+    import tensorflow_datasets as tfds
     from armory.data import datasets
 
+    split = datasets.parse_split_index(split)  # dev[3] as dev[3:4]
+    builder = tfds.builder_from_directory(records.folder)
+    videos = builder.as_dataset(split=split, shuffle_files=shuffle_files)
+    count = builder.info.splits[split].num_examples
+    if isinstance(index, list):
+        videos, count = datasets.filter_by_index(videos, index, count)
+    elif index is not None:
+        videos, count = datasets.filter_by_str_slice(videos, index, count)
+    videos = videos.repeat(epochs)
+    if shuffle_files:
+        videos = videos.shuffle(_SHUFFLED, reshuffle_each_iteration=True)
+    videos = videos.map(lambda video: (video["video"], video["labels"])).batch(1).prefetch(1)
     context = datasets.VideoContext(x_shape=(None, None, None, 3), frame_rate=frame_rate)
     clip = None if max_frames is None else datasets.ClipFrames(max_frames)
 
@@ -128,24 +143,30 @@ def open_records(
         boxes_xyxy, metadata = describe(x.shape[2], x.shape[3], columns)
         return [{"boxes": boxes_xyxy}], metadata
 
-    return datasets._generator_from_tfds(
-        f"{records.name}/{records.config}:{VERSION}",
-        split=datasets.parse_split_index(split),  # dev[3] as dev[3:4]; ARMORY no longer knows TFDS's error for it
+    return datasets.ArmoryDataGenerator(
+        iter(tfds.as_numpy(_without_tuning(videos))),
+        size=count,
         batch_size=1,
         epochs=epochs,
-        dataset_dir=str(records.dataset_dir),
         preprocessing_fn=datasets.preprocessing_chain(
             clip, lambda batch: datasets.canonical_variable_image_preprocess(context, batch)
         ),
         label_preprocessing_fn=label,
-        as_supervised=False,
-        supervised_xy_keys=("video", "labels"),
-        shuffle_files=shuffle_files,
-        cache_dataset=False,  # the cache is ARMORY's download of prepared archives
-        framework="numpy",
         context=context,
-        index=index,
     )
+
+
+def _without_tuning(videos: Any) -> Any:
+    """A data set whose iterator ends at once.
+
+    The thread by which TensorFlow tunes a pipeline misses the call to end now and then, and whoever waits for it, the
+    process's own end above all, waits until it looks again: up to a minute.
+    """
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return videos.with_options(options)
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
