@@ -80,6 +80,19 @@ def test_slices_index_epochs_and_max_frames(
             assert {len(values) for values in metadata.values()} == {3}
 
 
+def test_no_thread_that_tunes_the_pipeline_holds_a_process_up(
+    tmp_path: Path, videos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow_datasets as tfds
+
+    read: list[Any] = []
+    as_numpy = tfds.as_numpy
+    monkeypatch.setattr(tfds, "as_numpy", lambda dataset: as_numpy(read.append(dataset) or dataset))
+    next(walkers(split="rain", root=tmp_path / "town", dataset_dir=tmp_path / "datasets"))
+    (dataset,) = read
+    assert dataset.options().autotune.enabled is False
+
+
 def test_changed_videos_are_prepared_again(tmp_path: Path, videos: list[np.ndarray]) -> None:
     options: dict[str, Any] = {"split": "rain", "root": tmp_path / "town", "dataset_dir": tmp_path / "datasets"}
     walkers(**options)
