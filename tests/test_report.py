@@ -11,6 +11,7 @@ from html_page import Page
 
 from armory_skelevision.results.finding import collect
 from armory_skelevision.results.groups import make_board
+from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.report.overview import metrics_table, miou_table
 from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.report.tables import Entry, Table, to_csv, to_markdown
@@ -140,6 +141,11 @@ def test_csv_has_interval_and_count() -> None:
         "| --- | --: |",
         "| 10 | failed |",
     ]
+
+
+def test_no_interval_is_shown_of_equal_values() -> None:
+    intervals = [Entry(value=Estimate(50.0, half, 5)).interval for half in (None, 0.0, 0.04, 1.0)]
+    assert intervals == ["", "", "± 0.0", "± 1.0"]
 
 
 def test_the_page_stands_alone(tmp_path: Path) -> None:

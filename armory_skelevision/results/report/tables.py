@@ -41,9 +41,9 @@ class Entry:
 
     @property
     def interval(self) -> str:
-        """The interval as "± …"; empty of a single value."""
+        """The interval as "± …"; empty of a single value, and of equal ones, on which no seed had any bearing."""
         half = self.value.half_width if self.value else None
-        return "" if half is None else f"± {half:.{self.digits}f}"
+        return f"± {half:.{self.digits}f}" if half else ""
 
     @property
     def signed_change(self) -> str:
