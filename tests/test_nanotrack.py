@@ -151,7 +151,7 @@ def test_full_frame_preprocessors_work():
     assert np.abs(predict(defended, x, y) - predict(bare, x, y)).max() > 1e-3
 
 
-@pytest.mark.parametrize("loss", ["l1", "giou", "score"])
+@pytest.mark.parametrize("loss", ["l1", "expected", "giou", "score"])
 @BOTH
 def test_both_memory_modes_of_the_patch_give_the_same_gradient(version, loss):
     x, y, metadata = screen_scene()

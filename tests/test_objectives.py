@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -60,12 +62,36 @@ def test_score_has_nothing_more_to_gain_from_a_lost_frame():
     assert beaten == gone == -LOST_MARGIN
 
 
+def five(logits, boxes_cxcywh):
+    """A step with the five proposals of a single position; those that are not given are out of the race."""
+    missing = 5 - len(logits)
+    return step([*logits, *[-30.0] * missing], boxes_cxcywh + boxes_cxcywh[-1:] * missing)
+
+
+def test_the_expected_error_is_that_of_the_chosen_box_where_the_choice_is_clear():
+    settings = replace(SETTINGS, penalty_k=0.0, window_influence=0.0)
+    objective = make_objective("expected", TRUTH[:1], None, settings)
+    scale = 127 / 59.1608  # pixels of the crop for each of the frame
+    on, beside = [0.5 * scale, 0.5 * scale, 20 * scale, 40 * scale], [10.5 * scale, 0.5 * scale, 20 * scale, 40 * scale]
+    assert float(objective(TRUTH[:1], [five([9.0, -9.0], [on, beside])])) == pytest.approx(0, abs=1e-3)
+    assert float(objective(TRUTH[:1], [five([-9.0, 9.0], [on, beside])])) == pytest.approx(20, abs=1e-3)
+
+
+def test_the_expected_error_pulls_on_those_that_are_not_chosen_too():
+    settings = replace(SETTINGS, penalty_k=0.0, window_influence=0.0)
+    seen = five([2.0, 1.0], [[0.0, 0, 43, 86], [90.0, 0, 43, 86]])
+    scores = seen.proposals.scores.requires_grad_()
+    make_objective("expected", TRUTH[:1], None, settings)(TRUTH[:1], [seen]).backward()
+    assert scores.grad[0] < 0 < scores.grad[1]
+
+
 @pytest.mark.parametrize(
     ("loss", "goal", "settings", "message"),
     [
         ("lure", None, None, "'lure' needs one"),
         ("l1", Goal(scale=2), None, "no other loss takes one"),
         ("score", None, None, "'score' looks inside our own tracker"),
+        ("expected", None, None, "'expected' looks inside our own tracker"),
     ],
 )
 def test_what_does_not_go_together_is_refused(loss, goal, settings, message):

@@ -16,9 +16,10 @@ from torch import Tensor
 from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, xyxy_to_cxcywh
 from armory_skelevision.models.validation import refuse_unknown
 from armory_skelevision.tracking import Step, TrackerSettings
-from armory_skelevision.tracking.windows import context_side
+from armory_skelevision.tracking.state import State
+from armory_skelevision.tracking.tracker import crop_scale, rank
 
-Loss = Literal["l1", "giou", "score", "lure"]
+Loss = Literal["l1", "expected", "giou", "score", "lure"]
 Objective = Callable[[Tensor, Sequence[Step] | None], Tensor]
 """Boxes (F, 4) xyxy of a tracked video, and the tracker's steps where they are known, to a scalar."""
 
@@ -26,6 +27,8 @@ Objective = Callable[[Tensor, Sequence[Step] | None], Tensor]
 COVERING = 0.5
 # Logit margin below which a proposal has lost for good; pushing it further would only draw strength from other frames.
 LOST_MARGIN = -5.0
+# By so much a proposal must outrank another to be e times as likely; ranks lie near [0, 1].
+TEMPERATURE = 0.05
 
 
 @dataclass(frozen=True)
@@ -71,21 +74,24 @@ def make_objective(loss: Loss, truth_xyxy: Tensor, goal: Goal | None, settings: 
     """The objective of a loss against the true boxes (F, 4).
 
     Args:
-        loss: "l1" (sum of absolute box errors: SkeleVision, Eq. 3), "giou" (one less generalised IoU), "score" (the
-            target's score driven down) or "lure" (closeness to a goal).
+        loss: "l1" (sum of absolute box errors: SkeleVision, Eq. 3), "expected" (the same, were the choice among the
+            proposals left to chance), "giou" (one less generalised IoU), "score" (the target's score driven down) or
+            "lure" (closeness to a goal).
         truth_xyxy: True boxes (F, 4), pixels.
         goal: For "lure".
-        settings: Of the tracker, for "score"; None where its inside is not known.
+        settings: Of the tracker, for "expected" and "score"; None where its inside is not known.
 
     Raises:
-        ValueError: For "lure" without a goal, "score" on another maker's tracker, or a goal for another loss.
+        ValueError: For "lure" without a goal, "expected" or "score" on another maker's tracker, or a goal for another
+            loss.
     """
     if (loss == "lure") != (goal is not None):
         raise ValueError("goal: the loss 'lure' needs one, and no other loss takes one")
-    if loss == "score":
+    if loss in ("expected", "score"):
         if settings is None:
-            raise ValueError("loss: 'score' looks inside our own tracker; take 'l1', 'giou' or 'lure' for this one")
-        return partial(_score, truth_xyxy=truth_xyxy, settings=settings)
+            raise ValueError(f"loss: {loss!r} looks inside our own tracker; take 'l1', 'giou' or 'lure' for this one")
+        rate = _expected_error if loss == "expected" else _lost_margin
+        return partial(_sum_steps, rate=rate, truth_xyxy=truth_xyxy, settings=settings)
     if goal is not None:
         wanted_xyxy = goal.boxes_xyxy(truth_xyxy)
         return lambda boxes_xyxy, _: -(boxes_xyxy - wanted_xyxy.to(boxes_xyxy)).abs().sum()
@@ -94,18 +100,36 @@ def make_objective(loss: Loss, truth_xyxy: Tensor, goal: Goal | None, settings: 
     return lambda boxes_xyxy, _: (boxes_xyxy - truth_xyxy.to(boxes_xyxy)).abs().sum()
 
 
-def _score(boxes_xyxy: Tensor, steps: Sequence[Step] | None, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
-    """Less the mean logit margin, target over background, of the proposals that cover the target, frame by frame."""
+def _sum_steps(
+    boxes_xyxy: Tensor,
+    steps: Sequence[Step] | None,
+    rate: Callable[[Step, Tensor, TrackerSettings], Tensor],
+    truth_xyxy: Tensor,
+    settings: TrackerSettings,
+) -> Tensor:
+    """The sum over frames of what a step is worth against its true box (4,)."""
     if steps is None:
-        raise ValueError("the score objective needs the tracker's steps")
-    return torch.stack(
-        [_lost_margin(step, truth, settings) for step, truth in zip(steps, truth_xyxy, strict=True)]
-    ).sum()
+        raise ValueError("this objective needs the tracker's steps")
+    return torch.stack([rate(step, truth, settings) for step, truth in zip(steps, truth_xyxy, strict=True)]).sum()
+
+
+def _expected_error(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
+    """The mean box error of all proposals, the likelier by far the higher they rank.
+
+    The tracker's own choice is hard and passes no gradient, so that "l1" can bend the chosen box but cannot help
+    another to be chosen. Here all that come near pull.
+    """
+    previous = step.previous.box_cxcywh
+    chances = (rank(step.previous, step.proposals, settings) / TEMPERATURE).softmax(dim=0)
+    found_cxcywh = step.proposals.boxes_cxcywh.to(previous) / crop_scale(step.previous, settings)
+    found_xyxy = cxcywh_to_xyxy(torch.cat([previous[:2] + found_cxcywh[:, :2], found_cxcywh[:, 2:]], dim=1))
+    return chances @ (found_xyxy - truth_xyxy.to(found_xyxy)).abs().sum(dim=1)
 
 
 def _lost_margin(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
+    """Less the mean logit margin, target over background, of the proposals that cover the target."""
     previous = step.previous.box_cxcywh.detach()
-    scale = settings.exemplar_size / context_side(previous[2], previous[3], settings.context)
+    scale = crop_scale(State(previous), settings)
     truth_cxcywh = xyxy_to_cxcywh(truth_xyxy.to(previous))
     in_crop = torch.cat([truth_cxcywh[:2] - previous[:2], truth_cxcywh[2:]]) * scale
     proposals_xyxy = cxcywh_to_xyxy(step.proposals.boxes_cxcywh.detach().to(in_crop))

@@ -46,11 +46,28 @@ def propose(output: RPNOutput, settings: TrackerSettings) -> Proposals:
     return settings.decode(RPNOutput(*(values.float().cpu() for values in output)))
 
 
+def crop_scale(state: State, settings: TrackerSettings) -> Tensor:
+    """Pixels of the search crop for each pixel of the frame."""
+    return settings.exemplar_size / context_side(state.box_cxcywh[2], state.box_cxcywh[3], settings.context)
+
+
+def rank(state: State, proposals: Proposals, settings: TrackerSettings) -> Tensor:
+    """By what the tracker chooses among K proposals, (K,), float64, the highest first.
+
+    Scores, penalised for changes of shape and weighed against the distance from the crop's middle.
+    """
+    scores, boxes_cxcywh = proposals.scores.to(torch.float64), proposals.boxes_cxcywh.to(torch.float64)
+    penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * crop_scale(state, settings), settings)
+    score_size = math.isqrt(len(scores) // settings.per_position)
+    hann = cosine_window(score_size, settings.per_position).to(scores.device)
+    return penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
+
+
 def update(state: State, proposals: Proposals, frame_wh: tuple[int, int], settings: TrackerSettings) -> State:
     """The next state: the best proposal, penalised for changes of shape and distance, smoothed, kept in the frame."""
-    scale = settings.exemplar_size / context_side(state.box_cxcywh[2], state.box_cxcywh[3], settings.context)
+    scale = crop_scale(state, settings)
     with torch.no_grad():
-        best = _choose_best(state, proposals, scale, settings)
+        best = int(rank(state, proposals, settings).argmax())
     # From here on only the chosen proposal matters, and only its graph is kept.
     found_cxcywh = proposals.boxes_cxcywh[best].to(torch.float64)
     penalty = _shape_penalty(found_cxcywh, state.box_cxcywh[2:] * scale, settings)
@@ -109,16 +126,6 @@ def track(crops: Crops) -> Iterator[Step]:
         return network.respond(template, network.embed(crops.search(index, window)))
 
     yield from recur(observe, len(frames), (frames.width, frames.height), crops.box_xyxy, crops.settings)
-
-
-def _choose_best(state: State, proposals: Proposals, scale: Tensor, settings: TrackerSettings) -> int:
-    """Which proposal ranks first, penalised for its shape and weighed against the distance from the middle."""
-    scores, boxes_cxcywh = proposals.scores.to(torch.float64), proposals.boxes_cxcywh.to(torch.float64)
-    penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * scale, settings)
-    score_size = math.isqrt(len(scores) // settings.per_position)
-    hann = cosine_window(score_size, settings.per_position).to(scores.device)
-    ranking = penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
-    return int(ranking.argmax())
 
 
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:

@@ -63,7 +63,8 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         estimator: The tracker; ours, or any of ART's object trackers that takes tensors.
         step_size: Step of each iteration, in units of the colour range [0, 1].
         max_iter: Number of iterations; 0 shows ``patch_init`` as it is.
-        loss: What is climbed: "l1" (SkeleVision, Eq. 3), "giou", "score" or "lure"; see `make_objective`.
+        loss: What is climbed: "l1" (SkeleVision, Eq. 3), "expected", "giou", "score" or "lure"; see
+            `make_objective`.
         goal: Where a "lure" pulls the box: ``shift``, ``scale`` or ``box_xyxy``; see `Goal`.
         update: "sign", "gradient" or "accumulated_sign"; see `Ascent`.
         schedule: "constant" or "cosine".
