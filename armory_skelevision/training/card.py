@@ -74,10 +74,11 @@ def read_curves(folder: Path) -> Curves:
     for path in sorted(paths, key=lambda path: int(path.parent.name.partition("_")[2])):
         with path.open(encoding="utf-8", newline="") as lines:
             for row in csv.DictReader(lines):
-                step = int(row.pop("step")) + 1  # Lightning counts the steps before
-                row.pop("epoch", None)
+                if not (row["step"] or "").isdigit():  # cut off, where the run was killed
+                    continue
+                step = int(row["step"]) + 1  # Lightning counts the steps before
                 for name, value in row.items():
-                    if value:
+                    if value and name not in ("step", "epoch"):
                         found.setdefault(name, {})[step] = float(value)
     return {name: sorted(points.items()) for name, points in sorted(found.items())}
 
