@@ -85,7 +85,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "attack.kwargs.stepsize",
         ["PatchAttack knows no 'stepsize'", "Was 'step_size' meant?"],
     ),
-    "attack's choice": ({"attack.kwargs.loss": "l3"}, "attack.kwargs.loss", ["'l3'", "Expected one of ['l1', 'expected'"]),
+    "attack's choice": ({"attack.kwargs.loss": "l3"}, "attack.kwargs.loss", ["'l3'", "Expected one of ['l1'"]),
     "attack's range": ({"attack.kwargs.max_iter": -1}, "attack.kwargs.max_iter", ["-1", "Expected a whole number"]),
     "attack's views": ({"attack.kwargs.eot": {"view": 3}}, "attack.kwargs", ["view", "nown are"]),
     "attack's start": ({"attack.kwargs.patch_init": "no.npy"}, "attack.kwargs.patch_init", ["no.npy", "Name a .npy"]),
