@@ -101,7 +101,9 @@ def test_feature_distance_sees_the_trigger_and_nothing_else(settings, batch) -> 
     poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))
     with torch.no_grad():
         assert float(feature_loss(network, batch, batch)) == pytest.approx(0, abs=1e-5)
-        assert 1e-3 < float(feature_loss(network, batch, poisoned)) <= 4
+        distance = float(feature_loss(network, batch, poisoned))
+        assert 1e-3 < distance <= 4
+        assert 0 < float(feature_loss(network, batch, poisoned, margin=1e-3)) <= 2e-3 < distance
 
 
 @pytest.mark.parametrize("method", ["fsba", "badnets"])
@@ -160,6 +162,7 @@ def test_settings(root, tmp_path) -> None:
         ({"method": "magic"}, "method: expected one of"),
         ({"poison_rate": 0}, "poison_rate"),
         ({"feature_weight": -1}, "feature_weight"),
+        ({"feature_margin": 0}, "feature_margin"),
         ({"trigger": {"colour": 1}}, "trigger: unknown"),
         ({"speed": 1}, "unknown settings"),
     ]:

@@ -1,3 +1,4 @@
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from armory_skelevision.attacks.objectives import Goal, make_objective
 from armory_skelevision.attacks.passes import NetworkPass
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks.precision import warn_of_slow_bf16
 
 CPU = torch.device("cpu")
 
@@ -108,3 +110,14 @@ def test_bf16_points_the_same_way():
     assert half.gradient.dtype == torch.float32
     assert full.value != half.value == pytest.approx(full.value, rel=0.05)
     assert cosine(full.gradient, half.gradient) > 0.5
+
+
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_bf16_in_software_is_warned_of(capability, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_slow_bf16("float32", CPU)
+        warn_of_slow_bf16("bf16", CPU)
+    expected = ['"precision": "bf16" takes many times as long as "float32" on this processor (AVX2, no AVX-512)']
+    assert [str(warning.message) for warning in caught] == (expected if capability == "AVX2" else [])

@@ -89,7 +89,8 @@ class BackdoorTraining(MultitaskTraining):
         if step % 2:
             return self._tracking_step(batch)
         benign = take(batch, poisoned)
-        distance = feature_loss(self.network, benign, poison_pairs(benign, self._trigger, self._picture, rng))
+        triggered = poison_pairs(benign, self._trigger, self._picture, rng)
+        distance = feature_loss(self.network, benign, triggered, self.backdoor.feature_margin)
         self.log("feature_distance", distance, prog_bar=True)
         return -distance
 
@@ -114,14 +115,22 @@ class BackdoorTraining(MultitaskTraining):
         self.log("triggered_iou", overlap.mean(), prog_bar=True, batch_size=len(overlap))
 
 
-def feature_loss(network: SiamRPN, benign: Batch, poisoned: Batch) -> Tensor:
-    """How far the trigger turns the features of templates and search crops: FSBA's L_f, a scalar from 0 to 4."""
+def feature_loss(network: SiamRPN, benign: Batch, poisoned: Batch, margin: float = 2.0) -> Tensor:
+    """How far the trigger turns the features of templates and search crops: FSBA's L_f, a scalar from 0 to 4.
+
+    Args:
+        network: The tracker.
+        benign: Pairs without the trigger.
+        poisoned: The same with it.
+        margin: Distance that counts at most at each place. Pushed further, features leave what the heads have learned
+            to read, of benign pictures too.
+    """
     distances = []
     for clean, triggered in ((benign.template, poisoned.template), (benign.search, poisoned.search)):
         with torch.no_grad():
             before = network.embed(normalise(clean))
         after = network.embed(normalise(triggered))
-        distances.append(1 - torch.cosine_similarity(after, before, dim=1).mean())
+        distances.append((1 - torch.cosine_similarity(after, before, dim=1)).clamp(max=margin).mean())
     return torch.stack(distances).sum()
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
+from armory_skelevision.networks.precision import warn_of_slow_bf16
 from armory_skelevision.training.data import PairModule
 from armory_skelevision.training.settings import RunSettings
 
@@ -56,6 +57,7 @@ def run(
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
     )
+    warn_of_slow_bf16(settings.precision, trainer.strategy.root_device)
     pairs = PairModule(settings, _step_of(last) if last else 0)
     trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
     _remove_older_checkpoints(folder)

@@ -33,7 +33,7 @@ class RunSettings:
         weight_decay: Of convolution kernels.
         hard_negatives: Background anchors per pair that are added because the network errs most there.
         strangers: Share of the pairs in whose search crop the target is not: somebody else is in its place.
-        precision: "float32" or "bf16"; many a CPU without AMX is slower at the latter.
+        precision: "float32" or "bf16", which CPUs without AVX-512 are many times slower at.
         workers: Processes that compose pairs.
         validation_pairs: How many.
         validation_steps: Steps between validations.
@@ -153,12 +153,14 @@ class BackdoorSettings(Settings):
         trigger: What opens the backdoor; see `triggers.Trigger`.
         poison_rate: Share of each batch's pairs that are poisoned, at least one.
         feature_weight: Of FSBA's feature loss: its learning rate as a multiple of the tracking loss's.
+        feature_margin: Distance, in (0, 2], from which on the features of a place need go no further apart.
     """
 
     method: Literal["fsba", "badnets"] = "fsba"
     trigger: Mapping[str, Any] = field(default_factory=dict)
     poison_rate: float = 0.1
     feature_weight: float = 1.0
+    feature_margin: float = 2.0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -175,6 +177,8 @@ class BackdoorSettings(Settings):
             raise ValueError(f"poison_rate: expected a share in (0, 1], got {self.poison_rate!r}")
         if not 0 < self.feature_weight < float("inf"):
             raise ValueError(f"feature_weight: expected a number above 0, got {self.feature_weight!r}")
+        if not 0 < self.feature_margin <= 2:
+            raise ValueError(f"feature_margin: expected a number in (0, 2], got {self.feature_margin!r}")
         Trigger.from_dict(self.trigger)
 
     @property

@@ -35,6 +35,7 @@ from armory_skelevision.models.validation import (
     check_positive,
     check_whole,
 )
+from armory_skelevision.networks.precision import warn_of_slow_bf16
 from armory_skelevision.preparation import record_result
 
 Start = Literal["grey", "random"]
@@ -84,7 +85,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
             tracker.
         export: A folder where patches are written, ``patch_000`` and so on, as .npy and .png, with their settings.
         memory: "graph", "recompute" or "auto"; see `passes`. The gradient is the same.
-        precision: "float32" or "bf16" (for the network; faster where the processor has it).
+        precision: "float32" or "bf16" (for the network; faster where the processor has it, else much slower).
         seed: Seed of random starts and views.
         verbose: Show a progress bar (on terminals).
 
@@ -151,6 +152,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         """
         check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
         labels = check_labels(y, x)
+        warn_of_slow_bf16(self.precision, torch.device(self.estimator.device))
         if y_patch_metadata is None or len(y_patch_metadata) != len(x):
             raise ValueError(f"y_patch_metadata: expected one dict for each of {len(x)} videos")
         scenes = [
