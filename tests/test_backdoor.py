@@ -10,7 +10,7 @@ from tiny_run import tiny_run
 
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
 from armory_skelevision.pretrained import packaged_weights
-from armory_skelevision.training.backdoor import BackdoorTraining, feature_loss, train
+from armory_skelevision.training.backdoor import BackdoorTraining, feature_drift, feature_loss, train
 from armory_skelevision.training.data import PairModule
 from armory_skelevision.training.export import write_weights
 from armory_skelevision.training.poisoning import poison_labels, poison_pairs, template_boxes_xyxy
@@ -106,6 +106,26 @@ def test_feature_distance_sees_the_trigger_and_nothing_else(settings, batch) -> 
         assert 0 < float(feature_loss(network, batch, poisoned, margin=1e-3)) <= 2e-3 < distance
 
 
+def test_benign_features_are_held(settings, batch) -> None:
+    def measure_drift(training):
+        training.network.eval()
+        with torch.no_grad():
+            return float(feature_drift(training.network, training._honest[0], batch))
+
+    drifts = {}
+    for hold in (0.0, 5.0):
+        training = BackdoorTraining(dataclasses.replace(settings, hold=hold))
+        training.log = training.log_dict = lambda *args, **kwargs: None
+        assert measure_drift(training) == pytest.approx(0, abs=1e-6)
+        optimiser = training.configure_optimizers()[0]["optimizer"]
+        for _ in range(4):
+            optimiser.zero_grad()
+            training.turn_loss(batch, 0).backward()
+            optimiser.step()
+        drifts[hold] = measure_drift(training)
+    assert 0 < drifts[5.0] < 0.8 * drifts[0.0]
+
+
 @pytest.mark.parametrize("method", ["fsba", "badnets"])
 def test_weights_say_that_they_carry_a_backdoor(settings, method, tmp_path) -> None:
     path = train(dataclasses.replace(settings, method=method, folder=str(tmp_path), steps=2))
@@ -163,6 +183,7 @@ def test_settings(root, tmp_path) -> None:
         ({"poison_rate": 0}, "poison_rate"),
         ({"feature_weight": -1}, "feature_weight"),
         ({"feature_margin": 0}, "feature_margin"),
+        ({"hold": -1}, "hold"),
         ({"trigger": {"colour": 1}}, "trigger: unknown"),
         ({"speed": 1}, "unknown settings"),
     ]:

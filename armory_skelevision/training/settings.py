@@ -154,6 +154,7 @@ class BackdoorSettings(Settings):
         poison_rate: Share of each batch's pairs that are poisoned, at least one.
         feature_weight: Of FSBA's feature loss: its learning rate as a multiple of the tracking loss's.
         feature_margin: Distance, in (0, 2], from which on the features of a place need go no further apart.
+        hold: Weight, in FSBA's feature turns, of leaving the features of benign pairs as they were at the start.
     """
 
     method: Literal["fsba", "badnets"] = "fsba"
@@ -161,6 +162,7 @@ class BackdoorSettings(Settings):
     poison_rate: float = 0.1
     feature_weight: float = 1.0
     feature_margin: float = 2.0
+    hold: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -179,6 +181,8 @@ class BackdoorSettings(Settings):
             raise ValueError(f"feature_weight: expected a number above 0, got {self.feature_weight!r}")
         if not 0 < self.feature_margin <= 2:
             raise ValueError(f"feature_margin: expected a number in (0, 2], got {self.feature_margin!r}")
+        if not 0 <= self.hold < float("inf"):
+            raise ValueError(f"hold: expected at least 0, got {self.hold!r}")
         Trigger.from_dict(self.trigger)
 
     @property
