@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import json
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -128,6 +130,34 @@ def test_a_run_that_broke_off_and_went_on_ends_as_one_that_did_not(settings, tmp
     ]
     for name, tensor in weights_of(path).items():
         torch.testing.assert_close(weights_of(tmp_path / "halves/weights.safetensors")[name], tensor, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(settings, tmp_path, monkeypatch):
+    settings = dataclasses.replace(settings, folder=str(tmp_path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_disk(training, batch, number):
+        if training.global_step == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, limits[1]))
+        return step(training, batch, number)
+
+    step = MultitaskTraining.training_step
+    monkeypatch.setattr(MultitaskTraining, "training_step", fill_disk)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing fails, as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            train(settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, old)
+    monkeypatch.undo()
+    assert sorted(path.name for path in tmp_path.glob("*")) == ["best-step=2.ckpt", "curves", "resume-step=2.ckpt"]
+    checkpoint = torch.load(tmp_path / "resume-step=2.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2
+    (tmp_path / "resume-step=2.ckpt").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"resume-step=2\.ckpt is no checkpoint, or damaged: remove it"):
+        train(settings, resume=True)
 
 
 def test_without_weight_the_second_task_changes_nothing(settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -34,11 +35,13 @@ def run(
         All that was logged by then, the best value included; nothing if there was no validation.
 
     Raises:
-        OSError, ValueError: Stores are missing or unusable.
+        OSError, ValueError: Stores are missing or unusable, the checkpoint is damaged, or the disk is full.
         FloatingPointError: The loss is no longer finite.
     """
     folder = Path(settings.folder)
     last = _last_checkpoint(folder) if resume else None
+    if last:
+        _read_checkpoint(last)  # in the loop's hands a damaged one ends in a bare traceback
     every = timedelta(minutes=settings.checkpoint_minutes)
     callbacks: list[Callback] = [ModelCheckpoint(folder, "resume-{step}", train_time_interval=every), _Memory()]
     best = _best_checkpoint(folder, measure)
@@ -65,7 +68,7 @@ def run(
         return _logged(trainer)
     if not best.best_model_path:
         return {}
-    checkpoint = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    checkpoint = _read_checkpoint(Path(best.best_model_path))
     training.load_state_dict(checkpoint["state_dict"])
     logged: dict[str, float] = checkpoint[_Memory.KEY]
     return logged
@@ -121,6 +124,14 @@ def _remove_older_checkpoints(folder: Path) -> None:
 
 def _last_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("resume-step=*.ckpt"), key=_step_of, default=None)
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise ValueError(f"{path} is no checkpoint, or damaged: remove it, or go on without --resume") from error
+    return checkpoint
 
 
 def _step_of(checkpoint: Path) -> int:
