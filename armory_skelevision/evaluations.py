@@ -195,13 +195,12 @@ DEFENSES = {
         {"augment": 4, "differentiable": True, "epsilon": 4 / 255, "seed": 0, "step_size": 1 / 255, "steps": 5},
         ("carla", "otb", "walkers"),
     ),
-    # No data set yet, so no config: its weights are still to be trained (zoo/dualossdef.json).
     "dualossdef": Defense(
         "armory_skelevision.defenses",
         "DuaLossDef",
         "DuaLossDef",
         {**_SWITCHES, "branches": "both", "weights_file": "dualossdef_small.safetensors"},
-        (),
+        ("carla", "otb", "walkers"),
     ),
     "jpeg": Defense(
         "art.defences.preprocessor",

@@ -22,24 +22,21 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from art.defences.preprocessor import JpegCompression
 from common import print_table
 from defense_costs import Cost, measure_cost
 from defense_table import BOUNDS, Table, describe, hash_weights, judge_model, sum_up
-from safetensors.torch import save_file
 from tqdm.auto import tqdm
 from walkers import walkers
 
 from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
 from armory_skelevision.evaluations import DEFENSES
 from armory_skelevision.models import SiameseEstimator, nanotrack, siamrpn_mtl, siamrpn_stl
-from armory_skelevision.networks.unet import read_width, unet_small
-from armory_skelevision.pretrained import PACKAGED_WEIGHTS, packaged_weights
+from armory_skelevision.networks.unet import read_width
+from armory_skelevision.pretrained import packaged_weights
 
-PACKAGED = PACKAGED_WEIGHTS / "dualossdef_small.safetensors"
 ROWS = ("none", "jpeg", "dualossdef", "templateadaptation", "both")
 MODELS = ("stl", "mtl", "nanotrack")
 
@@ -50,18 +47,17 @@ def make_jpeg() -> Any:
     return JpegCompression(**{**kwargs, "clip_values": tuple(kwargs["clip_values"])})
 
 
-def make_defenses(names: list[str], weights: Path | None, device: str) -> dict[str, Callable[[], list[Any]]]:
-    """How to make the defenses of each row, without those of which there are no weights."""
+def make_defenses(names: list[str], weights: Path, device: str) -> dict[str, Callable[[], list[Any]]]:
+    """How to make the defenses of each row."""
     adaptation = partial(TemplateAdaptation, **DEFENSES["templateadaptation"].kwargs)
     makers: dict[str, Callable[[], list[Any]]] = {
         "none": list,
         "jpeg": lambda: [make_jpeg()],
+        "dualossdef": lambda: [DuaLossDef(weights, device_type=device)],
         "templateadaptation": lambda: [adaptation()],
+        "both": lambda: [DuaLossDef(weights, device_type=device), adaptation()],
     }
-    if weights is not None:
-        makers["dualossdef"] = lambda: [DuaLossDef(weights, device_type=device)]
-        makers["both"] = lambda: [DuaLossDef(weights, device_type=device), adaptation()]
-    return {name: makers[name] for name in names if name in makers}
+    return {name: makers[name] for name in names}
 
 
 def make_models(options: argparse.Namespace) -> dict[str, tuple[Callable[[], SiameseEstimator], str]]:
@@ -82,22 +78,11 @@ def measure_costs(options: argparse.Namespace) -> dict[str, Cost]:
     (scene,) = walkers(options.split, 1, options.frames)
     estimator = siamrpn_stl({}, {"device_type": options.device})
     makers: dict[str, Callable[[], Any]] = {
+        "dualossdef": partial(DuaLossDef, options.weights, device_type=options.device),
         "jpeg": make_jpeg,
         "templateadaptation": partial(TemplateAdaptation, **DEFENSES["templateadaptation"].kwargs),
     }
-    costs = {name: measure_cost(estimator, make(), scene) for name, make in makers.items()}
-    return {"dualossdef": measure_dualossdef(estimator, scene, options), **costs}
-
-
-def measure_dualossdef(estimator: SiameseEstimator, scene: Any, options: argparse.Namespace) -> Cost:
-    """The cost of DuaLossDef; without weights that of an untrained one, as all of a width cost the same."""
-    if options.weights is not None:
-        return measure_cost(estimator, DuaLossDef(options.weights, device_type=options.device), scene)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "untrained.safetensors"
-        save_file(unet_small().state_dict(), path)
-        defense = DuaLossDef(path, width="small", device_type=options.device)
-        return measure_cost(estimator, defense, scene, "untrained, of width small")
+    return {name: measure_cost(estimator, make(), scene) for name, make in makers.items()}
 
 
 def measure_table(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -119,13 +104,9 @@ def measure_table(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def find_absent(options: argparse.Namespace) -> list[str]:
     """What was asked for and cannot be had, one line each."""
-    absent = []
-    if options.weights is None:
-        rows = [name for name in options.defenses if name in ("dualossdef", "both")]
-        absent += [f"{name}: not available: no weights {PACKAGED.name}; name a file by --weights" for name in rows]
     if options.nanotrack is None and "nanotrack" in options.models:
-        absent.append("nanotrack: not available: name its weights by --nanotrack")
-    return absent
+        return ["nanotrack: not available: name its weights by --nanotrack"]
+    return []
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
@@ -158,7 +139,7 @@ def read_options() -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="costs only")
-    parser.add_argument("--weights", type=Path, default=PACKAGED if PACKAGED.is_file() else None, help="DuaLossDef's")
+    parser.add_argument("--weights", type=Path, default=packaged_weights("dualossdef_small.safetensors"))
     parser.add_argument("--nanotrack", type=Path, default=None, help="nanotrackv3.pth")
     parser.add_argument("--split", default="dev", choices=["dev", "mini"])
     parser.add_argument("--videos", type=int, default=None, help="how many; default all")
@@ -176,11 +157,10 @@ def read_options() -> argparse.Namespace:
         path = getattr(options, name)
         if path is not None and not path.is_file():
             parser.error(f"--{name}: no file {path}")
-    if options.weights is not None:
-        try:
-            read_width(options.weights)
-        except ValueError as error:
-            parser.error(f"--weights: {error}")
+    try:
+        read_width(options.weights)
+    except ValueError as error:
+        parser.error(f"--weights: {error}")
     return options
 
 

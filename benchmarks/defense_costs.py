@@ -29,17 +29,15 @@ class Cost(NamedTuple):
     """The bare tracker's, per frame."""
     peak_mb: float
     """Memory of the defense alone, above what tracker and video take."""
-    note: str = ""
 
 
-def measure_cost(estimator: SiameseEstimator, defense: Any, scene: Scene, note: str = "") -> Cost:
+def measure_cost(estimator: SiameseEstimator, defense: Any, scene: Scene) -> Cost:
     """Measure a defense and the bare tracker in turns, after a warm-up; medians count.
 
     Args:
         estimator: The tracker, without defenses.
         defense: The defense, of crops or of whole frames.
         scene: A video.
-        note: What else there is to say.
     """
     device = estimator.device
     work = _defend_crops if isinstance(defense, RegionDefense) else _defend_frames
@@ -57,7 +55,7 @@ def measure_cost(estimator: SiameseEstimator, defense: Any, scene: Scene, note: 
         seconds = [(clock(defend, device), clock(track, device)) for _ in range(TIMES)]
     count = scene.x.shape[1]
     of_defense, of_tracker = (1000 * statistics.median(times) / count for times in zip(*seconds, strict=True))
-    return Cost(of_defense / of_tracker, of_defense, of_tracker, peak_mb, note)
+    return Cost(of_defense / of_tracker, of_defense, of_tracker, peak_mb)
 
 
 def _defend_crops(estimator: SiameseEstimator, defense: RegionDefense, scene: Scene) -> Callable[[], object]:

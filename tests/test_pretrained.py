@@ -1,13 +1,18 @@
+import json
 import os
 import warnings
 from pathlib import Path
 
 import pytest
 
+from armory_skelevision.files import hash_file
 from armory_skelevision.networks import read_metadata
+from armory_skelevision.networks.checkpoints import read_header
+from armory_skelevision.networks.unet import read_width
 from armory_skelevision.pretrained import LEDGER, install_weights, packaged_weights
 
 NAME = "net.safetensors"
+RECIPE = Path(__file__).parent.parent / "zoo/dualossdef.json"
 
 
 @pytest.fixture
@@ -88,3 +93,15 @@ def test_packaged_weights_are_what_their_names_say(model: str, keypoint_head: st
     assert metadata.licence == "MIT"
     assert "rendered people" in metadata.training
     assert path.stat().st_size < 13 * 2**20
+
+
+def test_the_packaged_defense_names_the_packaged_tracker() -> None:
+    path = packaged_weights("dualossdef_small.safetensors")
+    assert read_width(path) == "small"
+    header = read_header(path)
+    assert header["tracker_sha256"] == hash_file(packaged_weights(header["tracker"]))
+    assert header["licence"] == "MIT"
+    settings = json.loads(header["settings"])
+    recipe = json.loads(RECIPE.read_text())
+    assert {name: settings[name] for name in recipe} == recipe
+    assert path.stat().st_size < 4 * 10**6

@@ -7,9 +7,13 @@ import pytest
 import torch
 
 from armory_skelevision import walkers
+from armory_skelevision.attacks import PGD
 from armory_skelevision.boxes import iou
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
+from armory_skelevision.defenses import DuaLossDef
+from armory_skelevision.files import hash_file
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
+from armory_skelevision.pretrained import packaged_weights
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +34,27 @@ def test_people_are_tracked(model) -> None:
         overlap = iou(torch.as_tensor(boxes_xyxy), torch.as_tensor(video.boxes_xyxy))
         assert overlap[1:].mean() > 0.65
         assert overlap[-1] > 0.3, "lost on the way"
+
+
+def test_dualossdef_wins_back_half_of_what_pgd_took() -> None:
+    bare, defended = siamrpn_stl({}, {}), siamrpn_stl({}, {})
+    weights = packaged_weights("dualossdef_small.safetensors")
+    defended.set_params(preprocessing_defences=[DuaLossDef(weights, sha256=hash_file(weights))])
+    video = VIDEOS[0]
+    x = video.read_frames()[None, :8].astype(np.float32) / 255
+    y = [{"boxes": video.boxes_xyxy[:8]}]
+    attack = PGD(bare, eps=8 / 255, eps_step=2 / 255, max_iter=5, verbose=False)
+    shown = {"clean": x, "attacked": attack.generate(x=x, y=y)}
+
+    def mean_iou(estimator: SiamRPNEstimator, frames: np.ndarray) -> float:
+        (found,) = estimator.predict(frames, y_init=y[0]["boxes"][:1])
+        return float(iou(torch.as_tensor(found["boxes"]), torch.as_tensor(y[0]["boxes"]))[1:].mean())
+
+    before = {name: mean_iou(bare, frames) for name, frames in shown.items()}
+    after = {name: mean_iou(defended, frames) for name, frames in shown.items()}
+    assert before["attacked"] < before["clean"] - 0.2
+    assert after["clean"] > before["clean"] - 0.05
+    assert after["attacked"] > (before["attacked"] + before["clean"]) / 2
 
 
 def test_keypoints_lie_on_the_body() -> None:
