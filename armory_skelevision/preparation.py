@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.pretrained import install_weights
+from armory_skelevision.pretrained import PACKAGED_WEIGHTS, install_weights
 
 
 def prepare_run() -> None:
@@ -37,7 +37,7 @@ def saved_model_dir() -> Path:
 
 
 def find_weights(name: str | os.PathLike[str]) -> Path:
-    """A weights file by its path or, inside an evaluation, by its name in ARMORY's `saved_model_dir`.
+    """A weights file by its path, by its name in ARMORY's `saved_model_dir`, or by that of a packaged one.
 
     Raises:
         FileNotFoundError: If there is no such file; the message says where it was looked for.
@@ -48,10 +48,13 @@ def find_weights(name: str | os.PathLike[str]) -> Path:
     from armory import paths
 
     folder = Path(paths.runtime_paths().saved_model_dir)
-    if (folder / path).is_file():
-        return folder / path
+    # Before its first run, ARMORY's folder has none of the packaged ones.
+    for place in (folder, PACKAGED_WEIGHTS):
+        if (place / path).is_file():
+            return place / path
     raise FileNotFoundError(
-        f"no weights file {path}: it is neither at {path.absolute()} nor in ARMORY's saved_model_dir, {folder}"
+        f"no weights file {path}: it is neither at {path.absolute()} nor in ARMORY's saved_model_dir, {folder}, "
+        "and none of that name comes with the package"
     )
 
 

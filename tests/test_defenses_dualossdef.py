@@ -14,6 +14,7 @@ from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.networks.unet import unet_base
 from armory_skelevision.preparation import find_weights
+from armory_skelevision.pretrained import PACKAGED_WEIGHTS
 from armory_skelevision.tracking import VideoFrames, track
 
 SCENE = screen_scene(frames=3)
@@ -157,6 +158,8 @@ def test_weights_are_found_by_path_and_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     monkeypatch.setattr("armory.paths.DockerPaths.__init__", lambda self: vars(self).update(saved_model_dir=tmp_path))
     assert find_weights("random.safetensors") == find_weights(path) == path
+    name = "dualossdef_small.safetensors"
+    assert find_weights(name) == PACKAGED_WEIGHTS / name
     with pytest.raises(FileNotFoundError, match=rf"no weights file other\.pth: .*saved_model_dir, {tmp_path}"):
         find_weights("other.pth")
 

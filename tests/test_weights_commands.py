@@ -44,7 +44,8 @@ def files(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileSer
 def test_list_tells_what_there_is(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("weights", "list", "--into", tmp_path)
     assert code == 0
-    mtl, stl, dwxcorr, _ = out.strip().split("\n\n")
+    unet, mtl, stl, dwxcorr, _ = out.strip().split("\n\n")
+    assert "U-Net, small, of DuaLossDef" in unet
     assert "siamrpn_alex, keypoint head shallow, lambda_k 0.2" in mtl
     assert re.search(r"training  .* steps of .* seed \d+\n  licence   MIT\n", mtl)
     assert f"sha256    {hash_file(STL)}\n  where     {STL} (12.5 MB)" in stl

@@ -28,7 +28,7 @@ class DuaLossDef(RegionDefense):
     It is differentiable: attacks that look through preprocessors look through it. The tracker stays as it is.
 
     Args:
-        weights_file: Weights of the U-Net: a name in ARMORY's ``saved_model_dir``, or a path.
+        weights_file: Weights of the U-Net: a path, a name in ARMORY's ``saved_model_dir``, or a packaged file's name.
         width: "small", "base" or "large", as the weights are; see `networks.unet`. None for what the file says.
         branches: The crops that are cleaned: "template", "search" or "both". Whole frames have no branches.
         sha256: What the file's hash must be; None takes any file. The hash is logged at the level INFO, too.
