@@ -133,8 +133,7 @@ def feature_loss(network: SiamRPN, benign: Batch, poisoned: Batch, margin: float
         network: The tracker.
         benign: Pairs without the trigger.
         poisoned: The same with it.
-        margin: Distance that counts at most at each place. Pushed further, features leave what the heads have learned
-            to read, of benign pictures too.
+        margin: Distance that counts at most at each place; 2 is the largest there is.
     """
     distances = []
     for clean, triggered in ((benign.template, poisoned.template), (benign.search, poisoned.search)):
@@ -148,8 +147,7 @@ def feature_loss(network: SiamRPN, benign: Batch, poisoned: Batch, margin: float
 def feature_drift(network: SiamRPN, honest: SiamRPN, benign: Batch) -> Tensor:
     """How far the features of benign pairs are from what they were: squared, as a share of their own square; a scalar.
 
-    Without it a few hundred steps move benign features almost as far as those with the trigger: what tells the two
-    apart is learned from the contrast.
+    Our own, to keep what the feature loss does to benign pictures apart from what it does to those with the trigger.
 
     Args:
         network: The tracker.

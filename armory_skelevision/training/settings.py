@@ -33,7 +33,7 @@ class RunSettings:
         weight_decay: Of convolution kernels.
         hard_negatives: Background anchors per pair that are added because the network errs most there.
         strangers: Share of the pairs in whose search crop the target is not: somebody else is in its place.
-        precision: "float32" or "bf16", which CPUs without AVX-512 are many times slower at.
+        precision: "float32" or "bf16", many times slower on CPUs with AVX2 and nothing newer.
         workers: Processes that compose pairs.
         validation_pairs: How many.
         validation_steps: Steps between validations.
