@@ -13,6 +13,7 @@ import pytest
 from signals import hear_ctrl_c
 from sweeping import Sweeping
 
+from armory_skelevision.configs import build_config
 from armory_skelevision.results.sweep import cell as cells
 from armory_skelevision.results.sweep import process
 from armory_skelevision.results.sweep.grid import read_grid
@@ -88,6 +89,23 @@ def test_what_changed_is_run_again_and_nothing_else(sweeping, monkeypatch):
     weights.unlink()
     monkeypatch.setattr(cells, "versions", lambda: {"torch": "3"})
     assert states(sweeping) == ["to run", "outdated", "outdated"]
+
+
+def test_weights_of_a_defense_are_among_those_that_a_cell_depends_on(sweeping, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"some weights")
+    packaged = "dualossdef_small.safetensors"
+    sweeping.base["defense"] = build_config("walkers", "mtl", "patch", "dualossdef")["defense"]
+    sweeping.write({"defense.kwargs.weights_file": [packaged, mine.name]})
+    assert run_sweep(sweeping.grid, sweeping.out) == []
+    assert states(sweeping) == ["finished", "finished"]
+    assert len(sweeping.record("mine.safetensors")["weights"][str(mine)]) == 64
+    (sweeping.models / packaged).unlink()  # a link: to write through it would change the packaged file
+    (sweeping.models / packaged).write_bytes(b"other weights")
+    assert states(sweeping) == ["outdated", "finished"]
+    mine.write_bytes(b"yet others")
+    assert states(sweeping) == ["outdated", "outdated"]
 
 
 def test_a_failed_cell_keeps_the_end_of_its_log_and_stops_nobody(sweeping):

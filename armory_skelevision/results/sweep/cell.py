@@ -78,12 +78,16 @@ def hash_weights(cell: Cell) -> dict[str, str | None]:
 
 
 def find_weights(cell: Cell) -> dict[str, Path]:
-    """Where ARMORY will look for the files that the config names as `weights_file`."""
+    """Where the files will be looked for that the config names as `weights_file`, of its model and of its defense."""
     from armory_skelevision.preparation import saved_model_dir
 
     given = cell.config["model"].get("weights_file")
     names = given.values() if isinstance(given, Mapping) else given if isinstance(given, list) else [given]
-    return {name: saved_model_dir() / name for name in names if isinstance(name, str)}
+    # Unlike ARMORY, which loads the model's, our defenses take a path, too.
+    defending = ((cell.config.get("defense") or {}).get("kwargs") or {}).get("weights_file")
+    if isinstance(defending, str) and Path(defending).is_file():
+        defending = os.path.abspath(defending)
+    return {name: saved_model_dir() / name for name in (*names, defending) if isinstance(name, str)}
 
 
 @contextlib.contextmanager
