@@ -2,7 +2,7 @@
 
     python benchmarks/backdoor.py WEIGHTS … [--json] [--split mini] [--videos N] [--frames N]
                                   [--settings backdoors/fsba.json] [--show one_shot few_shot rate]
-                                  [--defenses jpeg squeezing smoothing] [--prune 0.1 0.3] [--device gpu]
+                                  [--defenses dualossdef jpeg squeezing smoothing] [--prune 0.1 0.3] [--device gpu]
 
 One row for each weights file, the packaged multi-task tracker first, and each defense: success AUC and mean IoU without
 the trigger, with it, and the AUC lost to it in points. Frame 0, whose true box is given, is skipped in both. The
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=None, help="how many; default all")
     parser.add_argument("--frames", type=int, default=None, help="of each video; default all")
     parser.add_argument("--show", nargs="+", default=["one_shot"], choices=["one_shot", "few_shot", "rate"])
-    parser.add_argument("--defenses", nargs="*", default=[], choices=["jpeg", "squeezing", "smoothing"])
+    parser.add_argument("--defenses", nargs="*", default=[], choices=["dualossdef", "jpeg", "squeezing", "smoothing"])
     parser.add_argument("--prune", nargs="*", type=float, default=[], help="shares of the last features' channels")
     parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")

@@ -171,7 +171,7 @@ def test_wrong_weights_and_settings_are_named(tmp_path):
     assert DuaLossDef(path, width="small", sha256=digest).branches == "both"
     with pytest.raises(ValueError, match=f"sha256: expected .* to have 00, got {digest}"):
         DuaLossDef(path, width="small", sha256="00")
-    width = unet_base().last.in_channels
+    width = unet_base().width
     with pytest.raises(ValueError, match=rf"random\.safetensors does not fit a U-Net of width {width}: .* misshapen"):
         DuaLossDef(path, width="base")
     with pytest.raises(ValueError, match=r"random\.safetensors does not say that it is a U-Net, .* give width"):

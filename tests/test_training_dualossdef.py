@@ -158,7 +158,7 @@ def test_ablations_change_what_they_say(settings, batch):
 
 def test_a_loss_that_is_not_finite_stops_the_run(settings, batch):
     training = prepare(settings)
-    torch.nn.init.constant_(training.network.last.bias, torch.nan)
+    torch.nn.init.constant_(training.network.last.weight, torch.nan)
     with pytest.raises(FloatingPointError, match="the loss is nan at step 0"):
         training.training_step(batch, 0)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from armory_skelevision.networks.unet import UNETS, UNet, load_unet
+from armory_skelevision.networks.unet import UNETS, UNet, load_unet, local_mean
 
 
 def trained(width=4, seed=0):
@@ -27,7 +27,7 @@ def test_every_crop_keeps_its_size_and_a_new_network_changes_nothing(side):
 @pytest.mark.parametrize(("name", "width", "parameters"), [("small", 16, 0.5), ("base", 32, 1.9), ("large", 64, 7.7)])
 def test_widths(name, width, parameters):
     network = UNETS[name]()
-    assert network.last.in_channels == width
+    assert network.width == width
     assert round(sum(tensor.numel() for tensor in network.parameters()) / 1e6, 1) == parameters
     assert not any("norm" in type(module).__name__.lower() for module in network.modules())
 
@@ -40,6 +40,22 @@ def test_signals_keep_their_size_over_the_layers():
     with torch.no_grad():
         network(torch.rand(1, 3, 64, 64))
     assert 0.1 < seen[0] < 10
+
+
+def test_surroundings_are_squares_cut_off_at_the_edges():
+    pictures = torch.rand(2, 3, 16, 40, generator=torch.Generator().manual_seed(4))
+    means = local_mean(pictures)
+    torch.testing.assert_close(means[1, 2, 8, 20], pictures[1, 2, 1:16, 13:28].mean())
+    torch.testing.assert_close(means[0, 1, 0, 39], pictures[0, 1, :8, 32:].mean())
+
+
+def test_flat_parts_stay_and_twice_the_contrast_is_changed_twice_as_much():
+    network, flat = trained(), torch.full((1, 3, 48, 48), 0.4)
+    torch.testing.assert_close(network(flat), flat)
+    detail = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(3)) - 0.5
+    once, twice = (network(flat + share * detail) - flat - share * detail for share in (0.5, 1.0))
+    assert once.abs().max() > 1e-3
+    torch.testing.assert_close(2 * once, twice, rtol=1e-3, atol=1e-5)
 
 
 def test_padding_is_by_reflection_and_a_picture_stands_alone_in_its_batch():
@@ -70,13 +86,13 @@ def test_weights_come_back_from_their_file(tmp_path):
 
 
 CHANGES = {
-    "missing": (lambda state: state.pop("last.bias"), r"1 missing: last\.bias"),
+    "missing": (lambda state: state.pop("first.0.weight"), r"1 missing: first\.0\.weight"),
     "unexpected": (lambda state: state.update(extra=torch.zeros(1)), "1 unexpected: extra"),
     "misshapen": (
         lambda state: state.update({"last.weight": torch.zeros(12, 8, 3, 3)}),
-        r"1 misshapen: last\.weight \(expected float \(12, 4, 3, 3\), got float \(12, 8, 3, 3\)\)",
+        r"1 misshapen: last\.weight \(expected float \(12, 16, 3, 3\), got float \(12, 8, 3, 3\)\)",
     ),
-    "NaN": (lambda state: state["last.bias"].fill_(torch.nan), r"1 NaN or infinite: last\.bias"),
+    "NaN": (lambda state: state["last.weight"].fill_(torch.nan), r"1 NaN or infinite: last\.weight"),
 }
 
 

@@ -1,9 +1,12 @@
 """The network of DuaLossDef: a U-Net that says what to add to a picture (Ronneberger et al. 2015; He et al. 2016).
 
 The paper (arXiv 2402.17976) names a U-Net; what we could read of it says no more. Depth, widths and details are our
-own: it adds to the picture and starts by adding nothing, so that an untrained one changes no box; it has no BatchNorm,
+own. It adds to the picture and starts by adding nothing, so that an untrained one changes no box; it has no BatchNorm,
 since a tracker shows it one crop at a time; and it takes squares of 2 x 2 pixels as one with four times the channels
 (Shi et al. 2016), which loses nothing and costs a quarter.
+
+It sees how pixels differ from their surroundings and has no biases (Mohan et al. 2020): with biases training found one
+pattern to add to every picture alike. So flat parts stay as they are, and twice the contrast is changed twice as much.
 """
 
 from __future__ import annotations
@@ -23,9 +26,12 @@ from armory_skelevision.networks.weights import fill, read_state, write_network
 SQUARE = 2
 """Side of the squares of pixels that are taken as one."""
 
-ADDED = 0.1
-"""Unit of what is added. Perturbations are small, but a step of Adam moves all weights of the last layer alike by the
-learning rate: without it the first steps would change pictures beyond recognition."""
+SURROUNDINGS = 15
+"""Side of the square around a pixel whose mean it is compared with; odd."""
+
+ADDED = 2.0
+"""Unit of what is added. Pixels differ little from their surroundings, and a step of Adam moves all weights of the last
+layer by the learning rate, whatever their input's size: with a smaller unit it takes long to change anything."""
 
 
 class UNet(nn.Module):
@@ -40,14 +46,17 @@ class UNet(nn.Module):
 
     def __init__(self, width: int, halvings: int = 3) -> None:
         super().__init__()
+        self.width = width
         widths = [width * 2**level for level in range(halvings + 1)]
         self.first = _block(3 * SQUARE**2, width)
         self.down = nn.ModuleList(_halve(fine, coarse) for fine, coarse in zip(widths, widths[1:], strict=False))
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False)
+            for fine, coarse in zip(widths, widths[1:], strict=False)
         )
         self.merge = nn.ModuleList(_block(2 * fine, fine) for fine in widths[:-1])
-        self.last = nn.Conv2d(width, 3 * SQUARE**2, 3, padding=1)
+        # The last layer sees the picture, too: plain smoothing is learnt before anything finer.
+        self.last = nn.Conv2d(width + 3 * SQUARE**2, 3 * SQUARE**2, 3, padding=1, bias=False)
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -63,23 +72,24 @@ class UNet(nn.Module):
         height, width = images.shape[2:]
         # 127, 255 and 287 want one more row and column, so that halving leaves nothing over.
         padded = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="reflect")
-        added = F.pixel_shuffle(self._added(F.pixel_unshuffle(2 * padded - 1, SQUARE)), SQUARE)
+        detail = padded - local_mean(padded)
+        added = F.pixel_shuffle(self._added(F.pixel_unshuffle(detail, SQUARE)), SQUARE)
         return images + ADDED * added[:, :, :height, :width]
 
-    def _added(self, features: Tensor) -> Tensor:
-        features = self.first(features)
+    def _added(self, detail: Tensor) -> Tensor:
+        features = self.first(detail)
         finer = []
         for halve in self.down:
             finer.append(features)
             features = halve(features)
         for double, merge, fine in zip(reversed(self.up), reversed(self.merge), reversed(finer), strict=True):
             features = merge(torch.cat([fine, double(features)], dim=1))
-        added: Tensor = self.last(features)
+        added: Tensor = self.last(torch.cat([features, detail], dim=1))
         return added
 
     def _initialise(self) -> None:
         for name, parameter in self.named_parameters():
-            if name.endswith("bias") or name == "last.weight":
+            if name == "last.weight":
                 nn.init.zeros_(parameter)
             else:
                 # Without BatchNorm nothing else keeps signals from dying away over the layers.
@@ -126,7 +136,7 @@ def load_unet(network: UNet, path: str | os.PathLike[str]) -> None:
         ValueError: For a damaged file, one that wants to run code, or missing, unexpected, misshapen or non-finite
             tensors; the message names the file and them.
     """
-    fill(network, read_state(path), Path(path), f"a U-Net of width {network.last.in_channels}")
+    fill(network, read_state(path), Path(path), f"a U-Net of width {network.width}")
 
 
 def save_unet(network: UNet, path: str | os.PathLike[str], metadata: UNetMetadata) -> None:
@@ -141,10 +151,21 @@ def save_unet(network: UNet, path: str | os.PathLike[str], metadata: UNetMetadat
         ValueError: For another suffix, a width that is not the network's, or NaN or infinite weights.
         OSError: If the file cannot be written.
     """
-    width = UNETS[metadata.width]().last.in_channels
-    if width != network.last.in_channels:
-        raise ValueError(f"{path}: metadata says {metadata.width} ({width}), the network is {network.last.in_channels}")
+    width = UNETS[metadata.width]().width
+    if width != network.width:
+        raise ValueError(f"{path}: metadata says {metadata.width} ({width}), the network is {network.width}")
     write_network(network, Path(path), metadata.to_header())
+
+
+def local_mean(images: Tensor) -> Tensor:
+    """The mean of the square of `SURROUNDINGS` around each pixel (N, C, H, W), of what of it lies in the picture.
+
+    Along rows, then along columns: PyTorch's pooling of squares took several times as long.
+    """
+    for _ in range(2):
+        lines = F.avg_pool1d(images.flatten(0, 1), SURROUNDINGS, 1, SURROUNDINGS // 2, count_include_pad=False)
+        images = lines.unflatten(0, images.shape[:2]).transpose(2, 3)
+    return images
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
@@ -156,4 +177,4 @@ def _halve(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def _convolve(inputs: int, outputs: int, stride: int = 1) -> Sequence[nn.Module]:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.ReLU(inplace=True)
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.ReLU(inplace=True)
