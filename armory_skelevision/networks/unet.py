@@ -164,7 +164,7 @@ def local_mean(images: Tensor) -> Tensor:
     """
     for _ in range(2):
         lines = F.avg_pool1d(images.flatten(0, 1), SURROUNDINGS, 1, SURROUNDINGS // 2, count_include_pad=False)
-        images = lines.unflatten(0, images.shape[:2]).transpose(2, 3)
+        images = lines.view(images.shape).transpose(2, 3)
     return images
 
 
