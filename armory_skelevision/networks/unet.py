@@ -30,8 +30,8 @@ SURROUNDINGS = 15
 """Side of the square around a pixel whose mean it is compared with; odd."""
 
 ADDED = 2.0
-"""Unit of what is added. Pixels differ little from their surroundings, and a step of Adam moves all weights of the last
-layer by the learning rate, whatever their input's size: with a smaller unit it takes long to change anything."""
+"""Unit of what is added. Pixels differ little from their surroundings, and a step of Adam moves the weights of the last
+layer by the learning rate, however small their input is."""
 
 
 class UNet(nn.Module):
@@ -55,7 +55,7 @@ class UNet(nn.Module):
             for fine, coarse in zip(widths, widths[1:], strict=False)
         )
         self.merge = nn.ModuleList(_block(2 * fine, fine) for fine in widths[:-1])
-        # The last layer sees the picture, too: plain smoothing is learnt before anything finer.
+        # The last layer sees the picture, too: so it can smooth on its own.
         self.last = nn.Conv2d(width + 3 * SQUARE**2, 3 * SQUARE**2, 3, padding=1, bias=False)
         self._initialise()
 
