@@ -59,7 +59,7 @@ def cleaner(folder, identity=False, **kwargs):
     torch.manual_seed(0)
     network = unet_small()
     if not identity:
-        torch.nn.init.normal_(network.last.weight, std=0.1)
+        torch.nn.init.normal_(network.last.weight, std=0.02)
     path = folder / ("identity.safetensors" if identity else "random.safetensors")
     save_file(network.state_dict(), path)
     return DuaLossDef(path, width="small", device_type="cpu", **kwargs)

@@ -48,7 +48,7 @@ def prepare(settings, tracker=None, **changes):
 
 def random_network(training):
     torch.manual_seed(1)
-    torch.nn.init.normal_(training.network.last.weight, std=0.1)
+    torch.nn.init.normal_(training.network.last.weight, std=0.02)
     return training
 
 
