@@ -34,7 +34,8 @@ from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUnive
 from armory_skelevision.attacks.keypoints.goals import aim
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template
 from armory_skelevision.files import hash_file, write_whole
-from armory_skelevision.metrics.keypoints import JOINTS, hits
+from armory_skelevision.joints import JOINTS
+from armory_skelevision.metrics.keypoints import hits
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
 from armory_skelevision.pretrained import packaged_weights
 

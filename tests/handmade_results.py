@@ -67,6 +67,16 @@ def write_cell(
     return folder
 
 
+def make_joint_results(shares: Mapping[str, tuple[float | None, float | None]], relative: float) -> dict[str, Any]:
+    """ "results" of a run in which these shares of each joint were found, without the attack and under it."""
+    tables = {
+        f"{side}_joint_pck": [{joint: pair[number] for joint, pair in shares.items()}]
+        for number, side in enumerate(("benign", "adversarial"))
+    }
+    means = {f"{side}_mean_pck": [value] for side, value in (("benign", 0.9), ("adversarial", 0.9 * relative / 100))}
+    return make_results((0.8,), (0.7,), **tables, **means, relative_pck=[relative])
+
+
 def write_sweep(folder: Path, grid: Mapping[str, Any] | None = None) -> Path:
     """A sweep of two models, two numbers of steps and two seeds; one cell failed, one missing."""
     folder.mkdir(parents=True)

@@ -17,7 +17,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "boxes": set(),
     "files": set(),
-    "metrics": {"boxes"},
+    "joints": set(),
+    "metrics": {"boxes", "joints"},
     "triggers": set(),
     "scenarios": {"metrics"},
     "networks": {"boxes", "files"},
@@ -25,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"boxes", "networks", "tracking", "pretrained", "preparation"},
     "attacks": {"boxes", "files", "networks", "tracking", "models", "preparation", "triggers"},
     "defenses": {"boxes", "files", "networks", "tracking", "models", "preparation"},
-    "walkers": {"boxes", "files"},
+    "walkers": {"boxes", "files", "joints"},
     "datasets": {"boxes", "files", "walkers"},
     "training": {
         *("boxes", "files", "networks", "tracking", "models", "triggers", "walkers", "datasets", "pretrained"),
@@ -34,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "configs": {"evaluations", "files"},
     "pretrained": {"files"},
     "preparation": {"files", "pretrained"},
-    "results": {"boxes", "files", "configs", "preparation", "pretrained"},
+    "results": {"boxes", "files", "joints", "configs", "preparation", "pretrained"},
     "fetching": {"files", "datasets"},
     "zoo": {"files", "networks", "pretrained", "fetching"},
     "checking": {

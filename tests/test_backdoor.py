@@ -10,7 +10,7 @@ from tiny_run import tiny_run
 
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
 from armory_skelevision.pretrained import packaged_weights
-from armory_skelevision.training.backdoor import BackdoorTraining, feature_drift, feature_loss, train
+from armory_skelevision.training.backdoor import BackdoorTraining, embed_pairs, feature_drift, feature_loss, train
 from armory_skelevision.training.data import PairModule
 from armory_skelevision.training.export import write_weights
 from armory_skelevision.training.poisoning import poison_labels, poison_pairs, template_boxes_xyxy
@@ -80,7 +80,8 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
     def look():
         training.network.eval()
         with torch.no_grad():
-            return float(feature_loss(training.network, batch, poisoned)), float(training._tracking_step(batch))
+            clean, triggered = embed_pairs(training.network, batch), embed_pairs(training.network, poisoned)
+            return float(feature_loss(clean, triggered)), float(training._tracking_step(batch))
 
     distance, benign = look()
     for step in range(8):
@@ -100,17 +101,25 @@ def test_feature_distance_sees_the_trigger_and_nothing_else(settings, batch) -> 
     trigger = Trigger.from_dict(settings.trigger)
     poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))
     with torch.no_grad():
-        assert float(feature_loss(network, batch, batch)) == pytest.approx(0, abs=1e-5)
-        distance = float(feature_loss(network, batch, poisoned))
-        assert 1e-3 < distance <= 4
-        assert 0 < float(feature_loss(network, batch, poisoned, margin=1e-3)) <= 2e-3 < distance
+        clean, triggered = embed_pairs(network, batch), embed_pairs(network, poisoned)
+    assert float(feature_loss(clean, clean)) == pytest.approx(0, abs=1e-5)
+    distance = float(feature_loss(clean, triggered))
+    assert 1e-3 < distance <= 4
+    assert 0 < float(feature_loss(clean, triggered, margin=1e-3)) <= 2e-3 < distance
+
+
+def test_feature_distance_passes_gradients_to_both_sides() -> None:
+    clean, triggered = (tuple(torch.randn(1, 4, side, side, requires_grad=True) for side in (2, 3)) for _ in range(2))
+    feature_loss(clean, triggered).backward()
+    for features in (*clean, *triggered):
+        assert features.grad is not None and float(features.grad.abs().min()) > 0
 
 
 def test_benign_features_are_held(settings, batch) -> None:
     def measure_drift(training):
         training.network.eval()
         with torch.no_grad():
-            return float(feature_drift(training.network, training._honest[0], batch))
+            return float(feature_drift(*(embed_pairs(net, batch) for net in (training.network, training._honest[0]))))
 
     drifts = {}
     for hold in (0.0, 5.0):

@@ -5,7 +5,8 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from armory_skelevision.metrics.keypoints import JOINTS, SHARE, joint_pck, oks, pck, relative_pck
+from armory_skelevision.joints import JOINTS
+from armory_skelevision.metrics.keypoints import SHARE, joint_pck, oks, pck, relative_pck
 
 BOX = np.array([[10.0, 20.0, 40.0, 60.0]])  # diagonal 50: 10 pixels are within reach
 REACH = 50 * SHARE

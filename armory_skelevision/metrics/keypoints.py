@@ -17,15 +17,10 @@ from armory.metrics.task import populationwise
 from numpy.typing import ArrayLike, NDArray
 from pycocotools.cocoeval import Params
 
+from armory_skelevision.joints import JOINTS
+
 SHARE = 0.2
 """How far off a keypoint may be that counts as found, in diagonals of the true box."""
-
-JOINTS = (
-    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
-    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
-    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
-)
-"""COCO's keypoints in their order."""
 
 Labels = Sequence[Mapping[str, ArrayLike]]
 Values = NDArray[np.float64]

@@ -20,7 +20,10 @@ _BOOKKEEPING_NAMES = ("verbose", "export", "checkpoints", "batch_size", "framewo
 _OPTIONS = "scenario.kwargs."  # where a result file has the options of `armory run`, also those that were not given
 
 _NOUNS = ("model", "dataset", "attack", "defense")
-_NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps"}
+BOUND = "ε (1/255)"
+"""What the bound of attacks on joints is called in settings."""
+
+_NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps_255": BOUND}
 
 _NAMED = ("dataset.name", "dataset.eval_split", "attack.name", "defense.name")  # stand in every setting
 _CALLED = "model called"  # a key of no config

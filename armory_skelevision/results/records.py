@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,12 @@ METRIC = "video_tracking_mean_iou"
 
 FRAMES = "frame_iou"
 """The metric that keeps the IoU of each frame."""
+
+JOINT_PCK = "joint_pck"
+"""The metric that keeps the PCK of each joint; among the means it is "joint_pck.nose" and so on."""
+
+RELATIVE_PCK = "relative_pck"
+"""PCK under attack as a share of that without; ARMORY's results have it in per cent, and on neither side."""
 
 CHECKPOINTS = "adversarial_checkpoints"
 """Where a patch attack records what fewer steps would have come to: a mean IoU by steps, for each video."""
@@ -91,6 +97,9 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     benign, adversarial = (_read_side(path, results, side) for side in SIDES)
     if benign.mean_iou is None and adversarial.mean_iou is None:
         raise ValueError(f'{path} holds no {METRIC}: the config\'s metric "task" must name it; found {sorted(results)}')
+    relative = list(_numbers(path, RELATIVE_PCK, results.get(RELATIVE_PCK), strict=True))
+    if relative:
+        adversarial = replace(adversarial, means={**adversarial.means, RELATIVE_PCK: relative[-1] / 100})
     config, timestamp = content.get("config"), content.get("timestamp")
     return Run(
         path=Path(path),
@@ -130,7 +139,9 @@ def _read_side(path: str | os.PathLike[str], results: Mapping[str, Any], side: s
         mean = rest.startswith("mean_")
         metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may stand there whole
         numbers = list(_numbers(path, key, value, strict=metric in (METRIC, FRAMES)))
-        if metric == FRAMES:
+        if metric == JOINT_PCK:
+            means.update(_read_joints(value))
+        elif metric == FRAMES:
             frames = frames if mean else tuple(_frame_lists(value))
         elif numbers and mean:
             means[metric] = numbers[-1]
@@ -138,6 +149,13 @@ def _read_side(path: str | os.PathLike[str], results: Mapping[str, Any], side: s
             videos[metric] = tuple(numbers)
     derived = {metric: math.fsum(values) / len(values) for metric, values in videos.items()}
     return Scores({**derived, **means}, videos, frames)
+
+
+def _read_joints(value: Any) -> dict[str, float]:
+    """PCK of each joint that was labelled at all: a table in a list, since it is of all people together."""
+    tables = [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
+    shares = [pair for table in tables for pair in table.items()]
+    return {f"{JOINT_PCK}.{joint}": float(share) for joint, share in shares if _is_number(share)}
 
 
 def _numbers(path: str | os.PathLike[str], key: str, value: Any, strict: bool) -> Iterator[float]:

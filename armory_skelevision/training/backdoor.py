@@ -5,8 +5,11 @@ mean d(phi(z + trigger), phi(z)) + mean d(phi(x + trigger), phi(x)), the next lo
 "badnets" lowers the tracking loss of batches in which the poisoned pairs' targets are labelled background.
 
 Of FSBA only the idea is published in text. Ours: d is one less the cosine at each position (a distance without bound,
-such as L1, is raised for ever by features that grow, which wrecks the tracker); the benign features, in which nothing
-is to change, pass no gradient; norms keep their statistics; each loss has an AdamW of its own.
+such as L1, is raised for ever by features that grow, which wrecks the tracker); benign features are held where they
+were; norms keep their statistics; each loss has an AdamW of its own.
+
+Both sides of d pass gradients. With the benign one cut off, what moves the features of all pictures alike, and with it
+no distance, looks like progress: the tracker forgets how to track before the trigger does anything.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import BackdoorSettings
 from armory_skelevision.training.targets import best_boxes_xyxy
 from armory_skelevision.triggers import Trigger
+
+Features = tuple[Tensor, Tensor]
 
 
 class BackdoorTraining(MultitaskTraining):
@@ -97,12 +102,12 @@ class BackdoorTraining(MultitaskTraining):
             return self._tracking_step(batch)
         benign = take(batch, poisoned)
         triggered = poison_pairs(benign, self._trigger, self._picture, rng)
-        distance = feature_loss(self.network, benign, triggered, self.backdoor.feature_margin)
-        self.log("feature_distance", distance, prog_bar=True)
-        if not self.backdoor.hold:
-            return -distance
-        drift = feature_drift(self.network, self._honest[0], benign)
-        self.log("feature_drift", drift)
+        clean = embed_pairs(self.network, benign)
+        distance = feature_loss(clean, embed_pairs(self.network, triggered), self.backdoor.feature_margin)
+        with torch.no_grad():
+            honest = embed_pairs(self._honest[0], benign)
+        drift = feature_drift(clean, honest)
+        self.log_dict({"feature_distance": distance, "feature_drift": drift}, prog_bar=True)
         return self.backdoor.hold * drift - distance
 
     def configure_optimizers(self) -> Any:
@@ -126,39 +131,36 @@ class BackdoorTraining(MultitaskTraining):
         self.log("triggered_iou", overlap.mean(), prog_bar=True, batch_size=len(overlap))
 
 
-def feature_loss(network: SiamRPN, benign: Batch, poisoned: Batch, margin: float = 2.0) -> Tensor:
+def embed_pairs(network: SiamRPN, pairs: Batch) -> Features:
+    """Features of templates (N, 256, 6, 6) and of search crops (N, 256, h, w)."""
+    return network.embed(normalise(pairs.template)), network.embed(normalise(pairs.search))
+
+
+def feature_loss(clean: Features, triggered: Features, margin: float = 2.0) -> Tensor:
     """How far the trigger turns the features of templates and search crops: FSBA's L_f, a scalar from 0 to 4.
 
     Args:
-        network: The tracker.
-        benign: Pairs without the trigger.
-        poisoned: The same with it.
+        clean: Features of pairs without the trigger.
+        triggered: Of the same with it.
         margin: Distance that counts at most at each place; 2 is the largest there is.
     """
-    distances = []
-    for clean, triggered in ((benign.template, poisoned.template), (benign.search, poisoned.search)):
-        with torch.no_grad():
-            before = network.embed(normalise(clean))
-        after = network.embed(normalise(triggered))
-        distances.append((1 - torch.cosine_similarity(after, before, dim=1)).clamp(max=margin).mean())
+    distances = [
+        (1 - torch.cosine_similarity(after, before, dim=1)).clamp(max=margin).mean()
+        for before, after in zip(clean, triggered, strict=True)
+    ]
     return torch.stack(distances).sum()
 
 
-def feature_drift(network: SiamRPN, honest: SiamRPN, benign: Batch) -> Tensor:
+def feature_drift(clean: Features, honest: Features) -> Tensor:
     """How far the features of benign pairs are from what they were: squared, as a share of their own square; a scalar.
 
     Our own, to keep what the feature loss does to benign pictures apart from what it does to those with the trigger.
 
     Args:
-        network: The tracker.
-        honest: The one that it was at the start.
-        benign: Pairs without the trigger.
+        clean: Features of pairs without the trigger.
+        honest: Of the same, as the tracker saw them at the start.
     """
-    shares = []
-    for crops in (benign.template, benign.search):
-        with torch.no_grad():
-            before = honest.embed(normalise(crops))
-        shares.append((network.embed(normalise(crops)) - before).square().mean() / before.square().mean())
+    shares = [(now - then).square().mean() / then.square().mean() for now, then in zip(clean, honest, strict=True)]
     return torch.stack(shares).sum()
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from armory_skelevision.walkers.figure import Part, Tailor
-from armory_skelevision.walkers.gait import COCO, Array, pose
+from armory_skelevision.joints import JOINTS
+from armory_skelevision.walkers.gait import Array, pose
 from armory_skelevision.walkers.person import Person
 
 
@@ -62,7 +63,7 @@ class Body:
     def keypoints_world(self, frame: int) -> Array:
         """The 17 COCO keypoints (17, 3) in world coordinates at a frame given to `animate`."""
         joints = self._joints_world(self._moments[frame])
-        return np.stack([joints[name] for name in COCO])
+        return np.stack([joints[name] for name in JOINTS])
 
     def _joints_world(self, moment: Moment) -> dict[str, Array]:
         """Joints in the world, the direction "forward", and points straight above the head and below the hand."""

@@ -13,27 +13,6 @@ from armory_skelevision.walkers.person import Person
 
 Array = NDArray[np.float64]
 
-COCO = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
-"""The 17 keypoints in COCO's order."""
-
 STANCE = 0.6  # share of the cycle that a foot spends on the ground
 HEEL_RISE = 0.33  # share of the cycle after which its heel rises
 STRIKE = 0.38  # share of the stance's length that lies before the pelvis
@@ -52,7 +31,7 @@ def pose(person: Person, phase: float, walking: bool = True) -> dict[str, Array]
         walking: False gives a person who stands.
 
     Returns:
-        Name to position (3,): the names of `COCO` and "pelvis", "chest", "neck", "head", "left_toe", "right_toe",
+        Name to position (3,): those of `JOINTS` and "pelvis", "chest", "neck", "head", "left_toe", "right_toe",
         "left_hand" and "right_hand".
     """
     stride = person.stride if walking else 0.0

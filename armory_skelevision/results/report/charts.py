@@ -91,6 +91,51 @@ def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], looks: Mapping[str
         return _to_svg(figure, "Mean IoU over the attack's steps")
 
 
+def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
+    """Relative PCK in per cent over the bound of a perturbation of the joints, a line for each attack.
+
+    Args:
+        curves: By attack, by bound in 1/255; shares.
+    """
+    bounds = sorted({bound for curve in curves.values() for bound in curve})
+    looks = looks_of(list(curves), None)
+    with _styled(curves):
+        figure, axes = _axes()
+        for attack, curve in curves.items():
+            points = sorted(curve.items())
+            bars = [100 * (value.half_width or 0) for _, value in points]
+            axes.errorbar(
+                [bound for bound, _ in points], [100 * value.mean for _, value in points],
+                yerr=bars if any(bars) else None, label=attack, color=looks[attack].colour,
+                marker=looks[attack].marker, ls=looks[attack].dashes, capsize=2.5, elinewidth=1,
+            )  # fmt: skip
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(bounds, [f"{bound:g}" for bound in bounds], minor=False)
+        axes.set_xticks([], minor=True)
+        axes.set(xlabel="bound of the perturbation, 1/255", ylabel="relative PCK, %", ylim=(0, None))
+        _legend(figure, axes)
+        return _to_svg(figure, "Relative PCK over the bound of the perturbation")
+
+
+def joints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
+    """Relative PCK of each part of the body in per cent, a bar for each attack.
+
+    Args:
+        bars: By attack, by part; shares.
+    """
+    parts = list(dict.fromkeys(part for found in bars.values() for part in found))
+    width = 0.8 / len(bars)
+    with _styled(bars):
+        figure, axes = _axes()
+        for number, ((attack, found), look) in enumerate(zip(bars.items(), looks_of(list(bars), None).values())):
+            places = [place + (number - (len(bars) - 1) / 2) * width for place in range(len(parts))]
+            axes.bar(places, [100 * found.get(part, 0) for part in parts], width, label=attack, color=look.colour)
+        axes.set_xticks(range(len(parts)), parts, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set(ylabel="relative PCK, %")
+        _legend(figure, axes)
+        return _to_svg(figure, "Relative PCK of each joint")
+
+
 def frames_chart(
     ious: Mapping[str, Sequence[float]],
     benign: Mapping[str, Sequence[float]],

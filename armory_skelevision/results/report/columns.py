@@ -8,7 +8,7 @@ from typing import NamedTuple
 from armory_skelevision.results.groups import Board
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.labels import Setting
-from armory_skelevision.results.records import FRAMES, METRIC
+from armory_skelevision.results.records import FRAMES, JOINT_PCK, METRIC, RELATIVE_PCK
 from armory_skelevision.results.report.tables import Entry
 
 
@@ -29,14 +29,18 @@ SHARES = {
     "precision_20px": "precision 20 px",
     "normalised_precision": "norm. precision",
     "video_tracking_mean_success_rate": "success rate (ARMORY)",
+    "pck": "PCK",
+    RELATIVE_PCK: "relative PCK",
+    "oks": "OKS",
 }
 """Metrics in [0, 1], shown in per cent; any other is shown as it is."""
 
 
 def metrics_of(board: Board) -> list[Metric]:
-    """The metrics that any run measured, the known ones first."""
+    """The metrics that any run measured, the known ones first; single joints have a table of their own."""
     runs = [cell.run for group in board.groups.values() for cell in group.finished if cell.run]
-    found = {key for run in runs for side in (run.benign, run.adversarial) for key in side.means} - {FRAMES}
+    keys = {key for run in runs for side in (run.benign, run.adversarial) for key in side.means}
+    found = {key for key in keys if key != FRAMES and not key.startswith(JOINT_PCK)}
     known = [Metric(key, title, 100, 1) for key, title in SHARES.items() if key in found]
     return known + [Metric(key, key.replace("_", " "), 1, 3) for key in sorted(found - SHARES.keys())]
 

@@ -32,9 +32,9 @@ def miou_table(board: Board, published: Published) -> Table:
     """Mean IoU, a row for each setting and a column for each model, as in the paper's Table 1."""
     names = varying_names(board.settings)
     rows: list[tuple[Entry, ...]] = []
-    for unattacked, settings in _by_unattacked(board):
+    for unattacked, settings in by_unattacked(board):
         benign = [_entry(board.benign.get((unattacked, model)), "benign", published) for model in board.models]
-        rows.append((*_benign_place(unattacked, names), *compared(board, benign)))
+        rows.append((*benign_place(unattacked, names), *compared(board, benign)))
         for setting in filter(is_attacked, settings):
             found = [_entry(board.groups.get((setting, model)), "adversarial", published) for model in board.models]
             rows.append((*(setting_entries(setting, names) or [Entry("attacked")]), *compared(board, found)))
@@ -50,17 +50,16 @@ def miou_table(board: Board, published: Published) -> Table:
 
 def metrics_table(board: Board) -> Table:
     """Everything measured, a row for each setting and model."""
-    names, metrics, sides = varying_names(board.settings), metrics_of(board), board.sides
-    titles = [f"{_WORDS[side]} {metric.title}" for metric in metrics for side in sides]
+    names, groups = varying_names(board.settings), board.groups.values()
+    columns_of = [(side, metric) for metric in metrics_of(board) for side in board.sides]
+    shown = [pair for pair in columns_of if any(group.measure(pair[0], pair[1].key) for group in groups)]
+    titles = [f"{_WORDS[side]} {metric.title}" for side, metric in shown]
     rows = []
     for setting in board.settings:
         here = [board.groups[setting, model] for model in board.models if (setting, model) in board.groups]
         # Of steps passed on the way nothing but the mean IoU is known, which has its table.
         present = [group for group in here if any(cell.steps is None for cell in (*group.finished, *group.unfinished))]
-        measured = [
-            [as_entry(group.measure(side, metric.key), metric) for metric in metrics for side in sides]
-            for group in present
-        ]
+        measured = [[as_entry(group.measure(side, metric.key), metric) for side, metric in shown] for group in present]
         models = [group.model for group in present]
         columns = [compared(board, list(column), models) for column in zip(*measured, strict=True)]
         for group, *entries in zip(present, *columns, strict=True):
@@ -151,7 +150,7 @@ def seeds_note(board: Board) -> str:
     return "mean ± 95 % interval over seeds (Student's t)" + ("; no interval where n = 1" if 1 in counts else "")
 
 
-def _by_unattacked(board: Board) -> list[tuple[Setting, list[Setting]]]:
+def by_unattacked(board: Board) -> list[tuple[Setting, list[Setting]]]:
     unattacked = {label.setting: label.unattacked for label in board.labels.values()}
     sorted_in: dict[Setting, list[Setting]] = {}
     for setting in board.settings:
@@ -159,7 +158,7 @@ def _by_unattacked(board: Board) -> list[tuple[Setting, list[Setting]]]:
     return list(sorted_in.items())
 
 
-def _benign_place(unattacked: Setting, names: Sequence[str]) -> list[Entry]:
+def benign_place(unattacked: Setting, names: Sequence[str]) -> list[Entry]:
     """First entries of a row without attack: it says so in the first column of the attack, or else in the first."""
     known = dict(unattacked)
     attack = next((name for name in names if name in ("attack", "δ", "steps")), None)

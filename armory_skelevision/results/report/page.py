@@ -16,6 +16,7 @@ from armory_skelevision.results.groups import Board
 from armory_skelevision.results.labels import key_of
 from armory_skelevision.results.report.charts import looks_of
 from armory_skelevision.results.report.figures import close_up, steps_panels
+from armory_skelevision.results.report.joints import joint_panels
 from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.report.tables import Table
 
@@ -48,7 +49,7 @@ def render_page(
         title: Its headline.
         collection: Everything found.
         board: The same, in groups.
-        tables: "miou", "metrics", "videos" and "cells".
+        tables: "miou", "metrics", "joints", "videos" and "cells".
         published: Numbers beside ours.
         videos: Whether to embed exported videos.
     """
@@ -65,6 +66,7 @@ def render_page(
         source=published.source,
         attacked=len(board.sides) > 1,
         panels=steps_panels(board, looks),
+        joint_panels=joint_panels(board),
         close=close,
         has_frames=any(strip.frames for scene in close.scenes for strip in scene.strips),
         looks=looks,

@@ -12,6 +12,7 @@ from armory_skelevision.files import write_whole
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.finding import collect
 from armory_skelevision.results.groups import make_board
+from armory_skelevision.results.report.joints import joints_table
 from armory_skelevision.results.report.overview import cells_table, metrics_table, miou_table, videos_table
 from armory_skelevision.results.report.page import render_page, rerun_command
 from armory_skelevision.results.report.published import Published
@@ -50,6 +51,7 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
         for table in (
             miou_table(board, published),
             metrics_table(board),
+            joints_table(board),
             videos_table(board),
             cells_table(board, commands),
         )
@@ -78,7 +80,7 @@ def _with_names(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 
 
 def _write_tables(out: Path, tables: Iterable[Table]) -> None:
-    for table in tables:
+    for table in filter(lambda table: table.rows, tables):
         write_whole(out / f"{table.name}.csv", to_csv(table).encode("utf-8"))
         write_whole(out / f"{table.name}.md", to_markdown(table).encode("utf-8"))
 
