@@ -10,10 +10,8 @@ from armory_skelevision.results.sweep.grid import read_grid
 
 ROOT = Path(__file__).parent.parent
 GRIDS = sorted((ROOT / "grids").glob("*.json"))
-COUNTS = {
-    **{"benign": 6, "joints": 24, "losses": 2, "table1_carla": 12, "table2_otb": 12, "table3_ablation": 9},
-    "walkers": 20,
-}
+COUNTS = {"benign": 6, "joints": 24, "losses": 2, "walkers": 20}
+COUNTS |= {"table1_carla": 12, "table2_otb": 12, "table3_ablation": 9}
 DELTA = "attack.kwargs.step_size"
 
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from armory_skelevision.walkers.figure import Part, Tailor
 from armory_skelevision.joints import JOINTS
+from armory_skelevision.walkers.figure import Part, Tailor
 from armory_skelevision.walkers.gait import Array, pose
 from armory_skelevision.walkers.person import Person
 

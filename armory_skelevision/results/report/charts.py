@@ -124,12 +124,14 @@ def joints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
         bars: By attack, by part; shares.
     """
     parts = list(dict.fromkeys(part for found in bars.values() for part in found))
-    width = 0.8 / len(bars)
+    width, looks = 0.8 / len(bars), looks_of(list(bars), None)
     with _styled(bars):
         figure, axes = _axes()
-        for number, ((attack, found), look) in enumerate(zip(bars.items(), looks_of(list(bars), None).values())):
+        for number, (attack, found) in enumerate(bars.items()):
             places = [place + (number - (len(bars) - 1) / 2) * width for place in range(len(parts))]
-            axes.bar(places, [100 * found.get(part, 0) for part in parts], width, label=attack, color=look.colour)
+            axes.bar(
+                places, [100 * found.get(part, 0) for part in parts], width, label=attack, color=looks[attack].colour
+            )
         axes.set_xticks(range(len(parts)), parts, rotation=40, ha="right", rotation_mode="anchor")
         axes.set(ylabel="relative PCK, %")
         _legend(figure, axes)

@@ -151,6 +151,7 @@ def seeds_note(board: Board) -> str:
 
 
 def by_unattacked(board: Board) -> list[tuple[Setting, list[Setting]]]:
+    """All settings, sorted in by the part of them that matters without an attack."""
     unattacked = {label.setting: label.unattacked for label in board.labels.values()}
     sorted_in: dict[Setting, list[Setting]] = {}
     for setting in board.settings:
