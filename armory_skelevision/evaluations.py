@@ -107,7 +107,7 @@ class Attack(NamedTuple):
 
 
 # As in the settings of the trainings, backdoors/*.json.
-_TRIGGER = {"area": 0.015, "cells": 3, "place": [0.5, 0.35], "seed": 19}
+TRIGGER = {"area": 0.015, "cells": 3, "place": [0.5, 0.35], "seed": 19}
 
 # Steps of the patch, the published tables' counts among them (10, 20, 100): the fewer, the sooner two cores are done.
 ATTACKS = {
@@ -156,7 +156,7 @@ ATTACKS = {
         "BackdoorTrigger",
         "the backdoor's trigger in the first frame",
         "black",
-        {"show": "one_shot", "sway": 1.0, "trigger": _TRIGGER},
+        {"show": "one_shot", "sway": 1.0, "trigger": TRIGGER},
         ("backdoor",),
         {"walkers": {}},
         task="backdoor",
@@ -165,7 +165,7 @@ ATTACKS = {
         "BackdoorTrigger",
         "the backdoor's trigger in the first five frames",
         "black",
-        {"frames": 5, "show": "few_shot", "sway": 1.0, "trigger": _TRIGGER},
+        {"frames": 5, "show": "few_shot", "sway": 1.0, "trigger": TRIGGER},
         ("backdoor",),
         {"walkers": {}},
         task="backdoor",

@@ -8,13 +8,14 @@ import pytest
 import torch
 from tiny_run import tiny_run
 
+from armory_skelevision.evaluations import TRIGGER
 from armory_skelevision.networks import Metadata, SiamRPN, load_weights, read_metadata, save_weights
 from armory_skelevision.pretrained import packaged_weights
 from armory_skelevision.training.backdoor import BackdoorTraining, embed_pairs, feature_drift, feature_loss, train
 from armory_skelevision.training.data import PairModule
 from armory_skelevision.training.export import write_weights
 from armory_skelevision.training.poisoning import poison_labels, poison_pairs, template_boxes_xyxy
-from armory_skelevision.training.settings import BackdoorSettings, Settings, read_run_settings
+from armory_skelevision.training.settings import BackdoorSettings, Settings, read_run_settings, read_settings
 from armory_skelevision.triggers import Trigger
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
@@ -183,8 +184,12 @@ def test_settings(root, tmp_path) -> None:
     for method in ("fsba", "badnets"):
         read = read_run_settings(root / f"backdoors/{method}.json", BackdoorSettings)
         assert read.method == method and read.poison and read.steps % read.validation_steps == 0
+        assert dict(read.trigger) == TRIGGER  # what the configs show
         packaged = read_metadata(root / str(read.init))
         assert packaged is not None and dict(read.tracking) == dict(packaged.tracking)
+    fsba = read_run_settings(root / "backdoors/fsba.json", BackdoorSettings)
+    repair = read_settings(root / "backdoors/finetuning.json")
+    assert repair.init == f"{fsba.folder}/weights.safetensors" and repair.keypoint_head == fsba.keypoint_head
     good = {"store": "a", "validation_store": "b", "folder": "c", "init": "d"}
     for change, message in [
         ({"init": None}, "init: a backdoor is put into a trained tracker"),
