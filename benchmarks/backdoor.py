@@ -2,19 +2,24 @@
 
     python benchmarks/backdoor.py WEIGHTS … [--json] [--split mini] [--videos N] [--frames N]
                                   [--settings backdoors/fsba.json] [--show one_shot few_shot rate]
-                                  [--defenses dualossdef jpeg squeezing smoothing] [--prune 0.1 0.3] [--device gpu]
+                                  [--defenses dualossdef jpeg squeezing smoothing] [--prune 0.1 0.3] [--keep FOLDER]
+                                  [--device gpu]
 
 One row for each weights file, the packaged multi-task tracker first, and each defense: success AUC and mean IoU without
 the trigger, with it, and the AUC lost to it in points. Frame 0, whose true box is given, is skipped in both. The
 trigger is the one of the settings that the backdoor was trained with. Pruning takes shares of the last features'
 channels, those that the first frames of the videos, without trigger, move least.
+
+With ``--keep`` whatever is finished is kept in files, and the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,13 +32,19 @@ from tqdm.auto import tqdm
 from walkers import walkers
 
 from armory_skelevision.attacks import BackdoorTrigger
+from armory_skelevision.attacks.backdoor import Show
 from armory_skelevision.boxes import iou
 from armory_skelevision.defenses.pruning import dormant_channels, prune
 from armory_skelevision.evaluations import DEFENSES
+from armory_skelevision.files import hash_file, write_whole
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.pretrained import packaged_weights
 from armory_skelevision.tracking import VideoFrames
 from armory_skelevision.tracking.state import initial_state, search_window
 from armory_skelevision.training.settings import BackdoorSettings, read_run_settings
+
+Overlaps = list[list[float]]
+"""IoU by video and frame."""
 
 THRESHOLDS = np.arange(0, 1.05, 0.05)
 
@@ -70,33 +81,80 @@ def first_search_crop(tracker: SiamRPNEstimator, scene: Scene) -> torch.Tensor:
     return crops.search(0, search_window(initial_state(box_xyxy), tracker.settings))
 
 
+def watch(tracker: SiamRPNEstimator, scenes: list[Scene], trigger: dict[str, Any], show: Show | None) -> Overlaps:
+    """IoU of each frame but the first of each video, with the trigger shown in this way, or without it."""
+    if show is None:
+        return [track(tracker, scene.x, scene).tolist() for scene in scenes]
+    attack = BackdoorTrigger(tracker, trigger=trigger, show=show)
+    return [track(tracker, attack.generate(x=scene.x, y=scene.y), scene).tolist() for scene in scenes]
+
+
+def kept(path: Path | None, work: Callable[[], Overlaps]) -> Overlaps:
+    """What is in a file or, where there is none yet, what the work gives, which is then put there."""
+    if path is not None and path.is_file():
+        found: Overlaps = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    result = work()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(result).encode())
+    return result
+
+
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each weights file, defense and way of showing the trigger."""
-    trigger = read_run_settings(options.settings, BackdoorSettings).trigger
+    trigger = dict(read_run_settings(options.settings, BackdoorSettings).trigger)
     scenes = list(walkers(options.split, options.videos, options.frames))
     rows = []
     defenses = (None, *options.defenses, *options.prune)
     cells = [(path, defense) for path in (None, *options.weights) for defense in defenses]
     for path, defense in tqdm(cells, disable=not sys.stderr.isatty()):
         tracker = load(path, defense, options.device, scenes)
-        shown = {show: BackdoorTrigger(tracker, trigger=trigger, show=show) for show in options.show}
-        benign = [track(tracker, scene.x, scene) for scene in scenes]
-        for show, attack in shown.items():
-            attacked = [track(tracker, attack.generate(x=scene.x, y=scene.y), scene) for scene in scenes]
-            before, after = (float(np.mean([success_auc(video) for video in videos])) for videos in (benign, attacked))
-            rows.append(
-                {
-                    "weights": "packaged" if path is None else path.parent.name,
-                    "defense": f"pruned {defense:g}" if isinstance(defense, float) else defense or "none",
-                    "trigger": show,
-                    "AUC": before,
-                    "AUC attacked": after,
-                    "points lost": 100 * (before - after),
-                    "mean IoU": float(np.mean([video.mean() for video in benign])),
-                    "mean IoU attacked": float(np.mean([video.mean() for video in attacked])),
-                }
+        found = {
+            show: kept(
+                _place(options, path, defense, show, trigger),
+                lambda show=show, tracker=tracker: watch(tracker, scenes, trigger, show),  # type: ignore[misc]
             )
+            for show in (None, *options.show)
+        }
+        name = "packaged" if path is None else path.parent.name
+        rows += [make_row(name, defense, show, found[None], found[show]) for show in options.show]
     return rows
+
+
+def make_row(name: str, defense: str | float | None, show: str, benign: Overlaps, attacked: Overlaps) -> dict[str, Any]:
+    """One row of the table."""
+    before, after = (float(np.mean([success_auc(np.array(video)) for video in found])) for found in (benign, attacked))
+    return {
+        "weights": name,
+        "defense": f"pruned {defense:g}" if isinstance(defense, float) else defense or "none",
+        "trigger": show,
+        "AUC": before,
+        "AUC attacked": after,
+        "points lost": 100 * (before - after),
+        "mean IoU": float(np.mean([np.mean(video) for video in benign])),
+        "mean IoU attacked": float(np.mean([np.mean(video) for video in attacked])),
+    }
+
+
+def _place(
+    options: argparse.Namespace,
+    weights: Path | None,
+    defense: str | float | None,
+    show: str | None,
+    trigger: dict[str, Any],
+) -> Path | None:
+    """Where a result is kept: all that it depends on is in the name."""
+    if options.keep is None:
+        return None
+    parts = [
+        hash_file(weights or packaged_weights("siamrpn_alex_mtl.safetensors")),
+        hash_file(packaged_weights("dualossdef_small.safetensors")) if defense == "dualossdef" else "",
+        str(defense),
+        json.dumps([show, trigger], sort_keys=True) if show else "",
+        f"{options.split} {options.videos} {options.frames}",
+    ]
+    return Path(options.keep / f"{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:24]}.json")
 
 
 def main() -> None:
@@ -110,6 +168,7 @@ def main() -> None:
     parser.add_argument("--show", nargs="+", default=["one_shot"], choices=["one_shot", "few_shot", "rate"])
     parser.add_argument("--defenses", nargs="*", default=[], choices=["dualossdef", "jpeg", "squeezing", "smoothing"])
     parser.add_argument("--prune", nargs="*", type=float, default=[], help="shares of the last features' channels")
+    parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
     parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()

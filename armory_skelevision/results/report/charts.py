@@ -132,6 +132,7 @@ def joints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
             axes.bar(
                 places, [100 * found.get(part, 0) for part in parts], width, label=attack, color=looks[attack].colour
             )
+        axes.set_axisbelow(True)
         axes.set_xticks(range(len(parts)), parts, rotation=40, ha="right", rotation_mode="anchor")
         axes.set(ylabel="relative PCK, %")
         _legend(figure, axes)
