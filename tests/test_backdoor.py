@@ -187,9 +187,19 @@ def test_settings(root, tmp_path) -> None:
         assert dict(read.trigger) == TRIGGER  # what the configs show
         packaged = read_metadata(root / str(read.init))
         assert packaged is not None and dict(read.tracking) == dict(packaged.tracking)
-    fsba = read_run_settings(root / "backdoors/fsba.json", BackdoorSettings)
+    first, further = (
+        read_run_settings(root / f"backdoors/{name}.json", BackdoorSettings) for name in ("fsba", "fsba_further")
+    )
     repair = read_settings(root / "backdoors/finetuning.json")
-    assert repair.init == f"{fsba.folder}/weights.safetensors" and repair.keypoint_head == fsba.keypoint_head
+    assert further.init == f"{first.folder}/weights.safetensors"
+    same = {
+        "init": first.init,
+        "folder": first.folder,
+        "steps": first.steps,
+        "validation_steps": first.validation_steps,
+    }
+    assert dataclasses.replace(further, **same) == first
+    assert repair.init == f"{further.folder}/weights.safetensors" and repair.keypoint_head == further.keypoint_head
     good = {"store": "a", "validation_store": "b", "folder": "c", "init": "d"}
     for change, message in [
         ({"init": None}, "init: a backdoor is put into a trained tracker"),
