@@ -79,7 +79,8 @@ def find_weights_file(config: Mapping[str, Any]) -> tuple[Path | None, list[Find
         return path, []
     if not travels:
         if config["scenario"]["name"] == "BackdoorTracking":  # which are for the user to train
-            mend = "Train them, `skelevision train backdoor backdoors/fsba.json` and on (docs/backdoors.md), and put them there"
+            command = "`skelevision train backdoor backdoors/fsba.json` and on (docs/backdoors.md)"
+            mend = f"Train them, {command}, and put them there"
             return None, [warning(key, f"there is no {path}", mend)]
         # for models of others ARMORY has weights in its own store
         told = fault if is_ours(config["model"]["module"]) else warning

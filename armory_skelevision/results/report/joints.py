@@ -50,7 +50,8 @@ def joint_panels(board: Board) -> list[Panel]:
         if any(len(curve) > 1 for curve in curves.values()):
             panels.append(Panel(title, bounds_chart(curves)))
         bars = {attack: _left(group) for attack, group in _nearest(groups, place).items()}
-        panels.append(Panel(f"{title} · each joint", joints_chart(bars)))
+        if any(bars.values()):
+            panels.append(Panel(f"{title} · each joint", joints_chart(bars)))
     return panels
 
 
