@@ -7,7 +7,8 @@ import functools
 import numpy as np
 import pytest
 
-from armory_skelevision.walkers.gait import COCO, HEEL_RISE, STANCE, pose
+from armory_skelevision.joints import JOINTS
+from armory_skelevision.walkers.gait import HEEL_RISE, STANCE, pose
 from armory_skelevision.walkers.person import sample_person
 
 PEOPLE = [sample_person(np.random.default_rng(seed)) for seed in range(40)]
@@ -27,7 +28,7 @@ def track(person, joint, phases=PHASES, walking=True):
 @pytest.mark.parametrize("walking", [True, False])
 def test_coco_joints_are_complete(walking):
     joints = pose(PEOPLE[0], 0.3, walking)
-    assert len(COCO) == 17 and set(COCO) <= set(joints)
+    assert len(JOINTS) == 17 and set(JOINTS) <= set(joints)
     assert all(joints[name].shape == (3,) and np.isfinite(joints[name]).all() for name in joints)
 
 
@@ -81,7 +82,7 @@ def test_standing_toes_stay_above_the_ground():
 def test_cycle_closes_without_a_jump():
     steps = np.linspace(0.0, 1.0, 501)
     for person in PEOPLE[:4]:
-        path = np.stack([track(person, joint, steps) for joint in COCO])
+        path = np.stack([track(person, joint, steps) for joint in JOINTS])
         np.testing.assert_allclose(path[:, 0], path[:, -1], atol=1e-6)
         assert np.linalg.norm(np.diff(path, axis=1), axis=-1).max() < 0.05
 
@@ -115,5 +116,5 @@ def test_faces_look_forwards():
 
 
 def test_standing_people_stand_still():
-    for joint in COCO:
+    for joint in JOINTS:
         assert np.ptp(track(PEOPLE[3], joint, walking=False), axis=0).max() < 1e-9

@@ -35,6 +35,7 @@ ONLY_PARSED = {
     "skelevision weights average": "weights of one's own; tests/test_averaging.py",
     "skelevision sweep grids/walkers.json --out results/walkers --jobs 2": "20 evaluations; tests/test_sweep*.py",
     "skelevision sweep grids/joints.json --out results/joints": "24 evaluations; tests/test_sweep*.py",
+    "skelevision report results/joints --out report": "a report of those; tests/test_report*.py",
     "skelevision data": "downloads, or cuts what was downloaded; tests/test_fetching*.py, tests/test_crops.py",
     "skelevision submit": "a bundle and a suite of one's own; tests/test_submission*.py",
     "python benchmarks/": "minutes to hours; tests/test_benchmark*.py call what they are made of",
