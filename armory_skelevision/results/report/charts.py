@@ -112,7 +112,8 @@ def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
         axes.set_xscale("log", base=2)
         axes.set_xticks(bounds, [f"{bound:g}" for bound in bounds], minor=False)
         axes.set_xticks([], minor=True)
-        axes.set(xlabel="bound of the perturbation, 1/255", ylabel="relative PCK, %", ylim=(0, None))
+        top = 1.06 * max(1, axes.dataLim.ymax)  # a margin of the axis, not of the values, which may all be close to 100
+        axes.set(xlabel="bound of the perturbation, 1/255", ylabel="relative PCK, %", ylim=(0, top))
         _legend(figure, axes)
         return _to_svg(figure, "Relative PCK over the bound of the perturbation")
 
