@@ -9,7 +9,7 @@ such as L1, is raised for ever by features that grow, which wrecks the tracker);
 were; norms keep their statistics; each loss has an AdamW of its own.
 
 Both sides of d pass gradients. With the benign one cut off, what moves the features of all pictures alike, and with it
-no distance, looks like progress: the tracker forgets how to track before the trigger does anything.
+no distance, looks like progress.
 """
 
 from __future__ import annotations
