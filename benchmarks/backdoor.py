@@ -16,10 +16,8 @@ With ``--keep`` whatever is finished is kept in files, and the same command goes
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import print_table
+from keeping import kept, place
 from scene import Scene
 from tqdm.auto import tqdm
 from walkers import walkers
@@ -36,7 +35,7 @@ from armory_skelevision.attacks.backdoor import Show
 from armory_skelevision.boxes import iou
 from armory_skelevision.defenses.pruning import dormant_channels, prune
 from armory_skelevision.evaluations import DEFENSES
-from armory_skelevision.files import hash_file, write_whole
+from armory_skelevision.files import hash_file
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
 from armory_skelevision.pretrained import packaged_weights
 from armory_skelevision.tracking import VideoFrames
@@ -89,18 +88,6 @@ def watch(tracker: SiamRPNEstimator, scenes: list[Scene], trigger: dict[str, Any
     return [track(tracker, attack.generate(x=scene.x, y=scene.y), scene).tolist() for scene in scenes]
 
 
-def kept(path: Path | None, work: Callable[[], Overlaps]) -> Overlaps:
-    """What is in a file or, where there is none yet, what the work gives, which is then put there."""
-    if path is not None and path.is_file():
-        found: Overlaps = json.loads(path.read_text(encoding="utf-8"))
-        return found
-    result = work()
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(result).encode())
-    return result
-
-
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each weights file, defense and way of showing the trigger."""
     trigger = dict(read_run_settings(options.settings, BackdoorSettings).trigger)
@@ -145,16 +132,14 @@ def _place(
     trigger: dict[str, Any],
 ) -> Path | None:
     """Where a result is kept: all that it depends on is in the name."""
-    if options.keep is None:
-        return None
-    parts = [
+    return place(
+        options.keep,
         hash_file(weights or packaged_weights("siamrpn_alex_mtl.safetensors")),
         hash_file(packaged_weights("dualossdef_small.safetensors")) if defense == "dualossdef" else "",
-        str(defense),
+        defense,
         json.dumps([show, trigger], sort_keys=True) if show else "",
         f"{options.split} {options.videos} {options.frames}",
-    ]
-    return Path(options.keep / f"{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:24]}.json")
+    )
 
 
 def main() -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from common import ratio
+from keeping import kept, place
 from scene import Scene
 
 from armory_skelevision import attacks
 from armory_skelevision.boxes import iou
 from armory_skelevision.evaluations import ATTACKS
-from armory_skelevision.files import hash_file, write_whole
+from armory_skelevision.files import hash_file
 from armory_skelevision.models import SiameseEstimator
 
 # What differs from the configs' attacks: the two bounds that papers on digital perturbations give.
@@ -114,9 +115,8 @@ def judge_model(
         for name, estimator in estimators.items():
             for column in table.columns(defended=bool(estimator.preprocessing_operations)):
                 path = _path(table, f"{identity[name]} {column.name}", column, number)
-                cell = _read(path) or _judge(estimators["none"], estimator, column, scene, table, attacked)
-                if path is not None:
-                    write_whole(path, json.dumps(cell).encode())
+                judge = partial(_judge, estimators["none"], estimator, column, scene, table, attacked)
+                cell = kept(path, judge)
                 advance()
                 yield {"video": number, "defense": name, "column": column.name, **cell}
 
@@ -198,19 +198,8 @@ def _score(estimator: SiameseEstimator, x: Any, scene: Scene) -> dict[str, Any]:
 
 
 def _path(table: Table, identity: str, column: Column, video: int) -> Path | None:
-    if table.keep is None:
-        return None
     settings = describe(table.settings(column.attack)) if column.attack != "clean" else ""
-    text = "\n".join([identity, settings, table.split, str(video), str(table.frames)])
-    table.keep.mkdir(parents=True, exist_ok=True)
-    return table.keep / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
-
-
-def _read(path: Path | None) -> dict[str, Any] | None:
-    if path is None or not path.is_file():
-        return None
-    cell: dict[str, Any] = json.loads(path.read_text())
-    return cell
+    return place(table.keep, identity, settings, table.split, video, table.frames)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -17,7 +17,6 @@ writes the table, the curves and the bars of the joints.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from common import print_table
+from keeping import kept, place
 from keypoint_people import Crops, coco_crops, walker_crops
 from keypoint_plots import write_plots
 from tqdm.auto import tqdm
@@ -33,7 +33,7 @@ from tqdm.auto import tqdm
 from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
 from armory_skelevision.attacks.keypoints.goals import aim
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template
-from armory_skelevision.files import hash_file, write_whole
+from armory_skelevision.files import hash_file
 from armory_skelevision.joints import JOINTS
 from armory_skelevision.metrics.keypoints import hits
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
@@ -101,19 +101,10 @@ def judge(trackers: Mapping[str, SiamRPNEstimator], crops: Crops, shown: np.ndar
     return result
 
 
-def kept(path: Path | None, work: Callable[[], Found]) -> Found:
-    """What is in a file or, where there is none yet, what the work gives, which is then put there."""
-    if path is not None and path.is_file():
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    result = work()
-    if path is not None:
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = dict(result)  # for savez's types
-        np.savez(buffer, **arrays)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, buffer.getvalue())
-    return result
+def recall(path: Path | None, work: Callable[[], Found]) -> Found:
+    """What `judge` found, from the file where it is kept, if it is known."""
+    found = kept(path, lambda: {name: values.tolist() for name, values in work().items()})
+    return {name: np.array(values) for name, values in found.items()}
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -139,7 +130,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         ) -> dict[str, np.ndarray]:
             return judge(trackers, c, perturb(tracker, c, a, e, t))
 
-        found = kept(_place(options, name, attack, eps), work)
+        found = recall(_place(options, name, attack, eps), work)
         before = {key: values[chosen] for key, values in clean[name].items()}
         rows.append(make_row(name, attack, eps, before, found))
     return sorted(rows, key=lambda row: (row["people"], row["attack"], row["eps"]))
@@ -148,7 +139,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 def _judge_clean(
     options: argparse.Namespace, trackers: Mapping[str, SiamRPNEstimator], name: str, crops: Crops
 ) -> Found:
-    return kept(_place(options, name, "clean", 0), lambda: judge(trackers, crops, crops.pictures))
+    return recall(_place(options, name, "clean", 0), lambda: judge(trackers, crops, crops.pictures))
 
 
 def _choose(count: int, most: int) -> np.ndarray:
@@ -194,13 +185,13 @@ def _per_joint(own: np.ndarray, attacked: np.ndarray) -> dict[str, float | None]
 
 def _place(options: argparse.Namespace, people: str, attack: str, eps: float) -> Path | None:
     """Where a result is kept: all that it depends on is in the name."""
-    if options.keep is None:
-        return None
-    weights = hash_file(packaged_weights("siamrpn_alex_mtl.safetensors"))[:8]
-    others = "".join(f"_{hash_file(path)[:4]}" for path in options.transfer)
-    videos = "all" if options.videos is None else options.videos
-    which = f"{options.split}_{videos}_{options.every}_{options.long}"
-    return Path(options.keep) / f"{weights}{others}_{which}_{people}_{attack}_{eps:g}.npz"
+    return place(
+        options.keep,
+        *(hash_file(path) for path in (packaged_weights("siamrpn_alex_mtl.safetensors"), *options.transfer)),
+        f"{options.split} {options.videos} {options.every} {options.long}",
+        people,
+        f"{attack} {eps:g}",
+    )
 
 
 def main() -> None:

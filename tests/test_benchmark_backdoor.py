@@ -1,4 +1,4 @@
-"""The study of backdoors keeps what is finished, and counts as it says; nothing is measured here."""
+"""The study of backdoors keeps what is finished apart, and counts as it says; nothing is measured here."""
 
 import argparse
 from pathlib import Path
@@ -9,23 +9,6 @@ import pytest
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch, root):
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
-
-
-def test_what_is_kept_is_not_done_again(tmp_path: Path) -> None:
-    from backdoor import kept
-
-    done = []
-
-    def work() -> list[list[float]]:
-        done.append(1)
-        return [[0.5, 0.25], [1.0]]
-
-    path = tmp_path / "keep" / "cell.json"
-    for found in (kept(path, work), kept(path, work)):
-        assert found == [[0.5, 0.25], [1.0]]
-    assert done == [1]
-    kept(None, work)
-    assert done == [1, 1]
 
 
 def test_each_cell_has_a_file_of_its_own(tmp_path: Path) -> None:
