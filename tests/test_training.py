@@ -101,9 +101,10 @@ def test_the_same_batch_is_learned(settings):
 
 
 @pytest.mark.slow
-def test_a_run_that_broke_off_and_went_on_ends_as_one_that_did_not(settings, tmp_path, monkeypatch):
+def test_a_run_that_broke_off_and_went_on_ends_as_one_that_did_not(settings, tmp_path, monkeypatch, caplog):
     settings = dataclasses.replace(settings, tracking={"penalty_k": 0.24})
     path = train(dataclasses.replace(settings, folder=str(tmp_path / "whole"), checkpoint_minutes=60))
+    assert not [record for record in caplog.records if record.name.startswith("lightning")]
     assert read_metadata(path).lambda_k == 0.2
     assert read_metadata(path).tracking == {"penalty_k": 0.24}
     assert hash_file(path) in path.with_name("card.md").read_text()

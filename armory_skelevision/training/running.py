@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from pickle import UnpicklingError
@@ -45,24 +49,25 @@ def run(
     every = timedelta(minutes=settings.checkpoint_minutes)
     callbacks: list[Callback] = [ModelCheckpoint(folder, "resume-{step}", train_time_interval=every), _Memory()]
     best = _best_checkpoint(folder, measure)
-    trainer = Trainer(
-        devices=1,
-        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-        max_steps=settings.steps,
-        max_epochs=-1,
-        val_check_interval=settings.validation_steps,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        inference_mode=False,  # some validations take gradients
-        callbacks=[*callbacks, best] if best else callbacks,
-        logger=_make_loggers(settings),
-        log_every_n_steps=10,
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-    )
-    warn_of_slow_bf16(settings.precision, trainer.strategy.root_device)
-    pairs = PairModule(settings, _step_of(last) if last else 0)
-    trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
+    with _quiet_lightning():
+        trainer = Trainer(
+            devices=1,
+            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+            max_steps=settings.steps,
+            max_epochs=-1,
+            val_check_interval=settings.validation_steps,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            inference_mode=False,  # some validations take gradients
+            callbacks=[*callbacks, best] if best else callbacks,
+            logger=_make_loggers(settings),
+            log_every_n_steps=10,
+            enable_progress_bar=sys.stderr.isatty(),
+            enable_model_summary=False,
+        )
+        warn_of_slow_bf16(settings.precision, trainer.strategy.root_device)
+        pairs = PairModule(settings, _step_of(last) if last else 0)
+        trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
     _remove_older_checkpoints(folder)
     if best is None:
         return _logged(trainer)
@@ -72,6 +77,21 @@ def run(
     training.load_state_dict(checkpoint["state_dict"])
     logged: dict[str, float] = checkpoint[_Memory.KEY]
     return logged
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep from the reader what Lightning says of its other products, of its own code, and of a folder that is ours."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 class _Memory(Callback):
