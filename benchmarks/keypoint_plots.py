@@ -44,7 +44,7 @@ def draw_curves(rows: Rows, title: str, path: Path) -> None:
     axes.set_xticks(sorted({row["eps"] for row in rows}), [f"{eps:g}" for eps in sorted({row["eps"] for row in rows})])
     axes.set(xlabel="bound of the perturbation (1/255)", ylabel="relative PCK (%)", title=title, ylim=(0, None))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
@@ -63,6 +63,6 @@ def draw_joints(rows: Rows, title: str, path: Path) -> None:
     names = [name.replace("_", " ") for name in rows[0]["joints"]]
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
     axes.set(ylabel="relative PCK (%)", title=f"{title}, bound {bound:g}/255")
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

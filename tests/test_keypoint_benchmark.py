@@ -18,21 +18,12 @@ def found(share: float, people: int = 4) -> dict[str, np.ndarray]:
     return {"own": hits, "aimed": hits, "elder": hits}
 
 
-def test_what_is_kept_is_not_done_again(tmp_path: Path) -> None:
-    from keypoints import kept
+def test_joints_that_nobody_labelled_stay_unknown_in_files(tmp_path: Path) -> None:
+    from keypoints import recall
 
-    done = []
-
-    def work() -> dict[str, np.ndarray]:
-        done.append(1)
-        return found(0.5)
-
-    path = tmp_path / "keep" / "cell.npz"
-    for result in (kept(path, work), kept(path, work)):
-        np.testing.assert_array_equal(result["own"], found(0.5)["own"])
-    assert done == [1]
-    kept(None, work)
-    assert done == [1, 1]
+    path = tmp_path / "cell.json"
+    for work in (lambda: found(0.5), lambda: pytest.fail("measured again")):
+        np.testing.assert_array_equal(recall(path, work)["own"], found(0.5)["own"])
 
 
 def test_rows_and_plots(tmp_path: Path) -> None:
