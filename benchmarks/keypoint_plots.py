@@ -58,7 +58,7 @@ def draw_joints(rows: Rows, title: str, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
     width = 0.8 / max(len(chosen), 1)
     for number, row in enumerate(chosen):
-        places = [place + number * width for place in range(len(row["joints"]))]
+        places = [place + (number - (len(chosen) - 1) / 2) * width for place in range(len(row["joints"]))]
         axes.bar(places, [value or 0 for value in row["joints"].values()], width, label=row["attack"])
     names = [name.replace("_", " ") for name in rows[0]["joints"]]
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
