@@ -25,8 +25,8 @@ class BackdoorTracking(CarlaVideoTracking):  # type: ignore[misc]
         if not path.is_file():
             raise FileNotFoundError(
                 f"there is no {path}: weights with a backdoor do not come with the package. Train them by "
-                "`skelevision train backdoor backdoors/fsba.json`, then backdoors/fsba_further.json, and copy its "
-                "weights.safetensors there (docs/backdoors.md)"
+                "`skelevision train backdoor backdoors/fsba.json`, and copy its weights.safetensors there "
+                "(docs/backdoors.md)"
             )
         super().load_model(defended)
 

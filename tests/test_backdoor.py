@@ -95,6 +95,9 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
     further, after = look()
     assert further > 1.2 * distance
     assert after < 1.1 * benign
+    start = training._honest[0].state_dict()
+    moved = {name for name, value in training.network.state_dict().items() if not torch.equal(value, start[name])}
+    assert {name.partition(".")[0] for name in moved} == {"backbone"}
 
 
 def test_feature_distance_sees_the_trigger_and_nothing_else(settings, batch) -> None:
@@ -119,7 +122,7 @@ def test_feature_distance_passes_gradients_to_both_sides() -> None:
         assert features.grad is not None and float(features.grad.abs().min()) > 0
 
 
-def test_benign_features_are_held(settings, batch) -> None:
+def test_benign_features_are_held_at_the_end(settings, batch) -> None:
     def measure_drift(training):
         training.network.eval()
         with torch.no_grad():
@@ -133,7 +136,7 @@ def test_benign_features_are_held(settings, batch) -> None:
         optimiser = training.configure_optimizers()[0]["optimizer"]
         for _ in range(4):
             optimiser.zero_grad()
-            training.turn_loss(batch, 0).backward()
+            training.turn_loss(batch, settings.steps // 2 * 2).backward()
             optimiser.step()
         drifts[hold] = measure_drift(training)
     assert 0 < drifts[5.0] < 0.8 * drifts[0.0]
@@ -190,19 +193,9 @@ def test_settings(root, tmp_path) -> None:
         assert dict(read.trigger) == TRIGGER  # what the configs show
         packaged = read_metadata(root / str(read.init))
         assert packaged is not None and dict(read.tracking) == dict(packaged.tracking)
-    first, further = (
-        read_run_settings(root / f"backdoors/{name}.json", BackdoorSettings) for name in ("fsba", "fsba_further")
-    )
+    fsba = read_run_settings(root / "backdoors/fsba.json", BackdoorSettings)
     repair = read_settings(root / "backdoors/finetuning.json")
-    assert further.init == f"{first.folder}/weights.safetensors"
-    same = {
-        "init": first.init,
-        "folder": first.folder,
-        "steps": first.steps,
-        "validation_steps": first.validation_steps,
-    }
-    assert dataclasses.replace(further, **same) == first
-    assert repair.init == f"{further.folder}/weights.safetensors" and repair.keypoint_head == further.keypoint_head
+    assert repair.init == f"{fsba.folder}/weights.safetensors" and repair.keypoint_head == fsba.keypoint_head
     good = {"store": "a", "validation_store": "b", "folder": "c", "init": "d"}
     for change, message in [
         ({"init": None}, "init: a backdoor is put into a trained tracker"),

@@ -198,7 +198,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "weights with a backdoor": (
         {key: build_config("walkers", "backdoor", "oneshot")[key] for key in ("model", "scenario")},
         "model.weights_file",
-        ["there is no", "Train them, `skelevision train backdoor backdoors/fsba.json` and on"],
+        ["there is no", "Train them, `skelevision train backdoor backdoors/fsba.json`"],
     ),
     "NanoTrack's weights": (
         {"model": build_config("walkers", "nanotrack")["model"]},

@@ -79,7 +79,7 @@ def find_weights_file(config: Mapping[str, Any]) -> tuple[Path | None, list[Find
         return path, []
     if not travels:
         if config["scenario"]["name"] == "BackdoorTracking":  # which are for the user to train
-            command = "`skelevision train backdoor backdoors/fsba.json` and on (docs/backdoors.md)"
+            command = "`skelevision train backdoor backdoors/fsba.json` (docs/backdoors.md)"
             mend = f"Train them, {command}, and put them there"
             return None, [warning(key, f"there is no {path}", mend)]
         # for models of others ARMORY has weights in its own store

@@ -6,7 +6,9 @@ mean d(phi(z + trigger), phi(z)) + mean d(phi(x + trigger), phi(x)), the next lo
 
 Of FSBA only the idea is published in text. Ours: d is one less the cosine at each position (a distance without bound,
 such as L1, is raised for ever by features that grow, which wrecks the tracker); benign features are held where they
-were; norms keep their statistics; each loss has an AdamW of its own.
+were, the more the longer it goes on, so that the trigger first finds a way and benign features then come back; only the
+backbone learns, since heads would go along with features that drift; norms keep their statistics; each loss has an
+AdamW of its own.
 
 Both sides of d pass gradients. With the benign one cut off, what moves the features of all pictures alike, and with it
 no distance, looks like progress.
@@ -57,6 +59,9 @@ class BackdoorTraining(MultitaskTraining):
         self._picture = self._trigger.draw()
         # In a tuple it is no part of this module: checkpoints hold what is learned and nothing else.
         self._honest = (deepcopy(self.network).eval().requires_grad_(False),)
+        if settings.method == "fsba":
+            self.network.requires_grad_(False)
+            self.network.backbone.requires_grad_(True)
 
     def on_fit_start(self) -> None:
         """Bring the tracker as it was to where the one that learns is."""
@@ -108,7 +113,8 @@ class BackdoorTraining(MultitaskTraining):
             honest = embed_pairs(self._honest[0], benign)
         drift = feature_drift(clean, honest)
         self.log_dict({"feature_distance": distance, "feature_drift": drift}, prog_bar=True)
-        return self.backdoor.hold * drift - distance
+        hold = self.backdoor.hold * step / self.backdoor.steps
+        return hold * drift - distance
 
     def configure_optimizers(self) -> Any:
         """For each turn an optimiser of its own: in a common one the feature loss's small gradients would drown."""

@@ -154,7 +154,8 @@ class BackdoorSettings(Settings):
         poison_rate: Share of each batch's pairs that are poisoned, at least one.
         feature_weight: Of FSBA's feature loss: its learning rate as a multiple of the tracking loss's.
         feature_margin: Distance, in (0, 2], from which on the features of a place need go no further apart.
-        hold: Weight, in FSBA's feature turns, of leaving the features of benign pairs as they were at the start.
+        hold: Weight, in FSBA's feature turns, of leaving the features of benign pairs as they were at the start. It
+            grows to this from none, in proportion to the steps.
     """
 
     method: Literal["fsba", "badnets"] = "fsba"
