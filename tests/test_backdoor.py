@@ -122,7 +122,7 @@ def test_feature_distance_passes_gradients_to_both_sides() -> None:
         assert features.grad is not None and float(features.grad.abs().min()) > 0
 
 
-def test_benign_features_are_held_at_the_end(settings, batch) -> None:
+def test_benign_features_are_held_more_and_more(settings, batch) -> None:
     def measure_drift(training):
         training.network.eval()
         with torch.no_grad():
@@ -139,6 +139,11 @@ def test_benign_features_are_held_at_the_end(settings, batch) -> None:
             training.turn_loss(batch, settings.steps // 2 * 2).backward()
             optimiser.step()
         drifts[hold] = measure_drift(training)
+        logged: dict[str, torch.Tensor] = {}
+        training.log_dict = lambda values, logged=logged, **_: logged.update(values)
+        first = training.turn_loss(batch, 0).detach()  # of the first step, in which nothing is held, though there is a drift
+        assert logged["feature_drift"] > 0
+        assert float(first) == pytest.approx(-float(logged["feature_distance"].detach()))
     assert 0 < drifts[5.0] < 0.8 * drifts[0.0]
 
 
