@@ -27,7 +27,7 @@ from typing import Any
 from art.defences.preprocessor import JpegCompression
 from common import print_table
 from defense_costs import Cost, measure_cost
-from defense_table import BOUNDS, Table, describe, hash_weights, judge_model, sum_up
+from defense_table import BOUNDS, MUCH, Table, describe, hash_weights, judge_model, sum_up
 from tqdm.auto import tqdm
 from walkers import walkers
 
@@ -110,15 +110,15 @@ def find_absent(options: argparse.Namespace) -> list[str]:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Mean IoU, "plain / adaptive" in each cell, and the shares that were won back."""
+    """Mean IoU, "plain / adaptive" in each cell, the change of clean videos, and the shares that were won back."""
     names = list(dict.fromkeys(name.removesuffix(" adaptive") for row in rows for name in row["mean_iou"]))
     shown = []
     for row in rows:
         found = row["mean_iou"]
         pairs = [[found.get(name), found.get(f"{name} adaptive")] for name in names]
         cells = [" / ".join("–" if value is None else f"{value:.3f}" for value in pair) for pair in pairs]
-        shown.append([row["model"], row["defense"], *(cell.removesuffix(" / –") for cell in cells)])
-    print_table(["model", "defense", *names], shown)
+        shown.append([row["model"], row["defense"], *(cell.removesuffix(" / –") for cell in cells), *_show_change(row)])
+    print_table(["model", "defense", *names, "clean: median change", f"worse by {MUCH}"], shown)
     print("won back of what the attacks that do not know the defense took:")
     shares = [[row["won_back"].get(name) for name in names[1:]] for row in rows]
     percents = [["–" if share is None else f"{share:.0%}" for share in line] for line in shares]
@@ -126,6 +126,11 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         ["model", "defense", *names[1:]],
         [[row["model"], row["defense"], *line] for row, line in zip(rows, percents, strict=True)],
     )
+
+
+def _show_change(row: dict[str, Any]) -> list[str]:
+    change = row["clean_change"]
+    return ["–", "–"] if change is None else [f"{change['median']:+.3f}", str(change["worse"])]
 
 
 def _identify(name: str, options: argparse.Namespace) -> list[Any]:

@@ -31,6 +31,9 @@ BOUNDS: dict[str, tuple[str, dict[str, float]]] = {
     "iou": ("iou", {}),
 }
 
+MUCH = 0.05
+"""Of a video's mean IoU: more than that is not lost by boxes that are a little off."""
+
 Makers = Mapping[str, Callable[[], list[Any]]]
 
 
@@ -131,7 +134,8 @@ def sum_up(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row for each tracker and defense: means over videos by column, and which share of the loss was won back.
 
     The share counts the attack that does not know the defense: (defended - undefended) / (clean - undefended), clean
-    and undefended being the bare tracker's.
+    and undefended being the bare tracker's. ``clean_change`` says what the defense does to single videos that nobody
+    attacks: the median of its changes, and in how many it takes more than `MUCH`; None where one cannot be had.
     """
     rows: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for cell in cells:
@@ -139,7 +143,13 @@ def sum_up(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         row.setdefault(cell["column"], []).append(cell["mean_iou"])
     means = {key: {name: _mean(values) for name, values in row.items()} for key, row in rows.items()}
     return [
-        {"model": model, "defense": defense, "mean_iou": row, "won_back": _won_back(row, means[model, "none"])}
+        {
+            "model": model,
+            "defense": defense,
+            "mean_iou": row,
+            "won_back": _won_back(row, means[model, "none"]),
+            "clean_change": _change(rows[model, defense]["clean"], rows[model, "none"]["clean"]),
+        }
         for (model, defense), row in means.items()
     ]
 
@@ -157,6 +167,13 @@ def _won_back(row: Mapping[str, float | None], bare: Mapping[str, float | None])
         if name != "clean" and clean is not None and undefended is not None and defended is not None:
             shares[name] = ratio(defended - undefended, clean - undefended)
     return shares
+
+
+def _change(defended: Sequence[float | None], bare: Sequence[float | None]) -> dict[str, float] | None:
+    changes = [a - b for a, b in zip(defended, bare, strict=True) if a is not None and b is not None]
+    if len(changes) < len(bare):
+        return None
+    return {"median": float(np.median(changes)), "worse": sum(change < -MUCH for change in changes)}
 
 
 def _judge(

@@ -141,7 +141,7 @@ def test_benign_features_are_held_more_and_more(settings, batch) -> None:
         drifts[hold] = measure_drift(training)
         logged: dict[str, torch.Tensor] = {}
         training.log_dict = lambda values, logged=logged, **_: logged.update(values)
-        first = training.turn_loss(batch, 0).detach()  # of the first step, in which nothing is held, though there is a drift
+        first = training.turn_loss(batch, 0).detach()  # nothing is held in the first step, though there is a drift
         assert logged["feature_drift"] > 0
         assert float(first) == pytest.approx(-float(logged["feature_distance"].detach()))
     assert 0 < drifts[5.0] < 0.8 * drifts[0.0]

@@ -110,6 +110,8 @@ def test_shares_that_were_won_back():
     assert bare["won_back"] == pytest.approx({"pgd8": 0})
     assert jpeg["won_back"] == pytest.approx({"pgd8": 0.5})
     assert jpeg["mean_iou"]["pgd8 adaptive"] == pytest.approx(0.1)
+    assert bare["clean_change"] == {"median": 0, "worse": 0}
+    assert jpeg["clean_change"] == pytest.approx({"median": -0.1, "worse": 1})
 
 
 @pytest.fixture
@@ -155,6 +157,7 @@ def test_the_whole_command(run, tmp_path):
     assert result["absent"] == ["nanotrack: not available: name its weights by --nanotrack"]
     assert np.isfinite([cell["mean_iou"] for cell in result["cells"]]).all()
     assert any(line.startswith("stl    dualossdef  ") and line.count("/") == 1 for line in lines)
+    assert lines[4].split()[-7:] == ["pgd8", "clean:", "median", "change", "worse", "by", "0.05"]
 
 
 def test_weights_that_are_none_are_refused(run, tmp_path, capsys):
