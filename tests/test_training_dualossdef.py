@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 import torch
@@ -109,7 +110,9 @@ def test_an_identity_at_the_start_leaves_the_loss(settings, batch):
     training.training_step(batch, 0)
     assert training.logged["clean"] == pytest.approx(float(training.dua(Pair.read(batch), batch)))
     assert training.logged["change"] == 0
-    assert training.logged["loss"] == pytest.approx(training.logged["attacked"] + training.logged["clean"])
+    wanted = training.logged["attacked"] + training.logged["clean"] + settings.gate * training.logged["gate"]
+    assert training.logged["loss"] == pytest.approx(wanted)
+    assert training.logged["gate"] == pytest.approx(math.log(2))
 
 
 def test_the_same_batch_is_learned_and_the_tracker_is_not(settings, batch):
@@ -146,14 +149,32 @@ def test_ablations_change_what_they_say(settings, batch):
         return training.logged
 
     plain = step()
-    terms = ("attacked", "clean", "change")
-    assert plain["loss"] == pytest.approx(sum(plain[name] for name in terms), rel=1e-5)
-    heavy = step(lambda_clean=3.0, mu=5.0)
-    wanted = plain["attacked"] + 3 * plain["clean"] + 5 * plain["change"]
+    wanted = plain["attacked"] + plain["clean"] + plain["change"] + settings.gate * plain["gate"]
+    assert plain["loss"] == pytest.approx(wanted, rel=1e-5)
+    heavy = step(lambda_clean=3.0, mu=5.0, gate=7.0)
+    wanted = plain["attacked"] + 3 * plain["clean"] + 5 * plain["change"] + 7 * plain["gate"]
     assert heavy["loss"] == pytest.approx(wanted, rel=1e-5)
-    assert step(lambda_clean=0.0).keys() == {"attacked", "change", "loss"}
-    assert step(lambda_clean=0.0, mu=0.0).keys() == {"attacked", "loss"}
+    assert step(lambda_clean=0.0).keys() == {"attacked", "change", "gate", "loss"}
+    assert step(lambda_clean=0.0, mu=0.0, gate=0.0).keys() == {"attacked", "loss"}
     assert step(loss="cls")["attacked"] != plain["attacked"]
+
+
+def test_the_gate_learns_which_crops_were_attacked(settings, batch):
+    training = prepare(settings)
+    clean = Pair.read(batch)
+    attacked = Pair(*(crop + 0.1 * torch.randn(crop.shape).sign() for crop in clean))
+    optimiser = torch.optim.AdamW(training.network.gate.parameters(), lr=1e-2)
+    for _ in range(50):
+        optimiser.zero_grad()
+        training._tell_apart(clean, attacked).backward()
+        optimiser.step()
+    with torch.no_grad():
+        for before, after in zip(clean, attacked, strict=True):
+            assert training.network.suspect(before).max() < 0 < training.network.suspect(after).min()
+        logits = training.network.suspect(clean.search), training.network.suspect(attacked.search)
+        wanted = (torch.nn.functional.softplus(logits[0]) + torch.nn.functional.softplus(-logits[1])).mean() / 2
+        search_alone = training._tell_apart(clean, clean._replace(search=attacked.search))
+        torch.testing.assert_close(search_alone, wanted)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(settings, batch):

@@ -1,8 +1,8 @@
 """The inner attack: steps up the loss of a frozen tracker on template and search crops (Madry et al. 2018).
 
 What the paper (arXiv 2402.17976) says of it is that it raises classification and regression loss together. All else is
-our own. Perturbations live on a grid that may be coarser than the crop's pixels, as those of a frame are, whose windows
-are enlarged to crops.
+our own. Perturbations live on a grid that may be coarser or finer than the crop's pixels, as those of a frame are: its
+windows are enlarged or shrunk to crops.
 """
 
 from __future__ import annotations

@@ -24,11 +24,13 @@ class DuaLossDefSettings(RunSettings):
         loss: The tracker's loss, in the attack and in training alike: "both", or "cls" or "reg" alone.
         lambda_clean: Weight of the loss on cleaned crops that nobody attacked (λ).
         mu: Weight of the change of crops that nobody attacked (μ).
+        gate: Weight of the gate's telling attacked crops from others; so large that the rest of the loss, which reaches
+            the gate, too, does not lead it.
         inner: How crops are attacked: "pgd", or "mixed", a draw from `attack.KINDS` for each batch.
         epsilon: Smallest and largest bound of a perturbation, of which one is drawn for each batch.
         inner_steps: Fewest and most steps of the attack, likewise.
-        coarseness: Smallest and largest side, in a crop's pixels, of what an attacker can change at will, likewise. A
-            frame's pixel is as large in a crop that was enlarged.
+        coarseness: Smallest and largest side, in a crop's pixels, of what an attacker can change at will, likewise. So
+            large is a frame's pixel in a crop: above 1 where the crop was enlarged, below where it was shrunk.
     """
 
     tracker: str = "siamrpn_alex_stl.safetensors"
@@ -37,10 +39,11 @@ class DuaLossDefSettings(RunSettings):
     loss: Part = "both"
     lambda_clean: float = 1.0
     mu: float = 4.0
+    gate: float = 10.0
     inner: Inner = "pgd"
     epsilon: Sequence[float] = (2 / 255, 16 / 255)
     inner_steps: Sequence[int] = (1, 4)
-    coarseness: Sequence[float] = (1.0, 3.0)
+    coarseness: Sequence[float] = (0.5, 2.0)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -55,10 +58,10 @@ class DuaLossDefSettings(RunSettings):
             loss=get_args(Part),
             inner=get_args(Inner),
         )
-        for name in ("lambda_clean", "mu"):
+        for name in ("lambda_clean", "mu", "gate"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
-        for name, least, most in (("epsilon", 0, 1), ("inner_steps", 1, 100), ("coarseness", 1, 16)):
+        for name, least, most in (("epsilon", 0, 1), ("inner_steps", 1, 100), ("coarseness", 0.25, 16)):
             self._check_range(name, least, most)
         if any(isinstance(steps, float) for steps in self.inner_steps):
             raise ValueError(f"inner_steps: expected whole numbers, got {list(self.inner_steps)}")

@@ -1,7 +1,8 @@
 """Training of DuaLossDef (arXiv 2402.17976): Dua(D(x_adv)) + λ Dua(D(x)) + μ |D(x) - x|.
 
 Dua is the tracker's classification and localisation loss together, D the U-Net, x_adv the crops after an attack on the
-bare tracker, which stays as it is. That sum, λ, μ and the size of D are our own; see docs/training.md.
+bare tracker, which stays as it is. The U-Net's gate is told which crops were attacked. That sum, λ, μ, the gate and the
+size of D are our own; see docs/training.md.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from armory_skelevision.boxes import iou
 from armory_skelevision.networks import RPNOutput, SiamRPN, load_weights, read_metadata
@@ -89,6 +91,10 @@ class DuaLossDefTraining(LightningModule):
         attacked = self.attack(clean, batch, draw_attack(settings, generator), generator)
         loss = on_attacked = self.dua(self.clean(attacked), batch)
         self.log("attacked", on_attacked, prog_bar=True)
+        if settings.gate:
+            told_apart = self._tell_apart(clean, attacked)
+            self.log("gate", told_apart, prog_bar=True)
+            loss = loss + settings.gate * told_apart
         if settings.lambda_clean or settings.mu:
             loss = loss + self._clean_terms(clean, batch)
         check_finite(loss, self.global_step)
@@ -106,6 +112,16 @@ class DuaLossDefTraining(LightningModule):
             self.log("clean", on_clean, prog_bar=True)
             terms = terms + self.settings.lambda_clean * on_clean
         return terms
+
+    def _tell_apart(self, clean: Pair, attacked: Pair) -> Tensor:
+        """Cross entropy of the gate, which shall open for attacked crops and shut for others."""
+        losses = []
+        for before, after in zip(clean, attacked, strict=True):
+            if after is not before:  # else the settings leave this branch alone
+                logits = torch.cat([self.network.suspect(before), self.network.suspect(after)])
+                truth = torch.cat([torch.zeros_like(logits[: len(before)]), torch.ones_like(logits[len(before) :])])
+                losses.append(binary_cross_entropy_with_logits(logits, truth))
+        return torch.stack(losses).mean()
 
     def attack(self, clean: Pair, batch: Batch, attack: Attack, generator: torch.Generator) -> Pair:
         """Crops that raise the loss of the bare tracker."""
