@@ -121,6 +121,17 @@ def test_the_gate_opens_where_noise_is():
     assert network.suspect(frame).shape == (1, 1, 25, 45)
 
 
+def test_rounding_to_bfloat16_is_not_taken_for_noise():
+    network = trained()
+    network.gate.weight.fill_(1.0)
+    ramp = torch.linspace(0.1, 0.4, 48)
+    slope = (ramp + ramp[:, None]).expand(1, 3, 48, 48)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = network.suspect(slope)
+    torch.testing.assert_close(logits, network.suspect(slope))
+    assert network.suspect(slope.bfloat16().float()) > logits + 10
+
+
 def test_between_the_gate_opens_in_proportion_to_how_sure_it_is():
     network, picture = trained(), torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(3))
     half = network(picture) - picture

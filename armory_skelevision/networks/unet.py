@@ -103,9 +103,10 @@ class UNet(nn.Module):
         There is a logit for each square of `WINDOW` blocks that lies in the picture, or along a shorter side one for
         all of it.
         """
-        levels = noise_levels(images)
-        height, width = (min(WINDOW, blocks) for blocks in levels.shape[2:])
-        logits: Tensor = OPENING * self.gate(F.avg_pool2d(levels, (height, width), stride=1) + MIDDLE)
+        with torch.autocast(images.device.type, enabled=False):  # rounding to bfloat16 is noise, too
+            levels = noise_levels(images)
+            height, width = (min(WINDOW, blocks) for blocks in levels.shape[2:])
+            logits: Tensor = OPENING * self.gate(F.avg_pool2d(levels, (height, width), stride=1) + MIDDLE)
         return logits
 
     def _share(self, images: Tensor) -> Tensor:
