@@ -8,8 +8,10 @@ which then runs over a few frames at a time, in windows that stay where they wer
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import psutil
@@ -48,7 +50,7 @@ class NetworkPass:
         network: Frozen and in evaluation mode.
         settings: Constants of the recurrence.
         memory: "graph", "recompute", or "auto": graph where it fits into half of the free memory.
-        precision: Of the network; "bf16" is autocast, all else stays float32.
+        precision: Of the network; all else stays float32.
         defenses: What changes the crops that the network sees.
     """
 
@@ -134,16 +136,18 @@ class NetworkPass:
         return Crops(self.network, frames, box_xyxy, self.settings, self.defenses)
 
     def _embed(self, crops: Tensor) -> Tensor:
-        with self._autocast(crops):
-            return self.network.embed(crops.contiguous(memory_format=torch.channels_last))
+        if self.precision == "bf16":
+            crops = crops.bfloat16()
+        return self._seen.embed(crops.contiguous(memory_format=torch.channels_last))
 
     def _respond(self, template: Tensor, crops: Tensor) -> RPNOutput:
-        with self._autocast(crops):
-            output = self.network.respond(template, self._embed(crops))
+        output = self._seen.respond(template, self._embed(crops))
         return RPNOutput(output.cls.to(crops.dtype), output.loc.to(crops.dtype))
 
-    def _autocast(self, crops: Tensor) -> torch.autocast:
-        return torch.autocast(crops.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+    @cached_property
+    def _seen(self) -> SiameseNetwork:
+        """The network in this precision. Autocast would round weights that learn nothing anew in every frame."""
+        return copy.deepcopy(self.network).bfloat16() if self.precision == "bf16" else self.network
 
     def _fits(self, frames: int, device: torch.device) -> bool:
         needed = frames * GRAPH_BYTES_PER_PIXEL * self.settings.instance_size**2
