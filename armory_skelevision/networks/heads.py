@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -92,7 +93,10 @@ def depthwise_xcorr(search: Tensor, kernel: Tensor) -> Tensor:
             f"for search features {tuple(search.shape)}, got {tuple(kernel.shape)}"
         )
     if kernel.shape[0] == 1:
-        return F.conv2d(search, kernel.transpose(0, 1), groups=channels)
+        # Not in bfloat16, in which CPUs take three times as long for the kernel's gradient.
+        precision = torch.promote_types(search.dtype, torch.float32)
+        shared = kernel.to(precision).transpose(0, 1)
+        return F.conv2d(search.to(precision), shared, groups=channels).to(search.dtype)
     # One pair per group: the batch moves into the channels, so that each search crop meets its own template only.
     groups = count * channels
     response = F.conv2d(
