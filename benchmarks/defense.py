@@ -3,7 +3,7 @@
     python benchmarks/defense.py [--json] [--quick] [--weights FILE] [--nanotrack FILE] [--split dev] [--videos N]
                                  [--frames N] [--models stl mtl nanotrack] [--defenses none jpeg …]
                                  [--attacks patch pgd8 pgd16 rtaa8 rtaa16 iou] [--steps N] [--queries N]
-                                 [--keep FOLDER] [--device gpu]
+                                 [--precision bf16] [--keep FOLDER] [--device gpu]
 
 Costs: the time that a defense takes of each frame beside the tracker's own, both measured in turns on the first video;
 ``overhead`` is DuaLossDef's time over the tracker's. What a defense does once per video is shared among its frames.
@@ -87,7 +87,9 @@ def measure_costs(options: argparse.Namespace) -> dict[str, Cost]:
 
 def measure_table(options: argparse.Namespace) -> list[dict[str, Any]]:
     """All cells."""
-    table = Table(options.attacks, options.steps, options.queries, options.split, options.frames, options.keep)
+    table = Table(
+        options.attacks, options.steps, options.queries, options.split, options.frames, options.keep, options.precision
+    )
     makers = make_defenses(list(dict.fromkeys(["none", *options.defenses])), options.weights, options.device)
     models = make_models(options)
     scenes = list(walkers(options.split, options.videos, options.frames))
@@ -154,6 +156,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--attacks", nargs="*", default=list(BOUNDS), choices=list(BOUNDS))
     parser.add_argument("--steps", type=int, default=None, help="of patch, PGD and RTAA; default the configs'")
     parser.add_argument("--queries", type=int, default=None, help="of the IoU attack, per frame; default the config's")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attacks' network")
     parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
     parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")

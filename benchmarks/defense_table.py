@@ -65,6 +65,7 @@ class Table:
         split: Of the walkers.
         frames: Of each video; None for all.
         keep: A folder for what is finished, or None.
+        precision: Of the network that attacks see, "float32" or "bf16"; what they made is judged in float32.
     """
 
     attacks: Sequence[str]
@@ -73,6 +74,7 @@ class Table:
     split: str
     frames: int | None
     keep: Path | None
+    precision: str
 
     def columns(self, defended: bool) -> list[Column]:
         """The columns of a row; where there is no defense, there is nothing to adapt to."""
@@ -113,12 +115,16 @@ def judge_model(
         ``video``, ``defense``, ``column``, ``mean_iou`` (None where it cannot be had) and ``note``.
     """
     estimators = {name: defend(make_model(), make()) for name, make in defenses.items()}
+    attackers = estimators
+    if table.precision == "bf16":
+        attackers = {name: defend(rounded(make_model()), make()) for name, make in defenses.items()}
     for number, scene in enumerate(scenes):
         attacked: dict[str, Any] = {"clean": scene.x}
         for name, estimator in estimators.items():
             for column in table.columns(defended=bool(estimator.preprocessing_operations)):
                 path = _path(table, f"{identity[name]} {column.name}", column, number)
-                judge = partial(_judge, estimators["none"], estimator, column, scene, table, attacked)
+                attacker = attackers[name if column.adaptive else "none"]
+                judge = partial(_judge, attacker, estimator, column, scene, table, attacked)
                 cell = kept(path, judge)
                 advance()
                 yield {"video": number, "defense": name, "column": column.name, **cell}
@@ -128,6 +134,12 @@ def defend(estimator: SiameseEstimator, defenses: list[Any]) -> SiameseEstimator
     """Put defenses before a tracker, as ARMORY does."""
     estimator.set_params(preprocessing_defences=defenses)
     return estimator
+
+
+def rounded(estimator: SiameseEstimator) -> SiameseEstimator:
+    """The same tracker with its network in bfloat16."""
+    device = "cpu" if estimator.device.type == "cpu" else "gpu"
+    return type(estimator)(estimator.model.rounded(), estimator.settings, device_type=device)
 
 
 def sum_up(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -177,7 +189,7 @@ def _change(defended: Sequence[float | None], bare: Sequence[float | None]) -> d
 
 
 def _judge(
-    bare: SiameseEstimator,
+    attacker: SiameseEstimator,
     estimator: SiameseEstimator,
     column: Column,
     scene: Scene,
@@ -187,9 +199,9 @@ def _judge(
     """One cell. What was made against the bare tracker serves all its defenses."""
     try:
         if column.adaptive:
-            return _score(estimator, _attack(estimator, column.attack, scene, table), scene)
+            return _score(estimator, _attack(attacker, column.attack, scene, table), scene)
         if column.attack not in attacked:
-            attacked[column.attack] = _attack(bare, column.attack, scene, table)
+            attacked[column.attack] = _attack(attacker, column.attack, scene, table)
         return _score(estimator, attacked[column.attack], scene)
     except CellError as error:
         return {"mean_iou": None, "note": str(error)}
@@ -215,7 +227,7 @@ def _score(estimator: SiameseEstimator, x: Any, scene: Scene) -> dict[str, Any]:
 
 
 def _path(table: Table, identity: str, column: Column, video: int) -> Path | None:
-    settings = describe(table.settings(column.attack)) if column.attack != "clean" else ""
+    settings = describe([table.settings(column.attack), table.precision]) if column.attack != "clean" else ""
     return place(table.keep, identity, settings, table.split, video, table.frames)
 
 

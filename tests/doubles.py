@@ -42,7 +42,7 @@ class TinySiamRPN(SiamRPN):
             convolution.weight *= 1 / 64  # of colours from 0 to 255
             self.answer.bias.zero_()
 
-    def respond(self, z_features, x_features):
+    def compare(self, z_features, x_features):
         answer = self.answer(depthwise_xcorr(x_features, z_features) / 10)
         return RPNOutput(answer[:, :10], 0.05 * answer[:, 10:])
 

@@ -25,8 +25,8 @@ class Brightest(TinySiamRPN):
     def embed(self, crops):
         return crops if crops.shape[-1] == 127 else super().embed(crops)
 
-    def respond(self, z_features, x_features):
-        return super().respond(super().embed(z_features), x_features)
+    def compare(self, z_features, x_features):
+        return super().compare(super().embed(z_features), x_features)
 
     def keypoints(self, z_features):
         blurred = torch.nn.functional.avg_pool2d(z_features / 255, 9, stride=1, padding=4)

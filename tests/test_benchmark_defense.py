@@ -40,8 +40,8 @@ def judge(tmp_path):
         "both": lambda: [cleaner(tmp_path), TemplateAdaptation(steps=1, augment=1)],
     }
 
-    def run(keep=None, weights="a", count=None):
-        table = Table(ATTACKS, 1, 5, "mini", 3, keep)
+    def run(keep=None, weights="a", count=None, precision="float32"):
+        table = Table(ATTACKS, 1, 5, "mini", 3, keep, precision)
         identity = {name: f"{name} {weights}" for name in makers}
         cells = judge_model(tiny_estimator, identity, makers, [draw()], table, lambda: None)
         found = [next(cells) for _ in range(count)] if count else list(cells)
@@ -87,6 +87,14 @@ def test_finished_cells_are_kept(judge, tmp_path, monkeypatch):
     assert judge(keep) == whole
     with pytest.raises(AssertionError, match="made anew"):
         judge(keep, weights="b")
+
+
+def test_attacks_in_bf16_are_judged_in_float32(judge):
+    full, half = judge(), judge(precision="bf16")
+    assert full.keys() == half.keys()
+    for key, cell in full.items():
+        assert (half[key] == cell) if key[1] == "clean" else (half[key]["note"] == cell["note"])
+    assert any(half[key] != full[key] for key in full)
 
 
 def test_shares_that_were_won_back():

@@ -113,6 +113,17 @@ def test_forward_is_embed_and_respond(network: SiamRPN) -> None:
     assert torch.equal(whole.loc, parts.loc)
 
 
+def test_a_rounded_network_takes_and_gives_float32(network: SiamRPN) -> None:
+    rounded, (z, x) = network.rounded(), (crops(1, 127), crops(1, 255, seed=1))
+    assert {weight.dtype for weight in rounded.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+    with torch.no_grad():
+        found, wanted = rounded(z, x), network(z, x)
+    for values, exact in zip(found, wanted, strict=True):
+        assert values.dtype == torch.float32 and not torch.equal(values, exact)
+        assert (values - exact).std() < 0.1 * exact.std()
+
+
 def test_one_template_serves_all_search_crops(network: SiamRPN) -> None:
     with torch.no_grad():
         z, x = network.embed(crops(1, 127)), network.embed(crops(3, 255, seed=1))

@@ -8,7 +8,6 @@ which then runs over a few frames at a time, in windows that stay where they wer
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,18 +135,14 @@ class NetworkPass:
         return Crops(self.network, frames, box_xyxy, self.settings, self.defenses)
 
     def _embed(self, crops: Tensor) -> Tensor:
-        if self.precision == "bf16":
-            crops = crops.bfloat16()
         return self._seen.embed(crops.contiguous(memory_format=torch.channels_last))
 
     def _respond(self, template: Tensor, crops: Tensor) -> RPNOutput:
-        output = self._seen.respond(template, self._embed(crops))
-        return RPNOutput(output.cls.to(crops.dtype), output.loc.to(crops.dtype))
+        return self._seen.respond(template, self._embed(crops))
 
     @cached_property
     def _seen(self) -> SiameseNetwork:
-        """The network in this precision. Autocast would round weights that learn nothing anew in every frame."""
-        return copy.deepcopy(self.network).bfloat16() if self.precision == "bf16" else self.network
+        return self.network.rounded() if self.precision == "bf16" else self.network
 
     def _fits(self, frames: int, device: torch.device) -> bool:
         needed = frames * GRAPH_BYTES_PER_PIXEL * self.settings.instance_size**2

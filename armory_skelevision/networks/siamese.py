@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
+from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from armory_skelevision.networks.heads import RPNOutput
@@ -42,19 +45,28 @@ class Backbone(nn.Module):
 class SiameseNetwork(nn.Module):
     """One backbone for template and search crop, and a head on both. It holds weights only, nothing of a video.
 
-    Crops are BGR in 0..255, float32.
+    Crops are BGR in 0..255, float32, and so is the answer, whatever precision the weights have.
     """
 
     backbone: Backbone
 
     def embed(self, crops: Tensor) -> Tensor:
-        """Features (N, C, h, w) of template or search crops (N, 3, H, W)."""
-        features: Tensor = self.backbone(crops)
+        """Features (N, C, h, w) of template or search crops (N, 3, H, W), in the weights' precision."""
+        features: Tensor = self.backbone(crops.to(next(self.parameters()).dtype))
         return features
 
-    @abstractmethod
     def respond(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
         """Compare template features, of one crop or of N, with the search features of N crops."""
+        output = self.compare(z_features, x_features)
+        return RPNOutput(*(values.to(torch.promote_types(values.dtype, torch.float32)) for values in output))
+
+    @abstractmethod
+    def compare(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+        """What `respond` says, in the features' precision."""
+
+    def rounded(self) -> Self:
+        """A copy in bfloat16, for networks that learn no more: autocast would round such weights in every frame."""
+        return copy.deepcopy(self).bfloat16()
 
     def forward(self, z_crops: Tensor, x_crops: Tensor) -> RPNOutput:
         """Compare template crops (1 or N, 3, z, z) with search crops (N, 3, x, x)."""

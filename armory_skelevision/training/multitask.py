@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from armory_skelevision.boxes import iou
-from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
@@ -70,7 +70,6 @@ class MultitaskTraining(LightningModule):
         """The loss of everything, Eq. 2."""
         template = self.network.embed(normalise(batch.template))
         output = self.network.respond(template, self.network.embed(normalise(batch.search)))
-        output = RPNOutput(output.cls.float(), output.loc.float())
         labels = add_hard_negatives(batch.labels, output.cls, batch.background, self.settings.hard_negatives)
         cls = classification_loss(output.cls, labels)
         loc = localisation_loss(output.loc, batch.deltas, batch.weights)

@@ -136,8 +136,8 @@ class DuaLossDefTraining(LightningModule):
         """The tracker's answer."""
         tracker = self._held[0]
         template, search = (tracker.embed(network_input(crop)) for crop in crops)
-        output = tracker.respond(template, search)
-        return RPNOutput(output.cls.float(), output.loc.float())
+        output: RPNOutput = tracker.respond(template, search)
+        return output
 
     def dua(
         self, crops: Pair, batch: Batch, part: Part | None = None, loc_weight: float = LOCALISATION_WEIGHT
