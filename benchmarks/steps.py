@@ -5,9 +5,9 @@
                                [--keep FOLDER]
 
 One climb serves all numbers of steps: of the first k iterates the best is what an attack of k steps would have kept
-(sign update, constant steps, grey start). Two cores take some .2 seconds a frame and step in float32, so the whole split
-is a GPU's task, or one for many evenings: with ``--keep`` every finished video is kept in a file, the same command goes on
-where it was stopped, and more steps later go on from the fewer ones.
+(sign update, constant steps, grey start). Two cores take some .2 seconds a frame and step in float32, so the whole
+split is a GPU's task, or one for many evenings: with ``--keep`` every finished video is kept in a file, the same
+command goes on where it was stopped, and more steps later go on from the fewer ones.
 """
 
 from __future__ import annotations
