@@ -1,12 +1,14 @@
-"""Whether the loader keeps up: pairs per second that it makes, and that the network learns from, one after the other.
+"""Whether the loader keeps up: pairs per second that it makes, that the network could learn from, and that a run does.
 
     python benchmarks/loader.py SETTINGS.json [--batches 50] [--json]
 
 - loader: reading, augmenting and labelling pairs of ``store`` in ``workers`` processes, nobody else working.
 - step: forward, backward and optimiser on one batch over and over, on the GPU where there is one.
+- training: both together, in a run as `skelevision train multitask` makes it, without validation.
 
-Both take store, batch size, search side, head and precision from a training's settings. ``ratio`` is the loader's rate
-over the step's: above 1 the network is never held up, unless both want the same cores.
+All are measured one after the other and take store, batch size, search side, head and precision from a training's
+settings. ``ratio`` is the loader's rate over the step's: above 1 the network is never held up, unless both want the
+same cores; ``reached`` is the training's rate over the step's.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 import time
 import warnings
 from contextlib import nullcontext
@@ -25,6 +28,7 @@ from common import print_table
 
 from armory_skelevision.training.data import Batch, PairModule
 from armory_skelevision.training.multitask import MultitaskTraining
+from armory_skelevision.training.running import run
 from armory_skelevision.training.settings import Settings, read_settings
 
 WARM_UP = 3  # batches
@@ -62,6 +66,29 @@ def measure_step(settings: Settings, batches: int, batch: Batch) -> float:
     return settings.batch_size / statistics.median(seconds[WARM_UP:])
 
 
+class TimedTraining(MultitaskTraining):
+    """Notes when each batch is done."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.moments: list[float] = []
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Note the time."""
+        self.moments.append(time.perf_counter())
+
+
+def measure_training(settings: Settings, batches: int) -> float:
+    """Pairs per second of a run, from its third batch on."""
+    with tempfile.TemporaryDirectory() as folder:
+        steps = WARM_UP + batches
+        settings = replace(settings, folder=folder, steps=steps, validation_steps=steps + 1, tensorboard=False)
+        training = TimedTraining(settings)
+        run(training, settings, None)
+    start, *_, end = training.moments[WARM_UP - 1 :]
+    return batches * settings.batch_size / (end - start)
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -74,11 +101,14 @@ def main() -> None:
     loader, batch = measure_loader(settings, options.batches)
     step = measure_step(settings, options.batches, batch)
     processor = "GPU" if torch.cuda.is_available() else "CPU"
-    rows = [("loader", loader, f"{settings.workers} workers"), ("step", step, processor)]
+    training = measure_training(settings, options.batches)
+    workers = f"{settings.workers} workers"
+    rows = [("loader", loader, workers), ("step", step, processor), ("training", training, f"{processor}, {workers}")]
     print_table(("", "pairs/s", "on"), rows)
-    print(f"ratio: {loader / step:.2f}")
+    ratios = {"ratio": loader / step, "reached": training / step}
+    print(", ".join(f"{name}: {value:.2f}" for name, value in ratios.items()))
     if options.json:
-        print(json.dumps({"loader": loader, "step": step, "ratio": loader / step}))
+        print(json.dumps({"loader": loader, "step": step, "training": training, **ratios}))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Mean IoU after 10, 20, 50 and 100 steps of the patch attack, for both trackers and two step sizes.
 
-    python benchmarks/steps.py [--json] [--split dev] [--videos N] [--frames N] [--models stl mtl]
+    python benchmarks/steps.py [--json] [--split dev] [--videos N] [--frames N] [--models stl mtl FILE …]
                                [--step-sizes 0.1 0.2] [--steps 10 20 50 100] [--precision bf16] [--device gpu]
                                [--keep FOLDER]
+
+A model is one of the two packaged trackers, or a weights file of a SiamRPN.
 
 One climb serves all numbers of steps: of the first k iterates the best is what an attack of k steps would have kept
 (sign update, constant steps, grey start). Two cores take some .2 seconds a frame and step in float32, so the whole
@@ -35,9 +37,10 @@ from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import Scene, read_scene
 from armory_skelevision.files import hash_file, write_whole
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
+from armory_skelevision.networks import read_metadata
 from armory_skelevision.pretrained import packaged_weights
 
-MODELS = {"stl": siamrpn_stl, "mtl": siamrpn_mtl}
+PACKAGED = ("stl", "mtl")
 
 
 @dataclass
@@ -144,7 +147,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each model and step size, means over videos."""
     rows = []
     for model in options.models:
-        estimator = MODELS[model]({}, {"device_type": options.device})
+        estimator = load(find_weights(model), options.device)
         for step_size in options.step_sizes:
             found: list[dict[Any, float]] = []
             videos = list(walkers(options.split, options.videos, options.frames))
@@ -158,28 +161,48 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def find_weights(model: str) -> Path:
+    """The weights file of a model."""
+    return packaged_weights(f"siamrpn_alex_{model}.safetensors") if model in PACKAGED else Path(model)
+
+
+def load(weights: Path, device: str) -> SiamRPNEstimator:
+    """The tracker that a weights file is of."""
+    metadata = read_metadata(weights)
+    depth = metadata.keypoint_head if metadata else None
+    if depth is None:
+        return siamrpn_stl({}, {"device_type": device}, weights)
+    return siamrpn_mtl({"keypoint_head": depth}, {"device_type": device}, weights)
+
+
 def name_file(options: argparse.Namespace, model: str, step_size: float, video: int) -> Path:
     """Where a video's climb is kept: all that it depends on is in the name."""
-    weights = hash_file(packaged_weights(f"siamrpn_alex_{model}.safetensors"))[:8]
+    weights = find_weights(model)
     cut = "all" if options.frames is None else options.frames
-    name = f"{model}_{weights}_{options.split}_{video:02d}_{cut}_{step_size:g}_{options.precision}.npz"
+    shown = model if model in PACKAGED else weights.stem
+    name = f"{shown}_{hash_file(weights)[:8]}_{options.split}_{video:02d}_{cut}_{step_size:g}_{options.precision}.npz"
     options.keep.mkdir(parents=True, exist_ok=True)
     return Path(options.keep / name)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `measure` reads, but for ``models`` and ``step_sizes``."""
     parser.add_argument("--split", default="dev", choices=["dev", "mini"])
     parser.add_argument("--videos", type=int, default=None, help="how many; default all")
     parser.add_argument("--frames", type=int, default=None, help="of each video; default all")
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--step-sizes", nargs="+", type=float, default=[0.1, 0.2])
     parser.add_argument("--steps", nargs="+", type=int, default=[10, 20, 50, 100])
     parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attack")
     parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
     parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=list(PACKAGED), help="stl, mtl or weights files; default both")
+    parser.add_argument("--step-sizes", nargs="+", type=float, default=[0.1, 0.2])
+    add_options(parser)
     options = parser.parse_args()
 
     rows = measure(options)

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from people_data import make_coco
+
+from armory_skelevision.pretrained import packaged_weights
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 TORCHVISION = BENCHMARKS.parent / ".venv-torchvision"
@@ -139,8 +142,9 @@ def test_loader_beside_the_training_step(script, tmp_path):
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(settings | {"search_side": 191, "batch_size": 2, "workers": 0}))
     _, result = script("loader.py", path, "--batches", "2")
-    assert result["loader"] > 0 and result["step"] > 0
+    assert all(result[name] > 0 for name in ("loader", "step", "training"))
     assert result["ratio"] == pytest.approx(result["loader"] / result["step"])
+    assert result["reached"] == pytest.approx(result["training"] / result["step"])
 
 
 def test_views_judges_both_patches(script):
@@ -162,6 +166,25 @@ def test_steps_go_on_where_they_were_stopped(script, tmp_path):
     before = kept.read_bytes()
     assert script("steps.py", *few, "--steps", "0", "1", "2", "--keep", tmp_path)[1]["rows"] == [row]
     assert kept.read_bytes() != before
+
+
+def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
+    files = {"stl-1": "stl", "stl-2": "mtl", "mtl-1": "mtl", "mtl-2": "stl", "lone-9": "stl"}
+    for folder, model in files.items():
+        (tmp_path / folder).mkdir()
+        shutil.copy(packaged_weights(f"siamrpn_alex_{model}.safetensors"), tmp_path / folder / "weights.safetensors")
+    paths = [tmp_path / folder / "weights.safetensors" for folder in files]
+    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--steps", "0", "1", "--keep", tmp_path / "kept")
+    table, result = script("robustness.py", *paths, *few)
+    stl, mtl = result["runs"]["stl"], result["runs"]["mtl"]
+    assert stl["1"] == mtl["2"] != stl["2"] == mtl["1"]
+    assert list(stl["1"]) == ["benign", "0", "1"]
+    mean, half_width, count = result["differences"]["mtl"]["1"]
+    assert mean == pytest.approx(0, abs=1e-12)  # what one seed wins, the other loses
+    assert count == 2 and half_width == pytest.approx(12.706 * abs(mtl["1"]["1"] - stl["1"]["1"]), rel=1e-3)
+    assert list(result["differences"]) == ["mtl"]  # no seed of the other has a run to be compared with
+    assert result["means"]["lone"]["1"] == [stl["1"]["1"], None, 1]
+    assert "higher than stl" in table
 
 
 def test_universal_patch_is_shown_in_other_videos(script):
