@@ -5,7 +5,7 @@ python examples/picture.py docs/tracked_and_attacked.png [--video 0] [--steps 10
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,32 +17,45 @@ from armory_skelevision.models import siamrpn_mtl
 SPLIT = Path(armory_skelevision.walkers.__file__).parent / "splits" / "mini"
 
 
-def draw(path: Path, rows: list[tuple[str, Any, Any]], truth_xyxy: Any, frames: list[int]) -> None:
-    """Write the frames of some videos, one video a row, with true and tracked boxes.
+class Row(NamedTuple):
+    """Some frames of a video, beside each other.
+
+    Attributes:
+        title: What stands before them.
+        shown: Frames (H, W, 3) in [0, 1], by their numbers.
+        truth_xyxy: True boxes (F, 4).
+        boxes_xyxy: Tracked boxes (F, 4).
+    """
+
+    title: str
+    shown: dict[int, Any]
+    truth_xyxy: Any
+    boxes_xyxy: Any
+
+
+def draw(path: Path, rows: list[Row]) -> None:
+    """Write a picture of some videos, one a row, with true boxes (white, dashed) and tracked ones (orange).
 
     Args:
         path: The picture.
-        rows: Of each video its title, its frames (F, H, W, 3) in [0, 1], and its tracked boxes (F, 4).
-        truth_xyxy: True boxes (F, 4).
-        frames: Which to show.
+        rows: All with as many frames.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
-    figure = Figure(figsize=(4 * len(frames), 3.25 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), len(frames), squeeze=False)
-    for row, (title, video, boxes_xyxy) in zip(axes, rows, strict=True):
-        row[0].set_ylabel(title, fontsize=14)
-        for axis, frame in zip(row, frames, strict=True):
-            axis.imshow(video[frame])
+    columns = len(rows[0].shown)
+    figure = Figure(figsize=(4 * columns, 3.25 * len(rows)), layout="constrained")
+    for row, axes in zip(rows, figure.subplots(len(rows), columns, squeeze=False), strict=True):
+        axes[0].set_ylabel(row.title, fontsize=14)
+        for axis, (frame, picture) in zip(axes, row.shown.items(), strict=True):
+            axis.imshow(picture)
+            axis.set_title(f"frame {frame}", fontsize=14)
             for (x1, y1, x2, y2), colour, style in (
-                (truth_xyxy[frame], "white", "--"),
-                (boxes_xyxy[frame], "#ff9d00", "-"),
+                (row.truth_xyxy[frame], "white", "--"),
+                (row.boxes_xyxy[frame], "#ff9d00", "-"),
             ):
                 axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=colour, ls=style, lw=2))
             axis.set(xticks=[], yticks=[])
-    for axis, frame in zip(axes[0], frames, strict=True):
-        axis.set_title(f"frame {frame}", fontsize=14)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80)
 
@@ -61,11 +74,12 @@ def main() -> None:
     metadata = [{"gs_coords": video.gs_coords, "masks": video.decode_masks()}]
     estimator = siamrpn_mtl({}, {})
     x_adv = PatchAttack(estimator, max_iter=choice.steps).generate(x=x, y=y, y_patch_metadata=metadata)
-    rows = [
-        (title, frames[0], estimator.predict(frames, y_init=y[0]["boxes"][:1])[0]["boxes"])
-        for title, frames in (("tracked", x), ("attacked", x_adv))
-    ]
-    draw(choice.path, rows, video.boxes_xyxy, [0, len(x[0]) // 2, len(x[0]) - 1])
+    numbers = [0, len(x[0]) // 2, len(x[0]) - 1]
+    rows = []
+    for title, frames in (("tracked", x), ("attacked", x_adv)):
+        boxes_xyxy = estimator.predict(frames, y_init=y[0]["boxes"][:1])[0]["boxes"]
+        rows.append(Row(title, {number: frames[0][number] for number in numbers}, video.boxes_xyxy, boxes_xyxy))
+    draw(choice.path, rows)
 
 
 if __name__ == "__main__":

@@ -267,8 +267,11 @@ def test_iou_attack_counts_every_query_and_takes_no_gradient(monkeypatch, caplog
     assert made.queries == 2 * (passes.count(SIDE) / 2 - tracked)
 
 
-def test_iou_attack_does_not_search_where_heavy_noise_does_no_harm(monkeypatch):
-    monkeypatch.setattr("armory_skelevision.attacks.digital.iou.NO_HOPE", 0.0)
-    made = IoUAttack(restless_estimator(), verbose=False)
+def test_iou_attack_gives_up_where_heavy_noise_leaves_enough():
+    made = IoUAttack(restless_estimator(), give_up=1e-9, verbose=False)
     np.testing.assert_array_equal(made.generate(x=SCENE[0], y=SCENE[1]), SCENE[0])
     assert made.queries == 2 * 2
+    made.set_params(give_up=1)
+    assert (made.generate(x=SCENE[0], y=SCENE[1]) != SCENE[0]).any()
+    with pytest.raises(ValueError, match="give_up: expected a number above 0"):
+        made.set_params(give_up=0)

@@ -18,8 +18,6 @@ logger = logging.getLogger(__name__)
 
 # Heavy noise adds this, nothing, or takes this away, each with the same chance.
 HEAVY_NOISE = 128 / 255
-# Where even the heavy noise leaves so much overlap, the published attack does not search.
-NO_HOPE = 0.8
 # Weight of the overlap with the clean frame's box; the rest goes to that with the previous frame's box.
 SPATIAL_WEIGHT = 0.9
 # How much of the previous frame's noise a frame starts with.
@@ -44,6 +42,8 @@ class IoUAttack(OnlineAttack):
         eps: Largest root mean square of a frame's noise, over all its values; colours lie in [0, 1].
         grain: Side in pixels of the squares that the noise is equal on; 1 as published.
         max_queries: Most queries per frame, from 3.
+        give_up: Where even the heavy noise leaves so much overlap, a frame is not searched; 0.8 as published. Behind a
+            defense that removes heavy noise those are many; 1 searches all on which such noise has any effect.
         seed: Seed of the noise.
         verbose: Show a progress bar with the number of queries (on terminals).
 
@@ -55,7 +55,7 @@ class IoUAttack(OnlineAttack):
         ValueError: For a setting out of range, naming what would be right.
     """
 
-    attack_params = [*OnlineAttack.attack_params, "eps", "grain", "max_queries"]
+    attack_params = [*OnlineAttack.attack_params, "eps", "grain", "max_queries", "give_up"]
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class IoUAttack(OnlineAttack):
         eps: float = 0.1,
         grain: int = 1,
         max_queries: int = 60,
+        give_up: float = 0.8,
         seed: int = 0,
         verbose: bool = True,
     ) -> None:
@@ -70,6 +71,7 @@ class IoUAttack(OnlineAttack):
         self.eps = eps
         self.grain = grain
         self.max_queries = max_queries
+        self.give_up = give_up
         self.queries = 0
         self._check_params()
 
@@ -95,7 +97,7 @@ class IoUAttack(OnlineAttack):
         previous_xyxy = cxcywh_to_xyxy(pursuit.state.box_cxcywh)
         clean_xyxy = self._query(pursuit, index, clean)
         goal = float(iou(self._query(pursuit, index, heavy), clean_xyxy))
-        if goal >= NO_HOPE:
+        if goal >= self.give_up:
             return (clean + carried).clamp(0, 1)
 
         def score(frame: Tensor) -> float:
@@ -122,3 +124,4 @@ class IoUAttack(OnlineAttack):
         check_positive("eps", self.eps)
         check_whole("grain", self.grain)
         check_whole("max_queries", self.max_queries, least=3)
+        check_positive("give_up", self.give_up)
