@@ -1,6 +1,6 @@
 """Draw the videos on which a packaged tracker fails worst, without an attack.
 
-python examples/failures.py docs/failures.png [--model mtl] [--videos 3]
+python examples/failures.py docs/failures.jpg [--model mtl] [--videos 3]
 """
 
 import argparse
