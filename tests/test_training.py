@@ -74,6 +74,27 @@ def test_settings_of_the_packaged_weights(root):
         assert run.steps % run.validation_steps == 0, "the last step would not be validated"
 
 
+def test_fine_tunes_differ_in_the_keypoints_alone(root):
+    zoo = {path.stem: read_settings(path) for path in (root / "zoo/finetunes").glob("*.json")}
+    stl, head = zoo.pop("stl"), zoo.pop("keypoint_head")
+    assert (root / stl.init).is_file()
+    assert head == dataclasses.replace(
+        stl, folder="runs/keypoint_head", keypoint_head="shallow", train_only="keypoint_head", learning_rate=0.001
+    )
+    found = {name: (run.lambda_k, run.keypoint_head, run.init) for name, run in zoo.items()}
+    assert found == {
+        **{f"mtl_{weight}": (weight, "shallow", stl.init) for weight in (0.2, 0.4, 0.6, 0.8, 1.0)},
+        **{f"mtl_{weight}_deep": (weight, "deep", stl.init) for weight in (0.2, 1.0)},
+        **{
+            f"mtl_{weight}_pretrained": (weight, "shallow", f"{head.folder}/weights.safetensors")
+            for weight in (0.2, 1.0)
+        },
+    }
+    for name, run in zoo.items():
+        same = dataclasses.replace(run, lambda_k=0.0, keypoint_head=None, init=stl.init, folder=stl.folder)
+        assert same == stl and run.folder == f"runs/{name}"
+
+
 def test_settings_of_the_guide(root, tmp_path):
     guide = (root / "docs/training.md").read_text()
     path = tmp_path / "settings.json"
