@@ -1,6 +1,6 @@
 """Draw the videos on which a packaged tracker fails worst, without an attack.
 
-python examples/failures.py docs/failures.jpg [--model mtl] [--videos 3]
+python -m examples.failures docs/failures.jpg [--model mtl] [--videos 3]
 """
 
 import argparse
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from picture import Row, draw
 
 import armory_skelevision.walkers
 from armory_skelevision.boxes import iou
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
+from examples.picture import Row, draw
 
 SPLIT = Path(armory_skelevision.walkers.__file__).parent / "splits" / "dev"
-LOST = 0.2  # mean IoU below which a person counts as lost
+LOST = 0.2  # overlap below which a person counts as lost
 
 
 def fail(estimator: SiamRPNEstimator, number: int, video: WalkerVideo) -> tuple[float, Row]:
