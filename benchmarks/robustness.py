@@ -28,7 +28,10 @@ def measure_runs(options: argparse.Namespace) -> dict[str, dict[str, Run]]:
     """Every run, by recipe and seed."""
     found: dict[str, dict[str, Run]] = {}
     for path, row in zip(options.models, measure(options), strict=True):
-        recipe, _, seed = Path(path).resolve().parent.name.rpartition("-")
+        folder = Path(path).resolve().parent.name
+        recipe, _, seed = folder.rpartition("-")
+        if not recipe or seed in found.get(recipe, {}):
+            raise SystemExit(f"{path}: expected a folder named RECIPE-SEED, each once, got {folder}")
         found.setdefault(recipe, {})[seed] = {name: row[name] for name in row if name not in ("model", "step size")}
     return found
 
