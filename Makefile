@@ -33,7 +33,7 @@ $(READY): setup.py constraints.txt
 render-env: $(RENDER_READY)
 	echo "ready: .venv-render/bin/skelevision data walkers --help"
 
-$(RENDER_READY): setup.py constraints-render.txt
+$(RENDER_READY): setup.py town/constraints.txt
 	scripts/set_up.sh .venv-render render '$(PYTHON)'
 	touch $@
 

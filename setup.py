@@ -84,9 +84,9 @@ setup(
     package_data={
         "armory_skelevision": [
             "py.typed",
-            "networks/pretrained/*.safetensors",
+            "weights/pretrained/*.safetensors",
             "results/report/templates/*",
-            "walkers/splits/**/*",
+            "datasets/walker_splits/**/*",
         ],
     },
     install_requires=INSTALL_REQUIRES,

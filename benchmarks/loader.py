@@ -26,7 +26,7 @@ from itertools import islice
 import torch
 from common import print_table
 
-from armory_skelevision.training.data import Batch, PairModule
+from armory_skelevision.training.data.loading import Batch, PairModule
 from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.running import run
 from armory_skelevision.training.settings import Settings, read_settings

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from scene import Scene
 from torch import Tensor
 
-import armory_skelevision.walkers
 from armory_skelevision.boxes import iou
 from armory_skelevision.datasets.walker_files import read_split
+from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.tracking import Frames
 
 
 def walkers(split: str, count: int | None = None, frames: int | None = None) -> Iterator[Scene]:
     """The first videos of a split ("dev" or "mini"), each cut after some frames, if asked for."""
-    folder = Path(armory_skelevision.walkers.__file__).parent / "splits" / split
+    folder = SPLITS / split
     for video in read_split(folder)[:count]:
         part = slice(frames)
         x = video.read_frames()[None, part].astype(np.float32) / np.float32(255)

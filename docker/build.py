@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from armory_skelevision import __version__
-from armory_skelevision.configs import IMAGES
+from armory_skelevision.evaluation.configs import IMAGES
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -146,7 +146,7 @@ result_of() {
 
 try() {
     local kind=$1 image
-    image=$("$python" -c "from armory_skelevision.configs import IMAGES; print(IMAGES['$kind'])")
+    image=$("$python" -c "from armory_skelevision.evaluation.configs import IMAGES; print(IMAGES['$kind'])")
     echo "== $kind"
     if [ -z "${KEEP_IMAGES:-}" ] || ! there "$image"; then build "$kind"; fi
     inspect "$image"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from armory_skelevision.results.run import run_config
+from armory_skelevision.evaluation.runner import run_config
 from armory_skelevision.results.summary import read_summary
 
 CONFIG = Path(__file__).parent.parent / "scenario_configs" / "walkers_mtl_patch.json"

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import armory_skelevision.walkers
 from armory_skelevision.boxes import iou
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
+from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 from examples.picture import Row, draw
 
-SPLIT = Path(armory_skelevision.walkers.__file__).parent / "splits" / "dev"
+SPLIT = SPLITS / "dev"
 LOST = 0.2  # overlap below which a person counts as lost
 
 

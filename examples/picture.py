@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import armory_skelevision.walkers
 from armory_skelevision.attacks import PatchAttack
 from armory_skelevision.datasets.walker_files import read_split
+from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.models import siamrpn_mtl
 
-SPLIT = Path(armory_skelevision.walkers.__file__).parent / "splits" / "mini"
+SPLIT = SPLITS / "mini"
 
 
 class Row(NamedTuple):

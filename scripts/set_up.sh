@@ -58,7 +58,7 @@ echo "setting up $folder with $("$folder/bin/python" --version), once; this down
 if [ "$kind" = main ]; then
     pip install $quiet -c constraints.txt -e ".[train,cluster,mlflow,docs,dev]"
 else
-    pip install $quiet -r constraints-render.txt
+    pip install $quiet -r town/constraints.txt
     pip install $quiet --no-deps -e .
 fi
 

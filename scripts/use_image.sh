@@ -8,7 +8,7 @@ task=$1
 kind=$2
 bin=.venv/bin
 
-image=$("$bin/python" -c "import sys; from armory_skelevision.configs import IMAGES; print(IMAGES[sys.argv[1]])" "$kind")
+image=$("$bin/python" -c "import sys; from armory_skelevision.evaluation.configs import IMAGES; print(IMAGES[sys.argv[1]])" "$kind")
 case $task in
     run)
         # ARMORY mounts the folder that it is called from, and a checkout's package would hide the image's

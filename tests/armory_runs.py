@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.configs import format_config
+from armory_skelevision.evaluation.configs import format_config
 
 
 def armorys_folder(name: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from armory_skelevision import __version__
-from armory_skelevision.configs import DOCKER_IMAGE, build_config, format_config
+from armory_skelevision.evaluation.configs import DOCKER_IMAGE, build_config, format_config
 
 WEIGHTS = "weights/team_mtl.safetensors"
 

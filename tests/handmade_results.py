@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.configs import build_config
+from armory_skelevision.evaluation.configs import build_config
 
 METRIC = "video_tracking_mean_iou"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from armory_skelevision.configs import build_config, format_config
-from armory_skelevision.pretrained import PACKAGED_WEIGHTS
+from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-c", "from armory_skelevision.cli import app; app()", "sweep"]
@@ -32,7 +32,7 @@ class Sweeping:
         path = [str(ROOT / "tests" / "fake_armory"), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
         # this process has the real ARMORY, for its schema
-        monkeypatch.setattr("armory_skelevision.preparation.saved_model_dir", lambda: self.models)
+        monkeypatch.setattr("armory_skelevision.evaluation.armory_hooks.saved_model_dir", lambda: self.models)
 
     def write(self, axes, seconds=0.0, **more):
         self.base["attack"]["kwargs"]["eps_step"] = seconds

@@ -137,7 +137,7 @@ def test_pairs_are_composed_without_the_town() -> None:
     names = {name for path in pairs.glob("*.py") for name in imported_modules(path)}
     ours = {name for name in names if name.startswith("armory_skelevision")}
     assert ours
-    assert {name for name in ours if not name.startswith("armory_skelevision.walkers.pairs")} == set()
+    assert {name for name in ours if not name.startswith("armory_skelevision.training.data.pairs")} == set()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=MODULES)

@@ -15,8 +15,8 @@ from art.estimators.estimator import BaseEstimator
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.interface import check_call, stack_videos
-from armory_skelevision.models.validation import check_box, check_choice, check_labels, check_not_negative, check_whole
-from armory_skelevision.triggers import Trigger, View, paste
+from armory_skelevision.attacks.triggers import Trigger, View, paste
+from armory_skelevision.models.inputs import check_box, check_choice, check_labels, check_not_negative, check_whole
 
 Show = Literal["one_shot", "few_shot", "rate"]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from armory_skelevision.models.validation import check_video
+from armory_skelevision.models.inputs import check_video
 
 
 def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -32,3 +33,16 @@ def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarr
     result = np.empty(len(videos), dtype=object)
     result[:] = videos
     return result
+
+
+def record_result(name: str, value: Any) -> None:
+    """Add a value to the list of that name in the result file of ARMORY's run; outside of one, nothing happens.
+
+    Args:
+        name: The key under "results".
+        value: Anything that JSON can hold.
+    """
+    # Whoever uses ART alone has not imported ARMORY, and need not wait for it here.
+    instrument = sys.modules.get("armory.instrument")
+    if instrument is not None and instrument.get_hub().default_writers:
+        instrument.get_hub().record(name, value)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, xyxy_to_cxcywh
-from armory_skelevision.models.validation import refuse_unknown
+from armory_skelevision.models.inputs import refuse_unknown
 from armory_skelevision.tracking import Step, TrackerSettings
 from armory_skelevision.tracking.state import State
 from armory_skelevision.tracking.tracker import crop_scale, rank

@@ -13,7 +13,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
 ) -> None:
     """Say whether this machine is ready and configs are right, a line for each finding; exit 1 if any is a fault."""
-    from armory_skelevision.checking import check_all, format_findings, to_json
+    from armory_skelevision.evaluation.check import check_all, format_findings, to_json
 
     paths = [path for given in configs or [] for path in _list_configs(given)]
     findings = check_all(paths)

@@ -13,7 +13,7 @@ def configs(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file would change.")] = False,
 ) -> None:
     """Write ARMORY's evaluation configs, or say which differ from the tables in code."""
-    from armory_skelevision.configs import compare_configs, write_configs
+    from armory_skelevision.evaluation.configs import compare_configs, write_configs
 
     if not check:
         for path in write_configs(out):

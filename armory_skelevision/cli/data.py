@@ -30,7 +30,7 @@ def walkers(
 ) -> None:
     """Render further videos of the simulated town, with their ground truth. Goes on where it was stopped."""
     require("bpy", "set up .venv-render by `make render-env` and run .venv-render/bin/skelevision")
-    from armory_skelevision.walkers.render import render_split
+    from skelevision_town.render import render_split
 
     render_split(out, range(seed, seed + videos), frames)
     print(f'to evaluate on them: "root": "{out.absolute().parent}", "eval_split": "{out.name}" under "dataset"')
@@ -43,7 +43,7 @@ def coco(
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
     """Fetch COCO 2017, persons' keypoints and images. Goes on where it was stopped; checks the published hashes."""
-    from armory_skelevision.fetching.data import fetch_coco
+    from armory_skelevision.datasets.fetch import fetch_coco
 
     _print_paths(fetch_coco(out, splits or ["train", "val"], origin))
 
@@ -51,7 +51,7 @@ def coco(
 @app.command()
 def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None) -> None:
     """Fetch LaSOT's 20 sequences of persons (4 GB). Goes on where it was stopped."""
-    from armory_skelevision.fetching.data import fetch_lasot
+    from armory_skelevision.datasets.fetch import fetch_lasot
 
     _print_paths(fetch_lasot(out, origin))
 
@@ -63,7 +63,7 @@ def otb(
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
     """Fetch sequences of the OTB benchmark. Goes on where it was stopped."""
-    from armory_skelevision.fetching.data import fetch_otb
+    from armory_skelevision.datasets.fetch import fetch_otb
 
     _print_paths(fetch_otb(out, names or (), origin))
 
@@ -100,7 +100,7 @@ def _print_paths(paths: list[Path]) -> None:
 
 
 def _make_crops(people: People, out: Path, skip_faulty: bool) -> None:
-    from armory_skelevision.training.crops.making import make_crops
+    from armory_skelevision.training.data.crops.making import make_crops
 
     made = make_crops(people, out, skip_faulty)
     print(f"{made.crops} crops in {out}")

@@ -24,7 +24,7 @@ _REPOSITORIES = typer.Option(
 
 
 def _terms(baselines: list[Path] | None, repositories: list[str] | None = None) -> Terms:
-    from armory_skelevision.strict_json import parse_json
+    from armory_skelevision.io import parse_json
     from armory_skelevision.submission.verify import Terms, check_form
 
     given = [parse_json(path.read_bytes()) for path in baselines or []]
@@ -45,7 +45,7 @@ def pack(
     baseline: Annotated[list[Path] | None, _BASELINE] = None,
 ) -> None:
     """Write a config and its weights as one bundle, and verify it."""
-    from armory_skelevision.files import hash_file
+    from armory_skelevision.io import hash_file
     from armory_skelevision.submission.pack import pack as pack_bundle
 
     pack_bundle(config, weights, out, team, defense_weights, result, repository, _terms(baseline))

@@ -19,7 +19,9 @@ class Engine(StrEnum):
 
 
 def sweep(
-    grid: Annotated[Path, typer.Argument(help="JSON file of the grid, such as grids/walkers.json; docs/sweeps.md.")],
+    grid: Annotated[
+        Path, typer.Argument(help="JSON file of the grid, such as sweep_configs/walkers.json; docs/sweeps.md.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the results, one folder per cell; made if absent.")],
     engine: Annotated[Engine, typer.Option(help="Where: on this machine, or as tasks of Ray.")] = Engine.local,
     jobs: Annotated[int, typer.Option(min=1, help="How many cells at a time; of a local Ray, its workers.")] = 1,
@@ -27,7 +29,7 @@ def sweep(
     mlflow: Annotated[bool, typer.Option("--mlflow", help="Log each cell that finishes to MLflow, too.")] = False,
 ) -> None:
     """Run ARMORY evaluations of all cells of a grid. Goes on where it was stopped; exit 1 if a cell failed."""
-    from armory_skelevision.results.sweep.running import describe, run_sweep, survey
+    from armory_skelevision.sweeps.sweep import describe, run_sweep, survey
 
     if dry_run:
         print(describe(survey(grid, out), jobs))

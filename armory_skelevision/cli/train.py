@@ -49,7 +49,9 @@ def dualossdef(
 
 @app.command()
 def backdoor(
-    settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings, such as backdoors/fsba.json.")],
+    settings: Annotated[
+        Path, typer.Argument(help="JSON file of the run's settings, such as training_configs/backdoors/fsba.json.")
+    ],
     changes: Annotated[list[str] | None, _CHANGES] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
 ) -> None:

@@ -17,7 +17,7 @@ _INTO = typer.Option("--into", help="Folder of fetched weights; by default ARMOR
 @app.command("list")
 def list_weights(into: Annotated[Path | None, _INTO] = None) -> None:
     """List the packaged weights and those that can be fetched: network, training, licence, hash, place."""
-    from armory_skelevision.zoo import describe_all
+    from armory_skelevision.weights.listing import describe_all
 
     print("\n\n".join(describe_all(_weights_folder(into))))
 
@@ -29,7 +29,7 @@ def fetch(
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
     """Fetch PySOT's checkpoints from where they are published. Goes on where it was stopped."""
-    from armory_skelevision.zoo import fetch_weights
+    from armory_skelevision.weights.listing import fetch_weights
 
     for name in names:
         print(fetch_weights(name, _weights_folder(into), origin))
@@ -38,7 +38,7 @@ def fetch(
 @app.command()
 def verify(files: Annotated[list[Path], typer.Argument(help="Weight files.")]) -> None:
     """Read weight files strictly and say what they are; exit 1 and one line per problem."""
-    from armory_skelevision.zoo import describe_file, find_faults
+    from armory_skelevision.weights.listing import describe_file, find_faults
 
     faults = {path: find_faults(path) for path in files}
     for path, found in faults.items():
@@ -57,7 +57,7 @@ def convert(
     seed: Annotated[int, typer.Option(help="Seed of the training, likewise; -1 for unknown.")] = -1,
 ) -> None:
     """Rewrite weights in the other format, in float32 and without rounding."""
-    from armory_skelevision.zoo import convert as convert_weights
+    from armory_skelevision.weights.listing import convert as convert_weights
 
     convert_weights(source, target, licence, training, lambda_k, seed)
     print(target)
@@ -69,7 +69,7 @@ def average(
     out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
 ) -> None:
     """Write the mean of weights that were trained on from each other, such as several runs of one tracker."""
-    from armory_skelevision.training.averaging import average_weights
+    from armory_skelevision.weights.averaging import average_weights
 
     average_weights(sources, out)
     print(out)
@@ -78,6 +78,6 @@ def average(
 def _weights_folder(given: Path | None) -> Path:
     if given is not None:
         return given
-    from armory_skelevision.preparation import saved_model_dir
+    from armory_skelevision.weights.resolve import saved_model_dir
 
     return saved_model_dir()

@@ -48,7 +48,7 @@ class WalkerVideo:
         Raises:
             ValueError: If their number or size is not what the annotation says.
         """
-        from armory_skelevision.walkers.video import read_video
+        from armory_skelevision.datasets.video_files import read_video
 
         frames: NDArray[np.uint8] = read_video(self.path)
         expected = (len(self.boxes_xyxy), self.height, self.width, 3)

@@ -15,7 +15,7 @@ from armory_skelevision.datasets.options import check_options, find_root, resolv
 from armory_skelevision.datasets.records import Columns, Records, encode_png, open_records, prepare_records
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
 
-SPLITS = Path(__file__).parent.parent / "walkers" / "splits"
+SPLITS = Path(__file__).parent / "walker_splits"
 """The splits that travel with the package."""
 
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from armory_skelevision.files import hash_file
+from armory_skelevision.io import hash_file
 from armory_skelevision.models import RegionDefense
-from armory_skelevision.models.validation import check_choice
-from armory_skelevision.networks.unet import UNETS, load_unet, read_width
-from armory_skelevision.preparation import find_weights
+from armory_skelevision.models.inputs import check_choice
+from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import Crops
+from armory_skelevision.weights.resolve import find_weights
+from armory_skelevision.weights.unet import load_unet, read_width
 
 Branches = Literal["template", "search", "both"]
 

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from armory_skelevision.boxes import xyxy_to_cxcywh
 from armory_skelevision.networks import RPNOutput, SiamRPN
-from armory_skelevision.networks.losses import (
+from armory_skelevision.tracking import Crops, State, TrackerSettings, Window, network_input
+from armory_skelevision.tracking.anchors import Match, anchors_cxcywh, match
+from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
     classification_loss,
     localisation_loss,
 )
-from armory_skelevision.tracking import Crops, State, TrackerSettings, Window, network_input
-from armory_skelevision.tracking.anchors import Match, anchors_cxcywh, match
 from armory_skelevision.tracking.state import initial_state, search_window, template_window
 
 # As in the training of the trackers (PySOT): the largest shift, in template sides, and the largest change of scale.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from armory_skelevision.defenses.first_frame import FirstFrameLoss
 from armory_skelevision.models import RegionDefense
-from armory_skelevision.models.validation import check_flag, check_not_negative, check_positive, check_whole
+from armory_skelevision.models.inputs import check_flag, check_not_negative, check_positive, check_whole
 from armory_skelevision.tracking import Crops
 
 

@@ -17,7 +17,7 @@ from armory.metrics.task import populationwise
 from numpy.typing import ArrayLike, NDArray
 from pycocotools.cocoeval import Params
 
-from armory_skelevision.joints import JOINTS
+from armory_skelevision.keypoints import KEYPOINTS
 
 SHARE = 0.2
 """How far off a keypoint may be that counts as found, in diagonals of the true box."""
@@ -66,7 +66,8 @@ def joint_pck(y: Labels, y_pred: Labels) -> dict[str, float | None]:
     labelled = ~np.isnan(found)
     counts, totals = np.nansum(found, axis=0), labelled.sum(axis=0)
     return {
-        name: float(count / total) if total else None for name, count, total in zip(JOINTS, counts, totals, strict=True)
+        name: float(count / total) if total else None
+        for name, count, total in zip(KEYPOINTS, counts, totals, strict=True)
     }
 
 
@@ -103,7 +104,7 @@ def _distances(y: Labels, y_pred: Labels) -> list[Values]:
                 raise ValueError(f"person {index}: the {name} has no keypoints, only {sorted(given)}")
         truth = np.asarray(label["keypoints"], np.float64)
         found = np.asarray(prediction["keypoints"], np.float64)
-        if truth.shape != (len(JOINTS), 3) or found.shape[:1] != (len(JOINTS),) or found.ndim != 2:
+        if truth.shape != (len(KEYPOINTS), 3) or found.shape[:1] != (len(KEYPOINTS),) or found.ndim != 2:
             raise ValueError(
                 f"person {index}: expected true keypoints (17, 3) and predicted ones (17, 2 or 3), "
                 f"got {truth.shape} and {found.shape}"

@@ -12,9 +12,9 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from art.estimators.pytorch import PyTorchEstimator
 from torch import Tensor
 
+from armory_skelevision.models.inputs import check_box, check_labels, check_video
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.models.regions import RegionDefense
-from armory_skelevision.models.validation import check_box, check_labels, check_video
 from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.networks.frozen import freeze
 from armory_skelevision.tracking import Crops, Frames, TrackerSettings, VideoFrames, network_input, track

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from armory_skelevision.models.estimator import SiameseEstimator
-from armory_skelevision.models.validation import refuse_unknown
-from armory_skelevision.networks import NanoTrack, load_nanotrack
-from armory_skelevision.preparation import find_weights
+from armory_skelevision.models.inputs import refuse_unknown
+from armory_skelevision.networks import NanoTrack
 from armory_skelevision.tracking import PointSettings
+from armory_skelevision.weights import load_nanotrack
+from armory_skelevision.weights.resolve import find_weights
 
 # The constants of each version that are not those of `PointSettings` (NanoTrack's configv2.yaml and configv3.yaml).
 CONSTANTS: dict[int, dict[str, float]] = {

@@ -9,11 +9,12 @@ from typing import Any, Literal
 from torch import Tensor
 
 from armory_skelevision.models.estimator import SiameseEstimator
+from armory_skelevision.models.inputs import refuse_unknown
 from armory_skelevision.models.keypoints import locate_keypoints
-from armory_skelevision.models.validation import refuse_unknown
-from armory_skelevision.networks import SiamRPN, load_weights, read_metadata
-from armory_skelevision.pretrained import packaged_weights
+from armory_skelevision.networks import SiamRPN
 from armory_skelevision.tracking import Crops, TrackerSettings
+from armory_skelevision.weights import load_weights, read_metadata
+from armory_skelevision.weights.packaged import packaged_weights
 
 
 class SiamRPNEstimator(SiameseEstimator):

@@ -11,7 +11,7 @@ from typing import Any
 
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.labels import flatten, say
-from armory_skelevision.results.sweep.grid import name_cell
+from armory_skelevision.sweeps.grid import name_cell
 
 
 def with_expected(cells: Sequence[Cell], grid: Mapping[str, Any], sweep: Path) -> list[Cell]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from armory_skelevision.files import write_whole
+from armory_skelevision.io import atomic_write
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -68,7 +68,7 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
             header = tarfile.TarInfo(name)  # mode 0644, owner 0, time 0
             header.size = len(files[name])
             archive.addfile(header, io.BytesIO(files[name]))
-    write_whole(path, packed.getvalue())
+    atomic_write(path, packed.getvalue())
 
 
 def extract_archive(path: Path, folder: Path) -> list[str]:

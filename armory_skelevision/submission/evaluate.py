@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tqdm.auto import tqdm
 
 from armory_skelevision import __version__
-from armory_skelevision.files import hash_file, write_whole
+from armory_skelevision.io import atomic_write, hash_file
 from armory_skelevision.submission.manifest import Manifest
 from armory_skelevision.submission.process import Scores, run_evaluation
 from armory_skelevision.submission.suite import Suite
@@ -91,7 +91,7 @@ def _evaluate_once(submission: Submission, sha256: str, config: Mapping[str, Any
         scores = run_evaluation(config, submission.weights, Path(home), suite.limits, suite.videos)
     kept = {"key": key, **asked, "seconds": round(time.monotonic() - began, 1), "scores": scores._asdict()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(kept, indent=4, sort_keys=True) + "\n").encode())
+    atomic_write(path, (json.dumps(kept, indent=4, sort_keys=True) + "\n").encode())
     return scores
 
 

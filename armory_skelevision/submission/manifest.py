@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from armory_skelevision.files import hash_file
-from armory_skelevision.strict_json import parse_json
+from armory_skelevision.io import hash_file, parse_json
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, RefusedError
 
 FORMAT = "armory_skelevision submission 1"

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from armory_skelevision import __version__
-from armory_skelevision.configs import format_config
-from armory_skelevision.files import write_whole
-from armory_skelevision.networks.checkpoints import read_header
+from armory_skelevision.evaluation.configs import format_config
+from armory_skelevision.io import atomic_write, parse_json
 from armory_skelevision.results.records import read_run
-from armory_skelevision.strict_json import parse_json
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, write_archive
 from armory_skelevision.submission.manifest import REPOSITORY, TEAM, Claim, Manifest, describe_files
 from armory_skelevision.submission.verify import Terms, check_form, verify_bundle
+from armory_skelevision.weights.checkpoints import read_header
 
 
 def pack(
@@ -70,7 +69,7 @@ def pack(
         write_archive(trial, {**contents, MANIFEST: manifest.to_json()})
         verify_bundle(trial, Path(folder) / "unpacked", terms._replace(repositories=(*terms.repositories, repository)))
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, trial.read_bytes())
+        atomic_write(out, trial.read_bytes())
     return manifest
 
 

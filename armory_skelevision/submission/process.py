@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from armory_skelevision.configs import format_config
+from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.results.records import read_run
 
 _FOLDERS = ("local_git_dir", "output_dir", "saved_model_dir", "tmp_dir")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.files import write_whole
+from armory_skelevision.io import atomic_write
 from armory_skelevision.submission.evaluate import Entry
 from armory_skelevision.submission.suite import Suite
 
@@ -103,7 +103,7 @@ def write_tables(rows: Sequence[Row], entries: Sequence[Entry], suite: Suite, ou
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
-        write_whole(out / name, content.encode())
+        atomic_write(out / name, content.encode())
     return [out / name for name in contents]
 
 

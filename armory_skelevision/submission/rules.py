@@ -10,10 +10,10 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from armory_skelevision.checking.findings import Finding, fault
-from armory_skelevision.checking.rest import check_image
-from armory_skelevision.configs import render_configs
-from armory_skelevision.evaluations import DEFENSES, MODELS
+from armory_skelevision.evaluation.check.findings import Finding, fault
+from armory_skelevision.evaluation.check.sysconfig import check_image
+from armory_skelevision.evaluation.configs import render_configs
+from armory_skelevision.evaluation.table import DEFENSES, MODELS
 
 FREE = ("_description", "defense", "model", "sysconfig")
 """Sections that a submission may change."""

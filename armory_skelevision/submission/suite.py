@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from armory_skelevision.checking import check_config
-from armory_skelevision.checking.surroundings import as_in_a_run
-from armory_skelevision.configs import build_config
-from armory_skelevision.strict_json import parse_json
+from armory_skelevision.evaluation.check import check_config
+from armory_skelevision.evaluation.check.environment import as_in_a_run
+from armory_skelevision.evaluation.configs import build_config
+from armory_skelevision.io import parse_json
 from armory_skelevision.submission.process import Limits
 
 NUMBER = {"type": "number", "exclusiveMinimum": 0}

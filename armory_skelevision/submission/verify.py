@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from armory_skelevision import __version__
-from armory_skelevision.checking import Finding, check_config
-from armory_skelevision.checking.run import check_schema
-from armory_skelevision.checking.surroundings import as_in_a_run
-from armory_skelevision.configs import build_config
-from armory_skelevision.networks.checkpoints import read_header
+from armory_skelevision.evaluation.check import Finding, check_config
+from armory_skelevision.evaluation.check.environment import as_in_a_run
+from armory_skelevision.evaluation.check.run import check_schema
+from armory_skelevision.evaluation.configs import build_config
 from armory_skelevision.submission.archive import CONFIG, WEIGHTS, RefusedError, empty_folder, extract_archive
 from armory_skelevision.submission.manifest import Manifest, read_json, read_manifest
 from armory_skelevision.submission.process import Limits, Scores, run_evaluation
 from armory_skelevision.submission.rules import check_rules, shipped_baselines
+from armory_skelevision.weights.checkpoints import read_header
 
 SMOKE_LIMITS = Limits(minutes=10, memory_gb=12)
 SMOKE_FRAMES = 5

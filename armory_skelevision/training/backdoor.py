@@ -26,10 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from armory_skelevision.attacks.triggers import Trigger
 from armory_skelevision.boxes import iou
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.card import write_card
-from armory_skelevision.training.data import Batch
+from armory_skelevision.training.data.loading import Batch
 from armory_skelevision.training.export import write_weights
 from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.poisoning import join, poison_labels, poison_pairs, take
@@ -38,7 +39,6 @@ from armory_skelevision.training.scaling import normalise
 from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import BackdoorSettings
 from armory_skelevision.training.targets import best_boxes_xyxy
-from armory_skelevision.triggers import Trigger
 
 Features = tuple[Tensor, Tensor]
 

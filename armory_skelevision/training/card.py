@@ -12,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import armory_skelevision
-from armory_skelevision.files import hash_file, write_whole
-from armory_skelevision.networks.checkpoints import read_header
-from armory_skelevision.training.crops.store import CropStore, is_crop_store
-from armory_skelevision.training.data import describe_pairs
+from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.training.data.crops.store import CropStore, is_crop_store
+from armory_skelevision.training.data.loading import describe_pairs
 from armory_skelevision.training.settings import RunSettings
+from armory_skelevision.weights.checkpoints import read_header
 
 Curves = dict[str, list[tuple[int, float]]]
 """Steps and values of everything that was logged, by name."""
@@ -39,7 +39,7 @@ def write_card(weights: Path, settings: RunSettings) -> Path:
         OSError: They cannot be written.
     """
     folder = weights.parent
-    write_whole(folder / "curves.svg", draw_curves(read_curves(folder)))
+    atomic_write(folder / "curves.svg", draw_curves(read_curves(folder)))
     init = getattr(settings, "init", None)
     rows = {
         "file": f"{weights.name}, {weights.stat().st_size / 1e6:.1f} MB",
@@ -59,7 +59,7 @@ def write_card(weights: Path, settings: RunSettings) -> Path:
         f"```json\n{json.dumps(asdict(settings), indent=4)}\n```",
     ]
     card = folder / "card.md"
-    write_whole(card, ("\n\n".join(parts) + "\n").encode("utf-8"))
+    atomic_write(card, ("\n\n".join(parts) + "\n").encode("utf-8"))
     return card
 
 

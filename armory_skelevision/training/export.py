@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from armory_skelevision.networks import Metadata, SiamRPN, read_metadata, save_weights
-from armory_skelevision.training.data import describe_pairs
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.training.data.loading import describe_pairs
 from armory_skelevision.training.scaling import take_raw_input
 from armory_skelevision.training.settings import Settings
+from armory_skelevision.weights import Metadata, read_metadata, save_weights
 
 START = "; from weights of: "
 """In what weights say of their training, what stands before the training of those that they started from."""

@@ -20,7 +20,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from armory_skelevision.boxes import iou
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.networks.losses import (
+from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
     classification_loss,
@@ -29,7 +29,7 @@ from armory_skelevision.networks.losses import (
     localisation_loss,
 )
 from armory_skelevision.training.card import write_card
-from armory_skelevision.training.data import Batch
+from armory_skelevision.training.data.loading import Batch
 from armory_skelevision.training.export import write_weights
 from armory_skelevision.training.running import check_finite, run
 from armory_skelevision.training.scaling import load_start, normalise

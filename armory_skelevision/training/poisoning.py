@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from armory_skelevision.training.data import Batch
-from armory_skelevision.triggers import Picture, Trigger, View, paste
+from armory_skelevision.attacks.triggers import Picture, Trigger, View, paste
+from armory_skelevision.training.data.loading import Batch
 
 # How far a print may be turned in training, radians: beyond what `attacks.BackdoorTrigger` shows.
 TURNS = View(yaw=0.5, pitch=0.25, roll=0.2)

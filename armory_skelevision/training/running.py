@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
 from armory_skelevision.networks.precision import warn_of_slow_bf16
-from armory_skelevision.training.data import PairModule
+from armory_skelevision.training.data.loading import PairModule
 from armory_skelevision.training.settings import RunSettings
 
 

@@ -10,7 +10,8 @@ import os
 import torch
 from torch import Tensor
 
-from armory_skelevision.networks import SiamRPN, load_weights, read_metadata
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.weights import load_weights, read_metadata
 
 GREY, SPREAD = 118.0, 64.0  # middle and spread of the pixels of ordinary pictures
 

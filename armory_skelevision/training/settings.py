@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from armory_skelevision.attacks.triggers import Trigger
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.triggers import Trigger
 
 Kind = TypeVar("Kind", bound="RunSettings")
 

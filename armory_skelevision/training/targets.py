@@ -15,7 +15,7 @@ from torch import Tensor
 from armory_skelevision.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import anchors_cxcywh, match
-from armory_skelevision.walkers.pairs.pair import NOBODY
+from armory_skelevision.training.data.pairs.pair import NOBODY
 
 MOST_POSITIVES = 16
 MOST_NEGATIVES = 48

@@ -14,7 +14,7 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.attacks.patch.scene import Scene, read_scene
 from armory_skelevision.boxes import iou
-from armory_skelevision.models.validation import check_labels, check_whole
+from armory_skelevision.models.inputs import check_labels, check_whole
 
 
 class PlainColours(EvasionAttack):  # type: ignore[misc]

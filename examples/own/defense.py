@@ -8,7 +8,7 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from armory_skelevision.models import RegionDefense
-from armory_skelevision.models.validation import check_positive
+from armory_skelevision.models.inputs import check_positive
 from armory_skelevision.tracking import Crops
 
 

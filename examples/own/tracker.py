@@ -13,8 +13,8 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from armory_skelevision.models.inputs import check_box, check_labels, check_video, refuse_unknown
 from armory_skelevision.models.preprocessing import preprocess
-from armory_skelevision.models.validation import check_box, check_labels, check_video, refuse_unknown
 
 TEMPLATE_SIDE = 16
 """Of the picture of the target, in pixels; the picture in which it is sought is twice as wide and high."""

@@ -17,19 +17,19 @@ import torch
 from armory_runs import armorys_folder, evaluate
 from signals import hear_ctrl_c
 
-from armory_skelevision import walkers
 from armory_skelevision.boxes import iou
-from armory_skelevision.configs import build_config, format_config
 from armory_skelevision.datasets.walker_files import read_split
+from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.defenses import TemplateAdaptation
+from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.evaluation.runner import run_config
 from armory_skelevision.models import siamrpn_mtl
-from armory_skelevision.pretrained import PACKAGED_WEIGHTS
-from armory_skelevision.results.run import run_config
 from armory_skelevision.results.summary import read_summary
+from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-MINI = read_split(Path(walkers.__file__).parent / "splits" / "mini")
+MINI = read_split(SPLITS / "mini")
 
 
 def changed_config(

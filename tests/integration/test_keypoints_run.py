@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from armory_runs import evaluate
 
-from armory_skelevision.configs import build_config, format_config
-from armory_skelevision.results.run import run_config
+from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.evaluation.runner import run_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -34,5 +34,5 @@ def test_a_backdoor_without_its_weights_ends_with_what_to_do(tmp_path: Path, cap
     with pytest.raises(RuntimeError, match="exit code 1"):
         run_config(path)
     said = capfd.readouterr()
-    message = "skelevision train backdoor backdoors/fsba.json"
+    message = "skelevision train backdoor training_configs/backdoors/fsba.json"
     assert message in said.out + said.err

@@ -11,8 +11,8 @@ import pytest
 from armory_runs import evaluate
 from carla_data import write_carla
 
-from armory_skelevision.configs import build_config, format_config
-from armory_skelevision.results.run import run_config
+from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.evaluation.runner import run_config
 from armory_skelevision.results.summary import read_summary
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -1,21 +1,19 @@
 """The weights that come with the package, on videos of seeds that they were not trained on."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from armory_skelevision import walkers
 from armory_skelevision.attacks import PGD
 from armory_skelevision.boxes import iou
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
+from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 
 pytestmark = pytest.mark.slow
 
-VIDEOS = read_split(Path(walkers.__file__).parent / "splits" / "mini")
+VIDEOS = read_split(SPLITS / "mini")
 
 
 def track(estimator: SiamRPNEstimator, video: WalkerVideo) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from armory_skelevision.configs import build_config, format_config
+from armory_skelevision.evaluation.configs import build_config, format_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -12,9 +12,9 @@ from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentNump
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
-from armory_skelevision.attacks.digital.frame_batch import FrameBatch
+from armory_skelevision.attacks.digital.per_frame import FrameBatch
 from armory_skelevision.attacks.interface import check_call, stack_videos
-from armory_skelevision.models.validation import check_box, check_flag, check_labels, check_positive, check_whole
+from armory_skelevision.models.inputs import check_box, check_flag, check_labels, check_positive, check_whole
 
 Norm = Literal["inf", 2]
 

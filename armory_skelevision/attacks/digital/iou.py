@@ -12,7 +12,7 @@ from tqdm.auto import trange
 from armory_skelevision.attacks.digital.noise_search import NoiseSearch, enlarge
 from armory_skelevision.attacks.digital.online import OnlineAttack, Pursuit
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
-from armory_skelevision.models.validation import check_positive, check_whole
+from armory_skelevision.models.inputs import check_positive, check_whole
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.models import SiameseEstimator
-from armory_skelevision.models.validation import check_box, check_flag, check_labels, check_whole
+from armory_skelevision.models.inputs import check_box, check_flag, check_labels, check_whole
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import State, VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor

@@ -12,7 +12,7 @@ from tqdm.auto import trange
 from armory_skelevision.attacks.digital.online import OnlineAttack, Pursuit
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.models import SiamRPNEstimator
-from armory_skelevision.models.validation import check_positive, check_whole
+from armory_skelevision.models.inputs import check_positive, check_whole
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region

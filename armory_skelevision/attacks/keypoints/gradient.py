@@ -20,7 +20,7 @@ from armory_skelevision.attacks.interface import stack_videos
 from armory_skelevision.attacks.keypoints.goals import Goal, aim, check_goal
 from armory_skelevision.attacks.keypoints.persons import read_persons
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, check_pose_tracker
-from armory_skelevision.models.validation import check_flag, check_positive, check_whole
+from armory_skelevision.models.inputs import check_flag, check_positive, check_whole
 
 REACH = 2.5
 """How far all steps together can go, in bounds."""

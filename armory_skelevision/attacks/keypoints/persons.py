@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from armory_skelevision.models.validation import check_box, check_labels, check_video
+from armory_skelevision.models.inputs import check_box, check_labels, check_video
 
 
 class Person(NamedTuple):

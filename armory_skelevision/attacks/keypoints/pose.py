@@ -12,9 +12,9 @@ from torch import Tensor
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.models.keypoints import read_maps, to_template
 from armory_skelevision.models.preprocessing import preprocess
-from armory_skelevision.networks.losses import keypoint_softmax
 from armory_skelevision.tracking import VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor
+from armory_skelevision.tracking.losses import keypoint_softmax
 from armory_skelevision.tracking.state import initial_state, template_window
 from armory_skelevision.tracking.windows import resize_crop
 

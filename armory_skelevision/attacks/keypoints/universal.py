@@ -23,8 +23,8 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from armory_skelevision.attacks.interface import stack_videos
 from armory_skelevision.attacks.keypoints.persons import Person, read_persons
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, check_pose_tracker, cut_template
-from armory_skelevision.files import write_whole
-from armory_skelevision.models.validation import check_flag, check_positive, check_whole
+from armory_skelevision.io import atomic_write
+from armory_skelevision.models.inputs import check_flag, check_positive, check_whole
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.state import initial_state, template_window
 
@@ -87,7 +87,7 @@ class KeypointUniversal(EvasionAttack):  # type: ignore[misc]
             if self.export is not None:
                 buffer = io.BytesIO()
                 np.save(buffer, shown, allow_pickle=False)
-                write_whole(self.export, buffer.getvalue())
+                atomic_write(self.export, buffer.getvalue())
         videos = [self._lay(np.array(video), person, shown) for video, person in zip(x, persons, strict=True)]
         return stack_videos(videos, videos[0].dtype)
 

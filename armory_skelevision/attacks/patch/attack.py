@@ -17,17 +17,17 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 from tqdm.auto import trange
 
-from armory_skelevision.attacks.ascent import Ascent, Keep, Schedule, Summit, Update
-from armory_skelevision.attacks.interface import check_call, stack_videos
+from armory_skelevision.attacks.gradients import EstimatorPass, Memory, NetworkPass, Precision
+from armory_skelevision.attacks.interface import check_call, record_result, stack_videos
 from armory_skelevision.attacks.objectives import Goal, Loss, make_objective
-from armory_skelevision.attacks.passes import EstimatorPass, Memory, NetworkPass, Precision
+from armory_skelevision.attacks.optimizer import Ascent, Keep, Schedule, Summit, Update
 from armory_skelevision.attacks.patch.checkpoints import END, RESULT, Passed, check_checkpoints, judge
+from armory_skelevision.attacks.patch.eot import Jitter
 from armory_skelevision.attacks.patch.files import read_patch, write_patch
-from armory_skelevision.attacks.patch.jitter import Jitter
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import Scene, read_scene
 from armory_skelevision.models import SiameseEstimator
-from armory_skelevision.models.validation import (
+from armory_skelevision.models.inputs import (
     check_choice,
     check_flag,
     check_labels,
@@ -36,7 +36,6 @@ from armory_skelevision.models.validation import (
     check_whole,
 )
 from armory_skelevision.networks.precision import warn_of_slow_bf16
-from armory_skelevision.preparation import record_result
 
 Start = Literal["grey", "random"]
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from armory_skelevision.attacks.ascent import Schedule, Summit
 from armory_skelevision.attacks.interface import stack_videos
+from armory_skelevision.attacks.optimizer import Schedule, Summit
 from armory_skelevision.attacks.patch.scene import Scene
 from armory_skelevision.boxes import iou
-from armory_skelevision.models.validation import check_whole
+from armory_skelevision.models.inputs import check_whole
 
 RESULT = "adversarial_checkpoints"
 """The key in ARMORY's results."""

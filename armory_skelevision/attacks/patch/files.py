@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from armory_skelevision.files import write_whole
+from armory_skelevision.io import atomic_write
 
 
 def write_patch(stem: str | os.PathLike[str], patch: np.ndarray, settings: Mapping[str, Any]) -> Path:
@@ -22,11 +22,11 @@ def write_patch(stem: str | os.PathLike[str], patch: np.ndarray, settings: Mappi
     values = io.BytesIO()
     np.save(values, patch.astype(np.float32), allow_pickle=False)
     picture = cv2.imencode(".png", (patch[..., ::-1] * 255).round().astype(np.uint8))[1]
-    write_whole(path.with_name(path.name + ".png"), picture.tobytes())
-    write_whole(path.with_name(path.name + ".json"), (json.dumps(settings, indent=4, sort_keys=True) + "\n").encode())
+    atomic_write(path.with_name(path.name + ".png"), picture.tobytes())
+    atomic_write(path.with_name(path.name + ".json"), (json.dumps(settings, indent=4, sort_keys=True) + "\n").encode())
     # The values come last: where they are, the others are too.
     target = path.with_name(path.name + ".npy")
-    write_whole(target, values.getvalue())
+    atomic_write(target, values.getvalue())
     return target
 
 

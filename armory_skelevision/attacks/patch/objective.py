@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from armory_skelevision.attacks.gradients import Outcome
 from armory_skelevision.attacks.objectives import Objective
-from armory_skelevision.attacks.passes import Outcome
-from armory_skelevision.attacks.patch.jitter import Jitter, look_at
-from armory_skelevision.attacks.patch.printing import distance_to_print, total_variation
+from armory_skelevision.attacks.patch.eot import Jitter, look_at
+from armory_skelevision.attacks.patch.regularizers import distance_to_print, total_variation
 from armory_skelevision.attacks.patch.scene import Scene
 from armory_skelevision.tracking import Frames
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from armory_skelevision.attacks.patch.jitter import Draw
+from armory_skelevision.attacks.patch.eot import Draw
 from armory_skelevision.attacks.patch.metadata import read_metadata
 from armory_skelevision.attacks.patch.screen import PatchedFrames, View, move_corners, view_screens
-from armory_skelevision.models.validation import check_box
+from armory_skelevision.models.inputs import check_box
 from armory_skelevision.tracking import ChosenFrames, Frames, VideoFrames
 from armory_skelevision.tracking.frames import as_tensor
 

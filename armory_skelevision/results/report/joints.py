@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from armory_skelevision.joints import JOINTS
+from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.results.groups import Board, Group
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.labels import BOUND, Setting, is_attacked
@@ -31,7 +31,7 @@ def joints_table(board: Board) -> Table:
         for setting, model in itertools.product(filter(is_attacked, settings), board.models):
             place = setting_entries(setting, names) or [Entry("attacked")]
             rows += _row(board.groups.get((setting, model)), "adversarial", place)
-    titles = tuple(joint.replace("_", " ") for joint in JOINTS)
+    titles = tuple(joint.replace("_", " ") for joint in KEYPOINTS)
     return Table(
         name="joints",
         title="Joints",
@@ -57,7 +57,7 @@ def joint_panels(board: Board) -> list[Panel]:
 
 def _row(group: Group | None, side: str, place: Sequence[Entry]) -> list[tuple[Entry, ...]]:
     """One row, or none where no joint was looked at."""
-    found = [group.measure(side, f"{JOINT_PCK}.{joint}") if group else None for joint in JOINTS]
+    found = [group.measure(side, f"{JOINT_PCK}.{joint}") if group else None for joint in KEYPOINTS]
     if group is None or not any(found):
         return []
     return [(*place, Entry(group.model), *(as_entry(value, Metric("", "", 100, 1)) for value in found))]
@@ -97,7 +97,7 @@ def _nearest(groups: Sequence[Group], place: Setting) -> dict[str, Group]:
 def _left(group: Group) -> dict[str, float]:
     """Relative PCK of each part of the body, left and right together, as a share; without those never found."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for joint in JOINTS:
+    for joint in KEYPOINTS:
         before, after = (group.measure(side, f"{JOINT_PCK}.{joint}") for side in ("benign", "adversarial"))
         if before and after:
             found.setdefault(joint.rpartition("_")[2], []).append((before.mean, after.mean))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from armory_skelevision.configs import format_config
-from armory_skelevision.files import write_whole
+from armory_skelevision.evaluation.configs import format_config
+from armory_skelevision.io import atomic_write
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.finding import collect
 from armory_skelevision.results.groups import make_board
@@ -62,7 +62,7 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
     out.mkdir(parents=True, exist_ok=True)
     _write_tables(out, tables.values())
     _write_configs(out / "configs", collection.cells)
-    write_whole(out / PAGE, page.encode("utf-8"))
+    atomic_write(out / PAGE, page.encode("utf-8"))
     return Written(out / PAGE, collection.faults)
 
 
@@ -81,8 +81,8 @@ def _with_names(cells: Sequence[Cell]) -> tuple[Cell, ...]:
 
 def _write_tables(out: Path, tables: Iterable[Table]) -> None:
     for table in filter(lambda table: table.rows, tables):
-        write_whole(out / f"{table.name}.csv", to_csv(table).encode("utf-8"))
-        write_whole(out / f"{table.name}.md", to_markdown(table).encode("utf-8"))
+        atomic_write(out / f"{table.name}.csv", to_csv(table).encode("utf-8"))
+        atomic_write(out / f"{table.name}.md", to_markdown(table).encode("utf-8"))
 
 
 def _write_configs(folder: Path, cells: Sequence[Cell]) -> None:
@@ -94,4 +94,4 @@ def _write_configs(folder: Path, cells: Sequence[Cell]) -> None:
             if isinstance(config.get("sysconfig"), dict):
                 tied = ("filepath", "output_dir", "output_filename")
                 config["sysconfig"] = {key: value for key, value in config["sysconfig"].items() if key not in tied}
-            write_whole(folder / f"{cell.name}.json", format_config(config).encode("utf-8"))
+            atomic_write(folder / f"{cell.name}.json", format_config(config).encode("utf-8"))

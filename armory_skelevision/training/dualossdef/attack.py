@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from armory_skelevision.networks.losses import LOCALISATION_WEIGHT
-from armory_skelevision.training.data import Batch
+from armory_skelevision.tracking.losses import LOCALISATION_WEIGHT
+from armory_skelevision.training.data.loading import Batch
 from armory_skelevision.training.dualossdef.settings import Branches, DuaLossDefSettings
 
 Kind = Literal["inf", "l2", "square", "boxes"]

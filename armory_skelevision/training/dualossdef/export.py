@@ -6,11 +6,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from armory_skelevision.files import hash_file
-from armory_skelevision.networks.metadata import UNetMetadata
-from armory_skelevision.networks.unet import UNet, save_unet
-from armory_skelevision.training.data import describe_pairs
+from armory_skelevision.io import hash_file
+from armory_skelevision.networks.unet import UNet
+from armory_skelevision.training.data.loading import describe_pairs
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
+from armory_skelevision.weights.metadata import UNetMetadata
+from armory_skelevision.weights.unet import save_unet
 
 
 def write_unet(network: UNet, settings: DuaLossDefSettings, validation: dict[str, float], tracker: Path) -> Path:

@@ -19,19 +19,18 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from armory_skelevision.boxes import iou
-from armory_skelevision.networks import RPNOutput, SiamRPN, load_weights, read_metadata
+from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.networks.frozen import freeze
-from armory_skelevision.networks.losses import (
+from armory_skelevision.networks.unet import UNETS
+from armory_skelevision.tracking import network_input
+from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
     classification_loss,
     localisation_loss,
 )
-from armory_skelevision.networks.unet import UNETS
-from armory_skelevision.pretrained import packaged_weights
-from armory_skelevision.tracking import network_input
 from armory_skelevision.training.card import write_card
-from armory_skelevision.training.data import Batch
+from armory_skelevision.training.data.loading import Batch
 from armory_skelevision.training.dualossdef.attack import Attack, Pair, draw_attack, perturb
 from armory_skelevision.training.dualossdef.export import write_unet
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings, Part
@@ -39,6 +38,8 @@ from armory_skelevision.training.running import check_finite, run
 from armory_skelevision.training.schedule import make_optimiser
 from armory_skelevision.training.settings import read_run_settings
 from armory_skelevision.training.targets import add_hard_negatives, best_boxes_xyxy
+from armory_skelevision.weights import load_weights, read_metadata
+from armory_skelevision.weights.packaged import packaged_weights
 
 VALIDATION_ATTACK = Attack("inf", 8 / 255, 5, 2.0)
 """The attack that validation defends against: on both crops and both losses, whatever the training does."""

@@ -1,0 +1,47 @@
+"""What a run under ARMORY needs before its model loads, in the function that our configs name as `user_init`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from armory_skelevision.weights.packaged import install_weights
+
+
+def prepare_run() -> None:
+    """Put the packaged weights into ARMORY's `saved_model_dir`, and an `ffmpeg` within reach of its exporter.
+
+    ARMORY calls this in the process of the evaluation, with its paths already set for Docker or for the host.
+    """
+    from armory import paths
+
+    folders = paths.runtime_paths()
+    install_weights(folders.saved_model_dir)
+    if shutil.which("ffmpeg") is None:
+        provide_ffmpeg(folders.tmp_dir)
+
+
+def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:
+    """Let this process call the program that `imageio-ffmpeg` carries by the name `ffmpeg`, as ARMORY's exporter does.
+
+    The program has another name in its wheel, so a link of the right name is made and its folder added to `PATH`.
+
+    Args:
+        folder: Where the link goes, in a folder of its own.
+
+    Returns:
+        The link.
+    """
+    import imageio_ffmpeg
+
+    program = Path(imageio_ffmpeg.get_ffmpeg_exe()).absolute()
+    # One link per program: environments that share ARMORY's folders do not get into each other's way.
+    link = Path(folder) / f"ffmpeg-{hashlib.sha256(bytes(program)).hexdigest()[:12]}" / "ffmpeg"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(program)
+    os.environ["PATH"] = os.pathsep.join([str(link.parent), os.environ.get("PATH", os.defpath)])
+    return link

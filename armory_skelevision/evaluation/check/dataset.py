@@ -1,0 +1,129 @@
+"""A config's data set: its options, and whether the data are here. Nothing is read but names, nothing prepared."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
+from armory_skelevision.datasets.carla import VERSION as CARLA_VERSION
+from armory_skelevision.datasets.options import check_options, find_root, single_split
+from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
+from armory_skelevision.datasets.otb_sequences import find_sequences
+from armory_skelevision.datasets.walker_videos import SPLITS
+from armory_skelevision.evaluation.check.findings import Finding, explain, fault, warning
+from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
+
+NOT_OPTIONS = ("eval_split", "module", "name", "train_split")
+"""What ARMORY keeps for itself; the rest of the section goes to the function."""
+
+DEFAULT_SPLIT = "dev"
+"""What ARMORY's tracking scenario takes where a config names none."""
+
+
+def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
+    """What is wrong with a config's data set, and whether data have to be fetched.
+
+    Data that are not here are a warning: the config may be right, and ARMORY may be able to fetch them.
+
+    Args:
+        config: One that fits ARMORY's schema.
+    """
+    section = config["dataset"]
+    function, findings = find_object("dataset", section["module"], section["name"])
+    if function is None:
+        return findings
+    options = {name: value for name, value in section.items() if name not in NOT_OPTIONS}
+    given = {**options, "split": DEFAULT_SPLIT, "epochs": 1, "shuffle_files": False}
+    findings += check_arguments("dataset", function, given)
+    if findings or not is_ours(section["module"]):
+        return findings
+    try:
+        check_options(
+            function,
+            {},
+            batch_size=options["batch_size"],
+            epochs=1,
+            framework=options.get("framework", "numpy"),
+            max_frames=options.get("max_frames"),
+        )
+        return _CHECKS[function](section.get("eval_split", DEFAULT_SPLIT), options)
+    except (ValueError, TypeError) as error:
+        return [_explain(error)]
+
+
+def _check_walkers(function: Callable[..., Any], split: str, options: Mapping[str, Any]) -> list[Finding]:
+    try:
+        source = SPLITS if options.get("root") is None else find_root(options["root"], _dataset_dir(options))
+    except FileNotFoundError as error:
+        mend = 'Leave "root" out for the embedded videos, or render some: `skelevision data walkers`'
+        return [fault("dataset.root", str(error), mend)]
+    single_split(function, split, sorted(path.name for path in source.iterdir() if any(path.glob("*.mp4"))))
+    return []
+
+
+def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
+    single_split(otb_person, split, ["test"])
+    names = options.get("names")
+    if isinstance(names, str) and names != "paper":
+        raise ValueError(f"names: expected a list of sequence names, 'paper' or null, got {names!r}")
+    try:
+        root = find_root(options.get("root", "otb"), _dataset_dir(options))
+        find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
+    except FileNotFoundError as error:
+        mend = 'Fetch them, `skelevision data otb --out otb Crossing Human7`, or name their folder as "root"'
+        return [warning("dataset.root", f"the data are not here: {error}", mend)]
+    return []
+
+
+def _check_coco(split: str, options: Mapping[str, Any]) -> list[Finding]:
+    single_split(coco_people, split, ["val"])
+    mend = 'Fetch them, `skelevision data coco --out coco val`, or name their folder as "root"'
+    try:
+        root = find_root(options.get("root", "coco"), _dataset_dir(options))
+    except FileNotFoundError as error:
+        return [warning("dataset.root", f"the data are not here: {error}", mend)]
+    usual = inspect.signature(coco_people).parameters
+    places = {name: root / options.get(name, usual[name].default) for name in ("annotations", "images")}
+    missing = {name: place for name, place in places.items() if not place.exists()}
+    return [warning(f"dataset.{name}", f"there is no {place}", mend) for name, place in missing.items()]
+
+
+def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
+    name = f"carla_video_tracking_{single_split(carla_video_tracking, split, ['dev', 'test'])}"
+    folder = _dataset_dir(options)
+    prepared = folder / name / CARLA_VERSION
+    if (prepared / "dataset_info.json").is_file():
+        return []
+    if prepared.is_dir():
+        return [fault("dataset", f"{prepared} lacks its dataset_info.json", "Delete it; it will be made again")]
+    mend = f"ARMORY downloads them at the first run; without network, that run says what to put into {folder}"
+    return [warning("dataset", f"the data are not here: there is no {prepared}", mend)]
+
+
+_CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Finding]]] = {
+    walkers: partial(_check_walkers, walkers),
+    walker_people: partial(_check_walkers, walker_people),
+    coco_people: _check_coco,
+    otb_person: _check_otb,
+    carla_video_tracking: _check_carla,
+}
+
+
+def _dataset_dir(options: Mapping[str, Any]) -> Path:
+    if options.get("dataset_dir") is not None:
+        return Path(options["dataset_dir"]).expanduser().absolute()
+    from armory import paths
+
+    return Path(paths.runtime_paths().dataset_dir)
+
+
+def _explain(error: Exception) -> Finding:
+    # the messages begin with the function's name, and the config has the split under another key
+    told = re.sub(rf"^({'|'.join(function.__name__ for function in _CHECKS)}): ", "", str(error))
+    found = explain("dataset", ValueError(told), "See armory_skelevision.datasets")
+    return found._replace(key=found.key.replace("dataset.split", "dataset.eval_split"))

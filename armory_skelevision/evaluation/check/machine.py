@@ -1,0 +1,174 @@
+"""Whether this machine is ready: versions, ARMORY's folders, room for results, ffmpeg."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from armory_skelevision.evaluation.check.findings import Finding, fault, warning
+
+PACKAGE = "armory_skelevision"
+CONSTRAINTS = Path(__file__).parent.parent.parent / "constraints.txt"
+"""The versions that were tested together; beside the package in the repository, not in an installed one."""
+
+NOT_IMPORTED = ("tensorflow", "tensorflow-cpu", "tensorflow-datasets", "tidecv")
+"""What every run imports and a check does not, for the time it takes: whether they can be is seen by what they need."""
+
+FOLDERS = "ARMORY's folders"
+"""Key of findings about folders that ARMORY cannot use."""
+
+PLENTY, SCARCE = 2e9, 2e8
+"""Bytes for results and exported videos: below the first they may not last, below the second they will not."""
+
+_NAMES = ("dataset_dir", "local_git_dir", "output_dir", "saved_model_dir", "tmp_dir")
+
+
+def check_machine() -> list[Finding]:
+    """What this machine lacks, whatever is evaluated on it."""
+    findings = [
+        *check_package(),
+        *compare_with_tested(CONSTRAINTS),
+        *check_ffmpeg(),
+        *check_folders(),
+    ]
+    return [finding._replace(where="this machine") for finding in findings]
+
+
+def check_package() -> list[Finding]:
+    """Whether all is here that the package says it needs, and that in turn what is not imported here says it needs."""
+    try:
+        findings = check_versions(metadata.requires(PACKAGE) or [])
+    except metadata.PackageNotFoundError:
+        problem = "found on Python's path, but not installed: what it needs is not checked"
+        return [warning(PACKAGE, problem, "pip install it, from its repository with -e")]
+    for name in NOT_IMPORTED:
+        if _installed(name) is not None:
+            # another version than asked for may do, and often does
+            findings += check_versions(metadata.requires(name) or [], differing=warning)
+    return list(dict.fromkeys(findings))
+
+
+def check_versions(requirements: Iterable[str], differing: Callable[[str, str, str], Finding] = fault) -> list[Finding]:
+    """What is absent or too old of what the package needs.
+
+    Args:
+        requirements: Such as ``torch>=2.4``, with their markers; those of extras do not count.
+        differing: Makes the finding on what is installed in a version that does not fit.
+    """
+    findings = []
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        found, mend = _installed(requirement.name), f'pip install "{requirement.name}{requirement.specifier}"'
+        if found is None:
+            findings.append(fault(requirement.name, "is not installed", mend))
+        elif not requirement.specifier.contains(found, prereleases=True):
+            findings.append(differing(requirement.name, f"version {found} is installed, {requirement} is needed", mend))
+    return findings
+
+
+def compare_with_tested(constraints: Path) -> list[Finding]:
+    """One warning that names what is installed in another version than the tested one.
+
+    Args:
+        constraints: File of lines such as ``torch==2.13.0``; if there is none, nothing is compared.
+    """
+    if not constraints.is_file():
+        return []
+    lines = [line.split("#")[0].strip() for line in constraints.read_text(encoding="utf-8").splitlines()]
+    tested = [Requirement(line) for line in lines if line]
+    installed = [(requirement, _installed(requirement.name)) for requirement in tested]
+    # a local build such as 2.13.0+cpu satisfies ==2.13.0
+    differing = [
+        f"{requirement.name} {found} ({requirement.specifier})"
+        for requirement, found in installed
+        if found is not None and not requirement.specifier.contains(found, prereleases=True)
+    ]
+    if not differing:
+        return []
+    mend = f"If something fails: pip install -c {constraints.name} -e ."
+    return [warning("versions", f"not those that were tested together: {', '.join(differing)}", mend)]
+
+
+def check_ffmpeg() -> list[Finding]:
+    """Whether videos can be written, by a program of the system or by the one that `imageio-ffmpeg` carries."""
+    if shutil.which("ffmpeg") is not None:
+        return []
+    try:
+        import imageio_ffmpeg
+
+        imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        mend = "pip install --force-reinstall imageio-ffmpeg, or install the system's ffmpeg"
+        return [fault("ffmpeg", f"no such program here ({error}): videos cannot be exported", mend)]
+    return []
+
+
+def check_folders() -> list[Finding]:
+    """Whether ARMORY knows its folders, may write to them, and has room. Makes none of them."""
+    from armory import configuration, paths
+
+    defaults = paths.HostDefaultPaths()
+    settings = Path(defaults.armory_config)
+    if not settings.is_file():
+        unset = f"ARMORY is not configured; it uses {defaults.armory_dir}"
+        advice = "`armory configure` chooses other folders, if that one does not suit"
+        findings = [warning("armory configure", unset, advice)]
+        folders = {name: Path(getattr(defaults, name)) for name in _NAMES}
+    else:
+        try:
+            read = configuration.load_global_config(str(settings))
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            told = error.args[0] if isinstance(error, KeyError) else error
+            return [fault(FOLDERS, f"{settings} cannot be used ({told})", "Run `armory configure` again")]
+        findings = []
+        folders = {name: Path(read[name]) for name in _NAMES}
+    for name, folder in folders.items():
+        findings += _check_writable(name, folder)
+    return findings + _check_room(folders["output_dir"])
+
+
+def _check_writable(name: str, folder: Path) -> list[Finding]:
+    there = _nearest(folder)
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return []
+    if not there.is_dir():
+        return [fault(FOLDERS, f"{name} is {folder}, but {there} is a file", "Move it, or run `armory configure`")]
+    # a container that ran as root leaves such folders behind
+    problem = f"{name} is {folder}, but you may not write to {there}, which belongs to {_owner(there)}"
+    return [fault(FOLDERS, problem, f'Run `sudo chown -R "$(id -u)" {there}`, or `armory configure` for other folders')]
+
+
+def _check_room(output_dir: Path) -> list[Finding]:
+    free = shutil.disk_usage(_nearest(output_dir)).free
+    if free >= PLENTY:
+        return []
+    told = warning if free >= SCARCE else fault
+    mend = f"Make room, {PLENTY / 1e9:.0f} GB for exported videos, or choose another disk by `armory configure`"
+    return [told("disk", f"{free / 1e9:.1f} GB are free for results in {output_dir}", mend)]
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _owner(folder: Path) -> str:
+    try:
+        return folder.owner()
+    except KeyError:  # a container's user that this machine does not know
+        return f"uid {folder.stat().st_uid}"
+
+
+@cache
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

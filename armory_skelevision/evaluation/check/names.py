@@ -1,0 +1,137 @@
+"""What configs name: objects in modules, and the arguments that they are called with."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from armory_skelevision.evaluation.check.findings import Finding, fault, find_strangers, suggest
+from armory_skelevision.evaluation.table import TASKS
+
+OURS = "armory_skelevision"
+"""The package whose refusals are known to be cheap and to say what would be right."""
+
+METRICS = "armory.metrics.task"
+"""Where ARMORY defines the metrics that configs name without a module."""
+
+
+def _place(metric: str) -> tuple[str, str]:
+    module, _, name = metric.rpartition(".")
+    return module or METRICS, name
+
+
+_USUAL = {task.scenario for task in TASKS.values()} | {_place(name) for task in TASKS.values() for name in task.metrics}
+
+
+def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
+    """What a config names by module and name, or None and why it cannot be had.
+
+    Importing runs the module, as the evaluation would.
+
+    Args:
+        key: Of the section, for the findings.
+        module: Dotted name of a module.
+        name: Of something in it.
+    """
+    try:
+        found = _import(module)
+    except ImportError as error:
+        # what is missing may be something that the module imports
+        missing = error.name or module
+        mend = f"Correct the name, or put {missing!r} where Python finds it (the working directory, or pip install)"
+        return None, [fault(f"{key}.module", f"{module!r} cannot be imported ({error})", mend)]
+    except Exception as error:  # whatever the module of somebody else does on import
+        return None, [fault(f"{key}.module", f"importing {module!r} raises {error!r}", f"Mend {module!r}")]
+    if not hasattr(found, name):
+        known = getattr(found, "__all__", [other for other in vars(found) if not other.startswith("_")])
+        return None, [fault(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, list(known)))]
+    if not callable(getattr(found, name)):
+        return None, [fault(f"{key}.name", f"{module}.{name} cannot be called", "Name a function or a class")]
+    return getattr(found, name), []
+
+
+def _import(module: str) -> Any:
+    """A module; one of ARMORY's additions to ART without TensorFlow, if it does without.
+
+    ARMORY imports TensorFlow with them all, which takes longer than all checks together.
+    """
+    if not module.startswith("armory.art_experimental.") or "tensorflow" in sys.modules:
+        return import_module(module)
+    sys.modules["tensorflow"] = None  # type: ignore[assignment]  # Python's way to say that there is none
+    try:
+        return import_module(module)
+    except ImportError:
+        pass
+    finally:
+        del sys.modules["tensorflow"]
+    return import_module(module)
+
+
+def is_usual(metric_or_scenario: str) -> bool:
+    """Whether this package's own configs name a metric or scenario, and its module's file has it.
+
+    It is not imported, as all metrics and scenarios import TensorFlow. What could keep them from that is looked for in
+    `machine.check_package`.
+
+    Args:
+        metric_or_scenario: Such as ``armory_skelevision.metrics.oks``; a metric of ARMORY's without its module.
+    """
+    module, name = _place(metric_or_scenario)
+    return (module, name) in _USUAL and name in _top_level_names(module)
+
+
+@cache
+def _top_level_names(module: str) -> set[str]:
+    package, *inner = module.split(".")
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        return set()
+    place = Path(spec.origin).parent.joinpath(*inner)
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    if not file.is_file():
+        return set()
+    names = set()
+    for node in ast.parse(file.read_bytes()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module belongs to this package."""
+    return module.split(".")[0] == OURS
+
+
+def check_arguments(
+    key: str, function: Callable[..., Any], kwargs: Mapping[str, Any], positional: int = 0
+) -> list[Finding]:
+    """Keyword arguments that a function does not know, and those that it needs and does not get.
+
+    Args:
+        key: Of the arguments in the config.
+        function: What they go to.
+        kwargs: The arguments.
+        positional: How many others come before them.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of a function in C
+        return []
+    parameters = list(signature.parameters.values())[positional:]
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    known = [parameter.name for parameter in named]
+    # our data set functions collect what they do not know, to refuse it
+    takes_any = any(p.kind is p.VAR_KEYWORD and p.name != "unknown" for p in parameters)
+    who = function.__name__
+    findings = [] if takes_any else find_strangers(key, kwargs, known, "fault", who)
+    needed = [p.name for p in named if p.default is p.empty and p.name not in kwargs]
+    return findings + [fault(f"{key}.{name}", f"{who} needs it, and it is not given", "Add it") for name in needed]

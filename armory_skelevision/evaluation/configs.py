@@ -1,0 +1,144 @@
+"""The files of `scenario_configs/`, from the tables in `evaluations`: one ARMORY config each.
+
+The files are written from here, so that what all of them share (the metric, the scenario, the image's tag, the hook
+that puts the packaged weights in place) stands once, and nobody edits a dozen files alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from armory_skelevision import __version__
+from armory_skelevision.evaluation.table import (
+    ATTACKS,
+    DATASETS,
+    DEFENSES,
+    MODELS,
+    TASKS,
+    TITLES,
+    Evaluation,
+    list_evaluations,
+)
+from armory_skelevision.io import atomic_write
+
+DOCKER_IMAGE = f"armory-skelevision:{__version__}"
+"""The image that the configs name; its tag is the package's version."""
+
+IMAGES = {"gpu": DOCKER_IMAGE, "cpu": f"{DOCKER_IMAGE}-cpu"}
+"""The images that `docker/build.py` makes of this version. The first runs with and without a GPU, the other without."""
+
+FOLDER = "scenario_configs"
+"""Where the repository keeps the configs."""
+
+
+def build_config(dataset: str, model: str, attack: str = "patch", defense: str | None = None) -> dict[str, Any]:
+    """The ARMORY config of an attack on a model, on a dataset.
+
+    Args:
+        dataset: "carla", "otb" or "walkers".
+        model: "stl", "mtl", "nanotrack" or "backdoor".
+        attack: "patch", "pgd", "rtaa", "iou", "keypoints_igsm", "oneshot" or "fewshot".
+        defense: None, "templateadaptation", "dualossdef", "jpeg", "squeezing", "smoothing" or "video".
+
+    Raises:
+        ValueError: For another name, or names that are not set on each other.
+    """
+    if Evaluation(dataset, model, attack, defense) not in list_evaluations():
+        raise ValueError(
+            f"no config for dataset {dataset!r}, model {model!r}, attack {attack!r} and defense {defense!r}; "
+            f"datasets are {sorted(DATASETS)}, models are {sorted(MODELS)}, attacks are {sorted(ATTACKS)}, "
+            f"defenses are None and {sorted(DEFENSES)}, though not all together"
+        )
+    chosen = ATTACKS[attack]
+    task = TASKS[chosen.task]
+    behind = f", behind {DEFENSES[defense].title}" if defense is not None else ""
+    return {
+        "_description": f"{MODELS[model].title}{behind}, on {TITLES[dataset]}, attacked by {chosen.title}",
+        "adhoc": None,
+        "attack": {
+            "knowledge": chosen.knowledge,
+            "kwargs": {**chosen.kwargs, **chosen.datasets[dataset]},
+            "module": "armory_skelevision.attacks",
+            "name": chosen.name,
+            "use_label": True,
+        },
+        "dataset": {
+            "batch_size": 1,
+            "framework": "numpy",
+            "module": "armory_skelevision.datasets",
+            **task.datasets[dataset],
+        },
+        "defense": _defense(defense) if defense is not None else None,
+        "metric": {
+            "means": True,
+            "perturbation": [],
+            "record_metric_per_sample": True,
+            "task": list(task.metrics),
+        },
+        "model": _model(model),
+        "scenario": {"kwargs": {}, "module": task.scenario[0], "name": task.scenario[1]},
+        "sysconfig": {
+            "docker_image": DOCKER_IMAGE,
+            "external_github_repo": None,
+            "gpus": "all",
+            "output_dir": None,
+            "output_filename": None,
+            "use_gpu": False,
+        },
+        "user_init": {"kwargs": {}, "module": "armory_skelevision.evaluation.armory_hooks", "name": "prepare_run"},
+    }
+
+
+def _model(model: str) -> dict[str, Any]:
+    return {
+        "fit": False,
+        "fit_kwargs": {},
+        "model_kwargs": {},
+        "module": "armory_skelevision.models",
+        "name": MODELS[model].name,
+        "weights_file": MODELS[model].weights_file,
+        "wrapper_kwargs": {},
+    }
+
+
+def _defense(defense: str) -> dict[str, Any]:
+    chosen = DEFENSES[defense]
+    return {"kwargs": dict(chosen.kwargs), "module": chosen.module, "name": chosen.name, "type": "Preprocessor"}
+
+
+def render_configs() -> dict[str, str]:
+    """All configs by file name, as the text of their files."""
+    return {f"{evaluation.name}.json": format_config(build_config(*evaluation)) for evaluation in list_evaluations()}
+
+
+def format_config(config: Mapping[str, Any]) -> str:
+    """A config in ARMORY's style: sorted keys, four blanks of indent, a newline at the end."""
+    return json.dumps(config, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_configs(folder: str | os.PathLike[str]) -> list[Path]:
+    """Write all configs to a folder, which is made if need be, and return their paths."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, text in render_configs().items():
+        path = target / name
+        atomic_write(path, text.encode("utf-8"))
+        paths.append(path)
+    return paths
+
+
+def compare_configs(folder: str | os.PathLike[str]) -> list[str]:
+    """What a folder's configs lack or say differently from the table, one line each; empty if all is equal."""
+    differences = []
+    for name, text in render_configs().items():
+        path = Path(folder) / name
+        if not path.is_file():
+            differences.append(f"{path} is missing")
+        elif path.read_text(encoding="utf-8") != text:
+            differences.append(f"{path} differs from the tables in armory_skelevision/evaluation/table.py")
+    return differences

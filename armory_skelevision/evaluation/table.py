@@ -1,0 +1,247 @@
+"""Which evaluations there are: tables of models, data sets, attacks and defenses, and what is set on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Evaluation(NamedTuple):
+    """One evaluation, by the names of the tables."""
+
+    dataset: str
+    model: str
+    attack: str = "patch"
+    defense: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its config, without the suffix."""
+        return "_".join(part for part in self if part is not None)
+
+
+class Model(NamedTuple):
+    """A tracker as configs name it."""
+
+    name: str
+    """Of its function in `armory_skelevision.models`."""
+    title: str
+    """In a description."""
+    weights_file: str | None
+    """In ARMORY's `saved_model_dir`; None leaves it to the function to find its own."""
+
+
+MODELS = {
+    "stl": Model("siamrpn_stl", "SiamRPN, single task", "siamrpn_alex_stl.safetensors"),
+    "mtl": Model(
+        "siamrpn_mtl", "SiamRPN, multi task (keypoint head beside the tracker's)", "siamrpn_alex_mtl.safetensors"
+    ),
+    "nanotrack": Model("nanotrack", "NanoTrack, version 3", None),
+    "backdoor": Model(
+        "siamrpn_mtl", "SiamRPN, multi task, with a backdoor that you put in", "siamrpn_alex_mtl_backdoor.safetensors"
+    ),
+}
+
+DATASETS: dict[str, dict[str, Any]] = {
+    "carla": {"name": "carla_video_tracking", "eval_split": "dev"},
+    "otb": {"name": "otb_person", "eval_split": "test", "max_frames": 100, "root": "otb"},
+    "walkers": {"name": "walkers", "eval_split": "mini"},
+}
+
+TITLES = {
+    "carla": "ARMORY-CARLA street videos",
+    "otb": "persons of OTB",
+    "walkers": "walkers, the embedded videos",
+}
+
+
+class Task(NamedTuple):
+    """What is measured under an attack, and by which of ARMORY's scenarios."""
+
+    scenario: tuple[str, str]
+    """Module and name."""
+    metrics: tuple[str, ...]
+    datasets: Mapping[str, Mapping[str, Any]]
+    """In the ``dataset`` block, for each data set."""
+
+
+METRICS = "armory_skelevision.metrics"
+_OF_BOXES = (
+    "video_tracking_mean_iou",
+    *(f"{METRICS}.{name}" for name in ("success_auc", "precision_20px", "normalised_precision", "frame_iou")),
+)
+_OF_JOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "joint_pck"))
+
+TASKS = {
+    "boxes": Task(("armory.scenarios.carla_video_tracking", "CarlaVideoTracking"), _OF_BOXES, DATASETS),
+    # Clips of some frames, so that what happens to the box is seen too.
+    "joints": Task(
+        ("armory_skelevision.evaluation.scenarios", "KeypointTracking"),
+        (*_OF_JOINTS, "video_tracking_mean_iou"),
+        {"walkers": {"name": "walker_people", "eval_split": "mini", "every": 10, "max_frames": 5}},
+    ),
+    "backdoor": Task(
+        ("armory_skelevision.evaluation.scenarios", "BackdoorTracking"),
+        _OF_BOXES,
+        {"walkers": DATASETS["walkers"]},
+    ),
+}
+
+
+class Attack(NamedTuple):
+    """An attack as configs name it, and what it is set on."""
+
+    name: str
+    """Of its class in `armory_skelevision.attacks`."""
+    title: str
+    """In a description, after "attacked by"."""
+    knowledge: str
+    """What it knows of the tracker: "white" for all, "black" for its boxes alone."""
+    kwargs: Mapping[str, Any]
+    """On every data set."""
+    models: tuple[str, ...]
+    datasets: Mapping[str, Mapping[str, Any]]
+    """Further kwargs for each data set."""
+    task: str = "boxes"
+    """One of `TASKS`."""
+
+
+# As in the settings of the trainings, training_configs/backdoors/*.json.
+TRIGGER = {"area": 0.015, "cells": 3, "place": [0.5, 0.35], "seed": 19}
+
+# Steps of the patch, the published tables' counts among them (10, 20, 100): the fewer, the sooner two cores are done.
+ATTACKS = {
+    "patch": Attack(
+        "PatchAttack",
+        "a physical patch",
+        "white",
+        {"adaptive": True, "keep": "best", "seed": 0, "step_size": 0.1, "update": "sign", "verbose": True},
+        ("stl", "mtl"),
+        {"carla": {"max_iter": 100}, "otb": {"max_iter": 20}, "walkers": {"max_iter": 10}},
+    ),
+    "pgd": Attack(
+        "PGD",
+        "a perturbation of all frames (PGD, 8/255)",
+        "white",
+        {"eps": 8 / 255, "eps_step": 2 / 255, "max_iter": 10, "norm": "inf", "universal": False, "verbose": True},
+        ("mtl",),
+        {"otb": {}, "walkers": {}},
+    ),
+    "rtaa": Attack(
+        "RTAA",
+        "a perturbation of each search window (RTAA, 10/255)",
+        "white",
+        {"eps": 10 / 255, "max_iter": 10, "reset_every": 30, "seed": 0, "verbose": True},
+        ("mtl",),
+        {"otb": {}, "walkers": {}},
+    ),
+    "iou": Attack(
+        "IoUAttack",
+        "noise found from predicted boxes alone (IoU attack)",
+        "black",
+        {"eps": 0.1, "grain": 8, "max_queries": 60, "seed": 0, "verbose": True},
+        ("mtl",),
+        {"otb": {}, "walkers": {}},
+    ),
+    "keypoints_igsm": Attack(
+        "KeypointIGSM",
+        "a perturbation of the first frame that leads the joints astray (IGSM-U-10, 8/255)",
+        "white",
+        {"eps_255": 8, "goal": None, "max_iter": 10, "verbose": True},
+        ("mtl",),
+        {"walkers": {}},
+        task="joints",
+    ),
+    "oneshot": Attack(
+        "BackdoorTrigger",
+        "the backdoor's trigger in the first frame",
+        "black",
+        {"show": "one_shot", "sway": 1.0, "trigger": TRIGGER},
+        ("backdoor",),
+        {"walkers": {}},
+        task="backdoor",
+    ),
+    "fewshot": Attack(
+        "BackdoorTrigger",
+        "the backdoor's trigger in the first five frames",
+        "black",
+        {"frames": 5, "show": "few_shot", "sway": 1.0, "trigger": TRIGGER},
+        ("backdoor",),
+        {"walkers": {}},
+        task="backdoor",
+    ),
+}
+
+
+class Defense(NamedTuple):
+    """A defense as configs name it, and what it is set on."""
+
+    module: str
+    name: str
+    title: str
+    """In a description, after "behind"."""
+    kwargs: Mapping[str, Any]
+    datasets: tuple[str, ...]
+
+
+_SWITCHES = {"apply_fit": False, "apply_predict": True}
+
+# Those of ART and ARMORY look at whole frames; "video" has the values of ARMORY's own config for CARLA.
+DEFENSES = {
+    "templateadaptation": Defense(
+        "armory_skelevision.defenses",
+        "TemplateAdaptation",
+        "template adaptation",
+        {"augment": 4, "differentiable": True, "epsilon": 4 / 255, "seed": 0, "step_size": 1 / 255, "steps": 5},
+        ("carla", "otb", "walkers"),
+    ),
+    "dualossdef": Defense(
+        "armory_skelevision.defenses",
+        "DuaLossDef",
+        "DuaLossDef",
+        {**_SWITCHES, "branches": "both", "weights_file": "dualossdef_small.safetensors"},
+        ("carla", "otb", "walkers"),
+    ),
+    "jpeg": Defense(
+        "art.defences.preprocessor",
+        "JpegCompression",
+        "JPEG compression",
+        {**_SWITCHES, "channels_first": False, "clip_values": [0.0, 1.0], "quality": 50},
+        ("walkers",),
+    ),
+    "squeezing": Defense(
+        "art.defences.preprocessor",
+        "FeatureSqueezing",
+        "feature squeezing",
+        {**_SWITCHES, "bit_depth": 4, "clip_values": [0.0, 1.0]},
+        ("walkers",),
+    ),
+    "smoothing": Defense(
+        "art.defences.preprocessor",
+        "SpatialSmoothingPyTorch",
+        "spatial smoothing",
+        {**_SWITCHES, "channels_first": False, "window_size": 3},
+        ("walkers",),
+    ),
+    "video": Defense(
+        "armory.art_experimental.defences.video_compression_normalized",
+        "VideoCompressionNormalizedPyTorch",
+        "video compression",
+        {**_SWITCHES, "channels_first": False, "constant_rate_factor": 28, "video_format": "avi"},
+        ("carla", "walkers"),
+    ),
+}
+
+
+def list_evaluations() -> list[Evaluation]:
+    """All evaluations that there is a config for."""
+    attacked = [
+        Evaluation(dataset, model, name)
+        for name, attack in ATTACKS.items()
+        for dataset in attack.datasets
+        for model in attack.models
+    ]
+    defended = [
+        Evaluation(dataset, "mtl", "patch", name) for name, defense in DEFENSES.items() for dataset in defense.datasets
+    ]
+    return [*attacked, Evaluation("walkers", "nanotrack"), *defended]

@@ -1,0 +1,138 @@
+"""Crops on disk: parts of some hundreds in one safetensors file each, the JPEG files in a row, what is in them beside.
+
+Tensors of a part with n crops, sorted by track and frame:
+    jpegs (bytes,) uint8, ends (n,) int64           the files one after the other, and where each ends
+    boxes_xyxy (n, 4), keypoints (n, 17, 3)         float32, in crop pixels
+    tracks (n,), frames (n,)                        int64
+Strings in its header: "crops", the layout's version; "source", the data set and split; "people", a hash of those that
+were asked for; "faults", a JSON list of sentences about those of them that are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from armory_skelevision.training.data.crops.cutting import Crop
+from armory_skelevision.weights.checkpoints import write_checkpoint
+
+SUFFIX = ".safetensors"
+LAYOUT = "1"
+
+
+def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, faults: Sequence[str]) -> None:
+    """Write a part, whole or not at all.
+
+    Args:
+        path: Ends in ``.safetensors``.
+        crops: Sorted by track and frame.
+        source: See the module.
+        people: Likewise.
+        faults: Likewise.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    jpegs = [crop.jpeg for crop in crops]
+    arrays = {
+        "jpegs": np.concatenate([np.zeros(0, np.uint8), *jpegs]),
+        "ends": np.cumsum([len(jpeg) for jpeg in jpegs], dtype=np.int64),
+        "boxes_xyxy": np.array([crop.box_xyxy for crop in crops], np.float32).reshape(-1, 4),
+        "keypoints": np.array([crop.keypoints for crop in crops], np.float32).reshape(-1, 17, 3),
+        "tracks": np.array([crop.track for crop in crops], np.int64),
+        "frames": np.array([crop.frame for crop in crops], np.int64),
+    }
+    header = {"crops": LAYOUT, "source": source, "people": people, "faults": json.dumps(list(faults))}
+    write_checkpoint({name: torch.from_numpy(array) for name, array in arrays.items()}, header, path)
+
+
+def open_part(path: Path) -> tuple[Any, dict[str, str]]:
+    """A part, opened by safetensors, and its header. Nothing but the header is read yet.
+
+    Raises:
+        OSError: There is no such file.
+        ValueError: It is truncated, damaged or something else.
+    """
+    try:
+        file: Any = safe_open(path, framework="np")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no part of a crop store, or truncated or damaged ({error}): delete it") from error
+    header: dict[str, str] = file.metadata() or {}
+    if header.get("crops") != LAYOUT:
+        raise ValueError(f"{path} is no part of a crop store (version {LAYOUT}); its header says {sorted(header)}")
+    return file, header
+
+
+def is_crop_store(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder holds parts of crops."""
+    return any(Path(folder).glob(f"*{SUFFIX}"))
+
+
+class CropStore:
+    """All crops of a folder. Pictures are read when they are asked for.
+
+    Args:
+        folder: With at least one part; parts of several data sets together are one store.
+
+    Attributes:
+        boxes_xyxy: (n, 4) float32, crop pixels.
+        keypoints: (n, 17, 3) float32: x, y in crop pixels, v.
+        people: (n,) int64: a number for each person, as far as the data sets tell them apart.
+        sources: The data sets and splits in it.
+
+    Raises:
+        FileNotFoundError: The folder holds no parts.
+        ValueError: A part is damaged, or there is no crop in any.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        paths = sorted(Path(folder).glob(f"*{SUFFIX}"))
+        if not paths:
+            raise FileNotFoundError(f"{folder} holds no crops; `skelevision data crops` makes some")
+        opened = [open_part(path) for path in paths]
+        self._files = [file for file, _ in opened]
+        self._paths = paths
+        self.sources = tuple(sorted({header["source"] for _, header in opened}))
+        columns = {name: [file.get_tensor(name) for file in self._files] for name in ("ends", "tracks", "frames")}
+        self._parts = np.repeat(np.arange(len(paths)), [len(ends) for ends in columns["ends"]])
+        tracks = np.stack([self._parts, np.concatenate(columns["tracks"])])
+        self.people = np.unique(tracks, axis=1, return_inverse=True)[1].astype(np.int64)
+        self._ends = np.concatenate(columns["ends"])
+        self._starts = np.concatenate([np.append(0, ends)[:-1] for ends in columns["ends"]])
+        self._frames = np.concatenate(columns["frames"])
+        self.boxes_xyxy = np.concatenate([file.get_tensor("boxes_xyxy") for file in self._files])
+        self.keypoints = np.concatenate([file.get_tensor("keypoints") for file in self._files])
+        if not len(self):
+            raise ValueError(f"{folder}: there is no crop in its {len(paths)} parts")
+
+    def __len__(self) -> int:
+        """Number of crops."""
+        return len(self._parts)
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """A crop (511, 511, 3) uint8 BGR.
+
+        Raises:
+            ValueError: Its bytes are no picture any more.
+        """
+        part = self._parts[index]
+        data = self._files[part].get_slice("jpegs")[int(self._starts[index]) : int(self._ends[index])]
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError(f"{self._paths[part]} is damaged: crop {index} of the store is no picture. Delete it")
+        return np.asarray(picture, np.uint8)
+
+    def neighbours(self, index: int, reach: int) -> NDArray[np.int64]:
+        """Crops of the same person at most ``reach`` frames away, this one included: their indices, in order."""
+        near = np.arange(max(0, index - reach), min(len(self), index + reach + 1))
+        alike = self.people[near] == self.people[index]
+        return np.asarray(near[alike & (abs(self._frames[near] - self._frames[index]) <= reach)], np.int64)

@@ -1,0 +1,155 @@
+"""Painting cut-outs onto a canvas: where they land, with which colours, and the shadows they throw.
+
+Convention: positions are in pixel edges (the left edge of the first pixel is 0); an affine map is a (2, 3) matrix
+from edges to edges. OpenCV counts pixel centres, which only `shift_to_centres` knows about.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from armory_skelevision.training.data.pairs.store import Cutout
+
+Canvas = NDArray[np.uint8]
+Affine = NDArray[np.float64]
+
+
+def place(cutout: Cutout, height: float, centre: tuple[float, float], turn: float, mirror: bool) -> Affine:
+    """The map that brings a cut-out's figure to a height and a place.
+
+    Args:
+        cutout: What to place.
+        height: Of the upright figure, in canvas pixels.
+        centre: Where the middle of the figure's box goes, canvas pixels.
+        turn: Radians about that middle.
+        mirror: Swap left and right.
+    """
+    low, high = cutout.hull.min(axis=0), cutout.hull.max(axis=0)
+    scale = height / float(high[1] - low[1])
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * scale
+    if mirror:
+        rotation = rotation @ np.diag([-1.0, 1.0])
+    shift = np.asarray(centre) - rotation @ ((low + high) / 2)
+    return np.concatenate([rotation, shift[:, None]], axis=1)
+
+
+def move_points(matrix: Affine, points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Points (..., 2) through an affine map."""
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float64)
+
+
+def bounding_box(matrix: Affine, cutout: Cutout) -> NDArray[np.float64]:
+    """Tight box (4,) xyxy of a placed cut-out, canvas pixels."""
+    hull = move_points(matrix, cutout.hull)
+    return np.concatenate([hull.min(axis=0), hull.max(axis=0)])
+
+
+def shift_to_centres(matrix: Affine) -> Affine:
+    """The same map for coordinates that count from the middle of the first pixel."""
+    half = np.array([0.5, 0.5])
+    return np.concatenate([matrix[:, :2], (matrix[:, :2] @ half + matrix[:, 2] - half)[:, None]], axis=1)
+
+
+def colour_matrix(hue: float, saturation: float, gain: float, offset: float) -> NDArray[np.float32]:
+    """A recolouring as one matrix for premultiplied BGRA, so that it commutes with transparency.
+
+    Args:
+        hue: Rotation about the grey axis, radians.
+        saturation: 0 grey, 1 unchanged.
+        gain: Brightness factor.
+        offset: Added brightness, 0..255.
+    """
+    axis = np.full((3, 3), 1 / 3)
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
+    rotation = np.cos(hue) * np.eye(3) + np.sin(hue) * cross + (1 - np.cos(hue)) * axis
+    matrix = np.eye(4)
+    matrix[:3, :3] = gain * (saturation * rotation + (1 - saturation) * axis)
+    matrix[:3, 3] = offset / 255
+    return matrix.astype(np.float32)
+
+
+def paste(
+    canvas: Canvas, cutout: Cutout, matrix: Affine, colours: NDArray[np.float32] | None = None, soft: float = 0.0
+) -> None:
+    """Lay a cut-out over the canvas, in place.
+
+    Args:
+        canvas: (H, W, 3) uint8 BGR.
+        cutout: What to paste.
+        matrix: From pixels of the cut-out's first level to canvas pixels.
+        colours: (4, 4) recolouring as of `colour_matrix`.
+        soft: Blur of the pasted layer in canvas pixels, alpha included, so that no cutting edge shows.
+    """
+    region = _region(canvas, bounding_box(matrix, cutout))
+    if region is None:
+        return
+    layer = _warp(cutout, matrix, region)
+    if colours is not None:
+        layer = cv2.transform(layer, colours)
+        layer[..., :3] = np.minimum(layer[..., :3], layer[..., 3:])
+    if soft > 0.2:
+        layer = cv2.GaussianBlur(layer, (0, 0), soft)
+    x1, y1, x2, y2 = region
+    target = canvas[y1:y2, x1:x2]
+    keep = cv2.merge([255 - layer[..., 3]] * 3)
+    target[:] = cv2.add(cv2.multiply(target, keep, scale=1 / 255), np.ascontiguousarray(layer[..., :3]))
+
+
+def paste_shadow(canvas: Canvas, cutout: Cutout, matrix: Affine, sun: tuple[float, float], strength: float) -> None:
+    """Darken the ground with the figure's shadow and, beneath its feet, with a soft spot. In place.
+
+    Args:
+        canvas: (H, W, 3) uint8 BGR.
+        cutout: The figure, to be pasted afterwards with the same ``matrix``.
+        matrix: As in `paste`.
+        sun: Where the shadow of an upright stick of length 1 ends, relative to its foot, in canvas directions.
+        strength: 0 none, 1 black.
+    """
+    box_xyxy = bounding_box(matrix, cutout)
+    foot = np.array([(box_xyxy[0] + box_xyxy[2]) / 2, box_xyxy[3]])
+    lie_down = np.array([[1.0, -sun[0]], [0.0, -sun[1]]])
+    lying = np.concatenate([lie_down @ matrix[:, :2], (lie_down @ (matrix[:, 2] - foot) + foot)[:, None]], axis=1)
+    region = _region(canvas, bounding_box(lying, cutout))
+    height = float(box_xyxy[3] - box_xyxy[1])
+    if region is not None and strength > 0.05:
+        alpha = _warp(cutout, lying, region, only_alpha=True)
+        _darken(canvas, region, cv2.blur(alpha, (3, 3)), strength)
+    reach = np.array([box_xyxy[2] - box_xyxy[0], height * 0.12]) * 0.6
+    spot = _region(canvas, np.concatenate([foot - reach, foot + reach]))
+    if spot is not None:
+        xs = (np.arange(spot[0], spot[2]) + 0.5 - foot[0]) / reach[0]
+        ys = (np.arange(spot[1], spot[3]) + 0.5 - foot[1]) / reach[1]
+        falloff = np.clip(1 - xs[None] ** 2 - ys[:, None] ** 2, 0, 1)
+        _darken(canvas, spot, (falloff * 255).astype(np.uint8), 0.35 + 0.5 * strength)
+
+
+def _darken(canvas: Canvas, region: tuple[int, int, int, int], alpha: Canvas, strength: float) -> None:
+    x1, y1, x2, y2 = region
+    keep = 255 - cv2.multiply(alpha, np.ones_like(alpha), scale=min(1.0, strength))
+    canvas[y1:y2, x1:x2] = cv2.multiply(canvas[y1:y2, x1:x2], cv2.merge([keep] * 3), scale=1 / 255)
+
+
+def _warp(
+    cutout: Cutout, matrix: Affine, region: tuple[int, int, int, int], only_alpha: bool = False
+) -> NDArray[np.uint8]:
+    """The cut-out's pixels over a region of the canvas, from the level that needs the least shrinking."""
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    level = int(np.clip(np.floor(-np.log2(max(scale, 1e-6)) + 0.25), 0, len(cutout.levels) - 1))
+    picture = cutout.levels[level]
+    ratio = np.array(cutout.levels[0].shape[1::-1]) / np.array(picture.shape[1::-1])
+    local = matrix.copy()
+    local[:, :2] *= ratio
+    local[:, 2] -= region[:2]
+    size = (region[2] - region[0], region[3] - region[1])
+    source = cv2.extractChannel(picture, 3) if only_alpha else picture
+    return np.asarray(cv2.warpAffine(source, shift_to_centres(local), size, flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _region(canvas: Canvas, box_xyxy: NDArray[np.float64]) -> tuple[int, int, int, int] | None:
+    """Whole pixels of the canvas that a box touches, with a little room around; None where it lies outside."""
+    x1, y1 = (int(value) for value in np.maximum(np.floor(box_xyxy[:2]) - 2, 0))
+    x2 = int(min(np.ceil(box_xyxy[2]) + 2, canvas.shape[1]))
+    y2 = int(min(np.ceil(box_xyxy[3]) + 2, canvas.shape[0]))
+    return (x1, y1, x2, y2) if x2 - x1 >= 2 and y2 - y1 >= 2 else None

@@ -1,0 +1,77 @@
+"""The weights that travel with the package, and their way into the folder where ARMORY looks for weights.
+
+A config's `weights_file` stays ARMORY's own mechanism: a name in its `saved_model_dir`. So the packaged files are
+copied there. What somebody else put there under the same name is theirs: it is kept, used, and a warning says so. To
+tell the two apart, a small file beside them lists the hashes of all that was ever installed from here.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+from armory_skelevision.io import atomic_write, hash_file
+
+PACKAGED_WEIGHTS = Path(__file__).parent / "pretrained"
+"""The folder of the packaged `.safetensors` files."""
+
+LEDGER = ".armory_skelevision_weights"
+"""Name of the list of hashes, one per line, in the folder of the installed files."""
+
+
+def packaged_weights(name: str) -> Path:
+    """The path of a packaged weight file.
+
+    Args:
+        name: Such as "siamrpn_alex_mtl.safetensors".
+
+    Raises:
+        FileNotFoundError: If no such file is packaged; the message names those that are.
+    """
+    path = PACKAGED_WEIGHTS / name
+    if not path.is_file():
+        known = sorted(other.name for other in PACKAGED_WEIGHTS.glob("*.safetensors"))
+        raise FileNotFoundError(f"no weights {name!r} come with the package; it has {known}")
+    return path
+
+
+def install_weights(folder: str | os.PathLike[str], packaged: str | os.PathLike[str] = PACKAGED_WEIGHTS) -> list[Path]:
+    """Put the packaged weights into a folder.
+
+    A file that is absent is copied, one that is equal is left alone, one that an earlier version of this package
+    installed is replaced. Any other file of the same name is kept.
+
+    Args:
+        folder: Where to; made if need be.
+        packaged: Where from.
+
+    Returns:
+        The files that were written.
+
+    Warns:
+        UserWarning: For each file of a packaged name that differs and was not installed from here.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    ledger = target / LEDGER
+    written = []
+    for source in sorted(Path(packaged).glob("*.safetensors")):
+        destination = target / source.name
+        wanted = hash_file(source)
+        found = hash_file(destination) if destination.is_file() else None
+        if found == wanted:
+            continue
+        installed = set(ledger.read_text(encoding="utf-8").split()) if ledger.is_file() else set()
+        if found is not None and found not in installed:
+            warnings.warn(
+                f"{destination} is not the file that comes with armory_skelevision, nor an earlier one: it is kept "
+                f"and will be used. Delete or rename it to get the packaged weights",
+                stacklevel=2,
+            )
+            continue
+        # The hash goes first: if we are stopped in between, the next run still knows the file as ours.
+        atomic_write(ledger, "".join(f"{entry}\n" for entry in sorted(installed | {wanted})).encode("utf-8"))
+        atomic_write(destination, source.read_bytes())
+        written.append(destination)
+    return written

@@ -1,0 +1,200 @@
+"""What the defenses cost, and what they win back from attacks that know them and from those that do not.
+
+    python experiments/defense.py [--json] [--quick] [--weights FILE] [--nanotrack FILE] [--split dev] [--videos N]
+                                 [--frames N] [--models stl mtl nanotrack] [--defenses none jpeg …]
+                                 [--attacks patch pgd8 pgd16 rtaa8 rtaa16 iou] [--steps N] [--queries N]
+                                 [--precision bf16] [--keep FOLDER] [--device gpu]
+
+Costs: the time that a defense takes of each frame beside the tracker's own, both measured in turns on the first video;
+``overhead`` is DuaLossDef's time over the tracker's. What a defense does once per video is shared among its frames.
+``--quick`` stops there.
+
+The table: mean IoU without an attack, under attacks made against the bare tracker, and under the same attacks made
+against the defended one ("adaptive"). Rows that cannot be had say why. The whole table is a GPU's task; with ``--keep``
+every finished cell is kept in a file, and the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from art.defences.preprocessor import JpegCompression
+from common import print_table
+from defense_costs import Cost, measure_cost
+from defense_table import BOUNDS, MUCH, Table, describe, hash_weights, judge_model, sum_up
+from tqdm.auto import tqdm
+from walkers import walkers
+
+from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
+from armory_skelevision.evaluation.table import DEFENSES
+from armory_skelevision.models import SiameseEstimator, nanotrack, siamrpn_mtl, siamrpn_stl
+from armory_skelevision.weights.packaged import packaged_weights
+from armory_skelevision.weights.unet import read_width
+
+ROWS = ("none", "jpeg", "dualossdef", "templateadaptation", "both")
+MODELS = ("stl", "mtl", "nanotrack")
+
+
+def make_jpeg() -> Any:
+    """ART's JPEG compression, as the configs have it."""
+    kwargs = dict(DEFENSES["jpeg"].kwargs)
+    return JpegCompression(**{**kwargs, "clip_values": tuple(kwargs["clip_values"])})
+
+
+def make_defenses(names: list[str], weights: Path, device: str) -> dict[str, Callable[[], list[Any]]]:
+    """How to make the defenses of each row."""
+    adaptation = partial(TemplateAdaptation, **DEFENSES["templateadaptation"].kwargs)
+    makers: dict[str, Callable[[], list[Any]]] = {
+        "none": list,
+        "jpeg": lambda: [make_jpeg()],
+        "dualossdef": lambda: [DuaLossDef(weights, device_type=device)],
+        "templateadaptation": lambda: [adaptation()],
+        "both": lambda: [DuaLossDef(weights, device_type=device), adaptation()],
+    }
+    return {name: makers[name] for name in names}
+
+
+def make_models(options: argparse.Namespace) -> dict[str, tuple[Callable[[], SiameseEstimator], str]]:
+    """How to make each tracker, and the hash of its weights; without those whose weights were not given."""
+    wrapper = {"device_type": options.device}
+    packaged = {name: packaged_weights(f"siamrpn_alex_{name}.safetensors") for name in ("stl", "mtl")}
+    models: dict[str, tuple[Callable[[], SiameseEstimator], str]] = {
+        "stl": (partial(siamrpn_stl, {}, wrapper), hash_weights(packaged["stl"])),
+        "mtl": (partial(siamrpn_mtl, {}, wrapper), hash_weights(packaged["mtl"])),
+    }
+    if options.nanotrack is not None:
+        models["nanotrack"] = (partial(nanotrack, {}, wrapper, options.nanotrack), hash_weights(options.nanotrack))
+    return {name: models[name] for name in options.models if name in models}
+
+
+def measure_costs(options: argparse.Namespace) -> dict[str, Cost]:
+    """The cost of each defense before the first tracker."""
+    (scene,) = walkers(options.split, 1, options.frames)
+    estimator = siamrpn_stl({}, {"device_type": options.device})
+    makers: dict[str, Callable[[], Any]] = {
+        "dualossdef": partial(DuaLossDef, options.weights, device_type=options.device),
+        "jpeg": make_jpeg,
+        "templateadaptation": partial(TemplateAdaptation, **DEFENSES["templateadaptation"].kwargs),
+    }
+    return {name: measure_cost(estimator, make(), scene) for name, make in makers.items()}
+
+
+def measure_table(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All cells."""
+    table = Table(
+        options.attacks, options.steps, options.queries, options.split, options.frames, options.keep, options.precision
+    )
+    makers = make_defenses(list(dict.fromkeys(["none", *options.defenses])), options.weights, options.device)
+    models = make_models(options)
+    scenes = list(walkers(options.split, options.videos, options.frames))
+    counts = [len(table.columns(name != "none")) for name in makers]
+    total = len(models) * len(scenes) * sum(counts)
+    cells = []
+    with tqdm(total=total, unit="cell", disable=not sys.stderr.isatty()) as bar:
+        for model, (make, weights) in models.items():
+            identity = {name: describe([model, weights, *_identify(name, options)]) for name in makers}
+            for cell in judge_model(make, identity, makers, scenes, table, partial(bar.update, 1)):
+                cells.append({"model": model, **cell})
+    return cells
+
+
+def find_absent(options: argparse.Namespace) -> list[str]:
+    """What was asked for and cannot be had, one line each."""
+    if options.nanotrack is None and "nanotrack" in options.models:
+        return ["nanotrack: not available: name its weights by --nanotrack"]
+    return []
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """Mean IoU, "plain / adaptive" in each cell, the change of clean videos, and the shares that were won back."""
+    names = list(dict.fromkeys(name.removesuffix(" adaptive") for row in rows for name in row["mean_iou"]))
+    shown = []
+    for row in rows:
+        found = row["mean_iou"]
+        pairs = [[found.get(name), found.get(f"{name} adaptive")] for name in names]
+        cells = [" / ".join("–" if value is None else f"{value:.3f}" for value in pair) for pair in pairs]
+        shown.append([row["model"], row["defense"], *(cell.removesuffix(" / –") for cell in cells), *_show_change(row)])
+    print_table(["model", "defense", *names, "clean: median change", f"worse by {MUCH}"], shown)
+    print("won back of what the attacks that do not know the defense took:")
+    shares = [[row["won_back"].get(name) for name in names[1:]] for row in rows]
+    percents = [["–" if share is None else f"{share:.0%}" for share in line] for line in shares]
+    print_table(
+        ["model", "defense", *names[1:]],
+        [[row["model"], row["defense"], *line] for row, line in zip(rows, percents, strict=True)],
+    )
+
+
+def _show_change(row: dict[str, Any]) -> list[str]:
+    change = row["clean_change"]
+    return ["–", "–"] if change is None else [f"{change['median']:+.3f}", str(change["worse"])]
+
+
+def _identify(name: str, options: argparse.Namespace) -> list[Any]:
+    """What a row's figures depend on besides the tracker."""
+    parts = ("dualossdef", "templateadaptation") if name == "both" else (name,)
+    weights = hash_weights(options.weights if "dualossdef" in parts else None)
+    return [name, weights, [dict(DEFENSES[part].kwargs) for part in parts if part in ("jpeg", "templateadaptation")]]
+
+
+def read_options() -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="costs only")
+    parser.add_argument("--weights", type=Path, default=packaged_weights("dualossdef_small.safetensors"))
+    parser.add_argument("--nanotrack", type=Path, default=None, help="nanotrackv3.pth")
+    parser.add_argument("--split", default="dev", choices=["dev", "mini"])
+    parser.add_argument("--videos", type=int, default=None, help="how many; default all")
+    parser.add_argument("--frames", type=int, default=None, help="of each video; default all")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--defenses", nargs="+", default=list(ROWS), choices=ROWS)
+    parser.add_argument("--attacks", nargs="*", default=list(BOUNDS), choices=list(BOUNDS))
+    parser.add_argument("--steps", type=int, default=None, help="of patch, PGD and RTAA; default the configs'")
+    parser.add_argument("--queries", type=int, default=None, help="of the IoU attack, per frame; default the config's")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attacks' network")
+    parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
+    parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+    for name in ("weights", "nanotrack"):
+        path = getattr(options, name)
+        if path is not None and not path.is_file():
+            parser.error(f"--{name}: no file {path}")
+    try:
+        read_width(options.weights)
+    except ValueError as error:
+        parser.error(f"--weights: {error}")
+    return options
+
+
+def main() -> None:
+    """Measure, print, and sum up."""
+    options = read_options()
+    costs = measure_costs(options)
+    print_table(["", *Cost._fields], [[name, *cost] for name, cost in costs.items()])
+    result: dict[str, Any] = {
+        "overhead": costs["dualossdef"].overhead,
+        "costs": {name: cost._asdict() for name, cost in costs.items()},
+    }
+    if not options.quick:
+        absent = find_absent(options)
+        cells = measure_table(options)
+        rows = sum_up(cells)
+        print_rows(rows)
+        notes = {
+            f"{cell['model']}, {cell['defense']}, {cell['column']}: {cell['note']}" for cell in cells if cell["note"]
+        }
+        for line in [*absent, *sorted(notes)]:
+            print(line)
+        result |= {"split": options.split, "rows": rows, "cells": cells, "absent": absent}
+    if options.json:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""How the joints that the tracker sees go astray under perturbations of its template.
+
+    python experiments/keypoints.py [--json] [--keep FOLDER] [--out FOLDER] [--split dev] [--every 12] [--videos N]
+                                   [--eps .25 .5 1 2 4 8 16 32] [--attacks FGSM-U IGSM-U-10 …] [--long N]
+                                   [--real FOLDER] [--transfer WEIGHTS …]
+
+For each bound (in 1/255) and attack: PCK (0.2 of the box's diagonal) in percent of the PCK without, on every nth frame
+of the embedded videos, and on real people of COCO where ``--real`` has them. Targeted attacks want the person upside
+down; ``aimed`` is the PCK of that pose. The universal perturbation is learnt from half of the videos
+and shown in the other half, and the reverse; on real people, that from all videos is shown. ``noise`` is random, of the
+full size in each colour. ``--transfer`` also shows every perturbation to the trackers of other weights files.
+
+With ``--keep`` whatever is finished is kept in files, and the same command goes on where it was stopped. ``--out``
+writes the table, the curves and the bars of the joints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import print_table
+from keeping import kept, place
+from keypoint_people import Crops, coco_crops, walker_crops
+from keypoint_plots import write_plots
+from tqdm.auto import tqdm
+
+from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
+from armory_skelevision.attacks.keypoints.goals import aim
+from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template
+from armory_skelevision.io import hash_file
+from armory_skelevision.keypoints import KEYPOINTS
+from armory_skelevision.metrics.keypoints import hits
+from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.weights.packaged import packaged_weights
+
+EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
+STEPS = {"FGSM-U": 1, "FGSM-T": 1, "IGSM-U-10": 10, "IGSM-U-100": 100, "IGSM-T-20": 20, "IGSM-T-100": 100}
+ATTACKS = ("noise", *STEPS, "universal")
+DEFAULT = ("noise", "FGSM-U", "FGSM-T", "IGSM-U-10", "IGSM-U-100", "IGSM-T-20", "universal")
+UNIVERSAL_STEPS = 20
+
+Found = Mapping[str, np.ndarray]
+
+
+def other_poses(crops: Crops) -> np.ndarray:
+    """For each person another pose: upside down. The poses of two people who walk are too much alike."""
+    return np.stack([aim("upside_down", *person) for person in zip(crops.keypoints, crops.boxes_xyxy, strict=True)])
+
+
+def pose(tracker: SiamRPNEstimator, count: int) -> PoseEstimator:
+    """The tracker's template branch on that many template crops."""
+    return PoseEstimator(tracker, np.repeat(box_of_template(tracker)[None], count, axis=0))
+
+
+def noise(crops: Crops, eps: float) -> np.ndarray:
+    """Every colour of every crop raised or lowered by the bound, by a fair coin."""
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], crops.pictures.shape)
+    return np.asarray((crops.pictures + signs * eps / 255).clip(0, 1), np.float32)
+
+
+def show_universal(tracker: SiamRPNEstimator, crops: Crops, eps: float, teachers: Crops | None) -> np.ndarray:
+    """Crops with a perturbation that was learnt from others: the teachers, or the other half of the videos."""
+    attack = KeypointUniversal(tracker, eps, UNIVERSAL_STEPS)
+    shown = crops.pictures.copy()
+    for half in (0, 1):
+        here = np.full(len(shown), half == 0) if teachers is not None else crops.sources % 2 == half
+        learnt_from = teachers if teachers is not None else crops.take(~here)
+        if here.any():
+            shown[here] += attack.learn(learnt_from.pictures, learnt_from.keypoints)
+    return np.asarray(shown.clip(0, 1), np.float32)
+
+
+def perturb(tracker: SiamRPNEstimator, crops: Crops, attack: str, eps: float, teachers: Crops | None) -> np.ndarray:
+    """The crops under an attack."""
+    if attack == "noise":
+        return noise(crops, eps)
+    if attack == "universal":
+        return show_universal(tracker, crops, eps, teachers)
+    goal: Any = "upside_down" if "-T" in attack else None  # only that there is one: the pose is given below
+    steps = STEPS[attack]
+    made = KeypointFGSM(tracker, eps, goal) if steps == 1 else KeypointIGSM(tracker, eps, steps, goal=goal)
+    wanted = other_poses(crops) if goal else crops.keypoints
+    return made.perturb(pose(tracker, len(crops.pictures)), crops.pictures, wanted)
+
+
+def judge(trackers: Mapping[str, SiamRPNEstimator], crops: Crops, shown: np.ndarray) -> dict[str, np.ndarray]:
+    """Which joints each tracker finds, (N, 17), and which of those of the other poses the first one does."""
+    aimed = crops._replace(keypoints=other_poses(crops))
+    result = {}
+    for name, tracker in trackers.items():
+        found = [{"keypoints": points} for points in pose(tracker, len(shown)).predict(shown)]
+        result[name] = hits(crops.labels(), found)
+        if name == "own":
+            result["aimed"] = hits(aimed.labels(), found)
+    return result
+
+
+def recall(path: Path | None, work: Callable[[], Found]) -> Found:
+    """What `judge` found, from the file where it is kept, if it is known."""
+    found = kept(path, lambda: {name: values.tolist() for name, values in work().items()})
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row for each collection of people, attack and bound."""
+    tracker = siamrpn_mtl({}, {"device_type": options.device})
+    trackers = {"own": tracker}
+    for path in options.transfer:
+        trackers[hash_file(path)[:8]] = siamrpn_mtl({}, {"device_type": options.device}, path)
+    walkers = walker_crops(tracker, options.split, options.every, options.videos)
+    real = coco_crops(tracker, options.real) if options.real is not None else None
+    people: dict[str, tuple[Crops, Crops | None]] = {"walkers": (walkers, None)}
+    if real is not None:
+        people["coco"] = (real, walkers)
+    clean = {name: _judge_clean(options, trackers, name, crops) for name, (crops, _) in people.items()}
+    rows = [{"people": name, "attack": "none", "eps": 0.0, **describe_clean(found)} for name, found in clean.items()]
+    cells = [(name, attack, eps) for eps in options.eps for name in people for attack in options.attacks]
+    for name, attack, eps in tqdm(cells, disable=not sys.stderr.isatty()):
+        chosen = _choose(len(clean[name]["own"]), options.long if attack.endswith("-100") else 0)
+        crops, teachers = people[name][0].take(chosen), people[name][1]
+
+        def work(
+            a: str = attack, e: float = eps, c: Crops = crops, t: Crops | None = teachers
+        ) -> dict[str, np.ndarray]:
+            return judge(trackers, c, perturb(tracker, c, a, e, t))
+
+        found = recall(_place(options, name, attack, eps), work)
+        before = {key: values[chosen] for key, values in clean[name].items()}
+        rows.append(make_row(name, attack, eps, before, found))
+    return sorted(rows, key=lambda row: (row["people"], row["attack"], row["eps"]))
+
+
+def _judge_clean(
+    options: argparse.Namespace, trackers: Mapping[str, SiamRPNEstimator], name: str, crops: Crops
+) -> Found:
+    return recall(_place(options, name, "clean", 0), lambda: judge(trackers, crops, crops.pictures))
+
+
+def _choose(count: int, most: int) -> np.ndarray:
+    """Numbers of all people, or of some from all over the collection."""
+    return np.arange(count) if not most else np.unique(np.linspace(0, count - 1, most).round().astype(int))
+
+
+def describe_clean(found: Found) -> dict[str, Any]:
+    """The row without an attack."""
+    own = found["own"]
+    return {
+        "persons": len(own),
+        "pck": float(100 * np.nanmean(own)),
+        "relative": 100.0,
+        "aimed": float(100 * np.nanmean(found["aimed"])),
+        "joints": _per_joint(own, own),
+        "transfer": [],
+    }
+
+
+def make_row(people: str, attack: str, eps: float, before: Found, after: Found) -> dict[str, Any]:
+    """What came out of one attack."""
+    own, attacked = before["own"], after["own"]
+    others = [name for name in after if name not in ("own", "aimed")]
+    return {
+        "people": people,
+        "attack": attack,
+        "eps": float(eps),
+        "persons": len(own),
+        "pck": float(100 * np.nanmean(attacked)),
+        "relative": float(100 * np.nansum(attacked) / np.nansum(own)),
+        "aimed": float(100 * np.nanmean(after["aimed"])),
+        "joints": _per_joint(own, attacked),
+        "transfer": [float(100 * np.nansum(after[name]) / np.nansum(before[name])) for name in others],
+    }
+
+
+def _per_joint(own: np.ndarray, attacked: np.ndarray) -> dict[str, float | None]:
+    """Relative PCK of each joint in percent; None where it is never found."""
+    before, after = np.nansum(own, axis=0), np.nansum(attacked, axis=0)
+    return {joint: float(100 * a / b) if b else None for joint, a, b in zip(KEYPOINTS, after, before, strict=True)}
+
+
+def _place(options: argparse.Namespace, people: str, attack: str, eps: float) -> Path | None:
+    """Where a result is kept: all that it depends on is in the name."""
+    return place(
+        options.keep,
+        *(hash_file(path) for path in (packaged_weights("siamrpn_alex_mtl.safetensors"), *options.transfer)),
+        f"{options.split} {options.videos} {options.every} {options.long}",
+        people,
+        f"{attack} {eps:g}",
+    )
+
+
+def main() -> None:
+    """Measure, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", default="dev", choices=["dev", "mini"])
+    parser.add_argument("--every", type=int, default=12, help="every nth frame is a template; default %(default)s")
+    parser.add_argument("--videos", type=int, default=None, help="how many; default all")
+    parser.add_argument("--eps", nargs="+", type=float, default=list(EPS), help="bounds in 1/255")
+    parser.add_argument("--attacks", nargs="+", default=list(DEFAULT), choices=ATTACKS)
+    parser.add_argument("--long", type=int, default=0, help="people under attacks of 100 steps; default all")
+    parser.add_argument("--real", type=Path, default=None, help="folder with coco_val_mini and coco8_pose")
+    parser.add_argument("--transfer", nargs="*", type=Path, default=[], help="weights of other multi-task trackers")
+    parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
+    parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
+    parser.add_argument("--out", type=Path, default=None, help="a folder for table, curves and bars")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+
+    rows = measure(options)
+    columns = ["people", "attack", "eps", "persons", "pck", "relative", "aimed", "transfer"]
+    shown = [{**row, "transfer": " ".join(f"{value:.0f}" for value in row["transfer"]) or None} for row in rows]
+    print_table(columns, [[row[column] for column in columns] for row in shown])
+    if options.out is not None:
+        write_plots(rows, options.out)
+    if options.json:
+        print(json.dumps({"split": options.split, "every": options.every, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""How much of a patch's effect is left when it is looked at anew: with and without expectation over transformation.
+
+    python experiments/views.py [--json] [--split mini] [--videos 3] [--steps 20] [--draws 5] [--frames N]
+
+Both patches of a video take the same number of steps from the same start; one sees the screen as it is, the other
+through jitter. Then both are judged as they are and under draws of the same jitter that neither has seen. The effect
+is the mean IoU that the tracker loses; `kept` is the share of it that is left under jitter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import print_table, ratio
+from scene import Scene
+from walkers import mean_iou, walkers
+
+from armory_skelevision.attacks import PatchAttack
+from armory_skelevision.attacks.patch.eot import Jitter, look_at
+from armory_skelevision.attacks.patch.scene import read_scene
+from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.tracking import ChosenFrames
+
+JITTER: dict[str, Any] = {"brightness": 0.2, "blur": 1.0, "noise": 0.05, "corners": 2.0, "frames": 0.8}
+UNSEEN_SEED = 12345
+
+
+def measure(split: str, videos: int, steps: int, draws: int, frames: int | None) -> list[dict[str, Any]]:
+    """The effect of each patch on each video."""
+    estimator = siamrpn_mtl({}, {})
+    rows = []
+    for number, scene in enumerate(walkers(split, videos, frames)):
+        for name, eot in (("plain", None), ("eot", JITTER)):
+            patch = _make_patch(estimator, scene, steps, eot)
+            rows.append({"video": number, "patch": name, **_judge(estimator, scene, patch, draws)})
+    return rows
+
+
+def sum_up(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Means over videos, for each kind of patch."""
+    means = []
+    for name in ("plain", "eot"):
+        chosen = [row for row in rows if row["patch"] == name]
+        as_it_is, jittered = (float(np.mean([row[key] for row in chosen])) for key in ("effect", "effect_jittered"))
+        means.append(
+            {"patch": name, "effect": as_it_is, "effect_jittered": jittered, "kept": ratio(jittered, as_it_is)}
+        )
+    return means
+
+
+def main() -> None:
+    """Measure, print, and sum up."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--split", default="mini", choices=["dev", "mini"])
+    for name, default in (("videos", 3), ("steps", 20), ("draws", 5)):
+        parser.add_argument(f"--{name}", type=int, default=default, help="default %(default)s")
+    parser.add_argument("--frames", type=int, default=None, help="of each video; default all")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+
+    rows = measure(options.split, options.videos, options.steps, options.draws, options.frames)
+    print_table(list(rows[0]), [list(row.values()) for row in rows])
+    means = sum_up(rows)
+    print()
+    print_table(list(means[0]), [list(row.values()) for row in means])
+    if options.json:
+        print(json.dumps({"jitter": JITTER, "steps": options.steps, "means": means, "rows": rows}))
+
+
+def _make_patch(estimator: SiamRPNEstimator, scene: Scene, steps: int, eot: Mapping[str, Any] | None) -> torch.Tensor:
+    with tempfile.TemporaryDirectory() as folder:
+        attack = PatchAttack(estimator, max_iter=steps, eot=eot, keep="last", export=folder)
+        attack.generate(x=scene.x, y=scene.y, y_patch_metadata=scene.metadata)
+        return torch.from_numpy(np.load(Path(folder) / "patch_000.npy"))
+
+
+def _judge(estimator: SiamRPNEstimator, scene: Scene, patch: torch.Tensor, draws: int) -> dict[str, float]:
+    read = read_scene(scene.x[0], scene.y[0]["boxes"], scene.metadata[0], estimator.device, 0)
+    patch = patch.to(estimator.device)
+    rng = np.random.default_rng(UNSEEN_SEED)
+    views = [Jitter(**JITTER).draw(rng, (patch.shape[0], patch.shape[1]), len(read.video)) for _ in range(draws)]
+    benign = mean_iou(estimator, read.video, read.truth_xyxy)
+    effect = benign - mean_iou(estimator, read.frames(patch), read.truth_xyxy)
+    jittered = []
+    for view in views:
+        truth_xyxy = read.truth_xyxy[view.frames]
+        clean = mean_iou(estimator, ChosenFrames(read.video, view.frames), truth_xyxy)
+        jittered.append(clean - mean_iou(estimator, read.frames(look_at(patch, view), view), truth_xyxy))
+    return {"benign": benign, "effect": effect, "effect_jittered": float(np.mean(jittered))}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from doubles import SMALL, random_estimator, screen_scene
+
+from armory_skelevision.attacks import gradients
+from armory_skelevision.attacks.gradients import NetworkPass
+from armory_skelevision.attacks.objectives import Goal, make_objective
+from armory_skelevision.attacks.patch.scene import read_scene
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks.precision import warn_of_slow_bf16
+
+CPU = torch.device("cpu")
+
+
+def scene_of(frames=5, shift=(0, 0)):
+    x, y, metadata = screen_scene(frames=frames)
+    metadata[0]["gs_coords"] = metadata[0]["gs_coords"] + np.array(shift)
+    metadata[0]["masks"] = np.ones_like(metadata[0]["masks"])
+    return read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0)
+
+
+def value_and_gradient(estimator, scene, loss="l1", **kwargs):
+    patch = torch.rand(*scene.patch_hw, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    goal = Goal(shift=(1.0, 0.0)) if loss == "lure" else None
+    objective = make_objective(loss, scene.truth_xyxy, goal, estimator.settings)
+    tracker_pass = NetworkPass(estimator.model, estimator.settings, **kwargs)
+    return tracker_pass.value_and_gradient(scene.frames(patch), scene.truth_xyxy[0], objective, patch)
+
+
+def cosine(a, b):
+    return torch.cosine_similarity(a.flatten().double(), b.flatten().double(), dim=0).item()
+
+
+# Behind the target, so that template and windows see it; beside it, so that only some windows do; out of sight.
+PLACES = {"behind": (0, 0), "beside": (62, 10)}
+
+
+@pytest.mark.parametrize("shift", PLACES.values(), ids=PLACES.keys())
+@pytest.mark.parametrize("loss", ["l1", "expected", "giou", "score", "lure"])
+def test_both_memory_modes_give_the_same_gradient(loss, shift):
+    estimator, scene = random_estimator(settings=SMALL), scene_of(frames=4, shift=shift)
+    graph = value_and_gradient(estimator, scene, loss, memory="graph")
+    recompute = value_and_gradient(estimator, scene, loss, memory="recompute")
+    assert graph.value == pytest.approx(recompute.value, rel=1e-6)
+    assert graph.gradient.abs().max() > 0
+    torch.testing.assert_close(
+        recompute.gradient, graph.gradient, rtol=1e-4, atol=1e-5 * float(graph.gradient.abs().max())
+    )
+
+
+def test_chunks_do_not_matter(monkeypatch):
+    estimator, scene = random_estimator(settings=SMALL), scene_of()
+    whole = value_and_gradient(estimator, scene, memory="recompute")
+    monkeypatch.setattr(gradients, "CHUNK", 2)
+    parts = value_and_gradient(estimator, scene, memory="recompute")
+    assert cosine(whole.gradient, parts.gradient) > 0.999999
+
+
+def test_the_colour_beyond_the_border_depends_on_the_patch_in_both_memory_modes(monkeypatch):
+    monkeypatch.setattr(gradients, "CHUNK", 2)
+    x, y, metadata = screen_scene()
+    y[0]["boxes"] -= np.array([62, 0, 62, 0], dtype=np.float32)  # partly outside
+    scene = read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0)
+    estimator, ways = random_estimator(settings=SMALL), ("graph", "recompute")
+    graph, recompute = (value_and_gradient(estimator, scene, memory=memory).gradient for memory in ways)
+    torch.testing.assert_close(recompute, graph, rtol=1e-4, atol=1e-5 * float(graph.abs().max()))
+
+
+@pytest.mark.parametrize("memory", ["graph", "recompute"])
+def test_a_patch_out_of_sight_has_no_gradient(memory):
+    outcome = value_and_gradient(random_estimator(settings=SMALL), scene_of(shift=(1000, 0)), memory=memory)
+    assert outcome.gradient is None and np.isfinite(outcome.value)
+
+
+@pytest.mark.parametrize("memory", ["graph", "recompute"])
+def test_frames_that_do_not_show_the_patch_are_not_differentiated(memory, monkeypatch):
+    x, y, metadata = screen_scene(frames=6)
+    metadata[0]["masks"][[0, 2, 3, 5]] = 0
+    scene = read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0)
+    differentiated = []
+
+    def embed(self, crops):
+        # the second pass of "recompute" and the only one of "graph" have gradients on
+        differentiated.extend([crops.shape[-1]] * len(crops) if crops.requires_grad else [])
+        return SiamRPN.__dict__["_embed"](self, crops)
+
+    monkeypatch.setattr(SiamRPN, "_embed", SiamRPN.embed, raising=False)
+    monkeypatch.setattr(SiamRPN, "embed", embed)
+    assert value_and_gradient(random_estimator(), scene, memory=memory).gradient is not None
+    assert differentiated == [287, 287]
+
+
+def test_auto_looks_at_the_free_memory(monkeypatch):
+    estimator = random_estimator()
+    chooser = NetworkPass(estimator.model, estimator.settings)
+    assert chooser._fits(5, CPU)
+    assert not chooser._fits(10**6, CPU)
+    monkeypatch.setattr(gradients.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**8))
+    assert not chooser._fits(20, CPU)
+
+
+def test_bf16_points_the_same_way():
+    estimator, scene = random_estimator(), scene_of()
+    full = value_and_gradient(estimator, scene)
+    half = value_and_gradient(estimator, scene, precision="bf16")
+    assert half.gradient.dtype == torch.float32
+    assert full.value != half.value == pytest.approx(full.value, rel=0.05)
+    assert cosine(full.gradient, half.gradient) > 0.5
+
+
+@pytest.mark.parametrize("capability", ["AVX2", "AVX512"])
+def test_bf16_in_software_is_warned_of(capability, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_slow_bf16("float32", CPU)
+        warn_of_slow_bf16("bf16", CPU)
+    expected = ['"precision": "bf16" takes many times as long as "float32" on this processor (AVX2, no AVX-512)']
+    assert [str(warning.message) for warning in caught] == (expected if capability == "AVX2" else [])

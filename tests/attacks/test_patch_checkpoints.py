@@ -1,0 +1,121 @@
+"""A curve over steps from one run is the curve of many."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from doubles import IdentityTracker, random_estimator, screen_scene, tiny_estimator
+
+from armory_skelevision.attacks import PatchAttack
+from armory_skelevision.attacks.gradients import Outcome
+from armory_skelevision.attacks.optimizer import Ascent
+
+
+def attack(estimator, scene=None, **kwargs):
+    x, y, metadata = scene or screen_scene()
+    made = PatchAttack(estimator, verbose=False, **kwargs)
+    return made, made.generate(x=x, y=y, y_patch_metadata=metadata)
+
+
+WAYS = [
+    {"update": "sign"},
+    {"update": "accumulated_sign", "keep": "last"},
+    {"update": "gradient", "step_size": 0.5},
+    {"momentum": 0.9, "keep": "last"},
+    {"restarts": 2, "step_size": 0.3},
+    {"eot": {"brightness": 0.2, "frames": 0.6, "samples": 2}},
+    {"memory": "recompute", "start": "random", "seed": 5},
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_checkpoints_equal_runs_of_so_many_steps(way):
+    from armory.metrics.task import video_tracking_mean_iou
+
+    _, y, _ = screen_scene()
+    curve, longest = attack(tiny_estimator(), max_iter=4, checkpoints=[0, 1, 3, 4], **way)
+    (found,) = curve.mean_iou
+    assert list(found) == [0, 1, 3, 4] and len(set(found.values())) > 1
+    for steps, mean_iou in found.items():
+        estimator = tiny_estimator()
+        single, patched = attack(estimator, max_iter=steps, checkpoints=[steps], **way)
+        assert single.mean_iou == [{steps: mean_iou}]
+        predicted = estimator.predict(patched, y_init=y[0]["boxes"][:1])
+        assert mean_iou == pytest.approx(video_tracking_mean_iou(y, predicted)[0], abs=1e-6)
+    np.testing.assert_array_equal(longest, patched)
+    np.testing.assert_array_equal(longest, attack(tiny_estimator(), max_iter=4, **way)[1])
+
+
+def test_a_checkpoint_of_a_whole_network_equals_a_run_of_so_many_steps():
+    scene = screen_scene(frames=3)
+    (found,) = attack(random_estimator(), scene, max_iter=2, checkpoints=[1, 2])[0].mean_iou
+    assert attack(random_estimator(), scene, max_iter=1, checkpoints=[1])[0].mean_iou == [{1: found[1]}]
+
+
+def test_a_climb_that_ends_early_stays_where_it_ended():
+    x, y, metadata = screen_scene()
+    metadata[0]["masks"] = np.zeros_like(metadata[0]["masks"])
+    (found,) = attack(tiny_estimator(), (x, y, metadata), max_iter=3, checkpoints=[0, 3])[0].mean_iou
+    assert found[0] == found[3]
+
+
+def test_every_video_has_its_curve():
+    scenes = [screen_scene(frames=frames, seed=frames) for frames in (3, 4)]
+    x, y, metadata = ([scene[part][0] for scene in scenes] for part in range(3))
+    made = PatchAttack(tiny_estimator(), max_iter=1, universal=True, checkpoints=[1], verbose=False)
+    made.generate(x=x, y=y, y_patch_metadata=metadata)
+    one, other = made.mean_iou
+    assert one.keys() == other.keys() == {1} and one != other
+
+
+def test_a_climb_tells_what_would_be_kept_after_each_step():
+    def look(picture, with_gradient):
+        value = {0: 1.0, 1: 3.0, 2: 2.0}[round(float(picture[0]) * 10)]
+        return Outcome(value, picture * 0 + 1 if with_gradient else None)
+
+    told = {}
+    Ascent(0.1, 2).climb(look, torch.zeros(1), reach=lambda steps, summit: told.update({steps: summit.value}))
+    assert told == {0: 1.0, 1: 3.0, 2: 3.0}
+    Ascent(0.1, 2, keep="last").climb(
+        look, torch.zeros(1), reach=lambda steps, summit: told.update({steps: summit.value})
+    )
+    assert told == {0: 1.0, 1: 3.0, 2: 2.0}
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"schedule": "cosine"}, "checkpoints: with schedule 'cosine' each step's size depends on max_iter"),
+        ({"checkpoints": [1, 1]}, "expected a list of different numbers"),
+        ({"checkpoints": 3}, "expected a list of different numbers"),
+        ({"checkpoints": [[1]]}, "checkpoints: expected a whole number from 0"),
+        ({"checkpoints": [-1]}, "checkpoints: expected a whole number from 0"),
+    ],
+)
+def test_checkpoints_that_mean_nothing_are_refused(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        PatchAttack(IdentityTracker(), **{"checkpoints": [1], **kwargs})
+
+
+def test_checkpoints_out_of_reach_are_named(caplog):
+    with caplog.at_level(logging.WARNING):
+        made, _ = attack(tiny_estimator(), max_iter=1, checkpoints=[1, 20, 10])
+    assert "checkpoints [10, 20] are not reached with max_iter 1" in caplog.text
+    assert list(made.mean_iou[0]) == [1]
+
+
+def test_armorys_results_get_one_curve_per_video():
+    from armory.instrument import ResultsWriter, del_globals, get_hub
+
+    del_globals()
+    written = {}
+    try:
+        attack(tiny_estimator(), max_iter=1, checkpoints=[1])  # nobody writes results here
+        get_hub().connect_writer(ResultsWriter(sink=written.update), default=True)
+        curves = [attack(tiny_estimator(), max_iter=1, checkpoints=[0, 1])[0].mean_iou[0] for _ in range(2)]
+        attack(tiny_estimator(), max_iter=1)
+        get_hub().close()
+    finally:
+        del_globals()
+    assert written == {"adversarial_checkpoints": curves}

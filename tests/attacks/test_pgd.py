@@ -1,0 +1,177 @@
+"""FGSM and PGD on videos."""
+
+import numpy as np
+import pytest
+from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
+from art.defences.preprocessor import SpatialSmoothing
+from doubles import ColourTracker, IdentityTracker, random_estimator, screen_scene
+
+from armory_skelevision.attacks import FGSM, PGD
+from armory_skelevision.attacks.digital.per_frame import FrameBatch
+from armory_skelevision.tracking import TrackerSettings
+
+EPS = 8 / 255
+SCENE = screen_scene(frames=3)
+SMALL = TrackerSettings(instance_size=191)  # a smaller search crop makes for faster tests
+FRAME_VALUES = SCENE[0][0, 0].size
+# An l2 norm about as large as that of EPS everywhere.
+EPS_L2 = EPS * np.sqrt(FRAME_VALUES)
+
+
+def attack(estimator, kind=PGD, scene=SCENE, **kwargs):
+    x, y, metadata = scene
+    if kind is PGD:
+        kwargs = {"max_iter": 2, "verbose": False, **kwargs}
+    return kind(estimator, **kwargs).generate(x=x, y=y, y_patch_metadata=metadata)
+
+
+def l1(estimator, x, y=SCENE[1]):
+    boxes = estimator.predict(x, y_init=y[0]["boxes"][:1])[0]["boxes"]
+    return float(np.abs(boxes - y[0]["boxes"]).sum())
+
+
+def frame_norms(x_adv, x=SCENE[0]):
+    return np.linalg.norm((x_adv - x)[0].reshape(x.shape[1], -1).astype(np.float64), axis=1)
+
+
+def noise_like(x_adv, seed=0):
+    """Random signs of the same size, frame by frame."""
+    rng = np.random.default_rng(seed)
+    noise = rng.choice([-1.0, 1.0], SCENE[0].shape) * (frame_norms(x_adv) / np.sqrt(FRAME_VALUES))[:, None, None, None]
+    return (SCENE[0] + noise).clip(0, 1).astype(np.float32)
+
+
+L2 = {"norm": 2, "eps": EPS_L2}
+VARIANTS = [
+    (FGSM, {}),
+    (FGSM, {"universal": True}),
+    (FGSM, L2),
+    (PGD, {"eps_step": EPS / 2}),
+    (PGD, {"eps_step": EPS / 2, "decay": 0.9}),
+    (PGD, {"eps_step": EPS / 2, "universal": True}),
+    (PGD, {**L2, "eps_step": EPS_L2 / 2}),
+    (PGD, {**L2, "eps_step": EPS_L2 / 2, "universal": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "kwargs"), VARIANTS)
+def test_perturbation_is_bounded_and_raises_the_loss_more_than_noise_does(kind, kwargs):
+    estimator = random_estimator(settings=SMALL)
+    x_adv = attack(estimator, kind, **kwargs)
+    assert x_adv.shape == SCENE[0].shape and x_adv.dtype == np.float32
+    assert x_adv.min() >= 0 and x_adv.max() <= 1
+    if kwargs.get("norm") == 2:
+        assert (frame_norms(x_adv) <= EPS_L2 * (1 + 1e-6)).all()
+    else:
+        assert np.abs(x_adv - SCENE[0]).max() <= EPS + 1e-7
+    noise = max(l1(estimator, noise_like(x_adv, seed)) for seed in range(3))
+    assert l1(estimator, x_adv) > max(noise, l1(estimator, SCENE[0])) * 1.02
+
+
+@pytest.mark.parametrize(("kind", "kwargs"), VARIANTS)
+def test_known_optimum_is_reached(kind, kwargs):
+    # The boxes go by weights . mean colour, and all truths lie at the start: the best picture is brighter in the
+    # channels of a positive weight and darker in the other.
+    labels = [{"boxes": np.repeat(SCENE[1][0]["boxes"][:1], 3, axis=0)}]
+    x = (SCENE[0] * 0 + 0.5).astype(np.float32)
+    tracker = ColourTracker()
+    weights = tracker.weights.numpy()
+    x_adv = attack(tracker, kind, (x, labels, None), **kwargs)
+    if kwargs.get("norm") == 2:
+        shift = EPS_L2 * np.linalg.norm(weights) * np.sqrt(3 / FRAME_VALUES)
+    else:
+        shift = EPS * np.abs(weights).sum()
+    possible = 3 * 4 * shift
+    gained = l1(tracker, x_adv, labels) - l1(tracker, x, labels)
+    assert 0.95 * possible <= gained <= 1.001 * possible
+
+
+@pytest.mark.parametrize("norm", ["inf", 2])
+def test_universal_perturbation_is_the_same_on_all_frames(norm):
+    eps = EPS if norm == "inf" else EPS_L2
+    x_adv = attack(random_estimator(settings=SMALL), norm=norm, eps=eps, eps_step=eps / 2, universal=True)
+    added = (x_adv - SCENE[0])[0]
+    unclipped = ((x_adv > 0) & (x_adv < 1))[0].all(axis=0)
+    assert unclipped.mean() > 0.5
+    spread = np.ptp(added, axis=0)
+    assert spread[unclipped].max() <= 1e-6
+    each = attack(random_estimator(settings=SMALL), norm=norm, eps=eps, eps_step=eps / 2)
+    assert np.ptp((each - SCENE[0])[0], axis=0)[unclipped].max() > EPS / 2
+
+
+def test_gradient_of_a_shared_perturbation_counts_the_frames_that_show_it():
+    video = np.full((3, 40, 48, 3), 0.5, np.float32)
+    video[0, :10] = 1.0
+    video[:, 10:20] = 0.0
+    boxes = np.repeat(SCENE[1][0]["boxes"][:1], 3, axis=0) / 4 - [[0, 0, 0, 0], [9, 9, 9, 9], [9, 9, 9, 9]]
+    frames = FrameBatch(ColourTracker(), video, (-1, 1))
+    gradient = frames.loss_gradient(np.full((1, 40, 48, 3), 0.1, np.float32), boxes[None].astype(np.float32))
+    expected = 4 * ColourTracker.weights.numpy() / (40 * 48)
+    assert gradient.shape == (1, 40, 48, 3)
+    np.testing.assert_allclose(gradient[0, :10], np.broadcast_to(2 * expected, (10, 48, 3)), rtol=1e-5)
+    np.testing.assert_allclose(gradient[0, 10:], np.broadcast_to(3 * expected, (30, 48, 3)), rtol=1e-5)
+    darker = frames.loss_gradient(np.full((1, 40, 48, 3), -0.1, np.float32), boxes[None].astype(np.float32))
+    assert not darker[0, 10:20].any() and darker[0, :10].all()
+
+
+def test_plain_forms_are_arts_own_attacks():
+    estimator = random_estimator(settings=SMALL)
+    x, y, _ = SCENE
+    pgd = ProjectedGradientDescent(estimator, eps=EPS, eps_step=EPS / 2, max_iter=2, verbose=False).generate(x=x, y=y)
+    np.testing.assert_array_equal(attack(estimator, eps=EPS, eps_step=EPS / 2), pgd.clip(0, 1))
+    fgsm = FastGradientMethod(estimator, eps=EPS).generate(x=x, y=y)
+    np.testing.assert_array_equal(attack(estimator, FGSM, eps=EPS), fgsm.clip(0, 1))
+
+
+def test_attack_goes_through_a_full_frame_preprocessor():
+    estimator = random_estimator(
+        settings=SMALL, preprocessing_defences=SpatialSmoothing(window_size=3, clip_values=(0, 1))
+    )
+    assert l1(estimator, attack(estimator)) > l1(estimator, SCENE[0]) * 1.02
+
+
+def test_videos_of_two_sizes_are_attacked_one_by_one():
+    videos = np.empty(2, dtype=object)
+    videos[:] = [SCENE[0][0], SCENE[0][0, :2, :100]]
+    labels = [SCENE[1][0], {"boxes": SCENE[1][0]["boxes"][:2]}]
+    x_adv = PGD(ColourTracker(), max_iter=1, verbose=False).generate(x=videos, y=labels)
+    np.testing.assert_array_equal(x_adv[0], attack(ColourTracker(), max_iter=1)[0])
+    assert x_adv[1].shape == (2, 100, 160, 3)
+
+
+def test_a_tracker_without_gradient_leaves_the_video():
+    np.testing.assert_array_equal(attack(IdentityTracker()), SCENE[0])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"norm": 3}, 'norm: expected "inf" or 2, got 3'),
+        ({"eps": 0}, "eps: expected a number above 0, got 0"),
+        ({"eps": float("nan")}, "eps: expected a number above 0"),
+        ({"eps_step": -1}, "eps_step: expected a number above 0"),
+        ({"max_iter": 0}, "max_iter: expected a whole number from 1, got 0"),
+        ({"max_iter": True}, "max_iter: expected a whole number from 1"),
+        ({"decay": "much"}, "decay: expected a number above 0"),
+        ({"universal": 1}, "universal: expected true or false"),
+        ({"verbose": None}, "verbose: expected true or false"),
+    ],
+)
+def test_settings_out_of_range_are_refused(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        PGD(IdentityTracker(), **kwargs)
+
+
+def test_inputs_that_do_not_fit_together_are_refused():
+    x, y, _ = SCENE
+    pgd = PGD(IdentityTracker(), max_iter=1, verbose=False)
+    with pytest.raises(ValueError, match='"use_label": true'):
+        pgd.generate(x=x)
+    with pytest.raises(ValueError, match=r"y\[0\]: expected boxes \(3, 4\)"):
+        pgd.generate(x=x, y=[{"boxes": y[0]["boxes"][:2]}])
+    with pytest.raises(ValueError, match="divide by 255"):
+        pgd.generate(x=x * 255, y=y)
+    with pytest.raises(ValueError, match=r"y\[0\] frame 0: box .* lies outside"):
+        pgd.generate(x=x, y=[{"boxes": y[0]["boxes"] + 1000}])
+    with pytest.raises(TypeError, match=r"unknown keywords \['mask'\]"):
+        pgd.generate(x=x, y=y, mask=1)

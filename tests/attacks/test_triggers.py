@@ -1,0 +1,132 @@
+"""The trigger of a backdoor: where it is, how it is turned and lit, and in which frames it is shown."""
+
+import cv2
+import numpy as np
+import pytest
+from doubles import IdentityTracker, screen_scene
+
+from armory_skelevision.attacks import BackdoorTrigger
+from armory_skelevision.attacks.triggers import Trigger, View, paste
+
+BOX = np.array([40.0, 20.0, 80.0, 140.0])
+
+
+def area_of(corners_xy):
+    x, y = corners_xy.T
+    return 0.5 * abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
+
+
+def test_place_and_size_go_by_the_box() -> None:
+    trigger = Trigger(area=0.015, place=(0.25, 0.5))
+    corners = trigger.corners_xy(BOX)
+    np.testing.assert_allclose(corners.mean(axis=0), [50, 80])
+    assert area_of(corners) == pytest.approx(0.015 * 40 * 120)
+    np.testing.assert_allclose(trigger.corners_xy(BOX + 7) - corners, 7)
+    assert (corners[0] < corners[2]).all() and corners[1][0] > corners[0][0]
+
+
+def test_turned_it_is_smaller_and_its_near_side_larger() -> None:
+    trigger = Trigger(area=0.1)
+    turned = trigger.corners_xy(BOX, View(yaw=0.5))
+    assert area_of(turned) < area_of(trigger.corners_xy(BOX))
+    left, right = turned[3, 1] - turned[0, 1], turned[2, 1] - turned[1, 1]
+    assert abs(left - right) > 0.5
+    rolled = trigger.corners_xy(BOX, View(roll=0.2))
+    assert rolled[1, 1] > rolled[0, 1] and area_of(rolled) == pytest.approx(area_of(trigger.corners_xy(BOX)))
+
+
+def test_pasted_where_it_should_be_and_nowhere_else() -> None:
+    frame = np.full((160, 120, 3), 0.9, np.float32)
+    corners = np.array([[50, 60], [62, 60], [62, 72], [50, 72]], np.float64)
+    shown = paste(frame, np.zeros((8, 8, 3), np.float32), corners)
+    changed = np.abs(shown - frame).max(axis=2) > 1e-3
+    rows, columns = np.nonzero(changed)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (60, 71, 50, 61)
+    assert shown[66, 56].max() < 1e-3 and changed.sum() == 144
+    outside = paste(frame, np.zeros((8, 8, 3), np.float32), corners + 500)
+    np.testing.assert_array_equal(outside, frame)
+    edge = paste(frame, np.zeros((8, 8, 3), np.float32), corners - (56, 0))
+    assert edge[66, 2].max() < 1e-3 and edge[66, 10].min() > 0.89
+
+
+def test_half_a_pixel_is_blended() -> None:
+    frame = np.ones((40, 40, 3), np.float32)
+    corners = np.array([[10.5, 10], [20, 10], [20, 20], [10.5, 20]], np.float64)
+    shown = paste(frame, np.zeros((8, 8, 3), np.float32), corners)
+    assert shown[15, 10, 0] == pytest.approx(0.5, abs=0.15) and shown[15, 12, 0] < 1e-3
+
+
+def test_pattern_is_upright() -> None:
+    picture = np.zeros((10, 10, 3), np.float32)
+    picture[:5, 5:] = 1  # white at the upper right
+    corners = np.array([[10, 10], [30, 10], [30, 30], [10, 30]], np.float64)
+    shown = paste(np.ones((40, 40, 3), np.float32), picture, corners)
+    assert shown[14, 26].min() > 0.9 and max(shown[14, 14].max(), shown[26, 14].max(), shown[26, 26].max()) < 0.1
+
+
+def test_it_takes_the_light_of_its_place() -> None:
+    corners = np.array([[10, 10], [30, 10], [30, 30], [10, 30]], np.float64)
+    white = np.ones((8, 8, 3), np.float32)
+    bright, dim = (paste(np.full((40, 40, 3), level, np.float32), white, corners)[20, 20, 0] for level in (0.9, 0.4))
+    assert bright == pytest.approx(0.9, abs=0.02) and dim == pytest.approx(0.4, abs=0.02)
+    half = np.full((40, 40, 3), 0.8, np.float32)
+    half[:, :20] = 0.4
+    shaded = paste(half, white, corners)
+    assert shaded[20, 28, 0] > shaded[20, 12, 0] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "frames"),
+    [
+        ({"show": "one_shot"}, [0]),
+        ({"show": "few_shot", "frames": 3}, [0, 1, 2]),
+        ({"show": "few_shot", "frames": 99}, list(range(10))),
+        ({"show": "rate", "rate": 0.3}, [0, 3, 6]),
+        ({"show": "rate", "rate": 0.01}, [0]),
+    ],
+)
+def test_attack_shows_it_in_its_frames_on_the_person(settings, frames) -> None:
+    x, y, metadata = screen_scene(frames=10)
+    attack = BackdoorTrigger(IdentityTracker(), trigger={"area": 0.04}, **settings)
+    shown = attack.generate(x=x, y=y, y_patch_metadata=metadata)
+    assert shown.shape == x.shape and shown.dtype == x.dtype and shown.min() >= 0 and shown.max() <= 1
+    changed = np.abs(shown - x)[0].max(axis=3) > 1e-3
+    assert [index for index in range(10) if changed[index].any()] == frames
+    for index in frames:
+        rows, columns = np.nonzero(changed[index])
+        x1, y1, x2, y2 = y[0]["boxes"][index]
+        assert x1 <= columns.min() and columns.max() < x2 and y1 <= rows.min() and rows.max() < y2
+        assert 0.01 * (x2 - x1) * (y2 - y1) < len(rows) < 0.09 * (x2 - x1) * (y2 - y1)
+    np.testing.assert_array_equal(shown, attack.generate(x=x, y=y))
+
+
+def test_pattern_and_picture(tmp_path) -> None:
+    np.testing.assert_array_equal(Trigger(seed=3).draw(), Trigger(seed=3).draw())
+    assert (Trigger(seed=3).draw() != Trigger(seed=4).draw()).any()
+    red = np.zeros((20, 30, 3), np.uint8)
+    red[..., 2] = 255
+    cv2.imwrite(str(tmp_path / "red.png"), red)
+    np.testing.assert_allclose(Trigger(picture=str(tmp_path / "red.png")).draw(), [[[1, 0, 0]] * 64] * 64)
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(ValueError, match="expected a picture"):
+        Trigger(picture=str(tmp_path / "text.png")).draw()
+    with pytest.raises(FileNotFoundError, match="no picture nowhere"):
+        Trigger(picture="nowhere.png").draw()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trigger": {"size": 1}}, "trigger: unknown .'size'.; known are"),
+        ({"trigger": {"area": 0}}, "area: expected a share"),
+        ({"trigger": {"place": [2, 0]}}, "place: expected"),
+        ({"trigger": {"cells": 0}}, "cells: expected"),
+        ({"show": "always"}, "show: expected one of"),
+        ({"frames": 0}, "frames: expected a whole number"),
+        ({"rate": 1.5}, "rate: expected a share"),
+        ({"sway": -1}, "sway: expected a number from 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        BackdoorTrigger(IdentityTracker(), **settings)

@@ -1,0 +1,194 @@
+"""The benchmarks run and say what they promise; how fast anything is, is not tested."""
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from people_data import make_coco
+
+from armory_skelevision.weights.packaged import packaged_weights
+
+BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+TORCHVISION = BENCHMARKS.parent / ".venv-torchvision"
+TINY = ("--frames", "2", "--height", "128", "--width", "160", "--iterations", "1", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.fixture
+def script(monkeypatch, capsys):
+    """Run a benchmark in this process, which spares it the imports; gives the table and the JSON that it prints."""
+
+    def run_script(name, *options):
+        monkeypatch.setattr(sys, "argv", [name, "--json", *map(str, options)])
+        runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+        *table, last = capsys.readouterr().out.splitlines()
+        return table, json.loads(last)
+
+    return run_script
+
+
+def run(script, *options):
+    """The same of a benchmark in a process of its own, as it is meant to be run."""
+    command = [sys.executable, str(BENCHMARKS / script), "--json", *TINY, *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    *table, last = done.stdout.splitlines()
+    return table, json.loads(last)
+
+
+@pytest.mark.slow
+def test_attack_without_torchvision(tmp_path):
+    table, result = run("attack.py", "--torchvision", str(tmp_path))
+    columns = result["columns"]
+    assert list(columns) == ["graph", "recompute", "bf16", "armory", "floor"]
+    assert [line.split()[0] for line in table[1:]] == list(columns)
+    for name in ("graph", "recompute", "bf16"):
+        assert all(columns[name][key] > 0 for key in ("seconds", "peak_mb", "loss_before"))
+        assert columns[name]["loss_after"] > columns[name]["loss_before"]
+    assert columns["floor"]["seconds"] > 0 and columns["floor"]["note"] in ("frame by frame", "in one batch")
+    assert result["over_floor"] == pytest.approx(columns["graph"]["seconds"] / columns["floor"]["seconds"])
+    assert result["loss_ours"] == columns["graph"]["loss_after"]
+
+    assert columns["armory"]["note"].startswith(f"not available: there is no torchvision in {tmp_path}")
+    assert columns["armory"]["seconds"] is None
+    keys = ("speedup", "memory_ratio", "speedup_bf16", "loss_armory", "scaling")
+    assert {key: result[key] for key in keys} == dict.fromkeys(keys)
+
+
+@pytest.mark.skipif(not TORCHVISION.is_dir(), reason=f"no torchvision in {TORCHVISION.name}; see benchmarks/attack.py")
+def test_attack_beside_armory():
+    _, result = run("attack.py", "--mode", "recompute")
+    ours, armory = result["columns"]["recompute"], result["columns"]["armory"]
+    assert armory["note"] == ""
+    assert armory["loss_before"] == pytest.approx(ours["loss_before"], rel=1e-3)
+    assert armory["loss_after"] > armory["loss_before"]
+    assert result["speedup"] == pytest.approx(armory["seconds"] / ours["seconds"])
+    assert result["memory_ratio"] == pytest.approx(armory["peak_mb"] / ours["peak_mb"])
+    assert result["speedup_bf16"] == pytest.approx(armory["seconds"] / result["columns"]["bf16"]["seconds"])
+
+
+def test_tracker(script, monkeypatch):
+    import common
+
+    monkeypatch.setattr(common, "in_own_process", lambda work, setting: work(setting))
+    table, result = script("tracker.py", *TINY)
+    columns, speed = result["columns"], result["frames_per_second"]
+    assert list(columns) == list(speed) == ["ours", "pysot", "mil", "floor"]
+    assert [line.split()[0] for line in table[1:5]] == list(columns)
+    assert all(value > 0 for value in speed.values())
+    assert result["speedup"] == pytest.approx(speed["ours"] / speed["pysot"])
+    assert result["over_floor"] == pytest.approx(speed["floor"] / speed["ours"])
+    # The same network in the same recurrence: two codes, one track.
+    assert columns["ours"]["mean_iou"] == pytest.approx(columns["pysot"]["mean_iou"], abs=0.01)
+    assert columns["ours"]["mean_iou"] > 0.5
+
+
+def test_scene_is_the_same_in_frames_of_any_size():
+    from scene import PERSON_WH, draw_scene
+
+    small, again, large = draw_scene(3, 128, 160), draw_scene(3, 128, 160), draw_scene(3, 256, 320)
+    np.testing.assert_array_equal(small.x, again.x)
+    assert large.x.shape == (1, 3, 256, 320, 3) and large.x.dtype == np.float32
+    assert 0 <= large.x.min() < large.x.max() <= 1
+    middle = [80, 64]
+    for scene, scale in ((small, 1), (large, 2)):
+        corners_xy = scene.metadata[0]["gs_coords"] - np.multiply(middle, scale)
+        boxes_xyxy = scene.y[0]["boxes"] - np.tile(np.multiply(middle, scale), 2)
+        np.testing.assert_array_equal(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], [PERSON_WH] * 3)
+        np.testing.assert_array_equal(corners_xy, small.metadata[0]["gs_coords"] - middle)
+        np.testing.assert_array_equal(boxes_xyxy, small.y[0]["boxes"] - np.tile(middle, 2))
+    green = large.x[0][large.metadata[0]["masks"][..., 0] == 1]
+    assert (green[:, 1] > 2 * green[:, 0]).all()
+
+
+def want_too_much(setting):
+    return np.ones(2**50)
+
+
+def test_want_of_memory_is_reported_and_not_fatal():
+    from common import Setting, measure_columns
+
+    columns = measure_columns({"huge": want_too_much, "fine": str}, Setting(), absent=lambda note: note)
+    assert columns["huge"].startswith("not available: more memory is needed than there is: Unable to allocate")
+    assert columns["fine"] == str(Setting())
+
+
+def test_strength_without_torchvision(script, tmp_path):
+    short = ("--split", "mini", "--videos", "1", "--steps", "1", "--frames", "4")
+    _, result = script("strength.py", *short, "--torchvision", str(tmp_path))
+    (row,) = result["rows"]
+    assert row["armory"] is None and result["best_of_3_higher"] is None
+    assert row["best of 3"] >= row["sign"] - 1e-3
+    assert row["sign"] != row["clean"]
+
+
+def test_loader_beside_the_training_step(script, tmp_path):
+    from armory_skelevision.datasets.coco import read_coco
+    from armory_skelevision.training.data.crops.making import make_crops
+
+    make_coco(tmp_path, 2)
+    make_crops(read_coco(tmp_path / "people.json", tmp_path / "images"), tmp_path / "store")
+    store = str(tmp_path / "store")
+    settings = {"store": store, "validation_store": store, "folder": "nowhere", "keypoint_head": "shallow"}
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps(settings | {"search_side": 191, "batch_size": 2, "workers": 0}))
+    _, result = script("loader.py", path, "--batches", "2")
+    assert all(result[name] > 0 for name in ("loader", "step", "training"))
+    assert result["ratio"] == pytest.approx(result["loader"] / result["step"])
+    assert result["reached"] == pytest.approx(result["training"] / result["step"])
+
+
+def test_views_judges_both_patches(script):
+    _, result = script("views.py", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
+    assert [mean["patch"] for mean in result["means"]] == ["plain", "eot"]
+    plain, eot = result["rows"]
+    assert plain["benign"] == eot["benign"] > 0.5
+    assert plain["effect"] != plain["effect_jittered"]
+
+
+def test_steps_go_on_where_they_were_stopped(script, tmp_path):
+    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--models", "mtl", "--step-sizes", "0.1")
+    _, straight = script("steps.py", *few, "--steps", "0", "1", "2")
+    (row,) = straight["rows"]
+    assert list(row) == ["model", "step size", "benign", "0", "1", "2"]
+    assert row["0"] != row["1"] and all(0 <= row[key] <= 1 for key in ("benign", "0", "1", "2"))
+    script("steps.py", *few, "--steps", "0", "1", "--keep", tmp_path)
+    (kept,) = tmp_path.iterdir()
+    before = kept.read_bytes()
+    assert script("steps.py", *few, "--steps", "0", "1", "2", "--keep", tmp_path)[1]["rows"] == [row]
+    assert kept.read_bytes() != before
+
+
+def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
+    files = {"stl-1": "stl", "stl-2": "mtl", "mtl-1": "mtl", "mtl-2": "stl", "lone-9": "stl"}
+    for folder, model in files.items():
+        (tmp_path / folder).mkdir()
+        shutil.copy(packaged_weights(f"siamrpn_alex_{model}.safetensors"), tmp_path / folder / "weights.safetensors")
+    paths = [tmp_path / folder / "weights.safetensors" for folder in files]
+    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--steps", "0", "1", "--keep", tmp_path / "kept")
+    table, result = script("robustness.py", *paths, *few)
+    stl, mtl = result["runs"]["stl"], result["runs"]["mtl"]
+    assert stl["1"] == mtl["2"] != stl["2"] == mtl["1"]
+    assert list(stl["1"]) == ["benign", "0", "1"]
+    mean, half_width, count = result["differences"]["mtl"]["1"]
+    assert mean == pytest.approx(0, abs=1e-12)  # what one seed wins, the other loses
+    assert count == 2 and half_width == pytest.approx(12.706 * abs(mtl["1"]["1"] - stl["1"]["1"]), rel=1e-3)
+    assert list(result["differences"]) == ["mtl"]  # no seed of the other has a run to be compared with
+    assert result["means"]["lone"]["1"] == [stl["1"]["1"], None, 1]
+    assert "higher than stl" in table
+
+
+def test_universal_patch_is_shown_in_other_videos(script):
+    _, result = script("universal.py", "--steps", "1", "--videos", "1", "--frames", "5")
+    (row,) = result["rows"]
+    assert row["benign"] > 0.5 and row["universal"] != row["grey"]
+    assert result["means"]["grey"] == row["grey"]

@@ -1,0 +1,314 @@
+"""Everything that README and guides tell the reader to type is run here, or held against the real parser."""
+
+import argparse
+import ast
+import importlib
+import json
+import pydoc
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+from handmade_results import make_config, make_results, write_result
+
+from armory_skelevision.cli import app
+from armory_skelevision.evaluation.configs import format_config
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+
+# Commands that are parsed by their own parser but not run, by how they begin, and why not.
+ONLY_PARSED = {
+    "armory run": "an evaluation takes minutes; tests/integration and tests/examples/test_own.py run them",
+    "skelevision train": "a training takes hours; tests/test_training*.py run short ones",
+    "skelevision weights average": "weights of one's own; tests/weights/test_averaging.py",
+    "skelevision sweep sweep_configs/walkers.json --out results/walkers --jobs 2": "20 evaluations; tests/test_sweep*.py",
+    "skelevision sweep sweep_configs/keypoints.json --out results/joints": "24 evaluations; tests/test_sweep*.py",
+    "skelevision report results/joints --out report": "a report of those; tests/test_report*.py",
+    "skelevision data": "downloads, or cuts what was downloaded; tests/test_fetching*.py, tests/training/test_crops.py",
+    "skelevision submit": "a bundle and a suite of one's own; tests/test_submission*.py",
+    "python benchmarks/": "minutes to hours; tests/test_benchmark*.py call what they are made of",
+    "python docker/": "builds images; tests/docker/test_images.py",
+    "python -m skelevision_town": "renders, by Blender; town/tests/test_render.py, town/tests/test_cutouts.py",
+    "python -m pytest": "is what runs this",
+    "make": "sets up environments and runs this",
+    "source": "changes the reader's shell",
+    "cp": "copies what a training made",
+}
+RUN = (
+    "skelevision check scenario_configs/walkers_mtl_patch.json",
+    "skelevision check examples/own/config.json",
+    "skelevision check mine.json",
+    "skelevision summary RESULT.json",
+    "skelevision report RUN… --out report",
+    "skelevision compare A B --expect model",
+    "skelevision sweep sweep_configs/walkers.json --out results/walkers --dry-run",
+)
+# Files that are the reader's, or that a command makes.
+THEIRS = {
+    *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "cell.json", "config.json"),
+    *("grid.json", "manifest.json", "ranking.json", "result.json"),
+}
+OURS = ("backdoors", "benchmarks", "docker", "docs", "examples", "grids", "scenario_configs", "scripts", "tests", "zoo")
+"""Folders of the repository that commands name files in."""
+
+
+class Block(NamedTuple):
+    """Something between fences."""
+
+    page: str
+    language: str
+    text: str
+
+
+def read_pages() -> list[tuple[str, str]]:
+    return [(str(page.relative_to(ROOT)), page.read_text(encoding="utf-8")) for page in PAGES]
+
+
+def find_blocks(language: str) -> list[Block]:
+    fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    found = [Block(name, *match) for name, text in read_pages() for match in fence.findall(text)]
+    return [block for block in found if (block.language or "sh") == language]
+
+
+def find_inline() -> list[tuple[str, str]]:
+    """What stands between single backticks, with its page."""
+    texts = [(name, re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)) for name, text in read_pages()]
+    return [(name, " ".join(code.split())) for name, text in texts for code in re.findall(r"`([^`]+)`", text)]
+
+
+def expand(script: str) -> list[list[str]]:
+    """The commands of a shell script with loops and variables expanded, by a real shell that runs none of them."""
+    told = r"""told() { printf '%s\x1f' "$@"; printf '\x1e'; }
+        command_not_found_handle() { told "$@"; }
+        source() { told source "$@"; }
+        .venv/bin/python() { told python "$@"; }
+        .venv-render/bin/python() { told python "$@"; }
+        PATH=/nowhere
+        """
+    shell = ["/bin/bash", "--norc", "-eu", "-c", told + script]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [command.split("\x1f")[:-1] for command in done.stdout.split("\x1e")[:-1]]
+
+
+COMMANDS = sorted({(block.page, shlex.join(argv)) for block in find_blocks("sh") for argv in expand(block.text)})
+PROGRAMS = ("armory run ", "make ", "python benchmarks/", "python docker/", "python examples/", "skelevision ")
+INLINE = sorted({(page, code) for page, code in find_inline() if code.startswith(PROGRAMS)})
+
+
+def unquote(command: str) -> str:
+    return " ".join(shlex.split(command))
+
+
+class ParsedError(Exception):
+    """The parser took it; from here on the command itself would run."""
+
+
+class MissingError(Exception):
+    """An argument is not there, and all that are there are right."""
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool], None]:
+    """Hold a command against the parser of its program; a mention in a sentence may leave arguments out."""
+    original = argparse.ArgumentParser.parse_args
+
+    def parse_args(self: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> argparse.Namespace:
+        namespace = original(self, *args, **kwargs)
+        if self.prog == "armory":  # whose first parser only finds the second
+            return namespace
+        raise ParsedError
+
+    def error(self: argparse.ArgumentParser, message: str) -> None:
+        raise MissingError(message) if "are required: " in message else AssertionError(message)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+    monkeypatch.setattr(argparse.ArgumentParser, "error", error)
+    monkeypatch.setattr(typer.core.TyperCommand, "invoke", lambda self, context: None)
+
+    def parse_command(command: str, is_mention: bool = False) -> None:
+        try:
+            parse_whole(command)
+        except MissingError:
+            if not is_mention:
+                raise
+
+    def parse_whole(command: str) -> None:
+        program, *arguments = shlex.split(command)
+        if program == "skelevision":
+            parse_ours(arguments)
+        elif program == "make":
+            check_targets(arguments)
+        elif program == "armory":
+            from armory.__main__ import main
+
+            run_to_the_parser(main, ["armory", *arguments], monkeypatch)
+        elif program == "python" and arguments[0] == "-m":
+            if arguments[1] != "pytest":
+                parse_module(arguments, monkeypatch)
+        elif program == "python":
+            monkeypatch.syspath_prepend(str((ROOT / arguments[0]).parent))
+            run_to_the_parser(
+                lambda: runpy.run_path(str(ROOT / arguments[0]), run_name="__main__"), arguments, monkeypatch
+            )
+        else:
+            assert program in ONLY_PARSED, f"nobody knows how to parse {program}"
+
+    return parse_command
+
+
+def parse_ours(arguments: list[str]) -> None:
+    try:
+        typer.main.get_command(app).main(arguments, "skelevision", standalone_mode=False)
+    except Exception as error:
+        if type(error).__name__ in ("MissingParameter", "NoArgsIsHelpError"):
+            raise MissingError(str(error)) from error
+        raise AssertionError(f"{type(error).__name__}: {error}") from error
+
+
+def parse_module(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module(arguments[1])
+    run_to_the_parser(lambda: runpy.run_path(str(module.__file__), run_name="__main__"), arguments[1:], monkeypatch)
+
+
+def run_to_the_parser(call: Callable[[], Any], arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", arguments)
+    try:
+        call()
+    except ParsedError:
+        return
+    except SystemExit as stop:
+        raise AssertionError(f"the parser refused it, exit code {stop.code}") from stop
+    raise AssertionError("the program went past its parser")
+
+
+def check_targets(arguments: list[str]) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z -]+):(?!=)", makefile, re.MULTILINE))
+    known = {name for line in targets for name in line.split()}
+    variables = set(re.findall(r"\$\((\w+)\)", makefile))
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        assert name in (variables if equals else known), f"the Makefile has no {name}"
+
+
+def check_files(command: str) -> None:
+    for argument in shlex.split(command):
+        path = argument.rpartition("=")[2]
+        if path.split("/")[0] in OURS and "/" in path:
+            assert (ROOT / path).exists(), f"there is no {path}"
+        elif path.endswith(".json") and "/" not in path:
+            assert path in THEIRS, f"whose is {path}?"
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_commands_parse_and_name_what_is_there(
+    page: str, command: str, parse: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse(command)
+    check_files(command)
+    plain = unquote(command)
+    assert plain in RUN or any(plain.startswith(start) for start in ONLY_PARSED), "run it here, or say why not"
+
+
+@pytest.mark.parametrize(("page", "command"), INLINE)
+def test_commands_in_sentences_parse_and_name_what_is_there(
+    page: str, command: str, parse: Callable[..., None]
+) -> None:
+    parse(command, True)
+    check_files(command)
+
+
+def test_what_is_said_not_to_be_run_is_there() -> None:
+    plain = [unquote(command) for _, command in COMMANDS]
+    assert [start for start in ONLY_PARSED if not any(command.startswith(start) for command in plain)] == []
+    assert sorted(set(RUN) - set(plain)) == []
+
+
+@pytest.fixture
+def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of somebody who has the repository, a config, and results of two runs."""
+    for name in OURS:
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "mine.json").write_text(format_config(make_config("mtl")))
+    for name, model, found in (("A", "stl", 0.2), ("B", "mtl", 0.4)):
+        write_result(tmp_path / name, make_results((0.7, 0.8), (found, found)), make_config(model))
+    write_result(tmp_path / "RESULT.json", make_results((0.7, 0.8), (0.2, 0.4)), make_config("mtl"))
+    write_result(tmp_path / "RUN…", make_results((0.7, 0.8), (0.2, 0.4)), make_config("mtl"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+SAYS = {
+    "check": r"^no faults, .* 1 config checked$",
+    "summary": r"benign mIoU 0\.75  adversarial mIoU 0\.30",
+    "report": r"report/index\.html",
+    "compare": r"adversarial .* 0\.200 +0\.400 +\+0\.200",
+    "sweep": r"\b20\b",
+}
+
+
+@pytest.mark.parametrize("command", RUN)
+def test_cheap_commands_run(command: str, readers_folder: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    _, *arguments = shlex.split(command)
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, ""), out
+    assert re.search(SAYS[arguments[0]], out, re.MULTILINE), out
+
+
+def find_names(value: Any) -> Iterator[tuple[str, str]]:
+    """What sections of configs name: (module, name)."""
+    if isinstance(value, dict):
+        if {"module", "name"} <= value.keys():
+            yield value["module"], value["name"]
+        for inner in value.values():
+            yield from find_names(inner)
+
+
+@pytest.mark.parametrize("block", find_blocks("json"), ids=lambda block: f"{block.page}-{len(block.text)}")
+def test_json_is_json_and_names_what_is_there(block: Block) -> None:
+    text = block.text if block.text.startswith("{") else "{" + block.text + "}"
+    for module, name in find_names(json.loads(text)):
+        assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
+
+
+@pytest.mark.parametrize("block", find_blocks("python"), ids=lambda block: f"{block.page}-{len(block.text)}")
+def test_python_imports_what_is_there(block: Block) -> None:
+    imports = [node for node in ast.walk(ast.parse(block.text)) if isinstance(node, ast.ImportFrom)]
+    assert imports
+    for node in imports:
+        module = importlib.import_module(str(node.module))
+        assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
+
+
+def test_docstrings_that_guides_point_to_are_there() -> None:
+    names = [code.removeprefix("python -m pydoc ") for _, code in find_inline() if code.startswith("python -m pydoc ")]
+    assert names
+    assert [name for name in names if pydoc.locate(name) is None] == []
+
+
+def test_configs_that_guides_name_are_there() -> None:
+    folders = ("scenario_configs", "grids", "zoo", "backdoors")
+    have = {path.name for folder in folders for path in (ROOT / folder).glob("*.json")}
+    named = {code for _, code in find_inline() if code.endswith(".json") and " " not in code}
+    named = {code for code in named if Path(code).name not in THEIRS}
+    assert len(named) > 10
+    for code in named:
+        for name in expand(f"set -f; tell {code}")[0][1:]:
+            path = Path(name)
+            if len(path.parts) > 1 and path.parts[0] in OURS:
+                assert (ROOT / name).exists(), f"there is no {name}"
+            else:
+                assert any(fnmatch(known, path.name) for known in have), f"there is no {name}"

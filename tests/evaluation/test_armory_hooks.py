@@ -1,0 +1,55 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from armory_skelevision.evaluation.armory_hooks import prepare_run, provide_ffmpeg
+
+
+@pytest.fixture(autouse=True)
+def _bare_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+
+def test_ffmpeg_can_be_called_by_its_name(tmp_path: Path) -> None:
+    link = provide_ffmpeg(tmp_path / "a b")
+    assert os.environ["PATH"] == f"{link.parent}{os.pathsep}/nowhere"
+    run = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("ffmpeg version")
+
+
+def test_ffmpeg_twice_is_the_same_link(tmp_path: Path) -> None:
+    assert provide_ffmpeg(tmp_path) == provide_ffmpeg(tmp_path)
+
+
+def test_prepare_run_uses_armorys_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from armory import paths
+
+    class Folders:
+        saved_model_dir = str(tmp_path / "saved_models")
+        tmp_dir = str(tmp_path / "tmp")
+
+    monkeypatch.setattr(paths, "runtime_paths", Folders)
+    prepare_run()
+    assert Path(os.environ["PATH"].split(os.pathsep)[0], "ffmpeg").is_relative_to(tmp_path / "tmp")
+    assert (tmp_path / "saved_models").is_dir()
+
+
+def test_prepare_run_leaves_the_users_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from armory import paths
+
+    own = tmp_path / "bin" / "ffmpeg"
+    own.parent.mkdir()
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", str(own.parent))
+
+    class Folders:
+        saved_model_dir = str(tmp_path / "saved_models")
+        tmp_dir = str(tmp_path / "tmp")
+
+    monkeypatch.setattr(paths, "runtime_paths", Folders)
+    prepare_run()
+    assert os.environ["PATH"] == str(own.parent)
+    assert not (tmp_path / "tmp").exists()

@@ -1,0 +1,214 @@
+import gc
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from armory_skelevision import cli
+from armory_skelevision.evaluation.check import machine, run
+from armory_skelevision.evaluation.check.environment import as_in_a_run
+from armory_skelevision.evaluation.check.findings import Finding, explain, format_findings, to_json
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `skelevision check` in this process; gives its exit code, stdout and stderr."""
+
+    def run_command(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            cli.app(["check", *(str(argument) for argument in arguments)])
+        output = capsys.readouterr()
+        return int(stop.value.code or 0), output.out, output.err
+
+    return run_command
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+def configure(home: Path, **changes: object) -> Path:
+    names = ("dataset_dir", "local_git_dir", "output_dir", "saved_model_dir", "tmp_dir")
+    path = home / ".armory" / "config.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({**{name: str(home / name) for name in names}, "verify_ssl": True, **changes}))
+    return path
+
+
+def test_versions() -> None:
+    (old,) = machine.check_versions(["torch>=99", "numpy>=1", 'bpy>=1; extra == "render"'])
+    assert (old.level, old.key) == ("fault", "torch")
+    assert "torch>=99 is needed" in old.problem
+    assert old.mend == 'pip install "torch>=99"'
+    (absent,) = machine.check_versions(["no-such-package>=2"])
+    assert "not installed" in absent.problem
+    assert absent.mend == 'pip install "no-such-package>=2"'
+
+
+def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [finding for finding in machine.check_package() if finding.level == "fault"] == []
+    monkeypatch.setattr(machine, "PACKAGE", "no-such-package")
+    (finding,) = machine.check_package()
+    assert (finding.level, finding.key) == ("warning", "no-such-package")
+
+
+def test_what_tensorflow_needs_is_looked_for_as_it_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = {"tensorflow-datasets": ["numpy>=99", "no-such-package>=2", "bpy>=99; extra == 'render'"]}
+    monkeypatch.setattr(machine.metadata, "requires", lambda name: needs.get(name, []))
+    differing, absent = machine.check_package()
+    assert (differing.level, differing.key) == ("warning", "numpy")
+    assert (absent.level, absent.key) == ("fault", "no-such-package")
+
+
+def test_tested_versions(tmp_path: Path) -> None:
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("# tested\ntorch==0.1\nno-such-package==3\n")
+    (finding,) = machine.compare_with_tested(constraints)
+    assert (finding.level, finding.key) == ("warning", "versions")
+    assert "(==0.1)" in finding.problem
+    assert "no-such-package" not in finding.problem
+    assert machine.compare_with_tested(tmp_path / "none.txt") == []
+
+
+def test_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert machine.check_ffmpeg() == []  # imageio-ffmpeg carries one
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    (finding,) = machine.check_ffmpeg()
+    assert finding.level == "fault"
+    assert "imageio-ffmpeg" in finding.mend
+
+
+def test_folders_are_not_made(home: Path) -> None:
+    (finding,) = machine.check_folders()
+    assert (finding.level, finding.key) == ("warning", "armory configure")
+    assert list(home.iterdir()) == []
+
+
+def test_configured_folders(home: Path) -> None:
+    configure(home)
+    assert machine.check_folders() == []
+
+
+@pytest.mark.parametrize("changes", [{"tmp_dir": 1}, {"tmp_dir": "same", "output_dir": "same"}])
+def test_a_broken_configuration_of_armory(home: Path, changes: dict[str, object]) -> None:
+    configure(home, **changes)
+    (finding,) = machine.check_folders()
+    assert (finding.level, finding.key) == ("fault", machine.FOLDERS)
+    assert "armory configure" in finding.mend
+
+
+def test_folders_of_somebody_else(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home)
+    (home / "output_dir").mkdir()
+    monkeypatch.setattr(machine.os, "access", lambda path, mode: Path(path).name != "output_dir")
+    (finding,) = machine.check_folders()
+    assert (finding.level, finding.key) == ("fault", machine.FOLDERS)
+    assert "belongs to" in finding.problem
+    assert "sudo chown -R" in finding.mend
+
+
+def test_a_file_in_the_place_of_a_folder(home: Path) -> None:
+    configure(home)
+    (home / "tmp_dir").write_text("")
+    (finding,) = machine.check_folders()
+    assert "is a file" in finding.problem
+
+
+@pytest.mark.parametrize(("free", "level"), [(1e9, "warning"), (1e8, "fault")])
+def test_room(home: Path, free: float, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(home)
+    usage = shutil.disk_usage(home)._replace(free=int(free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    (finding,) = machine.check_folders()
+    assert (finding.level, finding.key) == (level, "disk")
+    assert f"{free / 1e9:.1f} GB are free" in finding.problem
+
+
+def test_surroundings_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from armory import paths
+
+    before = (paths.NO_DOCKER, list(sys.path), sys.stdout, gc.isenabled())
+    modes = []
+    with pytest.raises(ZeroDivisionError), as_in_a_run():
+        modes.append(1 / (not paths.NO_DOCKER))
+    assert modes == []
+    assert (paths.NO_DOCKER, sys.path, sys.stdout, gc.isenabled()) == before
+
+
+def test_explanations_take_the_mend_from_the_message() -> None:
+    assert explain("a", ValueError("b: expected 1, got 2"), "")[1:4] == ("a.b", "got 2", "Expected 1")
+    assert explain("a", ValueError("it is bad; make it Good"), "")[1:4] == ("a", "it is bad", "Make it Good")
+    assert explain("a", ValueError(""), "See b")[1:4] == ("a", "ValueError", "See b")
+
+
+def test_findings_are_told_faults_first() -> None:
+    findings = [Finding("warning", "a", "b", "C", "w"), Finding("fault", "d", "e", "F", "v")]
+    assert format_findings(findings, 1).splitlines() == [
+        "v: fault: d: e. F",
+        "w: warning: a: b. C",
+        "1 fault, 1 warning: this machine and 1 config checked",
+    ]
+    told = json.loads(to_json(findings, 2))
+    assert (told["configs"], told["faults"], told["warnings"]) == (2, 1, 1)
+    assert told["findings"][1] == {"level": "fault", "key": "d", "problem": "e", "mend": "F", "where": "v"}
+
+
+def test_command_on_a_good_and_a_bad_config(command: Run, root: Path, tmp_path: Path) -> None:
+    good, bad = root / "scenario_configs" / "walkers_mtl_patch.json", tmp_path / "bad.json"
+    code, out, _ = command(good)
+    assert code == 0
+    assert out.endswith(": this machine and 1 config checked\n")
+    config = json.loads(good.read_text())
+    config["attack"]["kwargs"]["stepsize"] = 1
+    bad.write_text(json.dumps(config))
+    code, out, _ = command(bad, good)
+    assert code == 1
+    assert f"{bad}: fault: attack.kwargs.stepsize: PatchAttack knows no 'stepsize'. Was 'step_size' meant?\n" in out
+    code, out, _ = command("--json", bad)
+    assert code == 1
+    told = json.loads(out)
+    assert told["faults"] == 1
+    assert [finding["where"] for finding in told["findings"] if finding["level"] == "fault"] == [str(bad)]
+
+
+def test_command_without_configs_looks_at_the_machine(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command()[0] == 0
+    monkeypatch.setattr(run, "check_machine", lambda: [Finding("fault", "torch", "is old", "Buy new", "this machine")])
+    code, out, _ = command()
+    assert code == 1
+    assert out.startswith("this machine: fault: torch: is old. Buy new\n")
+
+
+def test_command_on_a_folder_without_configs(command: Run, tmp_path: Path) -> None:
+    assert command(tmp_path) == (1, "", f"error: {tmp_path} holds no .json files\n")
+
+
+@pytest.mark.slow
+def test_all_shipped_configs_in_seconds(root: Path, home: Path) -> None:
+    # TensorFlow alone would take about as long as all the rest
+    imports = "import sys\nfrom armory_skelevision.cli import app\n"
+    program = imports + "try:\n    app()\nfinally:\n    assert 'tensorflow' not in sys.modules\n"
+    command = [sys.executable, "-c", program, "check", "--json", str(root / "scenario_configs")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    assert told["faults"] == 0
+    assert told["configs"] > 20
+    # The processor's time, to which other work on the machine adds little. Nearly all of it goes into importing what
+    # the configs name (torch and ART), 5 to 10 seconds on slow cores; the checks themselves take one.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 12

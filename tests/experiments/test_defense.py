@@ -1,0 +1,176 @@
+"""The defenses' benchmark in miniature: a tiny tracker, a drawn scene, attacks of one step."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from art.defences.preprocessor import JpegCompression
+from doubles import cleaner, overlaps, screen_scene, tiny_estimator
+
+from armory_skelevision.defenses import TemplateAdaptation
+from armory_skelevision.weights.metadata import UNetMetadata
+from armory_skelevision.weights.unet import save_unet
+
+BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+ATTACKS = ["patch", "pgd8", "rtaa8", "iou"]
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def draw():
+    from scene import Scene
+
+    return Scene(*screen_scene(frames=3))
+
+
+@pytest.fixture
+def judge(tmp_path):
+    """The cells of the tiny tracker by (defense, column), with how to make each row's defenses."""
+    from defense_table import Table, judge_model
+
+    makers = {
+        "none": list,
+        "jpeg": lambda: [JpegCompression(clip_values=(0.0, 1.0), channels_first=False)],
+        "dualossdef": lambda: [cleaner(tmp_path)],
+        "both": lambda: [cleaner(tmp_path), TemplateAdaptation(steps=1, augment=1)],
+    }
+
+    def run(keep=None, weights="a", count=None, precision="float32"):
+        table = Table(ATTACKS, 1, 5, "mini", 3, keep, precision)
+        identity = {name: f"{name} {weights}" for name in makers}
+        cells = judge_model(tiny_estimator, identity, makers, [draw()], table, lambda: None)
+        found = [next(cells) for _ in range(count)] if count else list(cells)
+        return {(cell["defense"], cell["column"]): cell for cell in found}
+
+    return run
+
+
+def test_cells_say_how_well_is_tracked_or_why_not(judge):
+    cells = judge()
+    scene = draw()
+    boxes = tiny_estimator().predict(scene.x, y_init=scene.y[0]["boxes"][:1])[0]["boxes"]
+    wanted = overlaps(boxes, scene.y[0]["boxes"])[1:].mean()
+    assert cells["none", "clean"]["mean_iou"] == pytest.approx(wanted, abs=1e-6)
+    assert [column for row, column in cells if row == "none"] == ["clean", *ATTACKS]
+    assert [column for row, column in cells if row == "both"] == [
+        "clean",
+        *(f"{attack}{suffix}" for attack in ATTACKS for suffix in ("", " adaptive")),
+    ]
+    absent = {key for key, cell in cells.items() if cell["mean_iou"] is None}
+    assert absent == {("jpeg", "rtaa8 adaptive"), ("jpeg", "iou adaptive")}
+    for key, cell in cells.items():
+        assert ("cannot see through preprocessors" in cell["note"]) == (key in absent)
+    assert cells["dualossdef", "pgd8"]["mean_iou"] != cells["dualossdef", "pgd8 adaptive"]["mean_iou"]
+    assert cells["dualossdef", "pgd8"]["mean_iou"] != cells["none", "pgd8"]["mean_iou"]
+
+
+def test_finished_cells_are_kept(judge, tmp_path, monkeypatch):
+    import defense_table
+
+    keep = tmp_path / "kept"
+    judge(keep, count=3)
+    before = {path: path.read_bytes() for path in keep.iterdir()}
+    assert len(before) == 3
+    whole = judge(keep)
+    assert len(list(keep.iterdir())) == len(whole)
+    assert {path: path.read_bytes() for path in before} == before
+
+    def fail(*args):
+        raise AssertionError("a finished cell is made anew")
+
+    monkeypatch.setattr(defense_table, "_judge", fail)
+    assert judge(keep) == whole
+    with pytest.raises(AssertionError, match="made anew"):
+        judge(keep, weights="b")
+
+
+def test_attacks_in_bf16_are_judged_in_float32(judge):
+    full, half = judge(), judge(precision="bf16")
+    assert full.keys() == half.keys()
+    for key, cell in full.items():
+        assert (half[key] == cell) if key[1] == "clean" else (half[key]["note"] == cell["note"])
+    assert any(half[key] != full[key] for key in full)
+
+
+def test_shares_that_were_won_back():
+    from defense_table import sum_up
+
+    def cell(defense, column, *values):
+        made = {"model": "stl", "defense": defense, "column": column, "note": ""}
+        return [{**made, "video": number, "mean_iou": value} for number, value in enumerate(values)]
+
+    cells = [
+        *cell("none", "clean", 0.7, 0.9),
+        *cell("none", "pgd8", 0.2, 0.2),
+        *cell("none", "iou", 0.4, None),
+        *cell("jpeg", "clean", 0.7, 0.7),
+        *cell("jpeg", "pgd8", 0.6, 0.4),
+        *cell("jpeg", "pgd8 adaptive", 0.1, 0.1),
+        *cell("jpeg", "iou", 0.5, 0.5),
+    ]
+    bare, jpeg = sum_up(cells)
+    assert bare["mean_iou"] == pytest.approx({"clean": 0.8, "pgd8": 0.2, "iou": None})
+    assert bare["won_back"] == pytest.approx({"pgd8": 0})
+    assert jpeg["won_back"] == pytest.approx({"pgd8": 0.5})
+    assert jpeg["mean_iou"]["pgd8 adaptive"] == pytest.approx(0.1)
+    assert bare["clean_change"] == {"median": 0, "worse": 0}
+    assert jpeg["clean_change"] == pytest.approx({"median": -0.1, "worse": 1})
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """The command around the tiny tracker: its lines, and its JSON."""
+    import defense
+
+    def tiny(model_kwargs, wrapper_kwargs, weights_path=None):
+        return tiny_estimator()
+
+    monkeypatch.setattr(defense, "siamrpn_stl", tiny)
+    monkeypatch.setattr(defense, "walkers", lambda split, videos, frames: iter([draw()]))
+
+    def run_command(*options):
+        monkeypatch.setattr(sys, "argv", ["defense.py", "--json", "--device", "cpu", *map(str, options)])
+        defense.main()
+        *lines, last = capsys.readouterr().out.splitlines()
+        return lines, json.loads(last)
+
+    return run_command
+
+
+def test_quick_measures_costs_alone(run):
+    lines, result = run("--quick")
+    assert list(result) == ["overhead", "costs"]
+    costs = result["costs"]
+    assert [line.split()[0] for line in lines[1:]] == list(costs) == ["dualossdef", "jpeg", "templateadaptation"]
+    for cost in costs.values():
+        assert cost["overhead"] > 0
+        assert cost["overhead"] == pytest.approx(cost["defense_ms"] / cost["tracker_ms"])
+    assert result["overhead"] == costs["dualossdef"]["overhead"]
+
+
+def test_the_whole_command(run, tmp_path):
+    few = ("--models", "stl", "nanotrack", "--attacks", "pgd8", "--steps", "1", "--defenses", "dualossdef")
+    defense = cleaner(tmp_path)
+    told = {"settings": "{}", "training": "", "validation": "", "tracker": "", "tracker_sha256": "", "licence": "MIT"}
+    metadata = UNetMetadata(width="small", seed=0, **told)
+    save_unet(defense.network, tmp_path / "mine.safetensors", metadata)
+    lines, result = run(*few, "--weights", tmp_path / "mine.safetensors", "--keep", tmp_path / "kept")
+    assert [(row["model"], row["defense"]) for row in result["rows"]] == [("stl", "none"), ("stl", "dualossdef")]
+    assert list(result["rows"][1]["mean_iou"]) == ["clean", "pgd8", "pgd8 adaptive"]
+    assert result["absent"] == ["nanotrack: not available: name its weights by --nanotrack"]
+    assert np.isfinite([cell["mean_iou"] for cell in result["cells"]]).all()
+    assert any(line.startswith("stl    dualossdef  ") and line.count("/") == 1 for line in lines)
+    assert lines[4].split()[-7:] == ["pgd8", "clean:", "median", "change", "worse", "by", "0.05"]
+
+
+def test_weights_that_are_none_are_refused(run, tmp_path, capsys):
+    cleaner(tmp_path)
+    for name, message in (("absent", "no file"), ("random", "does not say that it is a U-Net")):
+        with pytest.raises(SystemExit):
+            run("--weights", tmp_path / f"{name}.safetensors")
+        assert message in capsys.readouterr().err

@@ -1,0 +1,103 @@
+"""PCK, OKS and the joints' table: on cases done by hand, and OKS against COCO's own evaluation."""
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from armory_skelevision.keypoints import KEYPOINTS
+from armory_skelevision.metrics.keypoints import SHARE, joint_pck, oks, pck, relative_pck
+
+BOX = np.array([[10.0, 20.0, 40.0, 60.0]])  # diagonal 50: 10 pixels are within reach
+REACH = 50 * SHARE
+
+
+def person(visible=17, **changes):
+    keypoints = np.stack([np.arange(17) + 12.0, np.arange(17) * 2 + 22.0, np.full(17, 2.0)], axis=1)
+    keypoints[visible:, 2] = 0
+    return {"boxes": BOX, "keypoints": keypoints, "areas": np.array([600.0])} | changes
+
+
+def moved(label, offsets_x):
+    """A prediction with the keypoints of a label, each moved to the right by so many pixels."""
+    found = label["keypoints"].copy()
+    found[:, 0] += offsets_x
+    found[:, 2] = 0.5
+    return {"keypoints": found}
+
+
+def test_pck_counts_what_lies_within_a_fifth_of_the_diagonal() -> None:
+    offsets = np.zeros(17)
+    offsets[:3] = REACH - 1e-6, REACH + 1e-6, 1e6
+    assert pck([person()], [moved(person(), offsets)]) == [pytest.approx(15 / 17)]
+
+
+def test_what_is_not_labelled_does_not_count() -> None:
+    label = person(visible=4)
+    offsets = np.r_[0, 0, 0, 100, np.full(13, 1e4)]
+    assert pck([label, person()], [moved(label, offsets), moved(person(), 0)]) == [0.75, 1.0]
+    assert oks([label], [moved(label, np.r_[0, 0, 0, 0, np.full(13, 1e4)])]) == [1.0]
+
+
+def test_joints_by_name() -> None:
+    labels = [person(visible=16), person(visible=16)]
+    offsets = np.zeros(17)
+    offsets[5] = 100
+    table = joint_pck(labels, [moved(labels[0], offsets), moved(labels[1], 0)])
+    assert list(table) == list(KEYPOINTS)
+    assert table["left_shoulder"] == 0.5 and table["nose"] == 1.0 and table["right_ankle"] is None
+
+
+def test_relative_pck_is_over_all_joints() -> None:
+    labels = [person(visible=2), person()]
+    benign = [moved(labels[0], np.r_[100, np.zeros(16)]), moved(labels[1], 0)]
+    attacked = [moved(labels[0], 100), moved(labels[1], np.r_[np.zeros(9), np.full(8, 100)])]
+    assert relative_pck(labels, benign, attacked) == pytest.approx(100 * 9 / 18)
+    with pytest.raises(ValueError, match="nothing to lose"):
+        relative_pck(labels, attacked[:1] * 2, benign)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_oks_is_that_of_pycocotools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(0, 100, (17, 3))
+    truth[:, 2] = rng.integers(0, 3, 17)
+    truth[0, 2] = 2
+    found = truth + rng.normal(0, 4, truth.shape)
+    area = float(rng.uniform(200, 4000))
+    theirs = _oks_of_pycocotools(truth, found, area)
+    (ours,) = oks([{"boxes": BOX, "keypoints": truth, "areas": np.array([area])}], [{"keypoints": found}])
+    assert 0.01 < ours < 1
+    assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+def _oks_of_pycocotools(truth, found, area) -> float:
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "bbox": [0, 0, 100, 100]}
+    truths, results = COCO(), COCO()
+    for coco, points in ((truths, truth), (results, found)):
+        coco.dataset = {
+            "images": [{"id": 1}],
+            "categories": [{"id": 1}],
+            "annotations": [
+                annotation
+                | {"area": area, "keypoints": points.flatten().tolist(), "num_keypoints": 17, "ignore": 0, "score": 1.0}
+            ],
+        }
+        coco.createIndex()
+    evaluation = COCOeval(truths, results, "keypoints")
+    evaluation._prepare()
+    return float(evaluation.computeOks(1, 1)[0, 0])
+
+
+def test_what_does_not_fit_is_named() -> None:
+    good = [moved(person(), 0)]
+    with pytest.raises(ValueError, match="person 0: the prediction has no keypoints"):
+        pck([person()], [{"boxes": BOX}])
+    with pytest.raises(ValueError, match=r"person 0: expected true keypoints \(17, 3\)"):
+        pck([person(keypoints=np.zeros((16, 3)))], good)
+    with pytest.raises(ValueError, match="at least one of them labelled"):
+        pck([person(visible=0)], good)
+    with pytest.raises(ValueError, match='OKS needs "areas"'):
+        oks([{"boxes": BOX, "keypoints": person()["keypoints"]}], good)
+    with pytest.raises(ValueError, match="predictions of 1 persons"):
+        pck([person()], [])

@@ -1,0 +1,276 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from art.defences.preprocessor import JpegCompression, SpatialSmoothing, SpatialSmoothingPyTorch
+from doubles import random_estimator, screen_scene
+
+from armory_skelevision.boxes import iou
+from armory_skelevision.models import siamrpn_mtl, siamrpn_stl
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, track
+from armory_skelevision.weights import Metadata, save_weights
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    return random_estimator()
+
+
+def predict(estimator, x, y):
+    return estimator.predict(x, y_init=y[0]["boxes"][:1])
+
+
+def test_prediction_has_one_finite_box_per_frame(estimator):
+    x, y, _ = screen_scene()
+    x.flags.writeable = False
+    (prediction,) = predict(estimator, x, y)
+    assert prediction["boxes"].shape == (5, 4) and prediction["boxes"].dtype == np.float32
+    assert (prediction["boxes"][:, 2:] > prediction["boxes"][:, :2]).all()
+    assert set(prediction) == {"boxes"}
+
+
+def test_arrays_keep_no_graph_and_tensors_do(estimator):
+    x, y, _ = screen_scene()
+    assert isinstance(predict(estimator, x, y)[0]["boxes"], np.ndarray)
+    video = torch.from_numpy(x).requires_grad_()
+    boxes = predict(estimator, video, y)[0]["boxes"]
+    boxes.sum().backward()
+    assert video.grad.abs().sum() > 0
+    np.testing.assert_allclose(boxes.detach().numpy(), predict(estimator, x, y)[0]["boxes"], atol=1e-3)
+
+
+def test_videos_of_different_length_come_as_objects(estimator):
+    videos = np.empty(2, dtype=object)
+    (videos[0],), y, _ = screen_scene(frames=3)
+    (videos[1],), _, _ = screen_scene(frames=4)
+    results = estimator.predict(videos, y_init=np.repeat(y[0]["boxes"][:1], 2, axis=0))
+    assert [len(result["boxes"]) for result in results] == [3, 4]
+
+
+def test_integer_boxes_are_taken_as_armory_gives_them(estimator):
+    x, y, _ = screen_scene()
+    as_integers = estimator.predict(x, y_init=y[0]["boxes"][:1].astype(np.int64))
+    np.testing.assert_array_equal(as_integers[0]["boxes"], predict(estimator, x, y)[0]["boxes"])
+
+
+def test_colours_are_turned_exactly_once(estimator):
+    """The network must see BGR: feeding it RGB, or turning twice, gives other boxes than the plain BGR pipeline."""
+    x, y, _ = screen_scene()
+    seen = []
+    hook = estimator.model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    red = np.zeros_like(x)
+    red[..., 0] = 1
+    predict(estimator, red, y)
+    hook.remove()
+    assert all(crop[:, 2].min() > 254.9 and crop[:, :2].abs().max() < 1e-3 for crop in seen) and len(seen) == 6
+    boxes, turned = (predict(estimator, video, y)[0]["boxes"] for video in (x, np.ascontiguousarray(x[..., ::-1])))
+    assert np.abs(boxes - turned).max() > 0.1
+
+
+def test_loss_gradient_agrees_with_finite_differences():
+    x, y, _ = screen_scene(frames=2, height=48, width=64)
+    y[0]["boxes"] = np.array([[20, 10, 40, 40], [21, 11, 41, 41]], dtype=np.float32)
+    x = x.astype(np.float64)
+    estimator = random_estimator(dtype=torch.float64)
+    video = torch.from_numpy(x[0]).requires_grad_()
+    truth = torch.from_numpy(y[0]["boxes"]).double()
+
+    def loss(video):
+        return (estimator.track(VideoFrames(video), truth[0]) - truth).abs().sum()
+
+    gradient = torch.autograd.grad(loss(video), video)[0]
+    direction = (
+        torch.randn(video.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * gradient.abs()
+    )
+    step = 1e-3 / direction.abs().max()
+    with torch.no_grad():
+        difference = (loss(video + step * direction) - loss(video - step * direction)) / (2 * step)
+    assert difference.item() == pytest.approx((gradient * direction).sum().item(), rel=0.02)
+
+
+def test_loss_gradient_and_loss_have_arts_shapes(estimator):
+    x, y, _ = screen_scene()
+    gradient = estimator.loss_gradient(x, y)
+    assert gradient.shape == x.shape and gradient.dtype == np.float32 and np.abs(gradient).max() > 0
+    (loss,) = estimator.compute_loss(x, y)
+    assert loss == pytest.approx(np.abs(predict(estimator, x, y)[0]["boxes"] - y[0]["boxes"]).sum(), rel=1e-5)
+
+
+def test_activations_of_every_layer(estimator):
+    crops = np.random.default_rng(0).random((3, 127, 127, 3), dtype=np.float32)
+    shapes = [estimator.get_activations(crops, layer, batch_size=2).shape for layer in range(5)]
+    assert shapes == [(3, 96, 29, 29), (3, 256, 12, 12), (3, 384, 10, 10), (3, 384, 8, 8), (3, 256, 6, 6)]
+    by_name = estimator.get_activations(crops, "layer5", batch_size=3)
+    np.testing.assert_allclose(by_name, estimator.get_activations(crops, 4, batch_size=1), atol=1e-4)
+    with pytest.raises(ValueError, match=r"layer: expected one of \['layer1'"):
+        estimator.get_activations(crops, "layer6")
+
+
+def test_parameters_round_trip(estimator):
+    x, y, _ = screen_scene()
+    other = random_estimator()
+    other.set_params(**estimator.get_params())
+    assert other.settings == estimator.settings and other.input_shape == (None, None, None, 3)
+    np.testing.assert_array_equal(predict(other, x, y)[0]["boxes"], predict(estimator, x, y)[0]["boxes"])
+
+
+PREPROCESSORS = {
+    "numpy": lambda: [JpegCompression(clip_values=(0, 1), quality=30, channels_first=False)],
+    "torch": lambda: [SpatialSmoothingPyTorch(window_size=3, channels_first=False)],
+    "mixed": lambda: [SpatialSmoothing(window_size=3), SpatialSmoothingPyTorch(window_size=3, channels_first=False)],
+}
+
+
+@pytest.mark.parametrize("make", PREPROCESSORS.values(), ids=PREPROCESSORS.keys())
+def test_full_frame_preprocessors_work_on_arrays_and_tensors(make):
+    x, y, _ = screen_scene()
+    defended = random_estimator()
+    defended.set_params(preprocessing_defences=make())
+    assert defended.frame_operations
+    boxes = predict(defended, x, y)[0]["boxes"]
+    assert np.abs(boxes - predict(random_estimator(), x, y)[0]["boxes"]).max() > 1e-3
+    video = torch.from_numpy(x).requires_grad_()
+    tensor_boxes = predict(defended, video, y)[0]["boxes"]
+    np.testing.assert_allclose(tensor_boxes.detach().numpy(), boxes, atol=1e-3)
+    tensor_boxes.sum().backward()
+    assert video.grad.abs().sum() > 0
+
+
+def test_a_preprocessor_that_is_switched_off_changes_nothing(estimator):
+    x, y, _ = screen_scene()
+    defended = random_estimator(preprocessing_defences=[SpatialSmoothing(window_size=3, apply_predict=False)])
+    np.testing.assert_array_equal(predict(defended, x, y)[0]["boxes"], predict(estimator, x, y)[0]["boxes"])
+
+
+def test_multi_task_tracker_names_keypoints_in_the_frame(tmp_path):
+    network = SiamRPN(keypoint_head="shallow")
+    save_weights(network, tmp_path / "mtl.safetensors", metadata("shallow"))
+    estimator = siamrpn_mtl({}, {"device_type": "cpu"}, tmp_path / "mtl.safetensors")
+    # A head that answers with one position for every joint: the middle of the template must be the box's middle.
+    middle = torch.zeros(1, 17, 127, 127)
+    middle[:, :, 63, 63] = 50
+    estimator.model.keypoint_head.forward = lambda features: middle
+    x, y, _ = screen_scene()
+    keypoints = predict(estimator, x, y)[0]["keypoints"]
+    assert keypoints.shape == (17, 3)
+    x1, y1, x2, y2 = y[0]["boxes"][0]
+    np.testing.assert_allclose(keypoints[:, :2], [[(x1 + x2) / 2, (y1 + y2) / 2]] * 17, atol=1)
+    np.testing.assert_allclose(keypoints[:, 2], 1, atol=1e-3)
+
+
+def metadata(keypoint_head=None):
+    return Metadata(
+        architecture="siamrpn_alex",
+        keypoint_head=keypoint_head,
+        lambda_k=0.2 if keypoint_head else 0.0,
+        training="random weights of a test",
+        licence="MIT",
+        seed=0,
+    )
+
+
+def test_constants_come_from_the_config_else_from_the_weights_else_from_pysot(tmp_path):
+    path = tmp_path / "stl.safetensors"
+    tuned = dataclasses.replace(metadata(), tracking={"penalty_k": 0.24, "window_influence": 0.5})
+    save_weights(SiamRPN(), path, tuned)
+    estimator = siamrpn_stl({}, {"device_type": "cpu", "tracking": {"window_influence": 0.1}}, path)
+    assert estimator.settings == TrackerSettings(penalty_k=0.24, window_influence=0.1, learning_rate=0.3)
+
+
+def test_wrappers_load_weights_and_settings(tmp_path):
+    network = SiamRPN()
+    save_weights(network, tmp_path / "stl.safetensors", metadata())
+    estimator = siamrpn_stl(
+        {}, {"device_type": "cpu", "tracking": {"penalty_k": 0.1}}, str(tmp_path / "stl.safetensors")
+    )
+    assert estimator.settings == TrackerSettings(penalty_k=0.1)
+    x, y, _ = screen_scene()
+    network.eval()
+    frames = VideoFrames(torch.from_numpy(x[0]))
+    with torch.no_grad():
+        steps = track(Crops(network, frames, torch.from_numpy(y[0]["boxes"][0]), estimator.settings))
+        expected = torch.stack([step.box_xyxy for step in steps])
+    assert iou(torch.from_numpy(predict(estimator, x, y)[0]["boxes"]), expected).min() > 0.9  # float16 weights
+
+
+def test_wrapper_refuses_the_other_architecture(tmp_path):
+    save_weights(SiamRPN(), tmp_path / "stl.safetensors", metadata())
+    with pytest.raises(ValueError, match="siamrpn_stl"):
+        siamrpn_mtl({}, {"device_type": "cpu"}, tmp_path / "stl.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("model_kwargs", "wrapper_kwargs", "message"),
+    [
+        ({"depth": 2}, {}, r"model_kwargs: unknown \['depth'\]"),
+        ({}, {"device": "cpu"}, r"wrapper_kwargs: unknown \['device'\]; known are \['device_type', 'tracking'\]"),
+        ({}, {"tracking": {"k": 1}}, r"unknown tracking settings \['k'\]"),
+    ],
+)
+def test_unknown_keys_are_named(model_kwargs, wrapper_kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        siamrpn_stl(model_kwargs, wrapper_kwargs, None)
+
+
+def bad_video(change):
+    x, y, _ = screen_scene()
+    return change(x), y[0]["boxes"][:1]
+
+
+def with_value(x, value):
+    x[0, 3, 5, 5, 1] = value
+    return x
+
+
+BAD_VIDEOS = {
+    "NaN": (lambda x: with_value(x, np.nan), "NaN or infinity, first in frame 3"),
+    "infinity": (lambda x: with_value(x, np.inf), r"expected values in \[0, 1\]"),
+    "0 to 255": (lambda x: x * 255, "divide by 255"),
+    "negative": (lambda x: with_value(x, -0.5), r"expected values in \[0, 1\], got -0.5"),
+    "one frame": (lambda x: x[:, :1], "expected at least 2 frames"),
+    "16x16": (lambda x: x[:, :, :16, :16], "expected frames of at least 32x32 pixels, got 16x16"),
+    "gray": (lambda x: x[..., :1], "gray frames must be repeated"),
+    "gray without channels": (lambda x: x[..., 0], "expected a video"),
+    "uint8": (lambda x: (x * 255).astype(np.uint8), "uint8; divide by 255"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_VIDEOS.values(), ids=BAD_VIDEOS.keys())
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+def test_bad_videos_are_refused(estimator, kind, change, message):
+    x, y_init = bad_video(change)
+    x = torch.from_numpy(x) if kind == "tensor" else x
+    with pytest.raises((ValueError, TypeError), match=message):
+        estimator.predict(x, y_init=y_init)
+
+
+BAD_BOXES = {
+    "outside": ([200, 10, 220, 40], "lies outside the 160x120 frame"),
+    "zero size": ([50, 50, 50, 50], "at least a pixel apart"),
+    "NaN": ([10, np.nan, 30, 40], "expected finite coordinates"),
+    "reversed": ([40, 50, 20, 30], "expected x1 < x2 and y1 < y2"),
+    "three numbers": ([40, 50, 20], r"expected one box \(x1, y1, x2, y2\)"),
+}
+
+
+@pytest.mark.parametrize(("box", "message"), BAD_BOXES.values(), ids=BAD_BOXES.keys())
+def test_bad_boxes_are_refused(estimator, box, message):
+    x, _, _ = screen_scene()
+    with pytest.raises(ValueError, match=message):
+        estimator.predict(x, y_init=np.array([box], dtype=np.float32))
+
+
+def test_bad_calls_are_refused(estimator):
+    x, y, _ = screen_scene()
+    with pytest.raises(ValueError, match="y_init: the target's box in frame 0 is needed"):
+        estimator.predict(x)
+    with pytest.raises(ValueError, match="expected 1 boxes, one per video, got 2"):
+        estimator.predict(x, y_init=y[0]["boxes"][:2])
+    with pytest.raises(TypeError, match=r"unknown keywords \['y'\]"):
+        estimator.predict(x, y_init=y[0]["boxes"][:1], y=1)
+    with pytest.raises(ValueError, match=r"y\[0\]: expected boxes \(5, 4\), one per frame, got \(3, 4\)"):
+        estimator.loss_gradient(x, [{"boxes": y[0]["boxes"][:3]}])
+    with pytest.raises(ValueError, match="clip_values"):
+        random_estimator(clip_values=(0, 255))

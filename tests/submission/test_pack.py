@@ -1,0 +1,158 @@
+"""Bundles as teams make them: packed, verified, put to a suite."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.io import hash_file
+from armory_skelevision.networks.unet import unet_small
+from armory_skelevision.submission import evaluate as evaluating
+from armory_skelevision.submission.manifest import Claim
+from armory_skelevision.submission.pack import pack
+from armory_skelevision.submission.process import Scores
+from armory_skelevision.submission.verify import RefusedError, Terms, verify_bundle
+from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
+
+Run = Callable[..., tuple[int, str, str]]
+MTL = PACKAGED_WEIGHTS / "siamrpn_alex_mtl.safetensors"
+STEP = {**build_config("walkers", "mtl")["attack"], "kwargs": {"max_iter": 1, "verbose": False}}
+DATA = {**build_config("walkers", "mtl")["dataset"], "max_frames": 5}
+SUITE: dict[str, Any] = {"name": "small", "attacks": {"step": STEP, "again": STEP}, "dataset": DATA, "videos": 1}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.json"
+    path.write_text(format_config(build_config("walkers", "mtl", "patch", "templateadaptation")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with the packaged weights."""
+    folder = tmp_path_factory.mktemp("packed")
+    (folder / "config.json").write_text(format_config(build_config("walkers", "mtl")))
+    pack(folder / "config.json", MTL, folder / "team.tar.gz", "team")
+    return folder / "team.tar.gz"
+
+
+def write_result(path: Path, config: Mapping[str, Any], **changes: Any) -> Path:
+    scores = {"benign_video_tracking_mean_iou": [[0.7], [0.9]], "adversarial_video_tracking_mean_iou": [[0.1], [0.3]]}
+    means = {"benign_mean_video_tracking_mean_iou": [0.8], "adversarial_mean_video_tracking_mean_iou": [0.2]}
+    path.write_text(json.dumps({"config": {**config, **changes}, "results": {**scores, **means}}))
+    return path
+
+
+def test_packing_twice_gives_the_same_bytes(config: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    pack(config, MTL, tmp_path / "a.tar.gz", "team")
+    pack(config.rename(moved / "other.json"), Path(shutil.copy(MTL, moved)), moved / "b.tar.gz", "team")
+    assert (tmp_path / "a.tar.gz").read_bytes() == (moved / "b.tar.gz").read_bytes()
+
+
+def test_a_bundle_unpacks_to_the_form_of_armory(config: Path, tmp_path: Path) -> None:
+    from armory.utils.configuration import load_config
+
+    result = write_result(tmp_path / "result.json", json.loads(config.read_text()))
+    manifest = pack(config, MTL, tmp_path / "a.tar.gz", "team", result=result)
+    assert manifest.claimed == Claim(0.8, 0.2, 2)
+    submission = verify_bundle(tmp_path / "a.tar.gz", tmp_path / "new", Terms.usual())
+    assert submission.manifest == manifest
+    assert submission.warnings == []
+    files = [path.relative_to(tmp_path / "new").as_posix() for path in (tmp_path / "new").rglob("*") if path.is_file()]
+    assert sorted(files) == ["config.json", "manifest.json", "weights/team_siamrpn_alex_mtl.safetensors"]
+    unpacked, handed_in = load_config(str(tmp_path / "new" / "config.json")), json.loads(config.read_text())
+    assert {key for key in unpacked if unpacked[key] != handed_in[key]} == {"model"}
+    assert unpacked["model"]["weights_file"] == "team_siamrpn_alex_mtl.safetensors"
+    assert manifest.weights["weights/team_siamrpn_alex_mtl.safetensors"]["keypoint_head"] == "shallow"
+    assert str(tmp_path) not in json.dumps(unpacked) + (tmp_path / "new" / "manifest.json").read_text()
+
+
+def test_a_defense_brings_its_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_file(unet_small().state_dict(), tmp_path / "unet.safetensors")
+    config, out = build_config("walkers", "mtl"), tmp_path / "a.tar.gz"
+    kwargs = {"weights_file": "unet.safetensors", "width": "small"}
+    module = "armory_skelevision.defenses"
+    config["defense"] = {"kwargs": kwargs, "module": module, "name": "DuaLossDef", "type": "Preprocessor"}
+    (tmp_path / "mine.json").write_text(format_config(config))
+    with pytest.raises(ValueError, match="give them as --defense-weights"):
+        pack(tmp_path / "mine.json", MTL, out)
+    pack(tmp_path / "mine.json", MTL, out, "team", defense_weights=tmp_path / "unet.safetensors")
+    submission = verify_bundle(out, tmp_path / "new", Terms.usual())
+    assert set(submission.weights) == {"team_siamrpn_alex_mtl.safetensors", "team_unet.safetensors"}
+    assert submission.config["defense"]["kwargs"]["weights_file"] == "team_unet.safetensors"
+
+    kwargs["width"] = "base"  # for which these are no weights
+    (tmp_path / "mine.json").write_text(format_config(config))
+    with pytest.raises(RefusedError, match="config.json: defense.kwargs: team_unet.safetensors"):
+        pack(tmp_path / "mine.json", MTL, out, "team", defense_weights=tmp_path / "unet.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"weights": Path("model.pth")}, "skelevision weights convert model.pth model.safetensors"),
+        ({"team": "a team"}, "expected up to 32 letters"),
+        ({"repository": "owner/name"}, "expected owner/name@tag"),
+        ({"out": Path("bundle.zip")}, "ends in .tar.gz"),
+        ({"defense_weights": MTL}, 'no defense with a "weights_file"'),
+        ({"weights": PACKAGED_WEIGHTS / "siamrpn_alex_stl.safetensors"}, "single-task network"),
+    ],
+)
+def test_what_cannot_be_packed(options: dict[str, Any], told: str, config: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=told):
+        pack(**{"config": config, "weights": MTL, "out": tmp_path / "a.tar.gz", **options})
+    assert not list(tmp_path.glob("*.tar.gz"))
+
+
+def test_a_claim_has_to_be_about_the_config(config: Path, tmp_path: Path) -> None:
+    result = write_result(tmp_path / "result.json", json.loads(config.read_text()), defense=None)
+    with pytest.raises(ValueError, match="result of another evaluation: its defense differ"):
+        pack(config, MTL, tmp_path / "a.tar.gz", result=result)
+
+
+def test_a_repository_has_to_be_allowed(config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.tar.gz"
+    assert pack(config, MTL, out, repository="owner/name@v1").external_github_repo == "owner/name@v1"
+    with pytest.raises(RefusedError, match="'owner/name@v1' would have ARMORY fetch code"):
+        verify_bundle(out, tmp_path / "new", Terms.usual())
+    terms = Terms.usual()._replace(repositories=("owner/name@v1",))
+    submission = verify_bundle(out, tmp_path / "new", terms)
+    assert submission.config["sysconfig"]["external_github_repo"] == "owner/name@v1"
+
+
+def test_another_baseline(run: Run, packed: Path, tmp_path: Path) -> None:
+    other = build_config("walkers", "mtl")
+    other["attack"]["kwargs"]["max_iter"] = 99
+    (tmp_path / "other.json").write_text(format_config(other))
+    code, out, err = run("submit", "verify", packed, "--no-smoke", "--baseline", tmp_path / "other.json")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {packed} is refused: config.json: attack: is not as in the config of the evaluation")
+    code, out, _ = run("submit", "verify", packed, "--no-smoke", "--into", tmp_path / "new")
+    assert (code, out) == (0, f"{packed}: accepted, of team team, team_siamrpn_alex_mtl.safetensors\n")
+    assert hash_file(tmp_path / "new" / "weights" / "team_siamrpn_alex_mtl.safetensors") == hash_file(MTL)
+
+
+def test_commands(run: Run, config: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluating, "run_evaluation", lambda *_: Scores([0.9], [0.5]))
+    mine, suite, out = tmp_path / "mine.tar.gz", tmp_path / "suite.json", tmp_path / "out"
+    code, told, _ = run("submit", "pack", config, "--weights", MTL, "--out", mine, "--team", "us")
+    assert (code, told) == (0, f"{mine}  sha256 {hash_file(mine)}\n")
+    suite.write_text(json.dumps(SUITE))
+    code, told, _ = run("submit", "evaluate", mine, packed, "--suite", suite, "--out", out)
+    assert code == 0
+    assert told.startswith("| rank | team |")
+    assert told.endswith(f"{out / 'ranking.md'}\n{out / 'ranking.csv'}\n{out / 'ranking.json'}\n")
+    (tmp_path / "bad.tar.gz").write_bytes(b"nothing")
+    code, told, _ = run("submit", "evaluate", tmp_path / "bad.tar.gz", packed, "--suite", suite, "--out", out)
+    assert code == 1
+    assert "- bad.tar.gz: refused: it is no .tar.gz" in told and "| 1    | team |" in told

@@ -1,0 +1,163 @@
+"""What a grid file means, what is refused in one, and the grids that come with the repository."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.sweeps.grid import read_grid
+
+ROOT = Path(__file__).parent.parent.parent
+GRIDS = sorted((ROOT / "grids").glob("*.json"))
+COUNTS = {"benign": 6, "joints": 24, "losses": 2, "walkers": 20}
+COUNTS |= {"table1_carla": 12, "table2_otb": 12, "table3_ablation": 9}
+DELTA = "attack.kwargs.step_size"
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    (tmp_path / "mtl.json").write_text(format_config(build_config("walkers", "mtl")))
+    (tmp_path / "stl.json").write_text(format_config(build_config("walkers", "stl")))
+
+    def write_grid(**grid):
+        path = tmp_path / "grid.json"
+        path.write_text(json.dumps({"base": "mtl.json", "axes": {}, **grid}))
+        return path
+
+    return write_grid
+
+
+def test_cells_are_all_combinations_less_the_excluded(write):
+    model = {"one": {"model.name": "siamrpn_stl", "model.weights_file": "a.safetensors"}, "the other": {}}
+    axes = {"model": model, DELTA: [0.1, 0.2], "attack.kwargs.eot": [None, {"blur": 1}]}
+    cells = read_grid(write(axes=axes, set={"dataset.max_frames": 9}, exclude=[{"model": "one", DELTA: 0.2}]))
+    assert [cell.name for cell in cells] == [
+        "one-0.1-null",
+        "one-0.1-blur_1",
+        *(f"the_other-{delta}-{eot}" for delta in (0.1, 0.2) for eot in ("null", "blur_1")),
+    ]
+    first, last = cells[0], cells[-1]
+    assert first.labels == {"model": "one", DELTA: 0.1, "attack.kwargs.eot": None}
+    assert first.values == {**model["one"], DELTA: 0.1, "attack.kwargs.eot": None}
+    assert first.config["model"]["name"] == "siamrpn_stl" and first.config["dataset"]["max_frames"] == 9
+    assert last.config["model"] == build_config("walkers", "mtl")["model"]
+    assert last.config["attack"]["kwargs"]["eot"] == {"blur": 1} and last.config["attack"]["kwargs"][DELTA[-9:]] == 0.2
+    assert last.config["_description"].endswith(
+        '; model: the other; attack.kwargs.step_size: 0.2; attack.kwargs.eot: {"blur": 1}'
+    )
+
+
+def test_bases_can_be_an_axis_and_defenses_too(write):
+    jpeg = build_config("walkers", "mtl", "patch", "jpeg")["defense"]
+    cells = read_grid(write(base=None, axes={"base": ["stl.json", "mtl.json"], "defense": [None, jpeg]}))
+    assert [cell.config["model"]["name"] for cell in cells] == ["siamrpn_stl"] * 2 + ["siamrpn_mtl"] * 2
+    assert [cell.config["defense"] for cell in cells] == [None, jpeg] * 2
+    assert len({cell.name for cell in cells}) == 4
+
+
+def test_hash_follows_what_is_run(write):
+    def hashes(**grid):
+        return {cell.hash for cell in read_grid(write(**grid))}
+
+    one = hashes(axes={DELTA: [0.1]})
+    assert one == hashes(axes={"renamed": {"x": {DELTA: 0.1}}})
+    assert one != hashes(axes={DELTA: [0.2]})
+    assert one != hashes(axes={DELTA: [0.1]}, options=["--skip-benign"])
+
+
+def test_equal_names_are_told_apart(write):
+    cells = read_grid(write(axes={"attack.kwargs.export": ["a/x.y", "b/x.y"]}))
+    assert len({cell.name for cell in cells}) == 2 and all(cell.name.startswith("x-") for cell in cells)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"axis": {}}, r"unknown \['axis'\]; a grid has"),
+        ({"axes": []}, "axes: expected an object"),
+        ({"axes": {DELTA: 0.1}}, f"axis {DELTA}: expected a list of values"),
+        ({"axes": {DELTA: []}}, f"axis {DELTA}: expected a list of values"),
+        ({"axes": {"model": {"MTL": "siamrpn_mtl"}}}, "axis model: expected a list of values, or an object of named"),
+        ({"axes": {DELTA: [0.1, 0.1]}}, "cells 0.1 and 0.1 have the same config"),
+        (
+            {"axes": {"model.weight_file": ["a"]}},
+            r"model.weight_file: mtl.json has no 'weight_file' there; it has \['fit'",
+        ),
+        ({"axes": {"attack.max_iter": [1]}}, "attack.max_iter: mtl.json has no 'max_iter' there"),
+        ({"axes": {"atack.kwargs.seed": [1]}}, "mtl.json has no object 'atack' there"),
+        ({"axes": {"defense.kwargs.seed": [1]}}, "mtl.json has no object 'defense' there"),
+        ({"axes": {"sysconfig.use_gpu": ["yes"]}}, "cell yes: ARMORY refuses sysconfig.use_gpu: 'yes' is not"),
+        ({"base": "none.json"}, "none.json"),
+        ({"base": 3}, "base: expected the path of a config"),
+        ({"exclude": [{"seed": 1}]}, "exclude: expected objects of axes and their values"),
+        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.1}]}, "no cell is left"),
+        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.3}]}, "exclude: no cell has {'attack.kwargs.step_size': 0.3}"),
+        ({"options": ["--check", 1]}, "options: expected options of `armory run`"),
+    ],
+)
+def test_what_cannot_be_right_is_refused(write, grid, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        read_grid(write(**grid))
+
+
+def test_files_that_are_no_grids_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_grid(tmp_path / "none.json")
+    path = tmp_path / "grid.json"
+    for text, message in (("{", "is not JSON"), ("[]", "expected a JSON object"), ("{}", 'no "axes"')):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_grid(path)
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_grids_of_the_repository(path):
+    from doubles import random_estimator
+
+    from armory_skelevision import attacks as ours
+
+    cells = read_grid(path)
+    assert len(cells) == COUNTS[path.stem]
+    attacks = [cell.config["attack"]["kwargs"] for cell in cells]
+    tracker = random_estimator(keypoint_head="shallow")
+    for cell in cells:
+        attack = cell.config["attack"]
+        getattr(ours, attack["name"])(tracker, **attack["kwargs"])
+    if path.stem == "joints":
+        return
+    if path.stem == "benign":
+        assert all(cell.options == ("--skip-attack",) for cell in cells)
+        return
+    assert all(kwargs["checkpoints"][-1] == kwargs["max_iter"] for kwargs in attacks)
+    if not path.stem.startswith("table"):  # those of the paper
+        return
+    published = json.loads(path.read_text())["published"]
+    assert {(kwargs["update"], kwargs["keep"]) for kwargs in attacks} == {("accumulated_sign", "last")}
+    assert [row["where"] for row in published["cells"]] != []
+    by_place = {json.dumps(row["where"], sort_keys=True): row for row in published["cells"]}
+    assert set(by_place) == {json.dumps(cell.labels, sort_keys=True) for cell in cells}
+    for row in published["cells"]:
+        assert list(map(int, row["adversarial"])) == cells[0].config["attack"]["kwargs"]["checkpoints"]
+
+
+def test_the_guides_example_is_a_grid(tmp_path):
+    blocks = (ROOT / "docs" / "sweeps.md").read_text().split("```json\n")[1:]
+    example = next(block.split("```")[0] for block in blocks if '"axes"' in block)
+    grid = json.loads(example) | {"base": str(ROOT / "docs" / json.loads(example)["base"])}
+    (tmp_path / "grid.json").write_text(json.dumps(grid))
+    assert len(read_grid(tmp_path / "grid.json")) == 9
+
+
+def test_published_numbers():
+    def row(name, **where):
+        rows = json.loads((ROOT / "grids" / f"{name}.json").read_text())["published"]["cells"]
+        return next(row for row in rows if row["where"] == where)
+
+    stl = row("table1_carla", model="STL", **{DELTA: 0.1})
+    assert stl["benign"] == 69.45
+    assert list(stl["adversarial"].values()) == [48.25, 40.7, 32.07, 26.57, 24.72, 21.47, 20.54]
+    assert row("table1_carla", model="MTL 1.0", **{DELTA: 0.2})["adversarial"]["1000"] == 18.97
+    assert row("table2_otb", model="MTL 0.2", **{DELTA: 0.2})["adversarial"]["200"] == 51.05
+    deep = row("table3_ablation", model="MTL 1.0, deep")
+    assert (deep["benign"], deep["adversarial"]["10"]) == (67.28, 55.46)

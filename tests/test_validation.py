@@ -1,0 +1,105 @@
+"""Settings are checked by their annotations, and refusals say key, expected, got and fix."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from armory_skelevision.validation import (
+    Count,
+    Fraction,
+    InvalidValueError,
+    Positive,
+    Range,
+    Settings,
+    accepts,
+    check_arguments,
+    describe,
+)
+
+
+@dataclass(frozen=True)
+class Camera(Settings):
+    focal: Positive
+    blur: Fraction = 0.5
+    kind: Literal["wide", "tele"] | None = None
+    centre: tuple[float, float] = (0.0, 0.0)
+    steps: tuple[int, ...] = ()
+    shaken: bool = False
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+    def check(self):
+        if self.shaken and self.blur == 0:
+            raise InvalidValueError("blur", "a number above 0", "0", "a shaken camera blurs")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "right", "wrong"),
+    [
+        (float, [1, 0.5, -2], [True, "1", None, math.nan, math.inf]),
+        (int, [0, -3], [2.0, True, "2"]),
+        (bool, [True, False], [0, 1, "true"]),
+        (Count, [1, 7], [0, 1.0]),
+        (Annotated[float, Range(0, 1, without_high=True)], [0, 0.99], [1, -0.1]),
+        (Annotated[float, Range(0, 2, without_low=True)], [2, 0.1], [0, 2.1]),
+        (Literal["a", 1], ["a", 1], ["b", True, 1.0]),
+        (str | None, ["x", None], [1]),
+        (tuple[int, ...], [[], [1, 2], (3,)], [[1.5], 1, "12"]),
+        (tuple[float, float], [[1, 2]], [[1], [1, 2, 3]]),
+        (Mapping[str, float], [{}, {"a": 1}], [{"a": "b"}, []]),
+        (Any, [None, 1], []),
+    ],
+)
+def test_values_are_what_their_annotation_says(annotation: Any, right: list[Any], wrong: list[Any]) -> None:
+    assert [value for value in right if not accepts(annotation, value)] == []
+    assert [value for value in wrong if accepts(annotation, value)] == []
+
+
+def test_annotations_are_put_into_words() -> None:
+    annotations = (Positive, Count, Fraction, Literal["a", "b"], int | None, tuple[int, ...], tuple[float, float])
+    assert [describe(each) for each in annotations] == [
+        "a number above 0",
+        "a whole number of at least 1",
+        "a number in [0, 1]",
+        "'a' or 'b'",
+        "a whole number or null",
+        "a list of values, each a whole number",
+        "[a number, a number]",
+    ]
+
+
+def test_settings_come_from_json() -> None:
+    camera = Camera.from_dict({"focal": 2, "centre": [1, 2]}, "camera", {"blur": 0.25})
+    assert camera == Camera(2, 0.25, centre=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "got", "fix"),
+    [
+        ({"focal": 0}, "camera.focal", "0", ""),
+        ({"focal": True}, "camera.focal", "true", ""),
+        ({}, "camera.focal", "none", "it has no default"),
+        ({"focal": 1, "fokal": 1}, "camera.fokal", "an unknown one", "did you mean 'focal'?"),
+        ({"focal": 1, "blur": math.nan}, "camera.blur", "nan", ""),
+        ({"focal": 1, "shaken": True, "blur": 0}, "camera.blur", "0", "a shaken camera blurs"),
+        (3, "camera", "3", ""),
+    ],
+)
+def test_refusals_name_the_key(values: Any, key: str, got: str, fix: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        Camera.from_dict(values, "camera")
+    error = caught.value
+    assert (error.key, error.got, error.fix) == (key, got, fix)
+    assert str(error).startswith(f"{key}: expected {error.expected}, got {got}")
+
+
+def test_arguments_are_checked_by_the_signature() -> None:
+    class Attack:
+        def __init__(self, estimator, max_iter: Count = 10, eps: Fraction = 0.5) -> None: ...
+
+    check_arguments(Attack, {"estimator": object(), "max_iter": 3})
+    with pytest.raises(InvalidValueError) as caught:
+        check_arguments(Attack, {"max_iter": 3, "eps": 2}, "attack.kwargs")
+    assert (caught.value.key, caught.value.expected) == ("attack.kwargs.eps", "a number in [0, 1]")

@@ -1,0 +1,306 @@
+"""Stores of crops: cut where a tracker would look, made whole or not at all, and pairs that fit their labels."""
+
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from people_data import SIZE, annotate, make_coco, make_lasot, save_coco
+
+from armory_skelevision.datasets.coco import read_coco
+from armory_skelevision.datasets.lasot import read_lasot
+from armory_skelevision.datasets.people import Person
+from armory_skelevision.tracking.frames import VideoFrames
+from armory_skelevision.tracking.windows import centred_window, resize_crop
+from armory_skelevision.training.data.crops import making
+from armory_skelevision.training.data.crops.cutting import cut_crop, read_picture
+from armory_skelevision.training.data.crops.making import make_crops
+from armory_skelevision.training.data.crops.pairs import CropPairs, draw_view
+from armory_skelevision.training.data.crops.store import CropStore, is_crop_store
+from armory_skelevision.training.data.loading import PairDataset, describe_pairs
+from armory_skelevision.training.data.pairs.pair import Pair
+
+
+def coco_at(root):
+    return read_coco(root / "people.json", root / "images")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Four pictures of COCO, LaSOT's twenty sequences of 3 frames, and a store of both."""
+    root = tmp_path_factory.mktemp("people")
+    make_coco(root / "coco")
+    make_lasot(root / "lasot")
+    make_crops(coco_at(root / "coco"), root / "store")
+    make_crops(read_lasot(root / "lasot", "train"), root / "store")
+    return root
+
+
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def bright_box(picture):
+    """Tight box of the bright rectangle."""
+    ys, xs = np.nonzero(picture[..., 2] > 150)
+    return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+
+
+@pytest.mark.parametrize("box_xyxy", [(100.0, 60.0, 140.0, 160.0), (-8.0, 150.0, 60.5, 244.0)])
+def test_crops_show_what_a_tracker_sees(box_xyxy):
+    picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (*SIZE[::-1], 3), np.uint8), (0, 0), 3)
+    box = np.array(box_xyxy, np.float32)
+    person = Person("he", None, None, box, np.full((17, 3), (50, 155, 2), np.float32), 1, 0)
+    crop = cut_crop(picture, person)
+    (w, h), (cx, cy) = box[2:] - box[:2], (box[:2] + box[2:]) / 2
+    window = centred_window(cx, cy, np.sqrt((w + (w + h) / 2) * (h + (w + h) / 2)) * 511 / 127)
+    frames = VideoFrames(torch.from_numpy(picture[None].astype(np.float32)))
+    expected = resize_crop(frames.window(0, window), 511).permute(1, 2, 0).numpy()
+    difference = abs(cv2.imdecode(crop.jpeg, cv2.IMREAD_COLOR).astype(np.float32) - expected)
+    assert difference.mean() < 1.5
+    # the box and the joints fall where the picture's content does
+    ratio, corner = 511 / window.side, np.array([window.x_min, window.y_min])
+    inside = box.clip(0, (*SIZE, *SIZE)).reshape(2, 2)
+    np.testing.assert_allclose(crop.box_xyxy.reshape(2, 2), (inside - corner) * ratio, atol=1e-3)
+    np.testing.assert_allclose(crop.keypoints[0], [*(([50, 155] - corner) * ratio), 2], rtol=1e-5)
+
+
+def test_store_holds_both_data_sets(folders):
+    store = CropStore(folders / "store")
+    assert len(store) == 4 + 60
+    assert store.sources == ("coco-people", "lasot-train")
+    for index in (0, 3, 4, 63):
+        assert store.picture(index).shape == (511, 511, 3)
+        np.testing.assert_allclose(bright_box(store.picture(index)), store.boxes_xyxy[index], atol=2.5)
+    assert (store.keypoints[:4, :, 2] == 2).all()
+    assert not store.keypoints[4:].any()
+    assert describe_pairs(str(folders / "store")) == ("pairs from 64 crops of real people (coco-people, lasot-train)")
+
+
+def test_neighbours_are_the_same_person_nearby(tmp_path):
+    make_lasot(tmp_path / "lasot", frames=25, sequences=2)
+    make_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_faulty=True)
+    make_coco(tmp_path / "coco", 2)
+    make_crops(coco_at(tmp_path / "coco"), tmp_path / "store")
+    store = CropStore(tmp_path / "store")
+    assert store.neighbours(0, 10).tolist() == [0]
+    assert store.neighbours(2, 10).tolist() == list(range(2, 13))
+    assert store.neighbours(2 + 12, 10).tolist() == list(range(4, 25))
+    assert store.neighbours(2 + 25, 10).tolist() == list(range(27, 38))
+
+
+def test_pairs_repeat_and_fit_their_labels(folders):
+    pairs, again = (CropPairs(CropStore(folders / "store")) for _ in range(2))
+    labelled, offsets, sizes = 0, [], []
+    for index in range(60):
+        pair = pairs.pair(np.random.default_rng((5, index)))
+        for one, other in zip(pair, again.pair(np.random.default_rng((5, index))), strict=True):
+            np.testing.assert_array_equal(one, other)
+        check_pair(pair)
+        labelled += bool(pair.keypoints[:, 2].any())
+        x1, y1, x2, y2 = pair.box_xyxy
+        offsets.append(((x1 + x2) / 2 - 127.5, (y1 + y2) / 2 - 127.5))
+        sizes.append(y2 - y1)
+    assert 0 < labelled < 30  # 4 of the 64 crops have keypoints
+    assert 40 < abs(np.array(offsets)).max() < 64 * 1.3
+    assert max(sizes) / min(sizes) > 1.2
+
+
+def test_strangers_are_other_people(folders):
+    store = CropStore(folders / "store")
+    pairs = CropPairs(store, strangers=0.5)
+    drawn = [pairs.pair(np.random.default_rng((6, index))) for index in range(40)]
+    assert 8 < sum(pair.is_target for pair in drawn) < 32
+    for index in (0, 5, 40):
+        strangers = pairs._templates_for(index, False)
+        assert not set(strangers) & set(store.neighbours(index, 10_000))
+        assert len(strangers) + (store.people == store.people[index]).sum() == len(store)
+
+
+def test_strangers_need_two_people(tmp_path):
+    make_lasot(tmp_path / "lasot", frames=25, sequences=1)
+    make_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_faulty=True)
+    with pytest.raises(ValueError, match="of one person"):
+        CropPairs(CropStore(tmp_path / "store"), strangers=0.2)
+
+
+def check_pair(pair):
+    assert pair.template.shape == (127, 127, 3)
+    assert pair.search.shape == (255, 255, 3)
+    overlap = np.minimum(bright_box(pair.search)[2:], pair.box_xyxy[2:])
+    overlap = overlap - np.maximum(bright_box(pair.search)[:2], pair.box_xyxy[:2])
+    assert np.prod(overlap) > 0.75 * np.prod(pair.box_xyxy[2:] - pair.box_xyxy[:2])
+    x1, y1, x2, _ = bright_box(pair.template)
+    for x, y, _ in pair.keypoints[pair.keypoints[:, 2] > 0]:
+        # they were put along the upper edge
+        assert x1 - 3 < x < x2 + 3 and abs(y - y1) < 4
+
+
+def test_views_stay_inside_the_stored_crop():
+    rng = np.random.default_rng(0)
+    for side in (127, 255, 431):
+        for _ in range(200):
+            matrix = draw_view(side, (side - 127) / 2, 0.18, rng)
+            corners = (np.array([[0, 0], [side, side]]) - matrix[:, 2]) / matrix.diagonal()
+            assert corners.min() > -1e-6 and corners.max() < 511 + 1e-6
+    with pytest.raises(ValueError, match="search_side: expected at most 431 with crops, got 447"):
+        CropPairs(None, 447)
+
+
+def test_batches_for_training(folders):
+    dataset, other = (PairDataset(str(folders / "store"), 7, 191) for _ in range(2))
+    one, same = dataset[5], other[5]
+    for a, b in zip(one, same, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert one.search.shape == (191, 191, 3)
+    assert (dataset[6].search != one.search).any()
+
+
+def test_finished_parts_are_left_alone(folders, tmp_path, monkeypatch):
+    people = read_lasot(folders / "lasot", "train")
+    made = make_crops(people, tmp_path / "again")
+    assert (made.crops, made.faults) == (60, [])
+    before = bytes_of(tmp_path / "again")
+    assert {name: data for name, data in bytes_of(folders / "store").items() if name.startswith("lasot")} == before
+    (tmp_path / "again/lasot-train-person-4.safetensors").unlink()
+    cut = []
+    monkeypatch.setattr(making, "cut_crop", lambda *given: cut.append(given[1].name) or cut_crop(*given))
+    assert make_crops(people, tmp_path / "again").crops == 60
+    assert cut == [f"LaSOT person-4, frame {frame}" for frame in (1, 2, 3)]
+    assert bytes_of(tmp_path / "again") == before
+
+
+def test_an_interrupted_run_leaves_whole_parts_only(folders, tmp_path, monkeypatch):
+    def stop_in_the_third(picture, person):
+        if person.track == 3:
+            raise KeyboardInterrupt
+        return cut_crop(picture, person)
+
+    people = read_lasot(folders / "lasot", "train")
+    monkeypatch.setattr(making, "cut_crop", stop_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        make_crops(people, tmp_path / "store")
+    assert sorted(bytes_of(tmp_path / "store")) == [f"lasot-train-person-{n}.safetensors" for n in (1, 2)]
+    assert len(CropStore(tmp_path / "store")) == 6
+    monkeypatch.undo()
+    assert make_crops(people, tmp_path / "store").crops == 60
+
+
+def break_files(root):
+    """Two pictures truncated or missing, one of another size, one box and one keypoint of another picture."""
+    content = make_coco(root, 6)
+    first = root / "images/000000000000.jpg"
+    first.write_bytes(first.read_bytes()[:-2000])
+    (root / "images/000000000001.jpg").unlink()
+    content["images"][2]["width"] = 321
+    content["annotations"][3] = annotate(3, (300, 60, 345, 160))
+    content["annotations"][4]["keypoints"][0] = 330
+    save_coco(root, content)
+    return content
+
+
+FAULTS = [
+    r"COCO annotation 100 on .*000\.jpg: image file is truncated",
+    r"COCO annotation 101 on .*001\.jpg: No such file",
+    r"COCO annotation 102 on .*002\.jpg: it has \(320, 240\) pixels .*, its annotation says \(321, 240\)",
+    r"COCO annotation 103 on .*003\.jpg: its box_xyxy \[300.0, 60.0, 345.0, 160.0\] lies outside of 320 x 240 pixels",
+    r"COCO annotation 104 on .*004\.jpg: it has keypoints outside of 320 x 240 pixels",
+]
+
+
+def test_faults_are_listed_and_refused_or_left_out(tmp_path):
+    break_files(tmp_path)
+    out = tmp_path / "store"
+    with pytest.raises(ValueError, match="coco-people: 5 cannot be used, listed in .*; 1 can.*--skip-faulty"):
+        make_crops(coco_at(tmp_path), out)
+    listed = (out / "coco-people-faults.txt").read_text().splitlines()
+    assert len(listed) == 5
+    for pattern, fault in zip(FAULTS, listed, strict=True):
+        assert re.search(pattern, fault), fault
+    assert not is_crop_store(out)
+    for _ in range(2):  # what was left out is told again where nothing is left to do
+        made = make_crops(coco_at(tmp_path), out, skip_faulty=True)
+        assert (made.crops, made.faults) == (1, listed)
+    assert len(CropStore(out)) == 1
+    # whoever did not choose to leave them out hears of them still
+    with pytest.raises(ValueError, match="5 cannot be used"):
+        make_crops(coco_at(tmp_path), out)
+
+
+def test_mended_files_are_cut(tmp_path):
+    make_coco(tmp_path, 2)
+    picture = tmp_path / "images/000000000001.jpg"
+    shutil.move(picture, tmp_path / "away.jpg")
+    assert make_crops(coco_at(tmp_path), tmp_path / "store", skip_faulty=True).crops == 1
+    shutil.move(tmp_path / "away.jpg", picture)
+    assert make_crops(coco_at(tmp_path), tmp_path / "store").crops == 2
+    assert len(CropStore(tmp_path / "store")) == 2
+    assert not (tmp_path / "store/coco-people-faults.txt").exists()
+
+
+def test_a_store_of_other_people_is_not_mixed_up(tmp_path):
+    content = make_coco(tmp_path, 2)
+    make_crops(coco_at(tmp_path), tmp_path / "store")
+    content["annotations"][0]["bbox"][0] += 1
+    save_coco(tmp_path, content)
+    with pytest.raises(ValueError, match="was cut from other people or in another way"):
+        make_crops(coco_at(tmp_path), tmp_path / "store")
+
+
+def test_damaged_stores_are_refused(folders, tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no crops"):
+        CropStore(tmp_path)
+    path = tmp_path / "coco-people-00000.safetensors"
+    whole = (folders / "store" / path.name).read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match="is no part of a crop store, or truncated or damaged"):
+        CropStore(tmp_path)
+    path.write_bytes(whole.replace(b"\xff\xd8\xff", b"\0\0\0"))
+    with pytest.raises(ValueError, match=r"00000\.safetensors is damaged: crop 2"):
+        CropStore(tmp_path).picture(2)
+
+
+def test_pictures_that_are_turned_stay_as_annotated(tmp_path):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by a quarter
+    Image.new("L", (30, 20), 99).save(tmp_path / "a.jpg", exif=exif)
+    assert read_picture(tmp_path / "a.jpg", (30, 20)).shape == (20, 30, 3)
+
+
+def test_real_people(shared_data, tmp_path):
+    folder = shared_data / "keypoints/coco_val_mini"
+    made = make_crops(read_coco(folder / "test_coco.json", folder), tmp_path)
+    assert (made.crops, made.faults) == (12, [])
+    store = CropStore(tmp_path)
+    middle = (store.boxes_xyxy[:, :2] + store.boxes_xyxy[:, 2:]) / 2
+    assert abs(middle - 255.5).max() < 12  # a box at the frame's edge is cut off there
+    pairs = [CropPairs(store).pair(np.random.default_rng((1, index))) for index in range(20)]
+    assert all(isinstance(pair, Pair) and (pair.keypoints[:, 2] > 0).sum() > 4 for pair in pairs)
+
+
+def test_eight_more_real_pictures(shared_data, tmp_path):
+    """Labels in text form, written anew as COCO writes them."""
+    root = shared_data / "keypoints/coco8_pose"
+    content = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
+    (tmp_path / "images").mkdir()
+    for picture in sorted(root.rglob("*.jpg")):
+        shutil.copy(picture, tmp_path / "images")
+        height, width = cv2.imread(str(picture)).shape[:2]
+        number = int(picture.stem)
+        content["images"].append({"id": number, "file_name": picture.name, "width": width, "height": height})
+        label = root / "labels" / picture.parent.name / f"{picture.stem}.txt"
+        for row in np.loadtxt(label, ndmin=2):
+            (cx, cy, w, h), keypoints = row[1:5] * ((width, height) * 2), row[5:].reshape(17, 3) * (width, height, 1)
+            labelled = int((keypoints[:, 2] > 0).sum())
+            numbers = {"bbox": [cx - w / 2, cy - h / 2, w, h], "keypoints": keypoints.reshape(-1).tolist()}
+            numbers |= {"id": len(content["annotations"]) + 1, "area": w * h, "num_keypoints": labelled}
+            content["annotations"].append(annotate(number, (0, 0, 1, 1)) | numbers)
+    save_coco(tmp_path, content)
+    people = coco_at(tmp_path)
+    made = make_crops(people, tmp_path / "store")
+    assert made.crops == sum(annotation["num_keypoints"] > 5 for annotation in content["annotations"]) > 8
+    assert made.faults == []

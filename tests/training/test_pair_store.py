@@ -1,0 +1,49 @@
+"""The training store is read while it is being rendered, and what is broken in it is named."""
+
+import numpy as np
+import pytest
+from handmade_store import draw_person, make_store
+
+from armory_skelevision.training.data.pairs.store import Store, make_cutout
+
+
+def test_reads_people_by_person_and_scenes(tmp_path):
+    store = Store(make_store(tmp_path / "store", people=3, views=2, scenes=2))
+    assert [len(views) for views in store.people] == [2, 2, 2]
+    assert [scene[1].shape for scene in store.scenes] == [(240, 320, 3)] * 2
+    assert len(store) == 6
+    assert store.problems == ()
+
+
+def test_figures_are_kept_small_and_keypoints_follow(tmp_path):
+    cutout = Store(make_store(tmp_path / "store")).people[0][0]
+    assert cutout.size[1] == pytest.approx(160, abs=1.5)
+    picture, keypoints = draw_person([(1, 1, 1)] * 3)
+    scale = cutout.levels[0].shape[0] / picture.shape[0]
+    np.testing.assert_allclose(cutout.keypoints[:, :2], keypoints[:, :2] * scale, atol=0.6)
+
+
+def test_broken_entries_are_named_and_half_written_lines_left_out(tmp_path):
+    root = make_store(tmp_path / "store")
+    (root / "people/00001_00.png").write_bytes(b"no picture")
+    (root / "scenes/00001.jpg").unlink()
+    with (root / "people.jsonl").open("a") as file:
+        file.write('{"file": "people/00009_00.png"}\nnonsense\n{"file": "people/000')
+    store = Store(root)
+    assert len(store) == 5
+    assert len(store.scenes) == 1
+    text = "\n".join(store.problems)
+    for part in ("00001_00.png", "00001.jpg", "00009_00.png", "line 8"):
+        assert part in text
+    assert len(store.problems) == 4
+
+
+def test_empty_and_missing_stores_are_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match="people.jsonl"):
+        Store(tmp_path)
+    (tmp_path / "people.jsonl").write_text("")
+    (tmp_path / "scenes.jsonl").write_text("")
+    with pytest.raises(ValueError, match="at least one person and one scene"):
+        Store(tmp_path)
+    with pytest.raises(ValueError, match="no opaque pixels"):
+        make_cutout(np.zeros((40, 40, 4), np.uint8), np.zeros((17, 3), np.float32))

@@ -1,0 +1,93 @@
+"""Means of weights files."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.weights import Metadata, load_weights, read_metadata, save_weights
+
+Run = Callable[..., tuple[int, str, str]]
+FIRST = Metadata(keypoint_head=None, lambda_k=0.0, training="10 steps", licence="MIT", seed=3)
+
+
+def write(path: Path, seed: int, **changes: object) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Random weights in float32, and what the file holds."""
+    metadata = dataclasses.replace(FIRST, **changes)
+    torch.manual_seed(seed)
+    network = SiamRPN(metadata.keypoint_head)
+    save_weights(network, path, metadata, half=False)
+    return path, network.state_dict()
+
+
+def test_every_tensor_is_the_mean(run: Run, tmp_path: Path) -> None:
+    a, first = write(tmp_path / "a.safetensors", 1)
+    b, second = write(tmp_path / "b.safetensors", 2, training="9 steps; from weights of: 10 steps", backdoor=True)
+    c, third = write(
+        tmp_path / "c.safetensors", 3, training="8 steps; from weights of: 9 steps; from weights of: 10 steps"
+    )
+    out = tmp_path / "mean" / "mean.safetensors"
+    assert run("weights", "average", a, b, c, "--out", out) == (0, f"{out}\n", "")
+    mean = SiamRPN()
+    load_weights(mean, out)
+    for name, tensor in mean.state_dict().items():
+        if tensor.is_floating_point():
+            wanted = (first[name] + second[name] + third[name]) / 3
+            assert torch.allclose(tensor, wanted, rtol=1e-3, atol=1e-6), name
+    metadata = read_metadata(out)
+    assert metadata is not None and metadata.backdoor and metadata.seed == 3
+    assert metadata.training == (
+        "mean of (1) 10 steps, (2) 9 steps; from weights of: (1), (3) 8 steps; from weights of: (2)"
+    )
+
+
+def test_runs_from_the_same_start_name_it_once(run: Run, tmp_path: Path) -> None:
+    a, _ = write(tmp_path / "a.safetensors", 1, training="4 steps; from weights of: 10 steps; from weights of: 9")
+    b, _ = write(tmp_path / "b.safetensors", 2, training="5 steps; from weights of: 10 steps; from weights of: 9")
+    assert run("weights", "average", a, b, "--out", tmp_path / "mean.safetensors")[0] == 0
+    metadata = read_metadata(tmp_path / "mean.safetensors")
+    assert metadata is not None
+    assert metadata.training == ("mean of (1) 4 steps, (2) 5 steps; all from weights of: 10 steps; from weights of: 9")
+
+
+def test_of_the_same_weights_it_is_the_same(run: Run, tmp_path: Path) -> None:
+    a, state = write(tmp_path / "a.safetensors", 1, keypoint_head="shallow", lambda_k=0.2, tracking={"penalty_k": 0.1})
+    out = tmp_path / "mean.safetensors"
+    assert run("weights", "average", a, a, "--out", out)[0] == 0
+    metadata = read_metadata(out)
+    assert metadata is not None
+    mean = SiamRPN("shallow")
+    load_weights(mean, out)
+    assert dataclasses.replace(metadata, training="") == dataclasses.replace(read_metadata(a), training="")
+    assert all(torch.allclose(mean.state_dict()[name], tensor, rtol=1e-3, atol=1e-6) for name, tensor in state.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"keypoint_head": "shallow"}, "keypoint_head is 'shallow', but None in"),
+        ({"licence": "CC0"}, "licence is 'CC0', but 'MIT' in"),
+        ({"tracking": {"penalty_k": 0.1}}, "tracking is {'penalty_k': 0.1}, but {} in"),
+    ],
+)
+def test_what_has_no_mean(run: Run, tmp_path: Path, changes: dict[str, object], complaint: str) -> None:
+    a, _ = write(tmp_path / "a.safetensors", 1)
+    b, _ = write(tmp_path / "b.safetensors", 2, **changes)
+    code, _, err = run("weights", "average", a, b, "--out", tmp_path / "mean.safetensors")
+    assert code == 1 and complaint in err and not (tmp_path / "mean.safetensors").exists()
+
+
+def test_refusals(run: Run, tmp_path: Path) -> None:
+    a, _ = write(tmp_path / "a.safetensors", 1)
+    out = tmp_path / "mean.safetensors"
+    for arguments, complaint in [
+        ((a, "--out", out), "at least 2 weights files to average, got 1"),
+        ((a, a, "--out", a), f"{a} is there already"),
+        ((a, tmp_path / "b.safetensors", "--out", out), "b.safetensors"),
+    ]:
+        code, _, err = run("weights", "average", *arguments)
+        assert code == 1 and complaint in " ".join(err.split()), err
+        assert not out.exists()

@@ -1,0 +1,123 @@
+import json
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.weights import load_weights, read_metadata, read_state
+from armory_skelevision.weights.checkpoints import read_header, write_checkpoint
+
+# Files that are no weights: name, contents, what the error must say.
+STRANGERS = {
+    "empty": ("net.pth", b"", r"is empty; expected weights, a \.safetensors, \.pth, \.pt or \.ckpt file"),
+    "spaces": ("net.safetensors", b"  \n ", "is empty"),
+    "other_suffix": ("net.onnx", b"x", r"expected weights, a \.safetensors"),
+    "html": ("net.pth", b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page or XML, not weights"),
+    "html_safetensors": ("net.safetensors", b"<html>" + b" " * 99, "is a web page or XML, not weights"),
+    "json": ("net.safetensors", b'{"message": "Not Found"}', "is JSON text, not weights"),
+    "lfs": ("net.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
+    "garbage_pth": ("net.pth", b"garbage of no kind" * 9, r"truncated, damaged .*\(Unsupported operand 103\)"),
+    "garbage": ("net.safetensors", b"garbage of no kind" * 9, r"truncated, damaged .*\(.*header too large\)"),
+    "short": ("net.safetensors", b"abc", r"truncated, damaged .*\(.*header too small\)"),
+    "dictionary": ("net.pth", pickle.dumps({"a": 1}, 4), "truncated, damaged or of another format"),
+    "module": (
+        "net.pth",
+        pickle.dumps(torch.nn.Linear(1, 1), protocol=2),
+        r"is refused: it wants to run code \(torch\.nn\.modules\.linear\.Linear\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "data", "message"), STRANGERS.values(), ids=STRANGERS.keys())
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_files_that_are_no_weights(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ValueError, match=rf"{re.escape(name)}.*{message}"):
+        load_weights(SiamRPN(), tmp_path / name)
+
+
+@pytest.mark.parametrize("read", [read_state, read_metadata])
+def test_no_file_at_all(tmp_path: Path, read: Any) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no weights file .*nothing\.pth; expected weights, a "):
+        read(tmp_path / "nothing.pth")
+    with pytest.raises(IsADirectoryError, match="is a folder; expected weights"):
+        read(tmp_path)
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(ValueError, match=r"pipe\.pth: expected weights"):
+        read(tmp_path / "pipe.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.99, 0.99999])
+def test_truncated(tmp_path: Path, suffix: str, share: float) -> None:
+    path = tmp_path / f"net{suffix}"
+    (torch.save if suffix == ".pth" else save_file)({"a": torch.zeros(20_000)}, path)
+    os.truncate(path, int(path.stat().st_size * share))
+    with pytest.raises(ValueError, match=r"cannot be read as weights: it is truncated, damaged"):
+        read_state(path)
+
+
+@pytest.mark.parametrize("length", [0x3C20, 0x7B20, 0x3C0A])
+def test_a_header_length_is_not_taken_for_text(tmp_path: Path, length: int) -> None:
+    """The first bytes of a safetensors file are a length, which may read like the beginning of a page."""
+    path = tmp_path / "net.safetensors"
+    save_file({"a": torch.ones(1)}, path)
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + size].ljust(length)
+    path.write_bytes(length.to_bytes(8, "little") + header + data[8 + size :])
+    assert read_state(path) == {"a": torch.ones(1)}
+
+
+class Attack:
+    """Unpickled, it would leave a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.mark), "w")
+
+
+@pytest.mark.parametrize("form", [0, 2, 4, 5, "zip", "old"])
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_pickled_code_is_refused_and_never_run(tmp_path: Path, form: int | str) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "net.pth"
+    checkpoint = {"state_dict": {"a": torch.zeros(1)}, "callback": Attack(mark)}
+    if isinstance(form, int):
+        path.write_bytes(pickle.dumps(checkpoint["callback"], protocol=form))
+        pickle.loads(path.read_bytes()).close()
+        assert mark.exists(), "the attack is harmless: this test shows nothing"
+        mark.unlink()
+    else:
+        torch.save(checkpoint, path, _use_new_zipfile_serialization=form == "zip")
+    with pytest.raises(ValueError, match=r"net\.pth is refused: it wants to run code.*save the bare state dict again"):
+        load_weights(SiamRPN(), path)
+    assert not mark.exists()
+    path.rename(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="cannot be read as weights"):
+        load_weights(SiamRPN(), tmp_path / "net.safetensors")
+    assert not mark.exists()
+
+
+def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
+    tensors = {"b": torch.arange(3.0), "a": torch.arange(5, dtype=torch.float16)}
+    strings = {name: name.upper() + " é“" for name in "zyxwvabc"}
+    files = [tmp_path / f"{index}.safetensors" for index in range(5)]
+    for path in files:
+        write_checkpoint(tensors, strings, path)
+    data = files[0].read_bytes()
+    assert {path.read_bytes() for path in files} == {data}
+    size = int.from_bytes(data[:8], "little")
+    assert size % 8 == 0
+    assert list(json.loads(data[8 : 8 + size])["__metadata__"]) == sorted(strings)
+    assert read_header(files[0]) == strings
+    loaded = load_file(files[0])
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())

@@ -1,0 +1,180 @@
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from file_server import PAGE, FileServer, serve
+from safetensors.torch import load_file
+
+from armory_skelevision.io import hash_file
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.weights import Metadata, load_weights, published, read_metadata, save_weights
+from armory_skelevision.weights.checkpoints import write_checkpoint
+from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
+
+Run = Callable[..., tuple[int, str, str]]
+NAME = "siamrpn_alex_dwxcorr"
+STL = PACKAGED_WEIGHTS / "siamrpn_alex_stl.safetensors"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as PySOT's older code wrote them, without the counters of BatchNorm."""
+    torch.manual_seed(5)
+    state = SiamRPN().state_dict()
+    old = {name.replace("backbone.layer1.", "backbone.features."): tensor for name, tensor in state.items()}
+    path = tmp_path_factory.mktemp("pysot") / "model.pth"
+    kept = {name: tensor for name, tensor in old.items() if not name.endswith("num_batches_tracked")}
+    torch.save(kept, path, _use_new_zipfile_serialization=False)
+    return path
+
+
+@pytest.fixture
+def files(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A server in the place of the published address."""
+    with serve() as server:
+        server.content = checkpoint.read_bytes()
+        moved = dataclasses.replace(published.WEIGHTS[NAME], url=server.url)
+        monkeypatch.setitem(published.WEIGHTS, NAME, moved)
+        yield server
+
+
+def test_list_tells_what_there_is(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("weights", "list", "--into", tmp_path)
+    assert code == 0
+    unet, mtl, stl, dwxcorr, _ = out.strip().split("\n\n")
+    assert "U-Net, small, of DuaLossDef" in unet
+    assert "siamrpn_alex, keypoint head shallow, lambda_k 0.2" in mtl
+    assert re.search(r"training  .* steps of .* seed \d+\n  licence   MIT\n", mtl)
+    assert f"sha256    {hash_file(STL)}\n  where     {STL} (12.5 MB)" in stl
+    assert "CC BY-SA 3.0" in dwxcorr
+    assert f"not here yet: skelevision weights fetch {NAME}, or by hand from https://drive.google.com/open" in dwxcorr
+
+
+def test_fetch_then_list(run: Run, files: FileServer, tmp_path: Path) -> None:
+    target = tmp_path / "saved_models" / f"{NAME}.pth"
+    assert run("weights", "fetch", NAME, "--into", target.parent) == (0, f"{target}\n", "")
+    assert load_weights(SiamRPN(), target) is None
+    assert run("weights", "fetch", NAME, "--into", target.parent) == (0, f"{target}\n", "")
+    assert len(files.asked) == 1
+    assert (
+        f"sha256    {hash_file(target)}\n  where     {target} (25."
+        in run("weights", "list", "--into", target.parent)[1]
+    )
+    target.write_bytes(target.read_bytes() + b"x")
+    assert "(CHANGED)" in run("weights", "list", "--into", target.parent)[1]
+
+
+def test_fetch_goes_to_the_folder_of_armory(run: Run, files: FileServer, checkpoint: Path) -> None:
+    code, out, err = run("weights", "fetch", NAME, "--from", checkpoint)
+    assert (code, err) == (0, "")
+    assert Path(out.strip()) == Path.home() / ".armory" / "saved_models" / f"{NAME}.pth"
+    assert Path(out.strip()).read_bytes() == checkpoint.read_bytes()
+    assert files.asked == []
+
+
+def test_fetch_refuses_what_is_no_weights(run: Run, files: FileServer, tmp_path: Path) -> None:
+    for content in (PAGE, files.content[:-100_000], b"garbage" * 100):
+        files.content = content
+        code, out, err = run("weights", "fetch", NAME, "--into", tmp_path)
+        assert (code, out) == (1, "")
+        assert re.fullmatch(rf"error: .*By hand: get {NAME}\.pth from https://drive\.google\.com/open\?id=.*\n", err)
+        assert not list(tmp_path.glob("*.pth"))
+
+
+def test_fetch_keeps_a_file_that_is_not_ours(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    (tmp_path / f"{NAME}.pth").write_bytes(b"mine")
+    code, _, err = run("weights", "fetch", NAME, "--into", tmp_path, "--from", checkpoint)
+    assert code == 1
+    assert "is there and differs from" in err
+    assert (tmp_path / f"{NAME}.pth").read_bytes() == b"mine"
+
+
+def test_fetch_names_what_it_knows(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("weights", "fetch", "siamrpn_r50", "--into", tmp_path)
+    assert code == 1
+    assert "known are ['siamrpn_alex_dwxcorr', 'siamrpn_alex_dwxcorr_otb']" in err
+
+
+def test_verify_good_files(run: Run, checkpoint: Path) -> None:
+    code, out, _ = run("weights", "verify", STL, checkpoint)
+    assert code == 0
+    assert "keypoint head none, lambda_k 0\n" in out
+    assert f"metadata  none in the file\n  sha256    {hash_file(checkpoint)}" in out
+
+
+def test_verify_names_every_problem_in_a_line(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    state["neck.weight"] = torch.zeros(1)
+    state["backbone.features.0.bias"] = torch.full((96,), torch.nan)
+    torch.save(state, tmp_path / "bad.pth")
+    (tmp_path / "page.pth").write_bytes(PAGE)
+    code, out, err = run("weights", "verify", tmp_path / "bad.pth", STL, tmp_path / "page.pth", tmp_path / "no.pth")
+    assert (code, err) == (1, "")
+    lines = [line for line in out.splitlines() if str(tmp_path) in line]
+    assert lines[0] == f"{tmp_path / 'bad.pth'}: 1 unexpected: neck.weight"
+    assert lines[1] == f"{tmp_path / 'bad.pth'}: 1 NaN or infinite: backbone.layer1.0.bias"
+    assert "is a web page" in lines[2]
+    assert "no weights file" in lines[3]
+    assert len(lines) == 4
+    assert hash_file(STL) in out
+
+
+def test_verify_finds_another_architecture(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "resnet.safetensors"
+    header = Metadata(None, 0.0, "None.", "MIT", 1, architecture="resnet").to_header()
+    write_checkpoint({"a": torch.zeros(1)}, header, path)
+    assert run("weights", "verify", path)[:2] == (1, f"{path}: expected the architecture siamrpn_alex, got resnet\n")
+
+
+def test_convert_there_and_back_is_bit_equal(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    ours, theirs, again = tmp_path / "a.safetensors", tmp_path / "new" / "b.pth", tmp_path / "c.safetensors"
+    assert run("weights", "convert", checkpoint, ours, "--licence", "CC0", "--training", "None.", "--seed", 5)[0] == 0
+    assert read_metadata(ours) == Metadata(None, 0.0, "None.", "CC0", 5)
+    assert run("weights", "convert", ours, theirs) == (0, f"{theirs}\n", "")
+    assert run("weights", "convert", theirs, again, "--licence", "CC0", "--training", "None.", "--seed", 5)[0] == 0
+    assert ours.read_bytes() == again.read_bytes()
+    first, second = torch.load(checkpoint, weights_only=True), torch.load(theirs, weights_only=True)
+    assert second.keys() == SiamRPN().state_dict().keys()
+    for name, tensor in first.items():
+        converted = second[name.replace("backbone.features.", "backbone.layer1.")]
+        assert converted.dtype == torch.float32 and torch.equal(converted, tensor), name
+
+
+def test_convert_packaged_weights_keeps_every_value(run: Run, tmp_path: Path) -> None:
+    assert run("weights", "convert", STL, tmp_path / "stl.pth")[0] == 0
+    stored, written = load_file(STL), torch.load(tmp_path / "stl.pth", weights_only=True)
+    assert stored.keys() == written.keys()
+    assert all(torch.equal(tensor.to(written[name].dtype), written[name]) for name, tensor in stored.items())
+
+
+def test_convert_knows_the_terms_of_pysot(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    fetched = tmp_path / f"{NAME}.pth"
+    fetched.write_bytes(checkpoint.read_bytes())
+    assert run("weights", "convert", fetched, tmp_path / "a.safetensors")[0] == 0
+    metadata = read_metadata(tmp_path / "a.safetensors")
+    assert metadata is not None
+    assert (metadata.licence, metadata.seed, metadata.lambda_k) == ("CC BY-SA 3.0", -1, 0.0)
+    assert metadata.training.startswith("PySOT's model zoo") and hash_file(fetched) in metadata.training
+
+
+def test_convert_asks_for_what_it_cannot_know(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    target = tmp_path / "a.safetensors"
+    network = SiamRPN(keypoint_head="shallow")
+    save_weights(network, tmp_path / "mtl.safetensors", Metadata("shallow", 0.4, "None.", "MIT", 1))
+    assert run("weights", "convert", tmp_path / "mtl.safetensors", tmp_path / "mtl.pth")[0] == 0
+    for arguments, mend in [
+        ((checkpoint, target), "give --licence"),
+        ((tmp_path / "mtl.pth", target, "--licence", "MIT"), "give --lambda-k"),
+        ((checkpoint, tmp_path / "a.pth"), "expected one .safetensors and one .pth"),
+        ((STL, target), "expected one .safetensors and one .pth"),
+        ((STL, checkpoint), "is there already"),
+        ((tmp_path / "no.pth", target), "no weights file"),
+    ]:
+        code, out, err = run("weights", "convert", *arguments)
+        assert (code, out) == (1, "")
+        assert mend in err and err.count("\n") == 1
+    assert not target.exists()
+    assert run("weights", "convert", tmp_path / "mtl.pth", target, "--licence", "MIT", "--lambda-k", 0.4)[0] == 0

@@ -1,0 +1,252 @@
+import dataclasses
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.weights import Metadata, load_weights, read_metadata, read_state, save_weights
+
+STL = Metadata(keypoint_head=None, lambda_k=0.0, training="Ten pairs.", licence="MIT", seed=7)
+MTL = dataclasses.replace(STL, keypoint_head="shallow", lambda_k=0.2)
+
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def network() -> SiamRPN:
+    torch.manual_seed(1)
+    return SiamRPN()
+
+
+@pytest.fixture(scope="module")
+def mtl_network() -> SiamRPN:
+    torch.manual_seed(2)
+    return SiamRPN(keypoint_head="shallow")
+
+
+@pytest.fixture(scope="module")
+def state(network: SiamRPN) -> State:
+    return dict(network.state_dict())
+
+
+@pytest.fixture(scope="module")
+def mtl_file(mtl_network: SiamRPN, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mtl.safetensors"
+    save_weights(mtl_network, path, MTL)
+    return path
+
+
+def assert_holds(network: SiamRPN, state: State) -> None:
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+
+
+def small(state: State) -> State:
+    """One stored number per tensor instead of 25 MB, for files that only their shapes matter of."""
+    return {name: torch.ones((), dtype=tensor.dtype).expand(tensor.shape) for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".ckpt"])
+def test_reads_pytorch_checkpoints(tmp_path: Path, state: State, suffix: str) -> None:
+    """The namings and wrappings themselves are tested beside their functions; here all of them meet a network."""
+    old = {f"model.module.{name.replace('backbone.layer1.', 'backbone.features.')}": t for name, t in state.items()}
+    torch.save({"epoch": 3, "state_dict": old, "optimizer": {"lr": 0.1}}, tmp_path / f"net{suffix}")
+    loaded = SiamRPN()
+    assert load_weights(loaded, tmp_path / f"net{suffix}") is None
+    assert_holds(loaded, state)
+
+
+def test_reads_the_old_file_format_in_double_precision_without_counters(tmp_path: Path, state: State) -> None:
+    double = {name: t.double() for name, t in state.items() if not name.endswith("num_batches_tracked")}
+    torch.save(double, tmp_path / "net.pth", _use_new_zipfile_serialization=False)
+    loaded = SiamRPN()
+    load_weights(loaded, tmp_path / "net.pth")
+    assert_holds(loaded, state)
+    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {torch.float32, torch.int64}
+
+
+def test_reads_safetensors_of_others(tmp_path: Path, state: State) -> None:
+    save_file({f"module.{name}": t for name, t in state.items()}, tmp_path / "a.safetensors", metadata={"format": "pt"})
+    loaded = SiamRPN()
+    assert load_weights(loaded, tmp_path / "a.safetensors") is None
+    assert_holds(loaded, state)
+
+
+@pytest.mark.parametrize("depth", [None, "shallow", "deep"])
+def test_save_and_load(tmp_path: Path, depth: Any) -> None:
+    torch.manual_seed(3)
+    network = SiamRPN(keypoint_head=depth)
+    metadata = dataclasses.replace(MTL, keypoint_head=depth)
+    save_weights(network, tmp_path / "new" / "net.safetensors", metadata)
+    assert os.listdir(tmp_path / "new") == ["net.safetensors"]
+    loaded = SiamRPN(keypoint_head=depth)
+    assert load_weights(loaded, str(tmp_path / "new" / "net.safetensors")) == metadata
+    for name, tensor in loaded.state_dict().items():
+        original = network.state_dict()[name]
+        torch.testing.assert_close(tensor, original, rtol=2**-11, atol=2**-25, msg=name)
+        assert tensor.dtype == original.dtype
+
+
+def test_full_precision_is_exact_whatever_the_memory_layout(tmp_path: Path, state: State) -> None:
+    network = SiamRPN()
+    network.load_state_dict(state)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    save_weights(network, tmp_path / "net.safetensors", STL, half=False)
+    loaded = SiamRPN()
+    load_weights(loaded, tmp_path / "net.safetensors")
+    assert_holds(loaded, state)
+
+
+def test_half_keeps_what_float16_cannot_hold(tmp_path: Path) -> None:
+    network = SiamRPN()
+    with torch.no_grad():
+        network.backbone.get_buffer("layer1.1.running_var").fill_(1e6)
+        network.backbone.get_buffer("layer2.1.running_var").fill_(1e-9)
+        network.backbone.get_parameter("layer1.0.weight").mul_(1e-6)
+        network.backbone.get_parameter("layer4.0.weight")[0, 0, 0, 0] = 1e5
+    save_weights(network, tmp_path / "net.safetensors", STL)
+    stored = load_file(tmp_path / "net.safetensors")
+    kept = {name for name, tensor in stored.items() if tensor.dim() >= 2 and tensor.dtype == torch.float32}
+    assert kept == {"backbone.layer1.0.weight", "backbone.layer4.0.weight"}
+    assert all(tensor.dtype != torch.float16 for tensor in stored.values() if tensor.dim() < 2)
+    loaded = SiamRPN()
+    load_weights(loaded, tmp_path / "net.safetensors")
+    for name in ("layer1.1.running_var", "layer2.1.running_var", "layer1.0.weight", "layer4.0.weight"):
+        assert torch.equal(loaded.backbone.state_dict()[name], network.backbone.state_dict()[name]), name
+
+
+def test_file_is_half_the_size_and_says_what_it_is(mtl_file: Path) -> None:
+    with safe_open(mtl_file, framework="pt") as file:
+        assert file.metadata() == MTL.to_header()
+    assert read_metadata(mtl_file) == MTL
+    assert mtl_file.stat().st_size < 13.5e6
+
+
+def test_interrupted_saving_leaves_the_old_file(
+    tmp_path: Path, network: SiamRPN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"old")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save_weights(network, path, STL)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["net.safetensors"]
+
+
+def test_saving_refuses_what_could_not_be_loaded(tmp_path: Path, mtl_network: SiamRPN) -> None:
+    path = tmp_path / "net.safetensors"
+    with pytest.raises(ValueError, match="metadata says siamrpn_alex with keypoint head None.*keypoint head shallow"):
+        save_weights(mtl_network, path, STL)
+    with pytest.raises(ValueError, match="metadata says unet"):
+        save_weights(mtl_network, path, dataclasses.replace(MTL, architecture="unet"))
+    with pytest.raises(ValueError, match=r"ends in \.safetensors"):
+        save_weights(mtl_network, tmp_path / "net.pth", MTL)
+    broken = SiamRPN()
+    with torch.no_grad():
+        broken.backbone.get_parameter("layer1.0.bias")[0] = float("nan")
+    with pytest.raises(ValueError, match=r"not written: 1 NaN or infinite: backbone\.layer1\.0\.bias"):
+        save_weights(broken, path, STL)
+    assert os.listdir(tmp_path) == []
+
+
+def without(state: State, *names: str) -> State:
+    return {name: tensor for name, tensor in state.items() if name not in names}
+
+
+# What does not fit, and what the error must say of it.
+MISFITS: dict[str, tuple[Callable[[State], State], str]] = {
+    "missing": (
+        lambda s: without(s, "rpn_head.cls.head.0.weight", "rpn_head.loc.head.3.bias"),
+        r"2 missing: rpn_head\.cls\.head\.0\.weight, rpn_head\.loc\.head\.3\.bias$",
+    ),
+    "renamed": (
+        lambda s: {name.replace("rpn_head.", "head."): tensor for name, tensor in s.items()},
+        # 2 branches of 5 kernels or biases and 3 BatchNorms of 4 tensors; their counters may be missing
+        r"34 missing: rpn_head\.cls.* and 26 more; 40 unexpected: head\.cls.* and 32 more$",
+    ),
+    "extra": (lambda s: s | {"neck.weight": torch.zeros(1)}, r"1 unexpected: neck\.weight$"),
+    "unknown_old_layer": (
+        lambda s: s | {"backbone.features.2.weight": torch.zeros(1)},
+        r"1 unexpected: backbone\.features\.2\.weight$",
+    ),
+    "misshapen": (
+        lambda s: s | {"backbone.layer1.0.bias": torch.zeros(64)},
+        r"1 misshapen: backbone\.layer1\.0\.bias \(expected float \(96,\), got float \(64,\)\)$",
+    ),
+    "whole_numbers": (
+        lambda s: s | {"backbone.layer1.0.bias": torch.zeros(96, dtype=torch.int64)},
+        r"backbone\.layer1\.0\.bias \(expected float \(96,\), got int64 \(96,\)\)$",
+    ),
+    "nan": (
+        lambda s: s | {"backbone.layer5.1.bias": torch.full((256,), torch.nan)},
+        r"1 NaN or infinite: backbone\.layer5\.1\.bias$",
+    ),
+    "infinite_in_float32": (
+        lambda s: s | {"backbone.layer5.1.bias": torch.full((256,), 1e300, dtype=torch.float64)},
+        r"1 NaN or infinite: backbone\.layer5\.1\.bias$",
+    ),
+    "negative_variance": (
+        lambda s: s | {"backbone.layer5.1.running_var": torch.full((256,), -1.0)},
+        r"1 negative variances: backbone\.layer5\.1\.running_var$",
+    ),
+}
+
+
+@pytest.mark.parametrize(("misfit", "message"), MISFITS.values(), ids=MISFITS.keys())
+def test_names_what_does_not_fit(tmp_path: Path, state: State, misfit: Callable[[State], State], message: str) -> None:
+    path = tmp_path / "net.pth"
+    torch.save(misfit(small(state)), path)
+    target = SiamRPN()
+    target.load_state_dict(state)
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))} does not fit the network: .*{message}"):
+        load_weights(target, path)
+    assert_holds(target, state)
+
+
+def test_heads_are_never_dropped_or_invented(
+    tmp_path: Path, mtl_network: SiamRPN, state: State, mtl_file: Path
+) -> None:
+    without_header, single = tmp_path / "mtl.pth", tmp_path / "stl.pth"
+    torch.save(small(mtl_network.state_dict()), without_header)
+    torch.save(small(state), single)
+    for path in (mtl_file, without_header):
+        with pytest.raises(
+            ValueError, match=r"multi-task .*shallow.*has none.*siamrpn_mtl and keypoint_head=\"shallow\""
+        ):
+            load_weights(SiamRPN(), path)
+        with pytest.raises(ValueError, match=r"shallow.*has a deep one: load it with .* keypoint_head=\"shallow\""):
+            load_weights(SiamRPN(keypoint_head="deep"), path)
+    with pytest.raises(ValueError, match=r"single-task network .*has a shallow one: load it with siamrpn_stl"):
+        load_weights(SiamRPN(keypoint_head="shallow"), single)
+
+
+def test_header_that_lies_is_found_out(tmp_path: Path, state: State) -> None:
+    save_file(state, tmp_path / "net.safetensors", metadata=MTL.to_header())
+    with pytest.raises(ValueError, match=r"6 missing: keypoint_head\.convs\.0\.weight"):
+        load_weights(SiamRPN(keypoint_head="shallow"), tmp_path / "net.safetensors")
+
+
+def test_another_architecture(tmp_path: Path, network: SiamRPN) -> None:
+    header = dataclasses.replace(STL, architecture="resnet").to_header()
+    save_file({"a": torch.zeros(1)}, tmp_path / "net.safetensors", metadata=header)
+    with pytest.raises(ValueError, match="holds weights of 'resnet'; the network asked for is 'siamrpn_alex'"):
+        load_weights(network, tmp_path / "net.safetensors")
+
+
+def test_read_state_names_the_file(tmp_path: Path) -> None:
+    torch.save({"epoch": 3}, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match=r"net\.pth: expected a dictionary of tensors.* no plain tensors are epoch$"):
+        read_state(tmp_path / "net.pth")
