@@ -102,7 +102,8 @@ def describe(annotation: Any) -> str:
         return f"a list of values, each {kinds[0]}" if _length(arguments) is None else f"[{', '.join(kinds)}]"
     if origin is not None and issubclass(origin, Mapping):
         return "an object"
-    return _WORDS.get(annotation) or getattr(annotation, "__name__", str(annotation))
+    word = _WORDS.get(annotation)
+    return word if word is not None else str(getattr(annotation, "__name__", annotation))
 
 
 def accepts(annotation: Any, value: Any) -> bool:

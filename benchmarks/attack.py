@@ -1,6 +1,6 @@
 """The patch attack side by side with ARMORY's, and with the least that the network alone can cost.
 
-    python benchmarks/attack.py [--json] [--frames 20] [--scaling] …
+    python -m benchmarks.attack [--json] [--frames 20] [--scaling] …
 
 The columns drive the same tracker on the same video, with the same steps from the same grey patch:
 
@@ -32,8 +32,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attack_columns import Column, measure_armory, measure_floor, measure_ours
-from common import Setting, make_parser, measure_columns, print_table, ratio, read_setting
+from benchmarks.attack_columns import Column, measure_armory, measure_floor, measure_ours
+from benchmarks.common import Setting, make_parser, measure_columns, print_table, ratio, read_setting
 
 TORCHVISION = Path(__file__).parent.parent / ".venv-torchvision"
 MODES = ("graph", "recompute")

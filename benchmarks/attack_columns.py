@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 import tqdm.auto
-from common import NotAvailableError, Setting
-from measuring import Crops, PeakMemory, fastest, network_crops, wait_for
-from scene import Scene
+
+from benchmarks.common import NotAvailableError, Setting
+from benchmarks.measuring import Crops, PeakMemory, fastest, network_crops, wait_for
+from benchmarks.scene import Scene
 
 STEP_SIZE = 0.1
 
@@ -128,7 +129,7 @@ def _differentiate_frames(network: Any, crops: Crops) -> None:
     total = torch.zeros_like(leaf)
     for crop in torch.split(crops.search, 1):
         search = crop.clone().requires_grad_()
-        output = network.respond(leaf, network.embed(search))
+        output = network.predict_head(leaf, network.embed(search))
         total += torch.autograd.grad(output.cls.sum() + output.loc.sum(), [leaf, search])[0]
     torch.autograd.grad(z_features, template, total)
 

@@ -18,8 +18,9 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from measuring import read_kilobytes
-from scene import Scene, draw_scene
+
+from benchmarks.measuring import read_kilobytes
+from benchmarks.scene import Scene, draw_scene
 
 if TYPE_CHECKING:
     from armory_skelevision.models import SiamRPNEstimator

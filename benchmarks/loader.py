@@ -1,6 +1,6 @@
 """Whether the loader keeps up: pairs per second that it makes, that the network could learn from, and that a run does.
 
-    python benchmarks/loader.py SETTINGS.json [--batches 50] [--json]
+    python -m benchmarks.loader SETTINGS.json [--batches 50] [--json]
 
 - loader: reading, augmenting and labelling pairs of ``store`` in ``workers`` processes, nobody else working.
 - step: forward, backward and optimiser on one batch over and over, on the GPU where there is one.
@@ -24,12 +24,12 @@ from dataclasses import replace
 from itertools import islice
 
 import torch
-from common import print_table
 
 from armory_skelevision.training.data.loading import Batch, PairModule
 from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.running import run
 from armory_skelevision.training.settings import Settings, read_settings
+from benchmarks.common import print_table
 
 WARM_UP = 3  # batches
 

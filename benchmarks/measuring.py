@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from scene import Scene
 from torch import Tensor
+
+from benchmarks.scene import Scene
 
 if TYPE_CHECKING:
     from armory_skelevision.models import SiamRPNEstimator

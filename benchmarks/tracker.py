@@ -1,6 +1,6 @@
 """Tracking side by side with a loop in PySOT's manner, with an OpenCV tracker, and with the bare network.
 
-    python benchmarks/tracker.py [--json] [--frames 20] …
+    python -m benchmarks.tracker [--json] [--frames 20] …
 
 The columns follow the same person through the same video:
 
@@ -27,11 +27,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from common import NotAvailableError, Setting, make_parser, measure_columns, print_table, ratio, read_setting
-from measuring import Crops, fastest, network_crops
 from numpy.typing import NDArray
-from scene import Scene
 from torch import Tensor
+
+from benchmarks.common import NotAvailableError, Setting, make_parser, measure_columns, print_table, ratio, read_setting
+from benchmarks.measuring import Crops, fastest, network_crops
+from benchmarks.scene import Scene
 
 PYSOT_LOOP = Path(__file__).parent.parent / "tests" / "pysot_loop.py"
 
@@ -143,8 +144,8 @@ class _OnDevice:
     def embed(self, crops: Tensor) -> Any:
         return self.network.embed(crops.to(self.device))
 
-    def respond(self, z_features: Tensor, x_features: Tensor) -> list[Tensor]:
-        return [part.cpu() for part in self.network.respond(z_features, x_features)]
+    def predict_head(self, z_features: Tensor, x_features: Tensor) -> list[Tensor]:
+        return [part.cpu() for part in self.network.predict_head(z_features, x_features)]
 
 
 def _measure(ways: Mapping[str, Callable[[], Any]], scene: Scene, setting: Setting, device: torch.device) -> Column:
@@ -162,7 +163,7 @@ def _respond(network: Any, crops: Crops, batch_size: int) -> None:
     with torch.no_grad():
         z_features = network.embed(crops.template)
         for search in torch.split(crops.search, batch_size):
-            network.respond(z_features, network.embed(search))
+            network.predict_head(z_features, network.embed(search))
 
 
 def _as_bgr(scene: Scene) -> list[NDArray[np.uint8]]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from scene import Scene
 from torch import Tensor
 
 from armory_skelevision.boxes import iou
@@ -14,6 +13,7 @@ from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.tracking import Frames
+from benchmarks.scene import Scene
 
 
 def walkers(split: str, count: int | None = None, frames: int | None = None) -> Iterator[Scene]:

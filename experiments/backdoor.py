@@ -1,6 +1,6 @@
 """How well trackers hold, with and without the trigger of a backdoor, bare and behind input transformations.
 
-    python experiments/backdoor.py WEIGHTS … [--json] [--split mini] [--videos N] [--frames N]
+    python -m experiments.backdoor WEIGHTS … [--json] [--split mini] [--videos N] [--frames N]
                                   [--settings training_configs/backdoors/fsba.json] [--show one_shot few_shot rate]
                                   [--defenses dualossdef jpeg squeezing smoothing] [--prune 0.1 0.3] [--keep FOLDER]
                                   [--device gpu]
@@ -24,11 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import print_table
-from keeping import kept, place
-from scene import Scene
 from tqdm.auto import tqdm
-from walkers import walkers
 
 from armory_skelevision.attacks import BackdoorTrigger
 from armory_skelevision.attacks.backdoor import Show
@@ -41,6 +37,10 @@ from armory_skelevision.tracking import VideoFrames
 from armory_skelevision.tracking.state import initial_state, search_window
 from armory_skelevision.training.settings import BackdoorSettings, read_run_settings
 from armory_skelevision.weights.packaged import packaged_weights
+from benchmarks.common import print_table
+from benchmarks.scene import Scene
+from benchmarks.walkers import walkers
+from experiments.keeping import kept, place
 
 Overlaps = list[list[float]]
 """IoU by video and frame."""

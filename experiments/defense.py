@@ -1,6 +1,6 @@
 """What the defenses cost, and what they win back from attacks that know them and from those that do not.
 
-    python experiments/defense.py [--json] [--quick] [--weights FILE] [--nanotrack FILE] [--split dev] [--videos N]
+    python -m experiments.defense [--json] [--quick] [--weights FILE] [--nanotrack FILE] [--split dev] [--videos N]
                                  [--frames N] [--models stl mtl nanotrack] [--defenses none jpeg …]
                                  [--attacks patch pgd8 pgd16 rtaa8 rtaa16 iou] [--steps N] [--queries N]
                                  [--precision bf16] [--keep FOLDER] [--device gpu]
@@ -25,17 +25,17 @@ from pathlib import Path
 from typing import Any
 
 from art.defences.preprocessor import JpegCompression
-from common import print_table
-from defense_costs import Cost, measure_cost
-from defense_table import BOUNDS, MUCH, Table, describe, hash_weights, judge_model, sum_up
 from tqdm.auto import tqdm
-from walkers import walkers
 
 from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
 from armory_skelevision.evaluation.table import DEFENSES
 from armory_skelevision.models import SiameseEstimator, nanotrack, siamrpn_mtl, siamrpn_stl
 from armory_skelevision.weights.packaged import packaged_weights
 from armory_skelevision.weights.unet import read_width
+from benchmarks.common import print_table
+from benchmarks.walkers import walkers
+from experiments.defense_costs import Cost, measure_cost
+from experiments.defense_table import BOUNDS, MUCH, Table, describe, hash_weights, judge_model, sum_up
 
 ROWS = ("none", "jpeg", "dualossdef", "templateadaptation", "both")
 MODELS = ("stl", "mtl", "nanotrack")

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from measuring import PeakMemory, clock
-from scene import Scene
 
 from armory_skelevision.models import RegionDefense, SiameseEstimator
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.tracking import VideoFrames
 from armory_skelevision.tracking.state import initial_state, search_window
+from benchmarks.measuring import PeakMemory, clock
+from benchmarks.scene import Scene
 
 TIMES = 5
 

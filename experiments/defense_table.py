@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import ratio
-from keeping import kept, place
-from scene import Scene
 
 from armory_skelevision import attacks
 from armory_skelevision.boxes import iou
 from armory_skelevision.evaluation.table import ATTACKS
 from armory_skelevision.io import hash_file
 from armory_skelevision.models import SiameseEstimator
+from benchmarks.common import ratio
+from benchmarks.scene import Scene
+from experiments.keeping import kept, place
 
 # What differs from the configs' attacks: the two bounds that papers on digital perturbations give.
 BOUNDS: dict[str, tuple[str, dict[str, float]]] = {

@@ -1,10 +1,10 @@
-"""What an attack on the joints does to the box, and an attack on the box to the joints.
+"""What an attack on the keypoints does to the box, and an attack on the box to the keypoints.
 
-    python experiments/keypoint_cross.py [--json] [--split dev] [--clips 6] [--frames 5] [--eps 8] [--steps 10]
+    python -m experiments.keypoint_cross [--json] [--split dev] [--clips 6] [--frames 5] [--eps 8] [--steps 10]
 
 On clips from the embedded videos, each from another video as far as there are enough: mean IoU of the tracked boxes
-(frame 0 skipped) and PCK of the joints (0.2 of the box's diagonal), without an attack, with IGSM on the joints (which
-changes frame 0 alone), with FGSM on them, and with PGD on the boxes (which changes all frames).
+(frame 0 skipped) and PCK of the keypoints (0.2 of the box's diagonal), without an attack, with IGSM on the
+keypoints (which changes frame 0 alone), with FGSM on them, and with PGD on the boxes (which changes all frames).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import print_table
 from tqdm.auto import tqdm
 
 from armory_skelevision.attacks import PGD, KeypointFGSM, KeypointIGSM
@@ -25,6 +24,7 @@ from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.metrics import pck
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from benchmarks.common import print_table
 
 Clip = tuple[np.ndarray, dict[str, np.ndarray]]
 
@@ -53,9 +53,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     eps, steps = options.eps, options.steps
     attacks: dict[str, Any] = {
         "none": None,
-        "joints, FGSM-U": KeypointFGSM(tracker, eps),
-        f"joints, IGSM-U-{steps}": KeypointIGSM(tracker, eps, steps, verbose=False),
-        f"joints, IGSM-T-{steps}": KeypointIGSM(tracker, eps, steps, goal="upside_down", verbose=False),
+        "keypoints, FGSM-U": KeypointFGSM(tracker, eps),
+        f"keypoints, IGSM-U-{steps}": KeypointIGSM(tracker, eps, steps, verbose=False),
+        f"keypoints, IGSM-T-{steps}": KeypointIGSM(tracker, eps, steps, goal="upside_down", verbose=False),
         f"box, PGD-{steps}": PGD(tracker, eps=eps / 255, eps_step=2.5 * eps / 255 / steps, max_iter=steps),
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in attacks}

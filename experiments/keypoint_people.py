@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from walkers import walkers
 
 from armory_skelevision.attacks.keypoints.pose import cut_template
 from armory_skelevision.datasets.coco import FEWEST_KEYPOINTS, read_coco
@@ -14,6 +13,7 @@ from armory_skelevision.datasets.otb import read_image
 from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.models import SiamRPNEstimator
+from benchmarks.walkers import walkers
 
 
 class Crops(NamedTuple):

@@ -1,4 +1,4 @@
-"""The table of `experiments/keypoints.py` as a file, its curves and the bars of the joints."""
+"""The table of `experiments/keypoints.py` as a file, its curves and the bars of the keypoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Rows = Sequence[dict[str, Any]]
 
 
 def write_plots(rows: Rows, folder: Path) -> None:
-    """Write ``keypoints.csv``, and for each collection of people ``curves_….png`` and ``joints_….png``."""
+    """Write ``keypoints.csv``, and for each collection of people ``curves_….png`` and ``keypoints_….png``."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -24,8 +24,8 @@ def write_plots(rows: Rows, folder: Path) -> None:
     for people in sorted({row["people"] for row in rows}):
         chosen = [row for row in rows if row["people"] == people and row["attack"] != "none"]
         if chosen:
-            draw_curves(chosen, f"{people}: joints found under attack", folder / f"curves_{people}.png")
-            draw_joints(chosen, f"{people}: joints found under attack", folder / f"joints_{people}.png")
+            draw_curves(chosen, f"{people}: keypoints found under attack", folder / f"curves_{people}.png")
+            draw_keypoints(chosen, f"{people}: keypoints found under attack", folder / f"keypoints_{people}.png")
 
 
 def draw_curves(rows: Rows, title: str, path: Path) -> None:
@@ -49,8 +49,8 @@ def draw_curves(rows: Rows, title: str, path: Path) -> None:
     pyplot.close(figure)
 
 
-def draw_joints(rows: Rows, title: str, path: Path) -> None:
-    """Relative PCK of each joint: bars for each attack at the bound 8, or the one nearest to it."""
+def draw_keypoints(rows: Rows, title: str, path: Path) -> None:
+    """Relative PCK of each keypoint: bars for each attack at the bound 8, or the one nearest to it."""
     from matplotlib import pyplot
 
     bound = min({row["eps"] for row in rows}, key=lambda eps: abs(eps - 8))
@@ -58,9 +58,9 @@ def draw_joints(rows: Rows, title: str, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
     width = 0.8 / max(len(chosen), 1)
     for number, row in enumerate(chosen):
-        places = [place + (number - (len(chosen) - 1) / 2) * width for place in range(len(row["joints"]))]
-        axes.bar(places, [value or 0 for value in row["joints"].values()], width, label=row["attack"])
-    names = [name.replace("_", " ") for name in rows[0]["joints"]]
+        places = [place + (number - (len(chosen) - 1) / 2) * width for place in range(len(row["keypoints"]))]
+        axes.bar(places, [value or 0 for value in row["keypoints"].values()], width, label=row["attack"])
+    names = [name.replace("_", " ") for name in rows[0]["keypoints"]]
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
     axes.set(ylabel="relative PCK (%)", title=f"{title}, bound {bound:g}/255")
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)

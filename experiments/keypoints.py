@@ -1,6 +1,6 @@
-"""How the joints that the tracker sees go astray under perturbations of its template.
+"""How the keypoints that the tracker sees go astray under perturbations of its template.
 
-    python experiments/keypoints.py [--json] [--keep FOLDER] [--out FOLDER] [--split dev] [--every 12] [--videos N]
+    python -m experiments.keypoints [--json] [--keep FOLDER] [--out FOLDER] [--split dev] [--every 12] [--videos N]
                                    [--eps .25 .5 1 2 4 8 16 32] [--attacks FGSM-U IGSM-U-10 …] [--long N]
                                    [--real FOLDER] [--transfer WEIGHTS …]
 
@@ -11,7 +11,7 @@ and shown in the other half, and the reverse; on real people, that from all vide
 full size in each colour. ``--transfer`` also shows every perturbation to the trackers of other weights files.
 
 With ``--keep`` whatever is finished is kept in files, and the same command goes on where it was stopped. ``--out``
-writes the table, the curves and the bars of the joints.
+writes the table, the curves and the bars of the keypoints.
 """
 
 from __future__ import annotations
@@ -24,10 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import print_table
-from keeping import kept, place
-from keypoint_people import Crops, coco_crops, walker_crops
-from keypoint_plots import write_plots
 from tqdm.auto import tqdm
 
 from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
@@ -38,6 +34,10 @@ from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.metrics.keypoints import hits
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
 from armory_skelevision.weights.packaged import packaged_weights
+from benchmarks.common import print_table
+from experiments.keeping import kept, place
+from experiments.keypoint_people import Crops, coco_crops, walker_crops
+from experiments.keypoint_plots import write_plots
 
 EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
 STEPS = {"FGSM-U": 1, "FGSM-T": 1, "IGSM-U-10": 10, "IGSM-U-100": 100, "IGSM-T-20": 20, "IGSM-T-100": 100}
@@ -90,7 +90,7 @@ def perturb(tracker: SiamRPNEstimator, crops: Crops, attack: str, eps: float, te
 
 
 def judge(trackers: Mapping[str, SiamRPNEstimator], crops: Crops, shown: np.ndarray) -> dict[str, np.ndarray]:
-    """Which joints each tracker finds, (N, 17), and which of those of the other poses the first one does."""
+    """Which keypoints each tracker finds, (N, 17), and which of those of the other poses the first one does."""
     aimed = crops._replace(keypoints=other_poses(crops))
     result = {}
     for name, tracker in trackers.items():
@@ -155,7 +155,7 @@ def describe_clean(found: Found) -> dict[str, Any]:
         "pck": float(100 * np.nanmean(own)),
         "relative": 100.0,
         "aimed": float(100 * np.nanmean(found["aimed"])),
-        "joints": _per_joint(own, own),
+        "keypoints": _per_keypoint(own, own),
         "transfer": [],
     }
 
@@ -172,15 +172,17 @@ def make_row(people: str, attack: str, eps: float, before: Found, after: Found) 
         "pck": float(100 * np.nanmean(attacked)),
         "relative": float(100 * np.nansum(attacked) / np.nansum(own)),
         "aimed": float(100 * np.nanmean(after["aimed"])),
-        "joints": _per_joint(own, attacked),
+        "keypoints": _per_keypoint(own, attacked),
         "transfer": [float(100 * np.nansum(after[name]) / np.nansum(before[name])) for name in others],
     }
 
 
-def _per_joint(own: np.ndarray, attacked: np.ndarray) -> dict[str, float | None]:
-    """Relative PCK of each joint in percent; None where it is never found."""
+def _per_keypoint(own: np.ndarray, attacked: np.ndarray) -> dict[str, float | None]:
+    """Relative PCK of each keypoint in percent; None where it is never found."""
     before, after = np.nansum(own, axis=0), np.nansum(attacked, axis=0)
-    return {joint: float(100 * a / b) if b else None for joint, a, b in zip(KEYPOINTS, after, before, strict=True)}
+    return {
+        keypoint: float(100 * a / b) if b else None for keypoint, a, b in zip(KEYPOINTS, after, before, strict=True)
+    }
 
 
 def _place(options: argparse.Namespace, people: str, attack: str, eps: float) -> Path | None:

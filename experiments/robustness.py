@@ -1,6 +1,6 @@
-"""Do joints make a tracker harder to fool? Mean IoU under the patch attack of trackers that were trained alike.
+"""Do keypoints make a tracker harder to fool? Mean IoU under the patch attack of trackers that were trained alike.
 
-    python experiments/robustness.py RUNS/*/weights.safetensors [--against stl] [--step-size 0.1] [--json]
+    python -m experiments.robustness RUNS/*/weights.safetensors [--against stl] [--step-size 0.1] [--json]
                                     [all other options of steps.py]
 
 The folder of a run is named after its recipe and its seed, as in ``mtl_0.2-43``. The first table has each recipe's mean
@@ -15,10 +15,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from common import print_table
-from steps import add_options, measure
-
 from armory_skelevision.results.intervals import Estimate, estimate, paired_difference
+from benchmarks.common import print_table
+from experiments.steps import add_options, measure
 
 Run = Mapping[str, float]
 """Mean IoU of a run's weights, by the number of steps, and "benign"."""

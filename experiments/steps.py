@@ -1,6 +1,6 @@
 """Mean IoU after 10, 20, 50 and 100 steps of the patch attack, for both trackers and two step sizes.
 
-    python experiments/steps.py [--json] [--split dev] [--videos N] [--frames N] [--models stl mtl FILE …]
+    python -m experiments.steps [--json] [--split dev] [--videos N] [--frames N] [--models stl mtl FILE …]
                                [--step-sizes 0.1 0.2] [--steps 10 20 50 100] [--precision bf16] [--device gpu]
                                [--keep FOLDER]
 
@@ -25,10 +25,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import print_table
 from torch import Tensor
 from tqdm.auto import tqdm
-from walkers import mean_iou, walkers
 
 from armory_skelevision.attacks.gradients import NetworkPass, Outcome
 from armory_skelevision.attacks.objectives import make_objective
@@ -39,6 +37,8 @@ from armory_skelevision.io import atomic_write, hash_file
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 from armory_skelevision.weights import read_metadata
 from armory_skelevision.weights.packaged import packaged_weights
+from benchmarks.common import print_table
+from benchmarks.walkers import mean_iou, walkers
 
 PACKAGED = ("stl", "mtl")
 

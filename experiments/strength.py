@@ -1,6 +1,6 @@
 """How high attacks climb in the same number of steps, on the embedded videos.
 
-    python experiments/strength.py [--json] [--split dev] [--videos 5] [--steps 10] [--frames N]
+    python -m experiments.strength [--json] [--split dev] [--videos 5] [--steps 10] [--frames N]
 
 Columns: ARMORY's ``AdversarialPhysicalTexture``; ours step for step (``sign``, the last iterate); ours with the best
 iterate and two restarts. The figure is the loss all of them climb, the sum of absolute box errors (SkeleVision, Eq. 3),
@@ -15,10 +15,10 @@ import json
 import statistics
 from typing import Any
 
-from attack_columns import STEP_SIZE, import_torchvision
-from common import NotAvailableError, print_table, ratio
-from scene import Scene
-from walkers import walkers
+from benchmarks.attack_columns import STEP_SIZE, import_torchvision
+from benchmarks.common import NotAvailableError, print_table, ratio
+from benchmarks.scene import Scene
+from benchmarks.walkers import walkers
 
 
 def measure(split: str, videos: int, steps: int, frames: int | None, torchvision: str) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """One patch made for several videos together, shown in videos that it has never seen.
 
-    python experiments/universal.py [--json] [--steps 20] [--videos 5] [--frames N] [--precision bf16]
+    python -m experiments.universal [--json] [--steps 20] [--videos 5] [--frames N] [--precision bf16]
 
 The patch is made on the split mini and shown in the first videos of dev, whose people and streets are others. Beside
 it stands the picture it started from, all grey: what a patch does by merely being there is not its merit.
@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import print_table
 from torch import Tensor
-from walkers import mean_iou, walkers
 
 from armory_skelevision.attacks import PatchAttack
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from benchmarks.common import print_table
+from benchmarks.walkers import mean_iou, walkers
 
 
 def make_patch(estimator: SiamRPNEstimator, steps: int, frames: int | None, precision: Any) -> Tensor:

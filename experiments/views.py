@@ -1,6 +1,6 @@
 """How much of a patch's effect is left when it is looked at anew: with and without expectation over transformation.
 
-    python experiments/views.py [--json] [--split mini] [--videos 3] [--steps 20] [--draws 5] [--frames N]
+    python -m experiments.views [--json] [--split mini] [--videos 3] [--steps 20] [--draws 5] [--frames N]
 
 Both patches of a video take the same number of steps from the same start; one sees the screen as it is, the other
 through jitter. Then both are judged as they are and under draws of the same jitter that neither has seen. The effect
@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import print_table, ratio
-from scene import Scene
-from walkers import mean_iou, walkers
 
 from armory_skelevision.attacks import PatchAttack
 from armory_skelevision.attacks.patch.eot import Jitter, look_at
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
 from armory_skelevision.tracking import ChosenFrames
+from benchmarks.common import print_table, ratio
+from benchmarks.scene import Scene
+from benchmarks.walkers import mean_iou, walkers
 
 JITTER: dict[str, Any] = {"brightness": 0.2, "blur": 1.0, "noise": 0.05, "corners": 2.0, "frames": 0.8}
 UNSEEN_SEED = 12345

@@ -7,11 +7,11 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from safetensors.torch import save_file
 
 from armory_skelevision.defenses import DuaLossDef
-from armory_skelevision.models import SiamRPNEstimator
-from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.models import SiameseEstimator, SiamRPNEstimator
+from armory_skelevision.networks import NanoTrack, RPNOutput, SiamRPN
 from armory_skelevision.networks.heads import depthwise_xcorr
 from armory_skelevision.networks.unet import unet_small
-from armory_skelevision.tracking import TrackerSettings
+from armory_skelevision.tracking import PointSettings, TrackerSettings
 
 SMALL = TrackerSettings(instance_size=191)
 """Search crops of less than half the pixels, for tests that do not ask for PySOT's."""
@@ -28,6 +28,24 @@ def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
     return SiamRPNEstimator(network, device_type="cpu", **kwargs)
 
 
+def random_nanotrack(version=3, dtype=torch.float32):
+    """Random weights whose answers are moderate, as a trained network's: standing boxes, and scores that differ."""
+    torch.manual_seed(version)
+    network = NanoTrack(version).to(dtype)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        network(*(torch.rand(4, 3, side, side, dtype=dtype) * 255 for side in (127, 255)))  # sets the normalisation
+        network.ban_head.bbox_pred[0].bias.copy_(torch.tensor([20.0, 45, 20, 45]).log())
+    return network.eval().requires_grad_(False)
+
+
+def random_nanotrack_estimator(version=3, **kwargs):
+    """NanoTrack's estimator around random weights, on the CPU."""
+    return SiameseEstimator(random_nanotrack(version), PointSettings(), device_type="cpu", **kwargs)
+
+
 class TinySiamRPN(SiamRPN):
     """A thousandth of the work, and smooth: one convolution for a backbone, and SiamRPN's answer by a correlation."""
 
@@ -42,7 +60,7 @@ class TinySiamRPN(SiamRPN):
             convolution.weight *= 1 / 64  # of colours from 0 to 255
             self.answer.bias.zero_()
 
-    def compare(self, z_features, x_features):
+    def forward_head(self, z_features, x_features):
         answer = self.answer(depthwise_xcorr(x_features, z_features) / 10)
         return RPNOutput(answer[:, :10], 0.05 * answer[:, 10:])
 

@@ -67,10 +67,10 @@ def write_cell(
     return folder
 
 
-def make_joint_results(shares: Mapping[str, tuple[float | None, float | None]], relative: float) -> dict[str, Any]:
-    """ "results" of a run in which these shares of each joint were found, without the attack and under it."""
+def make_keypoint_results(shares: Mapping[str, tuple[float | None, float | None]], relative: float) -> dict[str, Any]:
+    """ "results" of a run in which these shares of each keypoint were found, without the attack and under it."""
     tables = {
-        f"{side}_joint_pck": [{joint: pair[number] for joint, pair in shares.items()}]
+        f"{side}_keypoint_pck": [{keypoint: pair[number] for keypoint, pair in shares.items()}]
         for number, side in enumerate(("benign", "adversarial"))
     }
     means = {f"{side}_mean_pck": [value] for side, value in (("benign", 0.9), ("adversarial", 0.9 * relative / 100))}

@@ -7,7 +7,7 @@ import numpy as np
 
 from armory_skelevision.training.data.pairs.clutter import draw_texture
 
-JOINTS = [
+KEYPOINTS = [
     (50, 20), (54, 17), (46, 17), (58, 19), (42, 19), (68, 50), (32, 50), (76, 80), (24, 80),
     (80, 108), (20, 108), (60, 110), (40, 110), (64, 152), (36, 152), (66, 194), (34, 194),
 ]  # fmt: skip
@@ -18,10 +18,10 @@ def draw_person(colours):
     """Straight-alpha BGRA picture (220, 100, 4) and its keypoints (17, 3), pixel edges."""
     picture = np.zeros((220, 100, 4), np.uint8)
     for a, b in LIMBS:
-        cv2.line(picture, JOINTS[a], JOINTS[b], (*colours[0], 255), 13)
+        cv2.line(picture, KEYPOINTS[a], KEYPOINTS[b], (*colours[0], 255), 13)
     cv2.ellipse(picture, (50, 80), (22, 38), 0, 0, 360, (*colours[1], 255), -1)
     cv2.ellipse(picture, (50, 22), (13, 17), 0, 0, 360, (*colours[2], 255), -1)
-    keypoints = np.array([(x + 0.5, y + 0.5, 2) for x, y in JOINTS], np.float32)
+    keypoints = np.array([(x + 0.5, y + 0.5, 2) for x, y in KEYPOINTS], np.float32)
     return picture, keypoints
 
 

@@ -67,7 +67,7 @@ def track_like_pysot(
         side = context(*size)
         scale = exemplar / side
         crop = get_subwindow(frame, centre, instance, int(round(side * instance / exemplar)), mean_colour)
-        cls, loc = network.respond(features, network.embed(torch.as_tensor(crop, dtype=dtype)))
+        cls, loc = network.predict_head(features, network.embed(torch.as_tensor(crop, dtype=dtype)))
         score = cls.permute(1, 2, 3, 0).contiguous().view(2, -1).permute(1, 0).softmax(dim=1)[:, 1].double().numpy()
         delta = loc.permute(1, 2, 3, 0).contiguous().view(4, -1).double().numpy()
         found = np.stack(

@@ -32,7 +32,7 @@ class Sweeping:
         path = [str(ROOT / "tests" / "fake_armory"), str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
         # this process has the real ARMORY, for its schema
-        monkeypatch.setattr("armory_skelevision.evaluation.armory_hooks.saved_model_dir", lambda: self.models)
+        monkeypatch.setattr("armory_skelevision.weights.resolve.saved_model_dir", lambda: self.models)
 
     def write(self, axes, seconds=0.0, **more):
         self.base["attack"]["kwargs"]["eps_step"] = seconds

@@ -15,56 +15,44 @@ MODULES = [str(path.relative_to(PACKAGE)) for path in SOURCES]
 # The parts of the package, and which parts each may import besides itself. Arrows go one way: the table has no cycle.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
+    "validation": set(),
     "boxes": set(),
-    "files": set(),
-    "joints": set(),
-    "metrics": {"boxes", "joints"},
-    "triggers": set(),
-    "scenarios": {"metrics"},
-    "networks": {"boxes", "files"},
-    "tracking": {"boxes", "networks"},
-    "models": {"boxes", "networks", "tracking", "pretrained", "preparation"},
-    "attacks": {"boxes", "files", "networks", "tracking", "models", "preparation", "triggers"},
-    "defenses": {"boxes", "files", "networks", "tracking", "models", "preparation"},
-    "walkers": {"boxes", "files", "joints"},
-    "datasets": {"boxes", "files", "walkers"},
+    "keypoints": set(),
+    "io": set(),
+    "metrics": {"boxes", "keypoints"},
+    "networks": {"boxes", "validation"},
+    "weights": {"io", "validation", "networks"},
+    "tracking": {"boxes", "validation", "networks"},
+    "models": {"boxes", "validation", "networks", "weights", "tracking"},
+    "attacks": {"boxes", "validation", "io", "networks", "tracking", "models"},
+    "defenses": {"boxes", "validation", "io", "networks", "weights", "tracking", "models"},
+    "datasets": {"boxes", "validation", "io", "keypoints"},
     "training": {
-        *("boxes", "files", "networks", "tracking", "models", "triggers", "walkers", "datasets", "pretrained"),
+        *("boxes", "validation", "io", "keypoints", "networks", "weights", "tracking", "models", "attacks", "datasets"),
     },
-    "evaluations": set(),
-    "configs": {"evaluations", "files"},
-    "pretrained": {"files"},
-    "preparation": {"files", "pretrained"},
-    "results": {"boxes", "files", "joints", "configs", "preparation", "pretrained"},
-    "fetching": {"files", "datasets"},
-    "zoo": {"files", "networks", "pretrained", "fetching"},
-    "checking": {
-        *("files", "networks", "attacks", "datasets", "configs", "pretrained", "preparation", "fetching", "results"),
-        *("evaluations", "strict_json"),
+    "evaluation": {
+        *("boxes", "validation", "io", "networks", "weights", "tracking", "models", "attacks", "defenses", "datasets"),
+        "metrics",
     },
-    "strict_json": set(),
-    "submission": {"files", "strict_json", "networks", "evaluations", "configs", "results", "checking"},
+    "sweeps": {"validation", "io", "weights", "evaluation"},
+    "results": {"boxes", "validation", "io", "keypoints", "evaluation"},
+    "submission": {"validation", "io", "weights", "evaluation", "results"},
 }
 ALL_PARTS = {*MAY_IMPORT, "cli"}
 MAY_IMPORT["cli"] = ALL_PARTS - {"cli"}
 
 # Packages of others that only some parts may import.
 ONLY_IN = {
-    "armory": {
-        *("datasets", "metrics", "results", "preparation"),
-        *("scenarios", "checking", "submission"),
-    },
+    "armory": {"weights", "attacks", "datasets", "metrics", "evaluation", "submission"},
     "art": {"models", "attacks", "defenses"},
-    "bpy": {"walkers"},
-    "bpy_extras": {"walkers"},
-    "mathutils": {"walkers"},
-    "pycocotools": {"datasets", "metrics", "walkers"},
+    "pycocotools": {"datasets", "metrics"},
     "lightning": {"training"},
-    "mlflow": {"results"},
-    "ray": {"results"},
+    "mlflow": {"sweeps"},
+    "ray": {"sweeps"},
     "tensorflow": {"datasets", "results"},
     "tensorflow_datasets": {"datasets", "results"},
     "typer": {"cli"},
+    "bpy": set(),
     "torchvision": set(),
     "imgaug": set(),
 }
@@ -130,14 +118,6 @@ def test_table_has_no_cycle() -> None:
 def test_every_folder_with_code_is_a_package() -> None:
     # an editable install would not miss the file, a wheel leaves the folder out
     assert [str(path.parent) for path in SOURCES if not (path.parent / "__init__.py").is_file()] == []
-
-
-def test_pairs_are_composed_without_the_town() -> None:
-    pairs = PACKAGE / "walkers" / "pairs"
-    names = {name for path in pairs.glob("*.py") for name in imported_modules(path)}
-    ours = {name for name in names if name.startswith("armory_skelevision")}
-    assert ours
-    assert {name for name in ours if not name.startswith("armory_skelevision.training.data.pairs")} == set()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=MODULES)

@@ -20,7 +20,7 @@ from torch import Tensor
 from armory_skelevision.attacks.objectives import Objective
 from armory_skelevision.networks import RPNOutput, SiameseNetwork
 from armory_skelevision.tracking import CropDefense, Crops, Frames, Step, TrackerSettings, Window
-from armory_skelevision.tracking.tracker import recur
+from armory_skelevision.tracking.tracker import run_tracker
 
 Memory = Literal["auto", "graph", "recompute"]
 Precision = Literal["float32", "bf16"]
@@ -79,7 +79,7 @@ class NetworkPass:
         def observe(index: int, window: Window) -> RPNOutput:
             return self._respond(template, crops.search(index, window))
 
-        return list(recur(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
+        return list(run_tracker(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
 
     def _recompute(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
         outputs: list[RPNOutput] = []
@@ -95,7 +95,7 @@ class NetworkPass:
             outputs.append(RPNOutput(*(values.requires_grad_() for values in output)))
             return outputs[-1]
 
-        steps = list(recur(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
+        steps = list(run_tracker(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
         value = _judge(steps, objective)
         leaves = [values for output in outputs for values in output]
         if not value.requires_grad:
@@ -138,7 +138,7 @@ class NetworkPass:
         return self._seen.embed(crops.contiguous(memory_format=torch.channels_last))
 
     def _respond(self, template: Tensor, crops: Tensor) -> RPNOutput:
-        return self._seen.respond(template, self._embed(crops))
+        return self._seen.predict_head(template, self._embed(crops))
 
     @cached_property
     def _seen(self) -> SiameseNetwork:

@@ -17,7 +17,7 @@ from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, xyxy_to_cxcywh
 from armory_skelevision.models.inputs import refuse_unknown
 from armory_skelevision.tracking import Step, TrackerSettings
 from armory_skelevision.tracking.state import State
-from armory_skelevision.tracking.tracker import crop_scale, rank
+from armory_skelevision.tracking.tracker import crop_scale, penalized_scores
 
 Loss = Literal["l1", "expected", "giou", "score", "lure"]
 Objective = Callable[[Tensor, Sequence[Step] | None], Tensor]
@@ -120,7 +120,7 @@ def _expected_error(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -
     another to be chosen. Here all that come near pull.
     """
     previous = step.previous.box_cxcywh
-    chances = (rank(step.previous, step.proposals, settings) / TEMPERATURE).softmax(dim=0)
+    chances = (penalized_scores(step.previous, step.proposals, settings) / TEMPERATURE).softmax(dim=0)
     found_cxcywh = step.proposals.boxes_cxcywh.to(previous) / crop_scale(step.previous, settings)
     found_xyxy = cxcywh_to_xyxy(torch.cat([previous[:2] + found_cxcywh[:, :2], found_cxcywh[:, 2:]], dim=1))
     return chances @ (found_xyxy - truth_xyxy.to(found_xyxy)).abs().sum(dim=1)

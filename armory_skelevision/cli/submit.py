@@ -90,12 +90,12 @@ def evaluate(
 ) -> None:
     """Put submissions to a suite of attacks and rank them. Goes on where it was stopped; exit 1 if any is left out."""
     from armory_skelevision.submission.evaluate import evaluate as evaluate_bundles
-    from armory_skelevision.submission.ranking import format_table, rank, write_tables
+    from armory_skelevision.submission.ranking import format_table, penalized_scores, write_tables
     from armory_skelevision.submission.suite import read_suite
 
     asked = read_suite(suite)
     entries = evaluate_bundles(bundles, asked, out, _terms(baseline, allow_repository))
-    rows = rank(entries, asked)
+    rows = penalized_scores(entries, asked)
     print(format_table(rows, entries, asked))
     for path in write_tables(rows, entries, asked, out):
         print(path)

@@ -13,7 +13,7 @@ from armory_skelevision.datasets.published import (
     otb_source,
 )
 from armory_skelevision.io.archives import check_archive, unpack
-from armory_skelevision.io.download import Patience
+from armory_skelevision.io.download import RetryPolicy
 from armory_skelevision.io.obtain import obtain
 from armory_skelevision.io.source import Source
 
@@ -59,7 +59,7 @@ def fetch_lasot(out: Path, origin: str | None = None) -> list[Path]:
 
 
 def fetch_otb(
-    out: Path, names: Sequence[str] = (), origin: str | None = None, patience: Patience | None = None
+    out: Path, names: Sequence[str] = (), origin: str | None = None, retry_policy: RetryPolicy | None = None
 ) -> list[Path]:
     """Folders of OTB2015, as the data set `otb_person` reads them.
 
@@ -67,7 +67,7 @@ def fetch_otb(
         out: The folder, for the archives too.
         names: Folders such as "Crossing"; none stands for all that the SkeleVision paper counts as persons.
         origin: A mirror, or a local folder with the archives; None for the published addresses.
-        patience: How long to wait for the server; None for the usual.
+        retry_policy: How long to wait for the server; None for the usual.
 
     Returns:
         The sequences' folders.
@@ -82,11 +82,15 @@ def fetch_otb(
     if unknown:
         raise ValueError(f"OTB2015 has no folder {', '.join(unknown)}; those with persons are {sorted(PERSON_FOLDERS)}")
     wanted = {otb_source(name): [name] for name in names or sorted(PERSON_FOLDERS)}
-    return _fetch(wanted, out, out, origin, patience)
+    return _fetch(wanted, out, out, origin, retry_policy)
 
 
 def _fetch(
-    wanted: dict[Source, list[str]], archives: Path, folder: Path, origin: str | None, patience: Patience | None = None
+    wanted: dict[Source, list[str]],
+    archives: Path,
+    folder: Path,
+    origin: str | None,
+    retry_policy: RetryPolicy | None = None,
 ) -> list[Path]:
     one_file = origin is not None and not origin.endswith("/") and not Path(origin).expanduser().is_dir()
     if one_file and len(wanted) > 1:
@@ -98,6 +102,6 @@ def _fetch(
     for source, names in wanted.items():
         # An archive that is unpacked is not needed again.
         if not all((folder / name).exists() for name in names):
-            unpack(obtain(source, archives, origin, check_archive, patience), folder, names)
+            unpack(obtain(source, archives, origin, check_archive, retry_policy), folder, names)
         paths += [folder / name for name in names]
     return paths

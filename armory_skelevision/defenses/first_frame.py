@@ -55,7 +55,7 @@ class FirstFrameLoss:
 
     def __call__(self, template: Tensor) -> Tensor:
         """The loss (a scalar) of a template (1, 3, size, size), RGB in [0, 1]."""
-        output = self._network.respond(self._network.embed(network_input(template)), self._features)
+        output = self._network.predict_head(self._network.embed(network_input(template)), self._features)
         return first_frame_loss(output, self._boxes_cxcywh)
 
 

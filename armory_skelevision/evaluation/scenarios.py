@@ -25,14 +25,14 @@ class BackdoorTracking(CarlaVideoTracking):  # type: ignore[misc]
         if not path.is_file():
             raise FileNotFoundError(
                 f"there is no {path}: weights with a backdoor do not come with the package. Train them by "
-                "`skelevision train backdoor training_configs/backdoors/fsba.json`, and copy its weights.safetensors there "
-                "(docs/backdoors.md)"
+                "`skelevision train backdoor training_configs/backdoors/fsba.json`, and copy its weights.safetensors "
+                "there (docs/backdoors.md)"
             )
         super().load_model(defended)
 
 
 class KeypointTracking(CarlaVideoTracking):  # type: ignore[misc]
-    """Tracking of people whose joints are looked at: also measures ``relative_pck``, of attacked against benign."""
+    """Tracking of people whose keypoints are looked at: also measures ``relative_pck``, of attacked against benign."""
 
     def load_metrics(self) -> None:
         """Connect the one meter that needs benign and adversarial predictions together."""

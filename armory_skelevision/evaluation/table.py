@@ -65,19 +65,22 @@ class Task(NamedTuple):
     """In the ``dataset`` block, for each data set."""
 
 
+METRIC = "video_tracking_mean_iou"
+"""ARMORY's own mean IoU of a video, the one metric that every run of a tracker has."""
+
 METRICS = "armory_skelevision.metrics"
 _OF_BOXES = (
-    "video_tracking_mean_iou",
+    METRIC,
     *(f"{METRICS}.{name}" for name in ("success_auc", "precision_20px", "normalised_precision", "frame_iou")),
 )
-_OF_JOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "joint_pck"))
+_OF_KEYPOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "keypoint_pck"))
 
 TASKS = {
     "boxes": Task(("armory.scenarios.carla_video_tracking", "CarlaVideoTracking"), _OF_BOXES, DATASETS),
     # Clips of some frames, so that what happens to the box is seen too.
-    "joints": Task(
+    "keypoints": Task(
         ("armory_skelevision.evaluation.scenarios", "KeypointTracking"),
-        (*_OF_JOINTS, "video_tracking_mean_iou"),
+        (*_OF_KEYPOINTS, "video_tracking_mean_iou"),
         {"walkers": {"name": "walker_people", "eval_split": "mini", "every": 10, "max_frames": 5}},
     ),
     "backdoor": Task(
@@ -145,12 +148,12 @@ ATTACKS = {
     ),
     "keypoints_igsm": Attack(
         "KeypointIGSM",
-        "a perturbation of the first frame that leads the joints astray (IGSM-U-10, 8/255)",
+        "a perturbation of the first frame that leads the keypoints astray (IGSM-U-10, 8/255)",
         "white",
         {"eps_255": 8, "goal": None, "max_iter": 10, "verbose": True},
         ("mtl",),
         {"walkers": {}},
-        task="joints",
+        task="keypoints",
     ),
     "oneshot": Attack(
         "BackdoorTrigger",

@@ -25,7 +25,7 @@ _BUSY = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to put up with a server.
 
     Attributes:
@@ -45,32 +45,32 @@ class BrokenDownloadError(OSError):
     """A connection that failed or ended early; another try may help."""
 
 
-def download(url: str, part: Path, size: int | None = None, patience: Patience | None = None) -> None:
+def download(url: str, part: Path, size: int | None = None, retry_policy: RetryPolicy | None = None) -> None:
     """Bring a file from the network into a temporary file.
 
     Args:
         url: Where from; http or https.
         part: The temporary file. What an earlier call left there is made use of if it can be.
         size: Bytes that the file is known to have.
-        patience: How long to wait; None for the usual.
+        retry_policy: How long to wait; None for the usual.
 
     Raises:
         OSError: If the server cannot be reached, breaks off again and again, stalls, or the disk is too small. What
             has come stays in `part` for the next call.
         ValueError: If the server has no such file, sends a web page instead, or a file of another size.
     """
-    patience = patience or Patience()
+    retry_policy = retry_policy or RetryPolicy()
     failures, best = 0, _length(part)
     while True:
         try:
-            return _attempt(url, part, size, patience)
+            return _attempt(url, part, size, retry_policy)
         except BrokenDownloadError as error:
             failures = failures + 1 if _length(part) <= best else 1
             best = max(best, _length(part))
-            if failures >= patience.attempts:
+            if failures >= retry_policy.attempts:
                 come = f"{_length(part):,} bytes have come, and the same command goes on from there if the server can"
                 raise BrokenDownloadError(f"{url}: {error}; {come}") from error
-        time.sleep(patience.pause * 2 ** (failures - 1))
+        time.sleep(retry_policy.pause * 2 ** (failures - 1))
 
 
 def looks_like_page(start: bytes) -> bool:
@@ -84,14 +84,16 @@ def forget(part: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
-def _attempt(url: str, part: Path, size: int | None, patience: Patience) -> None:
+def _attempt(url: str, part: Path, size: int | None, retry_policy: RetryPolicy) -> None:
     version = _known_version(url, part)
     have = _length(part) if version else 0
     headers = {"Accept-Encoding": "identity"}  # so that lengths and ranges are those of the file
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=(patience.connect, patience.stall)) as response:
+        with requests.get(
+            url, headers=headers, stream=True, timeout=(retry_policy.connect, retry_policy.stall)
+        ) as response:
             if response.headers.get("Content-Range") == f"bytes */{have}" and response.status_code == 416:
                 return  # nothing is left: we were stopped between the last byte and the new name
             if response.status_code == 416 or _first_byte(response) not in (0, have):
@@ -108,7 +110,7 @@ def _attempt(url: str, part: Path, size: int | None, patience: Patience) -> None
     except requests.RequestException as error:
         if isinstance(error, ValueError):  # no address at all
             raise ValueError(f"{url}: {error}") from error
-        raise BrokenDownloadError(_describe(error, patience)) from error
+        raise BrokenDownloadError(_describe(error, retry_policy)) from error
 
 
 def _receive(url: str, response: requests.Response, part: Path, start: int, total: int | None) -> None:
@@ -177,11 +179,11 @@ def _check_room(part: Path, needed: int) -> None:
         raise OSError(f"{part.parent} has {free / 1e9:.1f} GB of room, the download needs {needed / 1e9:.1f} GB")
 
 
-def _describe(error: requests.RequestException, patience: Patience) -> str:
+def _describe(error: requests.RequestException, retry_policy: RetryPolicy) -> str:
     if isinstance(error, requests.ConnectTimeout):
-        return f"no answer in {patience.connect:g} s"
+        return f"no answer in {retry_policy.connect:g} s"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return f"the server sent nothing for {patience.stall:g} s"
+        return f"the server sent nothing for {retry_policy.stall:g} s"
     return f"the connection failed ({type(error).__name__})"
 
 

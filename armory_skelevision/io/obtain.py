@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from armory_skelevision.io import hash_file
-from armory_skelevision.io.download import BrokenDownloadError, Patience, download, forget, looks_like_page
+from armory_skelevision.io.download import BrokenDownloadError, RetryPolicy, download, forget, looks_like_page
 from armory_skelevision.io.ledger import LEDGER, record_hash, recorded_hash
 from armory_skelevision.io.source import Source
 
@@ -22,7 +22,7 @@ def obtain(
     folder: str | os.PathLike[str],
     origin: str | None = None,
     check: Callable[[Path], None] | None = None,
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> Path:
     """The path of a published file: fetched if it is not in the folder yet, and checked in any case.
 
@@ -35,7 +35,7 @@ def obtain(
         origin: Where from in place of the published address: a mirror (an address; with ``/`` at its end, of the folder
             with the file), or a local file or folder. A local file is checked and stays where it is.
         check: Raises a ValueError if a file is not of the kind that is wanted; called before its hash is written down.
-        patience: How long to wait for the server; None for the usual.
+        retry_policy: How long to wait for the server; None for the usual.
 
     Raises:
         OSError: If the file cannot be had, or another process is fetching it.
@@ -53,7 +53,7 @@ def obtain(
         # The suffix stays last: `check` may go by it.
         part = target.with_name(f".{target.stem}.part{target.suffix}")
         with _alone(target.parent):
-            download(url, part, source.size, patience)
+            download(url, part, source.size, retry_policy)
             _check_or_forget(source, part, target, check)
             part.replace(target)
             forget(part)

@@ -1,11 +1,11 @@
 """What ARMORY's `metric.task` can name by dotted path: `armory_skelevision.metrics.success_auc` and so on."""
 
 from armory_skelevision.metrics.boxes import frame_iou, normalised_precision, precision_20px, success_auc
-from armory_skelevision.metrics.keypoints import joint_pck, oks, pck, relative_pck
+from armory_skelevision.metrics.keypoints import keypoint_pck, oks, pck, relative_pck
 
 __all__ = [
     "frame_iou",
-    "joint_pck",
+    "keypoint_pck",
     "normalised_precision",
     "oks",
     "pck",

@@ -60,8 +60,8 @@ def oks(y: Labels, y_pred: Labels) -> list[float]:
 
 
 @populationwise  # type: ignore[untyped-decorator]
-def joint_pck(y: Labels, y_pred: Labels) -> dict[str, float | None]:
-    """PCK of each joint over all persons, by its name; None where it is never labelled. See `pck`."""
+def keypoint_pck(y: Labels, y_pred: Labels) -> dict[str, float | None]:
+    """PCK of each keypoint over all persons, by its name; None where it is never labelled. See `pck`."""
     found = hits(y, y_pred)
     labelled = ~np.isnan(found)
     counts, totals = np.nansum(found, axis=0), labelled.sum(axis=0)

@@ -36,7 +36,7 @@ class NanoTrack(SiameseNetwork):
         self.backbone = MobileNetV3(blocks=8 if version == 2 else 9)
         self.ban_head = PointHeadV2() if version == 2 else PointHeadV3()
 
-    def compare(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+    def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
         """Compare template features (1 or N, C, 8, 8) with search features (N, C, s, s); C is 48 or 96.
 
         ``loc`` are the logarithms of the distances in pixels to the target's left, top, right and bottom side.

@@ -55,14 +55,14 @@ class SiameseNetwork(nn.Module):
         features: Tensor = self.backbone(crops.to(next(self.parameters()).dtype))
         return features
 
-    def respond(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+    def predict_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
         """Compare template features, of one crop or of N, with the search features of N crops."""
-        output = self.compare(z_features, x_features)
+        output = self.forward_head(z_features, x_features)
         return RPNOutput(*(values.to(torch.promote_types(values.dtype, torch.float32)) for values in output))
 
     @abstractmethod
-    def compare(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """What `respond` says, in the features' precision."""
+    def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+        """What `predict_head` says, in the features' precision."""
 
     def rounded(self) -> Self:
         """A copy in bfloat16, for networks that learn no more: autocast would round such weights in every frame."""
@@ -70,4 +70,4 @@ class SiameseNetwork(nn.Module):
 
     def forward(self, z_crops: Tensor, x_crops: Tensor) -> RPNOutput:
         """Compare template crops (1 or N, 3, z, z) with search crops (N, 3, x, x)."""
-        return self.respond(self.embed(z_crops), self.embed(x_crops))
+        return self.predict_head(self.embed(z_crops), self.embed(x_crops))

@@ -32,7 +32,7 @@ class SiamRPN(SiameseNetwork):
         """Depth of the keypoint head, or None where there is none."""
         return self.keypoint_head.depth if self.keypoint_head is not None else None
 
-    def compare(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+    def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
         """Compare template features (1 or N, 256, 6, 6) with search features (N, 256, h, w)."""
         output: RPNOutput = self.rpn_head(z_features, x_features)
         return output

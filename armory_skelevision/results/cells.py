@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from armory_skelevision.results.records import METRIC, Run, Scores
+from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.results.records import Run, Scores
 
 State = Literal["finished", "failed", "missing"]
 

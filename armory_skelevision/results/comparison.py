@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.finding import collect
 from armory_skelevision.results.groups import newest
 from armory_skelevision.results.intervals import Estimate, estimate, paired_difference
 from armory_skelevision.results.labels import Flat, flatten, say, varying_keys
-from armory_skelevision.results.records import METRIC, SIDES, Run
+from armory_skelevision.results.records import SIDES, Run
 
 
 class Difference(NamedTuple):

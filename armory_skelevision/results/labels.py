@@ -21,7 +21,7 @@ _OPTIONS = "scenario.kwargs."  # where a result file has the options of `armory 
 
 _NOUNS = ("model", "dataset", "attack", "defense")
 BOUND = "ε (1/255)"
-"""What the bound of attacks on joints is called in settings."""
+"""What the bound of attacks on keypoints is called in settings."""
 
 _NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps_255": BOUND}
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-METRIC = "video_tracking_mean_iou"
-"""ARMORY's own mean IoU of a video, the one metric that every run of a tracker has."""
+from armory_skelevision.evaluation.table import METRIC
 
 FRAMES = "frame_iou"
 """The metric that keeps the IoU of each frame."""
 
-JOINT_PCK = "joint_pck"
-"""The metric that keeps the PCK of each joint; among the means it is "joint_pck.nose" and so on."""
+KEYPOINT_PCK = "keypoint_pck"
+"""The metric that keeps the PCK of each keypoint; among the means it is "keypoint_pck.nose" and so on."""
 
 RELATIVE_PCK = "relative_pck"
 """PCK under attack as a share of that without; ARMORY's results have it in per cent, and on neither side."""
@@ -139,8 +138,8 @@ def _read_side(path: str | os.PathLike[str], results: Mapping[str, Any], side: s
         mean = rest.startswith("mean_")
         metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may stand there whole
         numbers = list(_numbers(path, key, value, strict=metric in (METRIC, FRAMES)))
-        if metric == JOINT_PCK:
-            means.update(_read_joints(value))
+        if metric == KEYPOINT_PCK:
+            means.update(_read_keypoints(value))
         elif metric == FRAMES:
             frames = frames if mean else tuple(_frame_lists(value))
         elif numbers and mean:
@@ -151,11 +150,11 @@ def _read_side(path: str | os.PathLike[str], results: Mapping[str, Any], side: s
     return Scores({**derived, **means}, videos, frames)
 
 
-def _read_joints(value: Any) -> dict[str, float]:
-    """PCK of each joint that was labelled at all: a table in a list, since it is of all people together."""
+def _read_keypoints(value: Any) -> dict[str, float]:
+    """PCK of each keypoint that was labelled at all: a table in a list, since it is of all people together."""
     tables = [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
     shares = [pair for table in tables for pair in table.items()]
-    return {f"{JOINT_PCK}.{joint}": float(share) for joint, share in shares if _is_number(share)}
+    return {f"{KEYPOINT_PCK}.{keypoint}": float(share) for keypoint, share in shares if _is_number(share)}
 
 
 def _numbers(path: str | os.PathLike[str], key: str, value: Any, strict: bool) -> Iterator[float]:

@@ -42,7 +42,7 @@ class Row(NamedTuple):
     """What the team found itself under the attack that it knew."""
 
 
-def rank(entries: Sequence[Entry], suite: Suite) -> list[Row]:
+def penalized_scores(entries: Sequence[Entry], suite: Suite) -> list[Row]:
     """The accepted and finished entries, the best first; equals share a rank."""
     rows = []
     for entry in entries:

@@ -52,7 +52,7 @@ class Ended(NamedTuple):
     """Its process's exit code, or why there is none."""
 
 
-_PATIENCE = 1.5  # seconds for a process to end its run and to clean up
+_GRACE_SECONDS = 1.5  # seconds for a process to end its run and to clean up
 _LOG_LINES = 20
 _LINE = 300  # ARMORY repeats a failed command with its whole config, encoded
 
@@ -83,7 +83,7 @@ def stop(*processes: subprocess.Popen[bytes]) -> None:
     for process in processes:
         if process.stdin is not None:
             process.stdin.close()
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _GRACE_SECONDS
     for process in processes:
         try:
             process.wait(max(0.0, deadline - time.monotonic()))

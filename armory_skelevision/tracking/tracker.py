@@ -42,7 +42,7 @@ class Step(NamedTuple):
 
 
 def propose(output: RPNOutput, settings: TrackerSettings) -> Proposals:
-    """What the network's output (batch of 1) for a search window proposes, on the CPU; see `recur`."""
+    """What the network's output (batch of 1) for a search window proposes, on the CPU; see `run_tracker`."""
     return settings.decode(RPNOutput(*(values.float().cpu() for values in output)))
 
 
@@ -51,7 +51,7 @@ def crop_scale(state: State, settings: TrackerSettings) -> Tensor:
     return settings.exemplar_size / context_side(state.box_cxcywh[2], state.box_cxcywh[3], settings.context)
 
 
-def rank(state: State, proposals: Proposals, settings: TrackerSettings) -> Tensor:
+def penalized_scores(state: State, proposals: Proposals, settings: TrackerSettings) -> Tensor:
     """By what the tracker chooses among K proposals, (K,), float64, the highest first.
 
     Scores, penalised for changes of shape and weighed against the distance from the crop's middle.
@@ -67,7 +67,7 @@ def update(state: State, proposals: Proposals, frame_wh: tuple[int, int], settin
     """The next state: the best proposal, penalised for changes of shape and distance, smoothed, kept in the frame."""
     scale = crop_scale(state, settings)
     with torch.no_grad():
-        best = int(rank(state, proposals, settings).argmax())
+        best = int(penalized_scores(state, proposals, settings).argmax())
     # From here on only the chosen proposal matters, and only its graph is kept.
     found_cxcywh = proposals.boxes_cxcywh[best].to(torch.float64)
     penalty = _shape_penalty(found_cxcywh, state.box_cxcywh[2:] * scale, settings)
@@ -80,7 +80,7 @@ def update(state: State, proposals: Proposals, frame_wh: tuple[int, int], settin
     return State(torch.cat([centre, size]))
 
 
-def recur(
+def run_tracker(
     observe: Callable[[int, Window], RPNOutput],
     count: int,
     frame_wh: tuple[int, int],
@@ -123,9 +123,9 @@ def track(crops: Crops) -> Iterator[Step]:
     template = network.embed(crops.template)
 
     def observe(index: int, window: Window) -> RPNOutput:
-        return network.respond(template, network.embed(crops.search(index, window)))
+        return network.predict_head(template, network.embed(crops.search(index, window)))
 
-    yield from recur(observe, len(frames), (frames.width, frames.height), crops.box_xyxy, crops.settings)
+    yield from run_tracker(observe, len(frames), (frames.width, frames.height), crops.box_xyxy, crops.settings)
 
 
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:

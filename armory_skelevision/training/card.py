@@ -110,7 +110,7 @@ def _describe_store(folder: str) -> str:
     if is_crop_store(folder):
         store = CropStore(folder)
         digest.update(store.boxes_xyxy.tobytes() + store.keypoints.tobytes())
-        return f"{folder}: {describe_pairs(folder)}, sha256 of their boxes and joints {digest.hexdigest()}"
+        return f"{folder}: {describe_pairs(folder)}, sha256 of their boxes and keypoints {digest.hexdigest()}"
     listings = sorted(Path(folder).glob("*.jsonl"))
     contents = [path.read_bytes() for path in listings]
     for content in contents:

@@ -13,9 +13,7 @@ from armory_skelevision.training.data.loading import describe_pairs
 from armory_skelevision.training.scaling import take_raw_input
 from armory_skelevision.training.settings import Settings
 from armory_skelevision.weights import Metadata, read_metadata, save_weights
-
-START = "; from weights of: "
-"""In what weights say of their training, what stands before the training of those that they started from."""
+from armory_skelevision.weights.metadata import START
 
 
 def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:

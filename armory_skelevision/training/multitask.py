@@ -69,7 +69,7 @@ class MultitaskTraining(LightningModule):
     def _tracking_step(self, batch: Batch) -> Tensor:
         """The loss of everything, Eq. 2."""
         template = self.network.embed(normalise(batch.template))
-        output = self.network.respond(template, self.network.embed(normalise(batch.search)))
+        output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
         labels = add_hard_negatives(batch.labels, output.cls, batch.background, self.settings.hard_negatives)
         cls = classification_loss(output.cls, labels)
         loc = localisation_loss(output.loc, batch.deltas, batch.weights)
@@ -91,7 +91,7 @@ class MultitaskTraining(LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Mean IoU of the box that scores best, and the keypoint loss."""
         template, count = self.network.embed(normalise(batch.template)), len(batch.box_xyxy)
-        output = self.network.respond(template, self.network.embed(normalise(batch.search)))
+        output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
         overlap = iou(best_boxes_xyxy(output), batch.box_xyxy)
         self.log("mean_iou", overlap.mean(), prog_bar=True, batch_size=count)
         if self.network.keypoint_head is not None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.training.export import START
 from armory_skelevision.weights import Metadata, load_weights, read_metadata, save_weights
+from armory_skelevision.weights.metadata import START
 
 
 def average_weights(sources: Sequence[Path], target: Path) -> None:

@@ -13,6 +13,9 @@ from armory_skelevision.networks.keypoint_head import Depth
 ARCHITECTURE = "siamrpn_alex"
 UNET = "unet"
 
+START = "; from weights of: "
+"""Stands, in the description of a training, before the training of the weights that it started from."""
+
 
 @dataclass(frozen=True)
 class Header:

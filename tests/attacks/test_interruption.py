@@ -26,7 +26,7 @@ while True:
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(folder)]
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent.parent), str(folder)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
     )

@@ -1,4 +1,4 @@
-"""Attacks on joints, on a keypoint head whose answers are known in closed form, and on the real network."""
+"""Attacks on keypoints, on a keypoint head whose answers are known in closed form, and on the real network."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ BOX = np.array([30.0, 20.0, 60.0, 80.0])
 
 
 class Brightest(TinySiamRPN):
-    """Every joint is seen where the template, blurred a little, is brightest in the joint's colour: so the pixels that
-    a perturbation must brighten or darken are known."""
+    """Every keypoint is seen where the template, blurred a little, is brightest in the keypoint's colour: so the
+    pixels that a perturbation must brighten or darken are known."""
 
     def __init__(self):
         super().__init__()
@@ -25,8 +25,8 @@ class Brightest(TinySiamRPN):
     def embed(self, crops):
         return crops if crops.shape[-1] == 127 else super().embed(crops)
 
-    def compare(self, z_features, x_features):
-        return super().compare(super().embed(z_features), x_features)
+    def forward_head(self, z_features, x_features):
+        return super().forward_head(super().embed(z_features), x_features)
 
     def keypoints(self, z_features):
         blurred = torch.nn.functional.avg_pool2d(z_features / 255, 9, stride=1, padding=4)
@@ -39,7 +39,7 @@ def tracker():
 
 
 def scene(seed=0):
-    """Two frames of noise around mid grey, a bright spot in the upper half of the person, all joints on it."""
+    """Two frames of noise around mid grey, a bright spot in the upper half of the person, all keypoints on it."""
     rng = np.random.default_rng(seed)
     video = rng.uniform(0.45, 0.55, (2, 100, 120, 3)).astype(np.float32)
     video[:, 30:36, 40:46] += 0.02
@@ -86,26 +86,26 @@ def test_bound_is_kept_used_and_the_same_each_time(tracker, make) -> None:
 def test_untargeted_attack_raises_the_loss_and_more_steps_raise_it_more() -> None:
     tracker = random_estimator(keypoint_head="shallow")
     x, y, _ = screen_scene(frames=2)
-    joints = np.stack([np.linspace(62, 78, 17), np.linspace(42, 80, 17), np.full(17, 2)], axis=1).astype(np.float32)
-    label = {"boxes": y[0]["boxes"], "keypoints": joints}
+    keypoints = np.stack([np.linspace(62, 78, 17), np.linspace(42, 80, 17), np.full(17, 2)], axis=1).astype(np.float32)
+    label = {"boxes": y[0]["boxes"], "keypoints": keypoints}
     pose = PoseEstimator(tracker, label["boxes"][:1])
     shown = [
         attack.generate(x=x, y=[label])[0, :1]
         for attack in (KeypointFGSM(tracker, 8), KeypointIGSM(tracker, 8, 8, verbose=False))
     ]
-    clean, single, many = (float(pose.compute_loss(p, joints[None])[0]) for p in (x[0, :1], *shown))
+    clean, single, many = (float(pose.compute_loss(p, keypoints[None])[0]) for p in (x[0, :1], *shown))
     assert clean < single < many
 
 
 def test_universal_beats_noise_of_the_same_size_on_unseen_people(tracker) -> None:
     cut = [cut_template(tracker, video[0], BOX, label["keypoints"]) for video, label in map(scene, range(8))]
-    crops, joints = (np.stack(values) for values in zip(*cut, strict=True))
-    shown = KeypointUniversal(tracker, eps_255=8, max_iter=10, verbose=False).learn(crops[:6], joints[:6])
+    crops, keypoints = (np.stack(values) for values in zip(*cut, strict=True))
+    shown = KeypointUniversal(tracker, eps_255=8, max_iter=10, verbose=False).learn(crops[:6], keypoints[:6])
     assert shown.shape == (127, 127, 3) and np.abs(shown).max() * 255 == pytest.approx(8, rel=1e-4)
     noise = np.random.default_rng(0).choice([-1, 1], shown.shape) * 8 / 255
     pose = PoseEstimator(tracker, np.repeat(box_of_template(tracker)[None], 2, axis=0))
     clean, learnt, random = (
-        pose.compute_loss((crops[6:] + change).clip(0, 1).astype(np.float32), joints[6:]).mean()
+        pose.compute_loss((crops[6:] + change).clip(0, 1).astype(np.float32), keypoints[6:]).mean()
         for change in (0, shown, noise)
     )
     assert learnt - clean > 5 * abs(random - clean)
@@ -133,9 +133,9 @@ def test_universal_is_kept_in_a_file_and_laid_where_the_template_is_cut(tracker,
 def test_crop_of_a_template_is_seen_as_the_template_is() -> None:
     tracker = random_estimator(keypoint_head="shallow")
     video, label = scene()
-    crop, joints = cut_template(tracker, video[0], BOX, label["keypoints"])
+    crop, keypoints = cut_template(tracker, video[0], BOX, label["keypoints"])
     whole = PoseEstimator(tracker, label["boxes"][:1]).compute_loss(video[:1], label["keypoints"][None])
-    of_crop = PoseEstimator(tracker, box_of_template(tracker)[None]).compute_loss(crop[None], joints[None])
+    of_crop = PoseEstimator(tracker, box_of_template(tracker)[None]).compute_loss(crop[None], keypoints[None])
     np.testing.assert_allclose(whole, of_crop, rtol=1e-4)
 
 
@@ -151,9 +151,9 @@ def test_a_single_picture_has_keypoints_and_can_be_attacked(tracker) -> None:
 
 
 def test_upside_down_turns_around_the_middle_of_the_box() -> None:
-    joints = np.array([[31.0, 22.0, 2.0]] + [[45.0, 50.0, 0.0]] * 16)
-    np.testing.assert_allclose(aim("upside_down", joints, BOX)[0], [59, 78, 2])
-    np.testing.assert_allclose(aim([[0.5, 0.25]] * 17, joints, BOX), [[45, 35, 2]] * 17)
+    keypoints = np.array([[31.0, 22.0, 2.0]] + [[45.0, 50.0, 0.0]] * 16)
+    np.testing.assert_allclose(aim("upside_down", keypoints, BOX)[0], [59, 78, 2])
+    np.testing.assert_allclose(aim([[0.5, 0.25]] * 17, keypoints, BOX), [[45, 35, 2]] * 17)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused(tracker) -> None:
     video, label = scene()
     with pytest.raises(ValueError, match="keypoint head: siamrpn_mtl"):
         KeypointIGSM(random_estimator())
-    with pytest.raises(ValueError, match="the true joints are needed.*walker_people"):
+    with pytest.raises(ValueError, match="the true keypoints are needed.*walker_people"):
         KeypointIGSM(tracker).generate(x=video[None], y=[{"boxes": label["boxes"]}])
     with pytest.raises(TypeError, match="unknown keywords"):
         KeypointIGSM(tracker).generate(x=video[None], y=[label], mask=1)

@@ -13,14 +13,8 @@ from people_data import make_coco
 
 from armory_skelevision.weights.packaged import packaged_weights
 
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
-TORCHVISION = BENCHMARKS.parent / ".venv-torchvision"
+TORCHVISION = Path(__file__).parent.parent.parent / ".venv-torchvision"
 TINY = ("--frames", "2", "--height", "128", "--width", "160", "--iterations", "1", "--device", "cpu")
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
 @pytest.fixture
@@ -29,7 +23,7 @@ def script(monkeypatch, capsys):
 
     def run_script(name, *options):
         monkeypatch.setattr(sys, "argv", [name, "--json", *map(str, options)])
-        runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+        runpy.run_module(name, run_name="__main__")
         *table, last = capsys.readouterr().out.splitlines()
         return table, json.loads(last)
 
@@ -38,7 +32,7 @@ def script(monkeypatch, capsys):
 
 def run(script, *options):
     """The same of a benchmark in a process of its own, as it is meant to be run."""
-    command = [sys.executable, str(BENCHMARKS / script), "--json", *TINY, *options]
+    command = [sys.executable, "-m", script, "--json", *TINY, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     *table, last = done.stdout.splitlines()
@@ -47,7 +41,7 @@ def run(script, *options):
 
 @pytest.mark.slow
 def test_attack_without_torchvision(tmp_path):
-    table, result = run("attack.py", "--torchvision", str(tmp_path))
+    table, result = run("benchmarks.attack", "--torchvision", str(tmp_path))
     columns = result["columns"]
     assert list(columns) == ["graph", "recompute", "bf16", "armory", "floor"]
     assert [line.split()[0] for line in table[1:]] == list(columns)
@@ -66,7 +60,7 @@ def test_attack_without_torchvision(tmp_path):
 
 @pytest.mark.skipif(not TORCHVISION.is_dir(), reason=f"no torchvision in {TORCHVISION.name}; see benchmarks/attack.py")
 def test_attack_beside_armory():
-    _, result = run("attack.py", "--mode", "recompute")
+    _, result = run("benchmarks.attack", "--mode", "recompute")
     ours, armory = result["columns"]["recompute"], result["columns"]["armory"]
     assert armory["note"] == ""
     assert armory["loss_before"] == pytest.approx(ours["loss_before"], rel=1e-3)
@@ -77,10 +71,10 @@ def test_attack_beside_armory():
 
 
 def test_tracker(script, monkeypatch):
-    import common
+    from benchmarks import common
 
     monkeypatch.setattr(common, "in_own_process", lambda work, setting: work(setting))
-    table, result = script("tracker.py", *TINY)
+    table, result = script("benchmarks.tracker", *TINY)
     columns, speed = result["columns"], result["frames_per_second"]
     assert list(columns) == list(speed) == ["ours", "pysot", "mil", "floor"]
     assert [line.split()[0] for line in table[1:5]] == list(columns)
@@ -93,7 +87,7 @@ def test_tracker(script, monkeypatch):
 
 
 def test_scene_is_the_same_in_frames_of_any_size():
-    from scene import PERSON_WH, draw_scene
+    from benchmarks.scene import PERSON_WH, draw_scene
 
     small, again, large = draw_scene(3, 128, 160), draw_scene(3, 128, 160), draw_scene(3, 256, 320)
     np.testing.assert_array_equal(small.x, again.x)
@@ -115,7 +109,7 @@ def want_too_much(setting):
 
 
 def test_want_of_memory_is_reported_and_not_fatal():
-    from common import Setting, measure_columns
+    from benchmarks.common import Setting, measure_columns
 
     columns = measure_columns({"huge": want_too_much, "fine": str}, Setting(), absent=lambda note: note)
     assert columns["huge"].startswith("not available: more memory is needed than there is: Unable to allocate")
@@ -124,7 +118,7 @@ def test_want_of_memory_is_reported_and_not_fatal():
 
 def test_strength_without_torchvision(script, tmp_path):
     short = ("--split", "mini", "--videos", "1", "--steps", "1", "--frames", "4")
-    _, result = script("strength.py", *short, "--torchvision", str(tmp_path))
+    _, result = script("experiments.strength", *short, "--torchvision", str(tmp_path))
     (row,) = result["rows"]
     assert row["armory"] is None and result["best_of_3_higher"] is None
     assert row["best of 3"] >= row["sign"] - 1e-3
@@ -141,14 +135,14 @@ def test_loader_beside_the_training_step(script, tmp_path):
     settings = {"store": store, "validation_store": store, "folder": "nowhere", "keypoint_head": "shallow"}
     path = tmp_path / "settings.json"
     path.write_text(json.dumps(settings | {"search_side": 191, "batch_size": 2, "workers": 0}))
-    _, result = script("loader.py", path, "--batches", "2")
+    _, result = script("benchmarks.loader", path, "--batches", "2")
     assert all(result[name] > 0 for name in ("loader", "step", "training"))
     assert result["ratio"] == pytest.approx(result["loader"] / result["step"])
     assert result["reached"] == pytest.approx(result["training"] / result["step"])
 
 
 def test_views_judges_both_patches(script):
-    _, result = script("views.py", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
+    _, result = script("experiments.views", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
     assert [mean["patch"] for mean in result["means"]] == ["plain", "eot"]
     plain, eot = result["rows"]
     assert plain["benign"] == eot["benign"] > 0.5
@@ -157,14 +151,14 @@ def test_views_judges_both_patches(script):
 
 def test_steps_go_on_where_they_were_stopped(script, tmp_path):
     few = ("--split", "mini", "--videos", "1", "--frames", "4", "--models", "mtl", "--step-sizes", "0.1")
-    _, straight = script("steps.py", *few, "--steps", "0", "1", "2")
+    _, straight = script("experiments.steps", *few, "--steps", "0", "1", "2")
     (row,) = straight["rows"]
     assert list(row) == ["model", "step size", "benign", "0", "1", "2"]
     assert row["0"] != row["1"] and all(0 <= row[key] <= 1 for key in ("benign", "0", "1", "2"))
-    script("steps.py", *few, "--steps", "0", "1", "--keep", tmp_path)
+    script("experiments.steps", *few, "--steps", "0", "1", "--keep", tmp_path)
     (kept,) = tmp_path.iterdir()
     before = kept.read_bytes()
-    assert script("steps.py", *few, "--steps", "0", "1", "2", "--keep", tmp_path)[1]["rows"] == [row]
+    assert script("experiments.steps", *few, "--steps", "0", "1", "2", "--keep", tmp_path)[1]["rows"] == [row]
     assert kept.read_bytes() != before
 
 
@@ -175,7 +169,7 @@ def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
         shutil.copy(packaged_weights(f"siamrpn_alex_{model}.safetensors"), tmp_path / folder / "weights.safetensors")
     paths = [tmp_path / folder / "weights.safetensors" for folder in files]
     few = ("--split", "mini", "--videos", "1", "--frames", "4", "--steps", "0", "1", "--keep", tmp_path / "kept")
-    table, result = script("robustness.py", *paths, *few)
+    table, result = script("experiments.robustness", *paths, *few)
     stl, mtl = result["runs"]["stl"], result["runs"]["mtl"]
     assert stl["1"] == mtl["2"] != stl["2"] == mtl["1"]
     assert list(stl["1"]) == ["benign", "0", "1"]
@@ -188,7 +182,7 @@ def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
 
 
 def test_universal_patch_is_shown_in_other_videos(script):
-    _, result = script("universal.py", "--steps", "1", "--videos", "1", "--frames", "5")
+    _, result = script("experiments.universal", "--steps", "1", "--videos", "1", "--frames", "5")
     (row,) = result["rows"]
     assert row["benign"] > 0.5 and row["universal"] != row["grey"]
     assert result["means"]["grey"] == row["grey"]

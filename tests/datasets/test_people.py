@@ -119,7 +119,7 @@ def test_real_coco_annotations(shared_data):
         labelled = person.keypoints[person.keypoints[:, 2] > 0, :2]
         assert len(labelled) > 5
         inside += ((labelled > person.box_xyxy[:2]) & (labelled < person.box_xyxy[2:])).all(axis=1).tolist()
-    # COCO's boxes are those of what is seen, and most joints lie in them
+    # COCO's boxes are those of what is seen, and most keypoints lie in them
     assert np.mean(inside) > 0.95
 
 

@@ -26,7 +26,7 @@ def make_annotation(rate: float = 10.0) -> dict[str, Any]:
         "width": WIDTH,
         "height": HEIGHT,
         "boxes_xyxy": [[5.25 + frame, 8.5, 20.75 + frame, 40.0] for frame in range(FRAMES)],
-        "keypoints": [[[joint + 0.5, frame, joint % 3] for joint in range(17)] for frame in range(FRAMES)],
+        "keypoints": [[[keypoint + 0.5, frame, keypoint % 3] for keypoint in range(17)] for frame in range(FRAMES)],
         "gs_coords": [[[-3, 10], [50, 10], [50, 20], [-3, 20]]] * FRAMES,
         "masks": [rle.encode(mask)["counts"].decode()] * FRAMES,
     }

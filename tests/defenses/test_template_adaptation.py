@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 from art.estimators.object_tracking import PyTorchGoturn
-from doubles import cleaner, random_estimator, screen_scene, tiny_estimator
-from test_nanotrack import random_estimator as random_nanotrack
+from doubles import cleaner, random_estimator, random_nanotrack_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.defenses import TemplateAdaptation, template_adaptation
@@ -193,7 +192,7 @@ def test_a_video_without_gradient_gets_none():
 
 
 def test_trackers_whose_loss_or_inside_is_not_known_are_refused():
-    other = random_nanotrack(preprocessing_defences=[TemplateAdaptation()])
+    other = random_nanotrack_estimator(preprocessing_defences=[TemplateAdaptation()])
     with pytest.raises(ValueError, match="lowers the training loss of SiamRPN; NanoTrack has another"):
         predict(other)
     goturn = PyTorchGoturn(

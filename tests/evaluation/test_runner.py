@@ -41,7 +41,7 @@ def put_in_place(fake: FakeArmory, monkeypatch: pytest.MonkeyPatch) -> FakeArmor
 
 def test_finds_its_own_result_among_others(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = put_in_place(FakeArmory(tmp_path / "outputs"), monkeypatch)
-    first, second = runner.run_config(config, "--check"), run.run_config(config)
+    first, second = runner.run_config(config, "--check"), runner.run_config(config)
     assert first != second
     assert first.is_file()
     assert second.parent.name.startswith("walk_")

@@ -6,13 +6,8 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch, root):
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-
-
 def test_each_cell_has_a_file_of_its_own(tmp_path: Path) -> None:
-    from backdoor import _place
+    from experiments.backdoor import _place
 
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"backdoor")
@@ -31,7 +26,7 @@ def test_each_cell_has_a_file_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_row_by_hand() -> None:
-    from backdoor import make_row
+    from experiments.backdoor import make_row
 
     row = make_row("one", 0.1, "one_shot", [[1.0, 1.0], [0.5]], [[0.0, 0.0], [0.5]])
     # of the 21 thresholds 0, 0.05, ..., 1 an IoU of 1 is above 20, of 0.5 above 10, of 0 above none

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,17 +12,11 @@ from armory_skelevision.defenses import TemplateAdaptation
 from armory_skelevision.weights.metadata import UNetMetadata
 from armory_skelevision.weights.unet import save_unet
 
-BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 ATTACKS = ["patch", "pgd8", "rtaa8", "iou"]
 
 
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
 def draw():
-    from scene import Scene
+    from benchmarks.scene import Scene
 
     return Scene(*screen_scene(frames=3))
 
@@ -31,7 +24,7 @@ def draw():
 @pytest.fixture
 def judge(tmp_path):
     """The cells of the tiny tracker by (defense, column), with how to make each row's defenses."""
-    from defense_table import Table, judge_model
+    from experiments.defense_table import Table, judge_model
 
     makers = {
         "none": list,
@@ -98,7 +91,7 @@ def test_attacks_in_bf16_are_judged_in_float32(judge):
 
 
 def test_shares_that_were_won_back():
-    from defense_table import sum_up
+    from experiments.defense_table import sum_up
 
     def cell(defense, column, *values):
         made = {"model": "stl", "defense": defense, "column": column, "note": ""}

@@ -2,16 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch, root):
-    monkeypatch.syspath_prepend(str(root / "benchmarks"))
-
 
 def test_what_is_kept_is_not_done_again(tmp_path: Path) -> None:
-    from keeping import kept
+    from experiments.keeping import kept
 
     done = []
 
@@ -28,7 +21,7 @@ def test_what_is_kept_is_not_done_again(tmp_path: Path) -> None:
 
 
 def test_places_tell_apart_what_differs(tmp_path: Path) -> None:
-    from keeping import place
+    from experiments.keeping import place
 
     assert place(tmp_path, "a", 0.1) == place(tmp_path, "a", 0.1)
     cells = [("a", 0.1), ("a", 1), ("a0.1",), ("a", None), ("a", "", 0.1)]

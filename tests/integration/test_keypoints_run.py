@@ -1,4 +1,4 @@
-"""ARMORY's evaluation of joints, and the real `armory run` on a backdoor whose weights are not there."""
+"""ARMORY's evaluation of keypoints, and the real `armory run` on a backdoor whose weights are not there."""
 
 import copy
 import json
@@ -13,19 +13,19 @@ from armory_skelevision.evaluation.runner import run_config
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def test_joints_are_attacked_and_measured(tmp_path: Path) -> None:
+def test_keypoints_are_attacked_and_measured(tmp_path: Path) -> None:
     config = copy.deepcopy(build_config("walkers", "mtl", "keypoints_igsm"))
     config["attack"]["kwargs"].update(max_iter=2, eps_255=16)
     config["dataset"].update(max_frames=2, index=[0, 4])
     results = json.loads(evaluate(config, tmp_path).read_text())["results"]
     for stage in ("benign", "adversarial"):
         assert len(results[f"{stage}_pck"]) == len(results[f"{stage}_oks"]) == 2
-        assert all(0 <= share <= 1 for share in results[f"{stage}_joint_pck"][0].values() if share is not None)
+        assert all(0 <= share <= 1 for share in results[f"{stage}_keypoint_pck"][0].values() if share is not None)
     assert results["benign_mean_pck"][0] > 0.5
     assert results["adversarial_mean_oks"][0] < results["benign_mean_oks"][0]
-    joints = [results[f"{stage}_mean_pck"][0] for stage in ("adversarial", "benign")]
-    # both people have all their joints labelled
-    assert results["relative_pck"][0] == pytest.approx(100 * joints[0] / joints[1])
+    keypoints = [results[f"{stage}_mean_pck"][0] for stage in ("adversarial", "benign")]
+    # both people have all their keypoints labelled
+    assert results["relative_pck"][0] == pytest.approx(100 * keypoints[0] / keypoints[1])
 
 
 def test_a_backdoor_without_its_weights_ends_with_what_to_do(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

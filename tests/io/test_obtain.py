@@ -10,7 +10,7 @@ import pytest
 from file_server import PAGE, FileServer, serve
 
 from armory_skelevision.datasets.published import COCO_ANNOTATIONS, COCO_IMAGES, LASOT_PERSON, otb_source
-from armory_skelevision.io.download import CHUNK, Patience
+from armory_skelevision.io.download import CHUNK, RetryPolicy
 from armory_skelevision.io.ledger import LEDGER, recorded_hash
 from armory_skelevision.io.obtain import LOCK, obtain
 from armory_skelevision.io.source import Source
@@ -18,7 +18,7 @@ from armory_skelevision.weights.published import WEIGHTS
 
 CONTENT = os.urandom(200_000)
 HASH = hashlib.sha256(CONTENT).hexdigest()
-QUICK = Patience(connect=2, stall=0.3, attempts=2, pause=0.01)
+QUICK = RetryPolicy(connect=2, stall=0.3, attempts=2, pause=0.01)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_sign_in_page_says_what_to_do(files: FileServer, source: Source, tmp_pat
 def test_broken_download_says_what_to_do_and_goes_on(files: FileServer, source: Source, tmp_path: Path) -> None:
     files.breaks = [10 * CHUNK, 0]
     with pytest.raises(OSError, match=r"81,920 bytes have come.*By hand: "):
-        obtain(source, tmp_path, patience=QUICK)
+        obtain(source, tmp_path, retry_policy=QUICK)
     assert not (tmp_path / "net.pth").exists()
     assert obtain(source, tmp_path).read_bytes() == CONTENT
     assert files.asked[-1][1] == "bytes=81920-"

@@ -1,4 +1,4 @@
-"""PCK, OKS and the joints' table: on cases done by hand, and OKS against COCO's own evaluation."""
+"""PCK, OKS and the keypoints' table: on cases done by hand, and OKS against COCO's own evaluation."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.metrics.keypoints import SHARE, joint_pck, oks, pck, relative_pck
+from armory_skelevision.metrics.keypoints import SHARE, keypoint_pck, oks, pck, relative_pck
 
 BOX = np.array([[10.0, 20.0, 40.0, 60.0]])  # diagonal 50: 10 pixels are within reach
 REACH = 50 * SHARE
@@ -39,16 +39,16 @@ def test_what_is_not_labelled_does_not_count() -> None:
     assert oks([label], [moved(label, np.r_[0, 0, 0, 0, np.full(13, 1e4)])]) == [1.0]
 
 
-def test_joints_by_name() -> None:
+def test_keypoints_by_name() -> None:
     labels = [person(visible=16), person(visible=16)]
     offsets = np.zeros(17)
     offsets[5] = 100
-    table = joint_pck(labels, [moved(labels[0], offsets), moved(labels[1], 0)])
+    table = keypoint_pck(labels, [moved(labels[0], offsets), moved(labels[1], 0)])
     assert list(table) == list(KEYPOINTS)
     assert table["left_shoulder"] == 0.5 and table["nose"] == 1.0 and table["right_ankle"] is None
 
 
-def test_relative_pck_is_over_all_joints() -> None:
+def test_relative_pck_is_over_all_keypoints() -> None:
     labels = [person(visible=2), person()]
     benign = [moved(labels[0], np.r_[100, np.zeros(16)]), moved(labels[1], 0)]
     attacked = [moved(labels[0], 100), moved(labels[1], np.r_[np.zeros(9), np.full(8, 100)])]

@@ -148,7 +148,7 @@ def test_multi_task_tracker_names_keypoints_in_the_frame(tmp_path):
     network = SiamRPN(keypoint_head="shallow")
     save_weights(network, tmp_path / "mtl.safetensors", metadata("shallow"))
     estimator = siamrpn_mtl({}, {"device_type": "cpu"}, tmp_path / "mtl.safetensors")
-    # A head that answers with one position for every joint: the middle of the template must be the box's middle.
+    # A head that answers with one position for every keypoint: the middle of the template must be the box's middle.
     middle = torch.zeros(1, 17, 127, 127)
     middle[:, :, 63, 63] = 50
     estimator.model.keypoint_head.forward = lambda features: middle

@@ -9,7 +9,7 @@ import pytest
 import torch
 from art.defences.preprocessor import SpatialSmoothing
 from art.exceptions import EstimatorError
-from doubles import overlaps, screen_scene
+from doubles import overlaps, random_nanotrack, random_nanotrack_estimator, screen_scene
 
 from armory_skelevision.attacks import PGD, RTAA, IoUAttack, PatchAttack
 from armory_skelevision.attacks.gradients import NetworkPass
@@ -17,7 +17,7 @@ from armory_skelevision.attacks.objectives import make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.models import SiameseEstimator, nanotrack
-from armory_skelevision.networks import NanoTrack, RPNOutput
+from armory_skelevision.networks import RPNOutput
 from armory_skelevision.networks.frozen import freeze
 from armory_skelevision.tracking import PointSettings, State, VideoFrames
 from armory_skelevision.tracking.points import decode, points_xy
@@ -27,30 +27,13 @@ BOTH = pytest.mark.parametrize("version", [2, 3])
 CPU = {"device_type": "cpu"}
 
 
-def random_network(version=3, dtype=torch.float32):
-    """Random weights whose answers are moderate, as a trained network's: standing boxes, and scores that differ."""
-    torch.manual_seed(version)
-    network = NanoTrack(version).to(dtype)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        network(*(torch.rand(4, 3, side, side, dtype=dtype) * 255 for side in (127, 255)))  # sets the normalisation
-        network.ban_head.bbox_pred[0].bias.copy_(torch.tensor([20.0, 45, 20, 45]).log())
-    return network.eval().requires_grad_(False)
-
-
-def random_estimator(version=3, **kwargs):
-    return SiameseEstimator(random_network(version), PointSettings(), device_type="cpu", **kwargs)
-
-
 def predict(estimator, x, y):
     return estimator.predict(x, y_init=y[0]["boxes"][:1])[0]["boxes"]
 
 
 @BOTH
 def test_sizes_are_those_of_the_published_networks(version):
-    network = random_network(version)
+    network = random_nanotrack(version)
     z, x = torch.rand(1, 3, 127, 127) * 255, torch.rand(2, 3, 255, 255) * 255
     channels, side, parameters = {2: (48, 16, 334_078), 3: (96, 15, 541_446)}[version]
     assert network.embed(z).shape == (1, channels, 8, 8) and network.embed(x).shape == (2, channels, 16, 16)
@@ -62,7 +45,7 @@ def test_sizes_are_those_of_the_published_networks(version):
 
 def test_a_template_of_another_size_is_refused():
     with pytest.raises(ValueError, match=r"expected template features \(N, C, 8, 8\).*got \(1, 96, 10, 10\)"):
-        random_network()(torch.rand(1, 3, 150, 150), torch.rand(1, 3, 255, 255))
+        random_nanotrack()(torch.rand(1, 3, 150, 150), torch.rand(1, 3, 255, 255))
 
 
 @pytest.mark.parametrize("side", [15, 16])
@@ -106,7 +89,7 @@ def test_wild_outputs_stay_inside_the_frame_and_finite():
 @BOTH
 def test_arrays_and_tensors_are_tracked(version):
     x, y, _ = screen_scene()
-    estimator = random_estimator(version)
+    estimator = random_nanotrack_estimator(version)
     boxes = predict(estimator, x, y)
     assert boxes.shape == (5, 4) and boxes.dtype == np.float32 and np.abs(np.diff(boxes, axis=0)).max() > 0.1
     tensor_boxes = predict(estimator, torch.from_numpy(x).requires_grad_(), y)
@@ -118,7 +101,7 @@ def test_arrays_and_tensors_are_tracked(version):
 def test_loss_gradient_agrees_with_finite_differences():
     x, _, _ = screen_scene(frames=2, height=48, width=64)
     truth = torch.tensor([[20, 10, 40, 40], [21, 11, 41, 41]], dtype=torch.float64)
-    estimator = SiameseEstimator(random_network(dtype=torch.float64), PointSettings(), device_type="cpu")
+    estimator = SiameseEstimator(random_nanotrack(dtype=torch.float64), PointSettings(), device_type="cpu")
     video = torch.from_numpy(x[0].astype(np.float64)).requires_grad_()
 
     def loss(video):
@@ -135,7 +118,7 @@ def test_loss_gradient_agrees_with_finite_differences():
 
 def test_activations_of_every_layer():
     crops = np.random.default_rng(0).random((2, 127, 127, 3), dtype=np.float32)
-    estimator = random_estimator()
+    estimator = random_nanotrack_estimator()
     shapes = [estimator.get_activations(crops, layer).shape for layer in range(10)]
     assert shapes[0] == (2, 16, 64, 64) and shapes[4] == (2, 40, 8, 8) and shapes[9] == (2, 96, 8, 8)
     last = estimator.get_activations(crops, 9)
@@ -146,7 +129,9 @@ def test_activations_of_every_layer():
 
 def test_full_frame_preprocessors_work():
     x, y, _ = screen_scene()
-    bare, defended = (random_estimator(preprocessing_defences=steps) for steps in (None, [SpatialSmoothing()]))
+    bare, defended = (
+        random_nanotrack_estimator(preprocessing_defences=steps) for steps in (None, [SpatialSmoothing()])
+    )
     assert defended.frame_operations and not bare.frame_operations
     assert np.abs(predict(defended, x, y) - predict(bare, x, y)).max() > 1e-3
 
@@ -162,7 +147,7 @@ def test_both_memory_modes_of_the_patch_give_the_same_gradient(version, loss):
     generator = torch.Generator().manual_seed(0)
     patch = torch.rand(*scene.patch_hw, 3, dtype=torch.float64, generator=generator).requires_grad_()
     objective = make_objective(loss, scene.truth_xyxy, None, PointSettings())
-    network = random_network(version, torch.float64)
+    network = random_nanotrack(version, torch.float64)
     graph, recompute = (
         NetworkPass(network, PointSettings(), memory=memory).value_and_gradient(
             scene.frames(patch), scene.truth_xyxy[0], objective, patch
@@ -187,7 +172,7 @@ ATTACKS = {
 def test_attacks_work(name):
     kind, settings = ATTACKS[name]
     x, y, metadata = screen_scene(frames=3)
-    estimator = random_estimator()
+    estimator = random_nanotrack_estimator()
     if name == "patch_on_whole_frames":
         estimator.set_params(preprocessing_defences=[SpatialSmoothing(window_size=3)])
     x_adv = kind(estimator, verbose=False, **settings).generate(x=x, y=y, y_patch_metadata=metadata)
@@ -197,7 +182,7 @@ def test_attacks_work(name):
 
 def test_the_attack_on_anchors_is_refused():
     with pytest.raises(EstimatorError, match="RTAA requires an estimator derived from .*SiamRPNEstimator"):
-        RTAA(random_estimator())
+        RTAA(random_nanotrack_estimator())
 
 
 def checkpoint_of(network):
@@ -209,7 +194,7 @@ def checkpoint_of(network):
 
 @BOTH
 def test_published_checkpoints_load_with_the_constants_of_their_version(tmp_path, version):
-    network = random_network(version)
+    network = random_nanotrack(version)
     torch.save(checkpoint_of(network), tmp_path / "nano.pth")
     estimator = nanotrack({"version": version}, {**CPU, "tracking": {"context": 0.4}}, tmp_path / "nano.pth")
     freeze(network)
@@ -241,7 +226,7 @@ def foreign(state):
     ],
 )
 def test_weights_that_do_not_fit_are_named(tmp_path, change, message):
-    checkpoint = checkpoint_of(random_network())
+    checkpoint = checkpoint_of(random_nanotrack())
     change(checkpoint["state_dict"])
     torch.save(checkpoint, tmp_path / "nano.pth")
     with pytest.raises(ValueError, match=rf"nano\.pth.*{message}"):
@@ -249,7 +234,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path, change, message):
 
 
 def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path):
-    torch.save({**checkpoint_of(random_network()), "hook": codecs.decode}, tmp_path / "nano.pth")
+    torch.save({**checkpoint_of(random_nanotrack()), "hook": codecs.decode}, tmp_path / "nano.pth")
     with pytest.raises(ValueError, match=r"nano\.pth is refused: it wants to run code \(_codecs\.decode\)"):
         nanotrack({}, CPU, tmp_path / "nano.pth")
 

@@ -25,7 +25,7 @@ def test_outputs_stay_without_norms(make):
     network.eval()
     template, search = torch.rand(1, 3, 127, 127) * 255, torch.rand(2, 3, 255, 255) * 255
     with torch.no_grad():
-        wanted, found = (net.respond(net.embed(template), net.embed(search)) for net in (network, frozen))
+        wanted, found = (net.predict_head(net.embed(template), net.embed(search)) for net in (network, frozen))
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
     assert any(isinstance(module, nn.BatchNorm2d) for module in network.modules())

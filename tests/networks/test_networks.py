@@ -108,7 +108,7 @@ def test_forward_is_embed_and_respond(network: SiamRPN) -> None:
     z, x = crops(1, 127), crops(1, 255, seed=1)
     with torch.no_grad():
         whole = network(z, x)
-        parts = network.respond(network.embed(z), network.embed(x))
+        parts = network.predict_head(network.embed(z), network.embed(x))
     assert torch.equal(whole.cls, parts.cls)
     assert torch.equal(whole.loc, parts.loc)
 
@@ -127,7 +127,7 @@ def test_a_rounded_network_takes_and_gives_float32(network: SiamRPN) -> None:
 def test_one_template_serves_all_search_crops(network: SiamRPN) -> None:
     with torch.no_grad():
         z, x = network.embed(crops(1, 127)), network.embed(crops(3, 255, seed=1))
-        one, repeated = network.respond(z, x), network.respond(z.repeat(3, 1, 1, 1), x)
+        one, repeated = network.predict_head(z, x), network.predict_head(z.repeat(3, 1, 1, 1), x)
     torch.testing.assert_close(one.cls, repeated.cls, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(one.loc, repeated.loc, rtol=1e-5, atol=1e-4)
 
@@ -135,10 +135,10 @@ def test_one_template_serves_all_search_crops(network: SiamRPN) -> None:
 def test_each_search_crop_meets_its_own_template(network: SiamRPN) -> None:
     with torch.no_grad():
         z, x = network.embed(crops(2, 127)), network.embed(crops(2, 255, seed=1))
-        together = network.respond(z, x)
-        alone = [network.respond(z[i : i + 1], x[i : i + 1]) for i in range(2)]
+        together = network.predict_head(z, x)
+        alone = [network.predict_head(z[i : i + 1], x[i : i + 1]) for i in range(2)]
     torch.testing.assert_close(together.cls, torch.cat([output.cls for output in alone]), rtol=1e-5, atol=1e-4)
-    assert not torch.allclose(network.respond(z.flip(0), x).cls, together.cls, atol=1e-2)
+    assert not torch.allclose(network.predict_head(z.flip(0), x).cls, together.cls, atol=1e-2)
 
 
 @pytest.mark.parametrize("templates", [1, 2])
@@ -147,7 +147,7 @@ def test_gradient_flows_to_both_crops_and_all_weights(templates: int) -> None:
     network = SiamRPN(keypoint_head="shallow")
     z, x = crops(templates, 127).requires_grad_(), crops(2, 255, seed=1).requires_grad_()
     z_features = network.embed(z)
-    output = network.respond(z_features, network.embed(x))
+    output = network.predict_head(z_features, network.embed(x))
     (output.cls.square().sum() + output.loc.square().sum() + network.keypoints(z_features).square().sum()).backward()
     for leaf in (z, x):
         assert leaf.grad is not None

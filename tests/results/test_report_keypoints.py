@@ -1,17 +1,17 @@
-"""Joints in the report: the table, the curve over bounds and the bars, by hand."""
+"""Keypoints in the report: the table, the curve over bounds and the bars, by hand."""
 
 import re
 from pathlib import Path
 
 import pytest
-from handmade_results import make_config, make_joint_results, make_results, write_result
+from handmade_results import make_config, make_keypoint_results, make_results, write_result
 from html_page import Page
 
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.results.finding import collect
 from armory_skelevision.results.groups import Board, make_board
 from armory_skelevision.results.records import read_run
-from armory_skelevision.results.report import joints
+from armory_skelevision.results.report import keypoints
 from armory_skelevision.results.report.overview import metrics_table
 from armory_skelevision.results.report.writing import write_report
 
@@ -26,7 +26,7 @@ def write_runs(folder: Path) -> list[Path]:
     paths = []
     for attack, bound, relative in (("IGSM", 2, 90.0), ("IGSM", 8, 60.0), ("IGSM", 32, 30.0), ("FGSM", 2, 95.0)):
         config = make_config(attack__name=f"Keypoint{attack}", attack__kwargs={"eps_255": bound})
-        results = make_joint_results(shares, relative)
+        results = make_keypoint_results(shares, relative)
         paths.append(write_result(folder / f"{attack}{bound}.json", results, config))
     return paths
 
@@ -36,16 +36,16 @@ def board(tmp_path: Path) -> Board:
     return make_board(collect(write_runs(tmp_path)).cells)
 
 
-def test_reads_joints_as_means(tmp_path: Path) -> None:
+def test_reads_keypoints_as_means(tmp_path: Path) -> None:
     run = read_run(write_runs(tmp_path)[1])
     assert run.adversarial.means["relative_pck"] == pytest.approx(0.6)
     assert "relative_pck" not in run.benign.means
-    assert (run.benign.means["joint_pck.left_hip"], run.adversarial.means["joint_pck.right_hip"]) == (0.5, 0.3)
-    assert "joint_pck.nose" not in run.benign.means  # never labelled
+    assert (run.benign.means["keypoint_pck.left_hip"], run.adversarial.means["keypoint_pck.right_hip"]) == (0.5, 0.3)
+    assert "keypoint_pck.nose" not in run.benign.means  # never labelled
 
 
-def test_table_of_joints(board: Board) -> None:
-    table = joints.joints_table(board)
+def test_table_of_keypoints(board: Board) -> None:
+    table = keypoints.keypoints_table(board)
     assert table.columns[:4] == ("attack", "ε (1/255)", "model", "nose") and len(table.columns) == 20
     rows = [dict(zip(table.columns, (entry.number for entry in row), strict=True)) for row in table.rows]
     assert [(row["attack"], row["ε (1/255)"]) for row in rows] == [
@@ -61,20 +61,20 @@ def test_table_of_joints(board: Board) -> None:
 
 def test_curves_and_bars(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = {}
-    for chart in ("bounds_chart", "joints_chart"):
-        monkeypatch.setattr(joints, chart, lambda data, chart=chart: drawn.setdefault(chart, data) and chart)
-    panels = joints.joint_panels(board)
+    for chart in ("bounds_chart", "keypoints_chart"):
+        monkeypatch.setattr(keypoints, chart, lambda data, chart=chart: drawn.setdefault(chart, data) and chart)
+    panels = keypoints.keypoint_panels(board)
     assert [(panel.title, panel.svg) for panel in panels] == [
         ("walkers mini · MTL", "bounds_chart"),
-        ("walkers mini · MTL · each joint", "joints_chart"),
+        ("walkers mini · MTL · each keypoint", "keypoints_chart"),
     ]
     curves = {
         attack: {bound: round(value.mean, 6) for bound, value in curve.items()}
         for attack, curve in drawn["bounds_chart"].items()
     }
     assert curves == {"KeypointFGSM": {2: 0.95}, "KeypointIGSM": {2: 0.9, 8: 0.6, 32: 0.3}}
-    assert list(drawn["joints_chart"]) == ["KeypointFGSM, 2/255", "KeypointIGSM, 8/255"]
-    left = drawn["joints_chart"]["KeypointIGSM, 8/255"]
+    assert list(drawn["keypoints_chart"]) == ["KeypointFGSM, 2/255", "KeypointIGSM, 8/255"]
+    left = drawn["keypoints_chart"]["KeypointIGSM, 8/255"]
     assert left["hip"] == pytest.approx(0.3 / 1.5)
     assert left["wrist"] == pytest.approx(0.75)
     assert "nose" not in left
@@ -84,25 +84,25 @@ def test_the_page_shows_them(tmp_path: Path) -> None:
     page = Page(write_report(write_runs(tmp_path / "runs"), tmp_path / "out").page)
     assert "bound of the perturbation, 1/255" in page.words
     assert {"wrist", "ankle"} <= set(page.words)
-    assert len(page.tables["joints"]) == 6
-    assert (tmp_path / "out" / "joints.csv").is_file()
+    assert len(page.tables["keypoints"]) == 6
+    assert (tmp_path / "out" / "keypoints.csv").is_file()
 
 
 def test_attacks_on_the_box_have_bars_and_no_bound(tmp_path: Path) -> None:
     config = make_config(attack__name="PGD", attack__kwargs={"eps": 0.03})
-    path = write_result(tmp_path / "r.json", make_joint_results({"nose": (1.0, 0.5)}, 50.0), config)
-    panels = joints.joint_panels(make_board(collect([path]).cells))
-    assert [panel.title for panel in panels] == ["walkers mini · MTL · each joint"]
+    path = write_result(tmp_path / "r.json", make_keypoint_results({"nose": (1.0, 0.5)}, 50.0), config)
+    panels = keypoints.keypoint_panels(make_board(collect([path]).cells))
+    assert [panel.title for panel in panels] == ["walkers mini · MTL · each keypoint"]
     assert re.search(r">\s*PGD\s*<", panels[0].svg)
 
 
-def test_nothing_is_said_of_joints_that_nobody_looked_at(tmp_path: Path) -> None:
+def test_nothing_is_said_of_keypoints_that_nobody_looked_at(tmp_path: Path) -> None:
     page = Page(write_report([write_result(tmp_path / "r.json", make_results((0.8,), (0.3,)))], tmp_path / "out").page)
-    assert "joints" not in page.tables and "relative PCK" not in page.source
-    assert not (tmp_path / "out" / "joints.csv").exists()
+    assert "keypoints" not in page.tables and "relative PCK" not in page.source
+    assert not (tmp_path / "out" / "keypoints.csv").exists()
 
 
 def test_relative_pck_has_one_column(board: Board) -> None:
     columns = metrics_table(board).columns
     assert "attacked relative PCK" in columns and "benign relative PCK" not in columns
-    assert not any("joint" in column for column in columns)
+    assert not any("keypoint" in column for column in columns)

@@ -18,7 +18,7 @@ from armory_skelevision.submission.evaluate import Entry, evaluate
 from armory_skelevision.submission.manifest import Claim, Manifest
 from armory_skelevision.submission.pack import pack
 from armory_skelevision.submission.process import Limits, Scores, run_evaluation
-from armory_skelevision.submission.ranking import find_interval, format_table, rank, write_tables
+from armory_skelevision.submission.ranking import find_interval, format_table, penalized_scores, write_tables
 from armory_skelevision.submission.suite import Suite, read_suite
 from armory_skelevision.submission.verify import Terms, smoke_run, verify_bundle
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
@@ -120,7 +120,7 @@ def test_evaluation_goes_on_where_it_stopped(packed: Path, tmp_path: Path, monke
     assert (refused.manifest, refused.scores) == (None, {})
     assert refused.problem is not None and refused.problem.startswith("refused: ")
     assert failed.problem == "again: out of time: 1 minutes"
-    assert rank([refused, failed], suite) == []
+    assert penalized_scores([refused, failed], suite) == []
     assert "- bad.tar.gz: refused: " in format_table([], [refused, failed], suite)
 
     runs.failing = False
@@ -150,7 +150,7 @@ def test_the_worst_case_of_each_video_decides() -> None:
     suite = Suite("s", {"a": {}, "b": {}}, {})
     # means of 0.5 each, but never both attacks on the same video; y is weaker on average and steadier
     x, y = entry("x", a=[0.1, 0.9], b=[0.9, 0.1]), entry("y", a=[0.3, 0.3], b=[0.3, 0.3])
-    rows = rank([x, y, y._replace(manifest=y.manifest and y.manifest._replace(team="z"))], suite)
+    rows = penalized_scores([x, y, y._replace(manifest=y.manifest and y.manifest._replace(team="z"))], suite)
     assert [(row.rank, row.team) for row in rows] == [(1, "y"), (1, "z"), (3, "x")]
     assert rows[2].worst.mean == pytest.approx(0.1)
     assert rows[2].attacks == pytest.approx({"a": 0.5, "b": 0.5})
@@ -171,7 +171,7 @@ def test_tables(tmp_path: Path) -> None:
     suite = Suite("spring", {"a": {}}, {})
     entries = [entry("x", Claim(0.8, 0.25, 3), a=[0.2, 0.4]), entry("y", a=[0.5, 0.7])]
     entries.append(Entry(Path("z.tar.gz"), "f" * 64, None, {}, "refused: a link"))
-    rows = rank(entries, suite)
+    rows = penalized_scores(entries, suite)
     paths = write_tables(rows, entries, suite, tmp_path / "new")
     assert [path.name for path in paths] == ["ranking.md", "ranking.csv", "ranking.json"]
     markdown, table, told = (path.read_text() for path in paths)

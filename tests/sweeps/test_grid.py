@@ -10,7 +10,7 @@ from armory_skelevision.sweeps.grid import read_grid
 
 ROOT = Path(__file__).parent.parent.parent
 GRIDS = sorted((ROOT / "grids").glob("*.json"))
-COUNTS = {"benign": 6, "joints": 24, "losses": 2, "walkers": 20}
+COUNTS = {"benign": 6, "keypoints": 24, "losses": 2, "walkers": 20}
 COUNTS |= {"table1_carla": 12, "table2_otb": 12, "table3_ablation": 9}
 DELTA = "attack.kwargs.step_size"
 
@@ -124,7 +124,7 @@ def test_grids_of_the_repository(path):
     for cell in cells:
         attack = cell.config["attack"]
         getattr(ours, attack["name"])(tracker, **attack["kwargs"])
-    if path.stem == "joints":
+    if path.stem == "keypoints":
         return
     if path.stem == "benign":
         assert all(cell.options == ("--skip-attack",) for cell in cells)

@@ -192,7 +192,7 @@ def test_ctrl_c_ends_all_within_two_seconds_and_leaves_nothing_half_done(sweepin
 
 
 def test_who_does_not_end_in_time_is_killed_with_all_below(monkeypatch):
-    monkeypatch.setattr(process, "_PATIENCE", 0.2)
+    monkeypatch.setattr(process, "_GRACE_SECONDS", 0.2)
     below = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
     deaf = subprocess.Popen([sys.executable, "-c", below], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert deaf.stdout is not None

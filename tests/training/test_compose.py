@@ -1,4 +1,4 @@
-"""Composed pairs: reproducible, of the right shapes, with boxes and joints where the figure was painted."""
+"""Composed pairs: reproducible, of the right shapes, with boxes and keypoints where the figure was painted."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from handmade_store import draw_person, make_store
 from armory_skelevision.training.data.pairs.compose import Composer
 from armory_skelevision.training.data.pairs.degrade import draw_camera, take_picture
 from armory_skelevision.training.data.pairs.painting import bounding_box, colour_matrix, move_points, paste, place
-from armory_skelevision.training.data.pairs.pair import MIRRORED_JOINTS, crop_height
+from armory_skelevision.training.data.pairs.pair import MIRRORED_KEYPOINTS, crop_height
 from armory_skelevision.training.data.pairs.store import Store, make_cutout
 
 
@@ -63,7 +63,7 @@ def test_strangers_are_never_the_target(composer):
 
 
 @pytest.mark.parametrize("mirror", [False, True])
-def test_joints_and_box_land_where_they_are_drawn(mirror):
+def test_keypoints_and_box_land_where_they_are_drawn(mirror):
     picture, keypoints = draw_person([(60, 60, 60)] * 3)
     for x, y, _ in keypoints:
         cv2.circle(picture, (int(x), int(y)), 2, (255, 255, 255, 255), -1)
@@ -78,13 +78,13 @@ def test_joints_and_box_land_where_they_are_drawn(mirror):
     np.testing.assert_allclose(bounding_box(matrix, cutout), drawn, atol=1)
 
 
-def test_mirroring_swaps_left_and_right_joints(composer):
+def test_mirroring_swaps_left_and_right_keypoints(composer):
     left, right = 5, 6  # shoulders; in these frontal figures the left one is on the picture's right side
     for index in range(30):
         keypoints = composer.pair(np.random.default_rng((9, index))).keypoints
         if keypoints[left, 2] and keypoints[right, 2]:
             assert keypoints[left, 0] > keypoints[right, 0]
-    assert [MIRRORED_JOINTS[i] for i in MIRRORED_JOINTS] == list(range(17))
+    assert [MIRRORED_KEYPOINTS[i] for i in MIRRORED_KEYPOINTS] == list(range(17))
 
 
 def test_crop_height_is_that_of_the_tracker():

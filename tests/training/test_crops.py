@@ -60,7 +60,7 @@ def test_crops_show_what_a_tracker_sees(box_xyxy):
     expected = resize_crop(frames.window(0, window), 511).permute(1, 2, 0).numpy()
     difference = abs(cv2.imdecode(crop.jpeg, cv2.IMREAD_COLOR).astype(np.float32) - expected)
     assert difference.mean() < 1.5
-    # the box and the joints fall where the picture's content does
+    # the box and the keypoints fall where the picture's content does
     ratio, corner = 511 / window.side, np.array([window.x_min, window.y_min])
     inside = box.clip(0, (*SIZE, *SIZE)).reshape(2, 2)
     np.testing.assert_allclose(crop.box_xyxy.reshape(2, 2), (inside - corner) * ratio, atol=1e-3)

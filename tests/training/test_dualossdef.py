@@ -140,7 +140,7 @@ def test_ablations_change_what_they_say(settings, batch):
         cleaned = random_network(prepare(settings, branches=branches)).clean(clean)
         assert (cleaned.template is clean.template) == (branches == "search")
         assert (cleaned.search is clean.search) == (branches == "template")
-    output = training.respond(clean)
+    output = training.predict_head(clean)
     cls, reg, both = (dua_loss(output, batch, part, 16, 1.2).item() for part in ("cls", "reg", "both"))
     assert cls > 0 and reg > 0 and both == pytest.approx(cls + reg)
 
@@ -302,7 +302,7 @@ def test_changes_on_the_command_line(tmp_path):
     assert "loss: expected one of" in str(found.exception)
 
 
-def test_settings_of_the_zoo_and_of_the_guide(root):
+def test_settings_of_the_recipes_and_of_the_guide(root):
     settings = read_run_settings(root / "training_configs/dualossdef.json", DuaLossDefSettings)
     assert settings.steps % settings.validation_steps == 0, "the last step would not be validated"
     assert settings.validation_pairs % settings.batch_size == 0, "the last batch would count for more"

@@ -61,28 +61,28 @@ def weights_of(path):
 
 
 def test_settings_of_the_packaged_weights(root):
-    paths = [path for path in (root / "zoo").glob("*.json") if path.stem != "dualossdef"]
-    zoo = {path.stem: read_settings(path) for path in paths}
+    paths = [path for path in (root / "training_configs").glob("*.json") if path.stem != "dualossdef"]
+    recipes = {path.stem: read_settings(path) for path in paths}
     runs = ["base", "crowd", "crowd_hard", "crowd_again", "strangers", "strangers_again", "shaken"]
-    assert set(zoo) == {*runs, "siamrpn_alex_stl", "siamrpn_alex_mtl"}
-    stl, mtl = zoo["siamrpn_alex_stl"], zoo["siamrpn_alex_mtl"]
+    assert set(recipes) == {*runs, "siamrpn_alex_stl", "siamrpn_alex_mtl"}
+    stl, mtl = recipes["siamrpn_alex_stl"], recipes["siamrpn_alex_mtl"]
     for start, run in itertools.pairwise(runs):
-        assert zoo[run].init == f"{zoo[start].folder}/weights.safetensors"
+        assert recipes[run].init == f"{recipes[start].folder}/weights.safetensors"
     assert f"--out {stl.init}\n" in (root / "docs/training.md").read_text()  # the mean of the last three
     # so that what the two differ in is the second task and nothing else
     assert dataclasses.replace(stl, folder=mtl.folder, keypoint_head="shallow", lambda_k=0.2) == mtl
-    for run in zoo.values():
+    for run in recipes.values():
         assert run.steps % run.validation_steps == 0, "the last step would not be validated"
 
 
 def test_fine_tunes_differ_in_the_keypoints_alone(root):
-    zoo = {path.stem: read_settings(path) for path in (root / "training_configs/finetunes").glob("*.json")}
-    stl, head = zoo.pop("stl"), zoo.pop("keypoint_head")
+    recipes = {path.stem: read_settings(path) for path in (root / "training_configs/finetunes").glob("*.json")}
+    stl, head = recipes.pop("stl"), recipes.pop("keypoint_head")
     assert (root / stl.init).is_file()
     assert head == dataclasses.replace(
         stl, folder="runs/keypoint_head", keypoint_head="shallow", train_only="keypoint_head", learning_rate=0.001
     )
-    found = {name: (run.lambda_k, run.keypoint_head, run.init) for name, run in zoo.items()}
+    found = {name: (run.lambda_k, run.keypoint_head, run.init) for name, run in recipes.items()}
     assert found == {
         **{f"mtl_{weight}": (weight, "shallow", stl.init) for weight in (0.2, 0.4, 0.6, 0.8, 1.0)},
         **{f"mtl_{weight}_deep": (weight, "deep", stl.init) for weight in (0.2, 1.0)},
@@ -91,7 +91,7 @@ def test_fine_tunes_differ_in_the_keypoints_alone(root):
             for weight in (0.2, 1.0)
         },
     }
-    for name, run in zoo.items():
+    for name, run in recipes.items():
         same = dataclasses.replace(run, lambda_k=0.0, keypoint_head=None, init=stl.init, folder=stl.folder)
         assert same == stl and run.folder == f"runs/{name}"
 

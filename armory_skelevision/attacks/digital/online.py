@@ -50,15 +50,15 @@ class Pursuit:
         """Where the tracker looks in the next frame."""
         return search_window(self.state, self.settings)
 
-    def respond(self, crop: Tensor) -> RPNOutput:
+    def predict_head(self, crop: Tensor) -> RPNOutput:
         """The heads' output for a search crop (1, 3, size, size), the network's input; keeps a graph."""
-        output: RPNOutput = self._network.respond(self._template, self._network.embed(crop))
+        output: RPNOutput = self._network.predict_head(self._template, self._network.embed(crop))
         return output
 
     @torch.no_grad()
     def look(self, index: int) -> State:
         """Where the tracker would find the target in frame ``index``, the next one, as it stands."""
-        output = self.respond(self.crops.search(index, self.window))
+        output = self.predict_head(self.crops.search(index, self.window))
         return update(
             self.state, propose(output, self.settings), (self.frames.width, self.frames.height), self.settings
         )

@@ -102,7 +102,7 @@ class RTAA(OnlineAttack):
 
     def _loss(self, pursuit: Pursuit, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
         settings = pursuit.settings
-        output = pursuit.respond(pursuit.crops.show(shown))
+        output = pursuit.predict_head(pursuit.crops.show(shown))
         _, _, width, height = pursuit.state.box_cxcywh
         scale = settings.exemplar_size / context_side(width, height, settings.context)
         size = (scale * pursuit.state.box_cxcywh[2:]).float()

@@ -1,4 +1,4 @@
-"""Attacks on the joints that a multi-task tracker sees in the template."""
+"""Attacks on the keypoints that a multi-task tracker sees in the template."""
 
 from armory_skelevision.attacks.keypoints.gradient import KeypointFGSM, KeypointIGSM
 from armory_skelevision.attacks.keypoints.universal import KeypointUniversal

@@ -32,7 +32,7 @@ def aim(goal: Goal, keypoints: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray:
         box_xyxy: (4,) the person's box.
 
     Returns:
-        (17, 3); visibility as in the true pose, so that the same joints count, and all joints for given places.
+        (17, 3); visibility as in the true pose, so that the same keypoints count, and all keypoints for given places.
     """
     wanted = np.array(keypoints, dtype=np.float32)
     if isinstance(goal, str):

@@ -1,4 +1,4 @@
-"""FGSM and IGSM on the joints: one step, or many small ones, along the sign of the keypoint loss's gradient.
+"""FGSM and IGSM on the keypoints: one step, or many small ones, along the sign of the keypoint loss's gradient.
 
 Jain et al., "On the Robustness of Human Pose Estimation", 2019, section 2: FGSM-U/T and IGSM-U/T-N. The steps are ART's
 own. The paper states no step size; here N steps can go 2.5 times as far as the bound, as Madry et al. 2018 advise.
@@ -27,7 +27,7 @@ REACH = 2.5
 
 
 class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
-    """A small perturbation of frame 0 by which the tracker sees the person's joints elsewhere (IGSM-U-N, IGSM-T-N).
+    """A small perturbation of frame 0 by which the tracker sees the person's keypoints elsewhere (IGSM-U-N, IGSM-T-N).
 
     Only the frame that the template is cut from is changed. The gradient is that of the keypoint head's training loss,
     through all preprocessors.
@@ -72,7 +72,7 @@ class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
 
         Args:
             x: Videos (N, F, H, W, 3), RGB in [0, 1]; one frame is enough.
-            y: ``[{"boxes": (F, 4), "keypoints": (17, 3)}, …]``: the person's boxes, and the joints in frame 0.
+            y: ``[{"boxes": (F, 4), "keypoints": (17, 3)}, …]``: the person's boxes, and the keypoints in frame 0.
             y_patch_metadata: May hold ``keypoints`` (F, 17, 3) in place of the labels.
 
         Returns:
@@ -120,7 +120,7 @@ class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
 
 
 class KeypointFGSM(KeypointIGSM):
-    """One step of full size on the joints (FGSM-U, FGSM-T), by ART's `FastGradientMethod`; else as `KeypointIGSM`.
+    """One step of full size on the keypoints (FGSM-U, FGSM-T), by ART's `FastGradientMethod`; else as `KeypointIGSM`.
 
     Args:
         estimator: As there.

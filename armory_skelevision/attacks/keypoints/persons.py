@@ -1,4 +1,4 @@
-"""Whose joints are attacked: what ARMORY hands over, checked."""
+"""Whose keypoints are attacked: what ARMORY hands over, checked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from armory_skelevision.models.inputs import check_box, check_labels, check_vide
 
 
 class Person(NamedTuple):
-    """Whose joints are attacked, in frame 0 of a video.
+    """Whose keypoints are attacked, in frame 0 of a video.
 
     Attributes:
         box_xyxy: (4,) float64, pixels.
@@ -55,7 +55,7 @@ def read_persons(
 def _check_keypoints(keypoints: Any, name: str) -> np.ndarray:
     if keypoints is None:
         raise ValueError(
-            f'{name}: the true joints are needed, "keypoints" (17, 3) of frame 0; the data sets coco_people and '
+            f'{name}: the true keypoints are needed, "keypoints" (17, 3) of frame 0; the data sets coco_people and '
             "walker_people give them"
         )
     checked = np.asarray(keypoints, dtype=np.float32)

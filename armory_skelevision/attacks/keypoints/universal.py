@@ -1,4 +1,4 @@
-"""One perturbation that hides the joints of people it has never seen.
+"""One perturbation that hides the keypoints of people it has never seen.
 
 After Moosavi-Dezfooli et al. 2017, with the sign of the summed gradient in place of DeepFool, which needs classes.
 """

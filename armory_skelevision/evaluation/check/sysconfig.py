@@ -10,7 +10,7 @@ from armory_skelevision import __version__
 from armory_skelevision.evaluation.check.findings import Finding, fault, find_strangers, suggest, warning
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours, is_usual
 from armory_skelevision.evaluation.configs import DOCKER_IMAGE, IMAGES
-from armory_skelevision.results.records import METRIC
+from armory_skelevision.evaluation.table import METRIC
 
 METRIC_KEYS = (
     *("max_record_size", "means", "perturbation", "profiler_type", "record_metric_per_sample", "task", "task_kwargs"),

@@ -92,7 +92,7 @@ def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], looks: Mapping[str
 
 
 def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
-    """Relative PCK in per cent over the bound of a perturbation of the joints, a line for each attack.
+    """Relative PCK in per cent over the bound of a perturbation of the keypoints, a line for each attack.
 
     Args:
         curves: By attack, by bound in 1/255; shares.
@@ -118,7 +118,7 @@ def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
         return _to_svg(figure, "Relative PCK over the bound of the perturbation")
 
 
-def joints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
+def keypoints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
     """Relative PCK of each part of the body in per cent, a bar for each attack.
 
     Args:
@@ -137,7 +137,7 @@ def joints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
         axes.set_xticks(range(len(parts)), parts, rotation=40, ha="right", rotation_mode="anchor")
         axes.set(ylabel="relative PCK, %")
         _legend(figure, axes)
-        return _to_svg(figure, "Relative PCK of each joint")
+        return _to_svg(figure, "Relative PCK of each keypoint")
 
 
 def frames_chart(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.groups import Board
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.labels import Setting
-from armory_skelevision.results.records import FRAMES, JOINT_PCK, METRIC, RELATIVE_PCK
+from armory_skelevision.results.records import FRAMES, KEYPOINT_PCK, RELATIVE_PCK
 from armory_skelevision.results.report.tables import Entry
 
 
@@ -37,10 +38,10 @@ SHARES = {
 
 
 def metrics_of(board: Board) -> list[Metric]:
-    """The metrics that any run measured, the known ones first; single joints have a table of their own."""
+    """The metrics that any run measured, the known ones first; single keypoints have a table of their own."""
     runs = [cell.run for group in board.groups.values() for cell in group.finished if cell.run]
     keys = {key for run in runs for side in (run.benign, run.adversarial) for key in side.means}
-    found = {key for key in keys if key != FRAMES and not key.startswith(JOINT_PCK)}
+    found = {key for key in keys if key != FRAMES and not key.startswith(KEYPOINT_PCK)}
     known = [Metric(key, title, 100, 1) for key, title in SHARES.items() if key in found]
     return known + [Metric(key, key.replace("_", " "), 1, 3) for key in sorted(found - SHARES.keys())]
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
+from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.groups import Board
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.labels import Setting
-from armory_skelevision.results.records import METRIC, SIDES
+from armory_skelevision.results.records import SIDES
 from armory_skelevision.results.report.charts import Look, frames_chart, steps_chart
 from armory_skelevision.results.report.columns import scaled, write_setting
 from armory_skelevision.results.report.films import Frame, outputs_of, read_film, read_patch, read_video

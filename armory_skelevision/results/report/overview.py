@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.groups import Board, Group
 from armory_skelevision.results.labels import Setting, is_attacked, key_of
-from armory_skelevision.results.records import METRIC
 from armory_skelevision.results.report.columns import (
     SHARES,
     Metric,

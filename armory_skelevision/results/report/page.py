@@ -16,7 +16,7 @@ from armory_skelevision.results.groups import Board
 from armory_skelevision.results.labels import key_of
 from armory_skelevision.results.report.charts import looks_of
 from armory_skelevision.results.report.figures import close_up, steps_panels
-from armory_skelevision.results.report.joints import joint_panels
+from armory_skelevision.results.report.keypoints import keypoint_panels
 from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.report.tables import Table
 
@@ -49,7 +49,7 @@ def render_page(
         title: Its headline.
         collection: Everything found.
         board: The same, in groups.
-        tables: "miou", "metrics", "joints", "videos" and "cells".
+        tables: "miou", "metrics", "keypoints", "videos" and "cells".
         published: Numbers beside ours.
         videos: Whether to embed exported videos.
     """
@@ -66,7 +66,7 @@ def render_page(
         source=published.source,
         attacked=len(board.sides) > 1,
         panels=steps_panels(board, looks),
-        joint_panels=joint_panels(board),
+        keypoint_panels=keypoint_panels(board),
         close=close,
         has_frames=any(strip.frames for scene in close.scenes for strip in scene.strips),
         looks=looks,

@@ -12,7 +12,7 @@ from armory_skelevision.io import atomic_write
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.finding import collect
 from armory_skelevision.results.groups import make_board
-from armory_skelevision.results.report.joints import joints_table
+from armory_skelevision.results.report.keypoints import keypoints_table
 from armory_skelevision.results.report.overview import cells_table, metrics_table, miou_table, videos_table
 from armory_skelevision.results.report.page import render_page, rerun_command
 from armory_skelevision.results.report.published import Published
@@ -51,7 +51,7 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
         for table in (
             miou_table(board, published),
             metrics_table(board),
-            joints_table(board),
+            keypoints_table(board),
             videos_table(board),
             cells_table(board, commands),
         )

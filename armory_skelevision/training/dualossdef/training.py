@@ -133,18 +133,18 @@ class DuaLossDefTraining(LightningModule):
         """What the U-Net makes of crops; other branches than the settings' are left as they are."""
         return crops.change(self.settings.branches, self.network)
 
-    def respond(self, crops: Pair) -> RPNOutput:
+    def predict_head(self, crops: Pair) -> RPNOutput:
         """The tracker's answer."""
         tracker = self._held[0]
         template, search = (tracker.embed(network_input(crop)) for crop in crops)
-        output: RPNOutput = tracker.respond(template, search)
+        output: RPNOutput = tracker.predict_head(template, search)
         return output
 
     def dua(
         self, crops: Pair, batch: Batch, part: Part | None = None, loc_weight: float = LOCALISATION_WEIGHT
     ) -> Tensor:
         """The tracker's loss on crops, the part of it that the settings name by default; see `dua_loss`."""
-        output = self.respond(crops)
+        output = self.predict_head(crops)
         return dua_loss(output, batch, part or self.settings.loss, self.settings.hard_negatives, loc_weight)
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -168,7 +168,7 @@ class DuaLossDefTraining(LightningModule):
 
     def _overlap(self, crops: Pair, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return iou(best_boxes_xyxy(self.respond(crops)), batch.box_xyxy).mean()
+            return iou(best_boxes_xyxy(self.predict_head(crops)), batch.box_xyxy).mean()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """See `make_optimiser`."""

@@ -123,18 +123,18 @@ def _draw_stripes(rng: np.random.Generator, size: tuple[int, int]) -> Field:
 
 
 def _draw_tiles(rng: np.random.Generator, size: tuple[int, int]) -> Field:
-    """Windows, bricks or slabs: a grid of slightly different colours with darker or lighter joints."""
+    """Windows, bricks or slabs: a grid of slightly different colours with darker or lighter keypoints."""
     columns, rows = int(rng.integers(2, 24)), int(rng.integers(2, 24))
     colours = draw_colour(rng) + rng.standard_normal((rows, columns, 1)).astype(np.float32) * rng.uniform(3, 45)
     grid = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST).reshape(size[1], size[0], -1)
     grid = np.repeat(grid, 3, axis=2) if grid.shape[2] == 1 else grid.copy()
-    joint, thickness = draw_colour(rng).tolist(), int(rng.integers(1, 6))
+    keypoint, thickness = draw_colour(rng).tolist(), int(rng.integers(1, 6))
     for i in range(columns + 1):
         x = int(i * size[0] / columns)
-        cv2.line(grid, (x, 0), (x, size[1]), joint, thickness)
+        cv2.line(grid, (x, 0), (x, size[1]), keypoint, thickness)
     for i in range(rows + 1):
         y = int(i * size[1] / rows)
-        cv2.line(grid, (0, y), (size[0], y), joint, thickness)
+        cv2.line(grid, (0, y), (size[0], y), keypoint, thickness)
     return np.asarray(grid, np.float32)
 
 

@@ -14,8 +14,8 @@ from armory_skelevision.training.data.pairs.painting import Affine, move_points
 
 TEMPLATE_SIDE = 127
 SEARCH_SIDE = 255  # the usual one
-# COCO's joints after a reflection: left and right change places.
-MIRRORED_JOINTS = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+# COCO's keypoints after a reflection: left and right change places.
+MIRRORED_KEYPOINTS = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 NO_KEYPOINTS = np.zeros((17, 3), np.float32)
 NOBODY = np.empty((0, 4), np.float32)
 
@@ -54,7 +54,7 @@ def move_keypoints(keypoints: NDArray[np.float32], matrix: Affine, mirror: bool 
     Args:
         keypoints: x, y, v.
         matrix: (2, 3), from edges to edges.
-        mirror: The map swaps left and right, so those joints change places.
+        mirror: The map swaps left and right, so those keypoints change places.
     """
     if not keypoints[:, 2].any():
         return NO_KEYPOINTS.copy()
@@ -62,4 +62,4 @@ def move_keypoints(keypoints: NDArray[np.float32], matrix: Affine, mirror: bool 
     inside = ((points >= 0) & (points < TEMPLATE_SIDE)).all(axis=1)
     moved = np.concatenate([points, np.where(inside, keypoints[:, 2], 0)[:, None]], axis=1)
     moved[~inside] = 0
-    return np.asarray(moved[MIRRORED_JOINTS] if mirror else moved, np.float32)
+    return np.asarray(moved[MIRRORED_KEYPOINTS] if mirror else moved, np.float32)

@@ -1,4 +1,4 @@
-"""Joints in the report: what is left of each as a table and as bars, and of all over the bound of the perturbation."""
+"""Keypoints in the report: PCK of each as a table and as bars, and of all over the bound of the perturbation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.results.groups import Board, Group
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.labels import BOUND, Setting, is_attacked
-from armory_skelevision.results.records import JOINT_PCK, RELATIVE_PCK
-from armory_skelevision.results.report.charts import bounds_chart, joints_chart
+from armory_skelevision.results.records import KEYPOINT_PCK, RELATIVE_PCK
+from armory_skelevision.results.report.charts import bounds_chart, keypoints_chart
 from armory_skelevision.results.report.columns import Metric, as_entry, setting_entries, varying_names, write_setting
 from armory_skelevision.results.report.figures import Panel
 from armory_skelevision.results.report.overview import benign_place, by_unattacked
@@ -20,8 +20,8 @@ USUAL_BOUND = 8.0
 """Of an attack with several bounds the bars show the one nearest to this."""
 
 
-def joints_table(board: Board) -> Table:
-    """PCK of each joint in per cent, a row for each setting and model; no rows where nobody looked at joints."""
+def keypoints_table(board: Board) -> Table:
+    """PCK of each keypoint in per cent, a row for each setting and model; no rows where nobody looked at keypoints."""
     names = varying_names(board.settings)
     rows: list[tuple[Entry, ...]] = []
     for unattacked, settings in by_unattacked(board):
@@ -31,19 +31,19 @@ def joints_table(board: Board) -> Table:
         for setting, model in itertools.product(filter(is_attacked, settings), board.models):
             place = setting_entries(setting, names) or [Entry("attacked")]
             rows += _row(board.groups.get((setting, model)), "adversarial", place)
-    titles = tuple(joint.replace("_", " ") for joint in KEYPOINTS)
+    titles = tuple(keypoint.replace("_", " ") for keypoint in KEYPOINTS)
     return Table(
-        name="joints",
-        title="Joints",
+        name="keypoints",
+        title="Keypoints",
         columns=(*(names or [""]), "model", *titles),
         rows=tuple(rows),
-        caption="joints found (PCK), in per cent",
+        caption="keypoints found (PCK), in per cent",
         numeric=frozenset(titles),
     )
 
 
-def joint_panels(board: Board) -> list[Panel]:
-    """For each model, by what it was shown: the curve over bounds, where there are several, and the joints' bars."""
+def keypoint_panels(board: Board) -> list[Panel]:
+    """For each model, by what it was shown: the curve over bounds, where there are several, and the keypoints' bars."""
     panels = []
     for (place, model), groups in _places(board).items():
         title, curves = f"{write_setting(place)} · {model}", _curves(groups, place)
@@ -51,20 +51,20 @@ def joint_panels(board: Board) -> list[Panel]:
             panels.append(Panel(title, bounds_chart(curves)))
         bars = {attack: _left(group) for attack, group in _nearest(groups, place).items()}
         if any(bars.values()):
-            panels.append(Panel(f"{title} · each joint", joints_chart(bars)))
+            panels.append(Panel(f"{title} · each keypoint", keypoints_chart(bars)))
     return panels
 
 
 def _row(group: Group | None, side: str, place: Sequence[Entry]) -> list[tuple[Entry, ...]]:
-    """One row, or none where no joint was looked at."""
-    found = [group.measure(side, f"{JOINT_PCK}.{joint}") if group else None for joint in KEYPOINTS]
+    """One row, or none where no keypoint was looked at."""
+    found = [group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") if group else None for keypoint in KEYPOINTS]
     if group is None or not any(found):
         return []
     return [(*place, Entry(group.model), *(as_entry(value, Metric("", "", 100, 1)) for value in found))]
 
 
 def _places(board: Board) -> dict[tuple[Setting, str], list[Group]]:
-    """Groups whose joints were attacked, by the part of their setting that is no attack, and by model."""
+    """Groups whose keypoints were attacked, by the part of their setting that is no attack, and by model."""
     places: dict[tuple[Setting, str], list[Group]] = {}
     for unattacked, settings in by_unattacked(board):
         for setting, model in itertools.product(settings, board.models):
@@ -97,10 +97,10 @@ def _nearest(groups: Sequence[Group], place: Setting) -> dict[str, Group]:
 def _left(group: Group) -> dict[str, float]:
     """Relative PCK of each part of the body, left and right together, as a share; without those never found."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for joint in KEYPOINTS:
-        before, after = (group.measure(side, f"{JOINT_PCK}.{joint}") for side in ("benign", "adversarial"))
+    for keypoint in KEYPOINTS:
+        before, after = (group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") for side in ("benign", "adversarial"))
         if before and after:
-            found.setdefault(joint.rpartition("_")[2], []).append((before.mean, after.mean))
+            found.setdefault(keypoint.rpartition("_")[2], []).append((before.mean, after.mean))
     sums: Mapping[str, list[float]] = {
         part: [sum(side) for side in zip(*pairs, strict=True)] for part, pairs in found.items()
     }
