@@ -27,7 +27,7 @@ def _ffmpeg(arguments: list[str], data: bytes | None = None) -> subprocess.Compl
     return subprocess.run(command, input=data, stdin=subprocess.DEVNULL if data is None else None, capture_output=True)
 
 
-def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 20) -> None:
+def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 20, preset: str = "veryslow") -> None:
     """Write ``frames`` as H.264 in MP4, whole or not at all; equal frames give equal files with one ffmpeg.
 
     Args:
@@ -35,6 +35,7 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
         frames: (F, H, W, 3) uint8 RGB, H and W even.
         frame_rate: per second.
         crf: x264's quality, 0 (lossless) to 51.
+        preset: x264's name for its effort; "medium" takes a fifth of the time for slightly larger files.
 
     Raises:
         ValueError: the frames have another shape or type.
@@ -48,7 +49,7 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
     size, rate = f"{frames.shape[2]}x{frames.shape[1]}", f"{frame_rate:g}"
     colour = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
     arguments = ["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "-", "-vf", _TO_YUV]
-    arguments += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryslow", "-crf", str(crf), "-threads", "1"]
+    arguments += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-threads", "1"]
     arguments += [*colour, "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", str(half_done)]
     done = _ffmpeg(arguments, np.ascontiguousarray(frames).tobytes())
     if done.returncode != 0:
