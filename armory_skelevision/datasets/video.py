@@ -15,7 +15,7 @@ from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Video:
     """A video and what is annotated in it. ``video[10:20]`` is a part of it, ``len(video)`` its number of frames.
 
@@ -66,6 +66,10 @@ class Video:
         if self.masks is not None:
             metadata["masks"] = np.broadcast_to(self.masks[..., None], (*self.masks.shape, 3))
         return metadata
+
+    def __repr__(self) -> str:
+        """Name and size, without the pixels."""
+        return f"Video({self.name!r}, {len(self)} frames of {self.frames.shape[2]}x{self.frames.shape[1]})"
 
     def __len__(self) -> int:
         """Number of frames."""

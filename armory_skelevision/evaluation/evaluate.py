@@ -54,12 +54,14 @@ def evaluate(
         if not (isinstance(video, Sequence) and all(isinstance(each, Video) for each in video)):
             raise InvalidTypeError("video", "a video from load_video, or a list of them", type(video).__name__)
         return [evaluate(tracker, each, attack, defense) for each in video]
+    frames = video.frames.view()
+    frames.flags.writeable = False  # as ARMORY does, since an attack or a tracker might work in place
     with _defended(tracker, defense):
-        benign = _track(tracker, video.frames, video)
+        benign = _track(tracker, frames, video)
         if attack is None:
             return EvaluationResult(video, benign, defense=defense)
         start = time.perf_counter()
-        attacked = _attack(attack, video)
+        attacked = _attack(attack, frames, video)
         seconds = time.perf_counter() - start
         return EvaluationResult(video, benign, _track(tracker, attacked, video), attack, defense, seconds)
 
@@ -83,8 +85,8 @@ def _track(tracker: Any, frames: np.ndarray, video: Video) -> TrackedVideo:
     return measure(frames, np.asarray(prediction["boxes"]), video.boxes_xyxy)
 
 
-def _attack(attack: Any, video: Video) -> np.ndarray:
-    arguments: dict[str, Any] = {"x": video.frames[None], "y": [{"boxes": video.boxes_xyxy}]}
+def _attack(attack: Any, frames: np.ndarray, video: Video) -> np.ndarray:
+    arguments: dict[str, Any] = {"x": frames[None], "y": [{"boxes": video.boxes_xyxy}]}
     if "y_patch_metadata" in inspect.signature(attack.generate).parameters:
         arguments["y_patch_metadata"] = [video.patch_metadata]
     return np.asarray(attack.generate(**arguments)[0])

@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,9 @@ class TrackedVideo:
         normalised_precision: The same for 0.2 of the true width and height.
     """
 
-    frames: NDArray[np.float32]
-    boxes_xyxy: NDArray[np.float32]
-    frame_ious: list[float]
+    frames: NDArray[np.float32] = field(repr=False)
+    boxes_xyxy: NDArray[np.float32] = field(repr=False)
+    frame_ious: list[float] = field(repr=False)
     mean_iou: float
     success_auc: float
     precision_20px: float
@@ -99,8 +99,8 @@ class EvaluationResult:
     video: Video
     benign: TrackedVideo
     adversarial: TrackedVideo | None = None
-    attack: Any = None
-    defense: Any = None
+    attack: Any = field(default=None, repr=False)
+    defense: Any = field(default=None, repr=False)
     attack_seconds: float | None = None
 
     def save(self, folder: str | os.PathLike[str]) -> Path:

@@ -92,6 +92,25 @@ def test_a_defense_stands_before_the_tracker_for_this_call_alone(video, tmp_path
     assert tracker.preprocessing_defences == [first]
 
 
+def test_an_attack_that_works_in_place_leaves_the_video_alone(video):
+    class InPlace(Darkness):
+        def generate(self, x, y=None, **kwargs):
+            x *= 0
+            return x
+
+    before = video.frames.copy()
+    with pytest.raises(ValueError, match="read-only"):
+        evaluate(ColourTracker(), video, InPlace(estimator=ColourTracker()))
+    assert np.array_equal(video.frames, before)
+
+
+def test_results_can_be_printed(video):
+    text = repr(evaluate(IdentityTracker(), video))
+    assert "mean_iou=0.6" in text
+    assert "'scene', 5 frames of 160x120" in text
+    assert len(text) < 500
+
+
 def test_what_is_no_video_is_refused():
     for wrong in (np.zeros((4, 40, 40, 3)), "walkers/mini/0", [None]):
         with pytest.raises(InvalidTypeError) as error:
