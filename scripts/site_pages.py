@@ -27,7 +27,7 @@ FROM_ROOT = {
 }
 
 REFERENCE = {
-    "python": ("Python", ["evaluation.evaluate", "evaluation.result", "models.load_tracker", "datasets.load_video"]),
+    "evaluation": ("Evaluation", ["evaluation.evaluate", "evaluation.result", "evaluation.configs", "validation"]),
     # the nouns of a config: everything that a config can name is exported by these packages
     "models": ("Models", ["models"]),
     "attacks": ("Attacks", ["attacks"]),
@@ -39,7 +39,6 @@ REFERENCE = {
     "networks": ("Networks", ["networks", "networks.unet"]),
     "weights": ("Weights", ["weights", "weights.resolve"]),
     "training": ("Training", ["training.settings", "training.dualossdef.settings"]),
-    "evaluation": ("Evaluation", ["evaluation.configs", "evaluation.scenarios", "validation"]),
     "results": ("Sweeps and results", ["sweeps.grid", "sweeps.run", "results.summary", "results.comparison"]),
     "submission": ("Submissions", ["submission.pack", "submission.verify", "submission.suite", "submission.ranking"]),
 }
