@@ -227,13 +227,13 @@ def test_commands_parse_and_name_existing_files(
     parse(command)
     check_files(command)
     plain = unquote(command)
-    assert plain in RUN or any(plain.startswith(start) for start in ONLY_PARSED), "run it here, or give the reason in ONLY_PARSED"
+    assert plain in RUN or any(plain.startswith(start) for start in ONLY_PARSED), (
+        "run it here, or give the reason in ONLY_PARSED"
+    )
 
 
 @pytest.mark.parametrize(("page", "command"), INLINE)
-def test_inline_commands_parse_and_name_existing_files(
-    page: str, command: str, parse: Callable[..., None]
-) -> None:
+def test_inline_commands_parse_and_name_existing_files(page: str, command: str, parse: Callable[..., None]) -> None:
     parse(command, True)
     check_files(command)
 
