@@ -22,6 +22,7 @@ FROM_ROOT = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "SECURITY.md": "SECURITY.md",
     "docker/README.md": "docker.md",
+    "town/README.md": "town.md",
     "LICENSE": "LICENSE.txt",
     "CITATION.cff": "CITATION.cff",
 }
@@ -60,7 +61,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Rewrite links that work on GitHub into links that work on the site."""
     for name, page in FROM_ROOT.items():
         markdown = re.sub(rf"\]\((\.\./)?{re.escape(name)}(?=[)#])", f"]({page}", markdown)
-    return markdown.replace("](docs/", "](")
+    return re.sub(r"\]\((\.\./)?docs/", "](", markdown)
 
 
 def describe_commands() -> Iterator[str]:

@@ -24,7 +24,7 @@ from armory_skelevision.evaluation.configs import format_config
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker/README.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker/README.md", "town/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 
@@ -97,7 +97,7 @@ def expand(script: str) -> list[list[str]]:
         command_not_found_handle() { record "$@"; }
         source() { record source "$@"; }
         .venv/bin/python() { record python "$@"; }
-        .venv-render/bin/python() { record python "$@"; }
+        .venv-town/bin/python() { record python "$@"; }
         PATH=/nowhere
         """
     shell = ["/bin/bash", "--norc", "-eu", "-c", record + script]
