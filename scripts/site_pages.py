@@ -57,8 +57,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Rewrite links that work on GitHub into links that work on the site."""
+def on_page_markdown(markdown: str, config: MkDocsConfig, **_: Any) -> str:
+    """Rewrite links that work on GitHub into links that work on the site; the source code stays on GitHub."""
+    markdown = markdown.replace("](../armory_skelevision/", f"]({config.repo_url}/blob/main/armory_skelevision/")
     for name, page in FROM_ROOT.items():
         markdown = re.sub(rf"\]\((\.\./)?{re.escape(name)}(?=[)#])", f"]({page}", markdown)
     return re.sub(r"\]\((\.\./)?docs/", "](", markdown)
