@@ -79,13 +79,9 @@ def make_objective(
             "score" on a third-party tracker.
     """
     if loss == "targeted" and target_box is None:
-        raise InvalidValueError(
-            "target_box", "a target box for loss 'targeted'", "none", "set shift, scale or box_xyxy"
-        )
+        raise InvalidValueError("target_box", "one for loss 'targeted'", "none", "set shift, scale or box_xyxy")
     if loss != "targeted" and target_box is not None:
-        raise InvalidValueError(
-            "target_box", f"none with loss {loss!r}", "one", "set loss to 'targeted' or leave it out"
-        )
+        raise InvalidValueError("target_box", f"none with loss {loss!r}", "one", "use loss 'targeted', or leave it out")
     if loss in ("expected_l1", "score"):
         if settings is None:
             raise InvalidValueError(

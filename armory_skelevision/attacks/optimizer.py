@@ -36,7 +36,7 @@ class GradientAscent:
         update: "sign" steps along the sign of the gradient; "gradient" along the gradient itself (SkeleVision, Eq. 4);
             "accumulated_sign" along the sign of the sum of all gradients so far.
         schedule: "constant", or "cosine": from ``step_size`` down to nearly 0 along half a cosine.
-        momentum: Weight of the previous direction (Dong et al. 2018, Eq. 6, with gradients scaled to mean 1), in [0, 1).
+        momentum: Weight of the previous direction (Dong et al. 2018, Eq. 6, gradients scaled to mean 1), in [0, 1).
         keep: "best" keeps the iterate with the highest objective; "last" keeps the last one.
     """
 

@@ -148,7 +148,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         """The whole attack on scenes that share one patch.
 
         Returns:
-            The best patch (h, w, 3), RGB in [0, 1], of all restarts, after each checkpoint and after ``max_iter`` steps.
+            The best patch (h, w, 3) of all restarts, RGB in [0, 1], at each checkpoint and after ``max_iter`` steps.
         """
         ascent = GradientAscent(self.step_size, self.max_iter, self.update, self.schedule, self.momentum, self.keep)
         steps = sorted({*(step for step in self.checkpoints if step < self.max_iter), self.max_iter})

@@ -22,7 +22,7 @@ class PatchMetadata(NamedTuple):
 
     @property
     def patch_hw(self) -> tuple[int, int]:
-        """Height and width of a patch, the largest size of the screen in the video, in pixels (as in ARMORY's attack)."""
+        """Height and width of a patch in pixels: the largest size of the screen in a video (as in ARMORY's attack)."""
         width, height = np.ceil(np.ptp(self.corners_xy, axis=1).max(axis=0)).astype(int)
         return max(int(height), 1), max(int(width), 1)
 

@@ -24,7 +24,7 @@ _COVERAGES = (0.0, 1 / 3, 2 / 3, 1.0)
 
 
 def total_variation(patch: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels of a patch (h, w, 3), both ways, in [0, 1]: a scalar in [0, 2]."""
+    """Mean absolute difference of neighbouring pixels of a patch (h, w, 3) in [0, 1], both ways: a scalar in [0, 2]."""
     down, across = patch.diff(dim=0).abs(), patch.diff(dim=1).abs()
     return (down.sum() + across.sum()) / max(patch.numel(), 1)
 
