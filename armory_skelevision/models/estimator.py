@@ -72,8 +72,9 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def _check_params(self) -> None:
         super()._check_params()
-        if tuple(float(value) for value in self.clip_values) != (0.0, 1.0):
-            raise InvalidValueError("clip_values", "(0, 1), the range of the frames", str(tuple(self.clip_values)))
+        clip_values = tuple(float(value) for value in self.clip_values)
+        if clip_values != (0.0, 1.0):
+            raise InvalidValueError("clip_values", "(0, 1), the range of the frames", str(clip_values))
         if self.postprocessing_defences:
             got = ", ".join(type(defence).__name__ for defence in self.postprocessing_defences)
             raise InvalidValueError("postprocessing_defences", "none, as boxes are not probabilities", got)

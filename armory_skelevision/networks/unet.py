@@ -27,8 +27,8 @@ SURROUNDINGS = 15
 """Side of the square around a pixel whose mean is subtracted from it; odd."""
 
 ADDED = 2.0
-"""Unit of the correction. Pixels differ little from their surroundings, and a step of Adam moves the weights of the last
-layer by the learning rate, however small their input is."""
+"""Unit of the correction. Pixels differ little from their surroundings, and a step of Adam moves the weights of the
+last layer by the learning rate, however small their input is."""
 
 SCALES = 3
 """Number of scales, each half as large, at which noise is measured."""

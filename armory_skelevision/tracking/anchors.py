@@ -20,7 +20,7 @@ STRIDE = 8
 SCALE = 8
 RATIOS = (0.33, 0.5, 1.0, 2.0, 3.0)
 
-# Anchors with a higher IoU than the first are the target, those with a lower one than the second background (section 3.3).
+# An anchor is the target above the first IoU, and background below the second (section 3.3).
 POSITIVE_IOU = 0.6
 NEGATIVE_IOU = 0.3
 

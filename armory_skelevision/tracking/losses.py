@@ -3,8 +3,8 @@
 Li et al. 2018, section 3.2, with PySOT's reductions; Das et al. 2022, section 3.2.
 
 Convention: channels of ``cls`` are ordered (class, anchor), those of ``loc`` (dx dy dw dh, anchor), as in
-`networks.heads`. Keypoints are (x, y, visibility) in pixels of the template crop, measured from its left and upper edge, so that
-the pixel in column c covers c <= x < c + 1.
+`networks.heads`. Keypoints are (x, y, visibility) in pixels of the template crop, measured from its left and upper
+edge, so that the pixel in column c covers c <= x < c + 1.
 """
 
 from __future__ import annotations

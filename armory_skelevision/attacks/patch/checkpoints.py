@@ -43,7 +43,7 @@ class StepRecorder:
             self._recorded[step] = best
 
     def complete(self, final: BestIterate) -> dict[int, BestIterate]:
-        """The iterate of every recorded step; ``final`` for steps that a run did not reach, for want of a gradient."""
+        """The iterate of every recorded step; ``final`` for steps after the end of a run without a gradient."""
         return {step: self._recorded.get(step, final) for step in self.steps}
 
 
