@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from armory_skelevision.models.inputs import check_video, refuse_keywords
-from armory_skelevision.validation import check_arguments
 
 
 def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -27,11 +26,6 @@ def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None
     refuse_keywords(unknown, known)
     for index, video in enumerate(x):
         check_video(video, f"x[{index}]")
-
-
-def check_params(attack: Any) -> None:
-    """Check an attack's ``attack_params`` by the annotations of its constructor (`InvalidValueError`)."""
-    check_arguments(type(attack), {name: getattr(attack, name) for name in attack.attack_params})
 
 
 def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:

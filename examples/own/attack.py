@@ -11,11 +11,11 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.estimator import BaseEstimator
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
-from armory_skelevision.attacks.interface import check_call, check_params, stack_videos
+from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.boxes import iou
 from armory_skelevision.models.inputs import check_labels
-from armory_skelevision.validation import Count, WholeNumber
+from armory_skelevision.validation import Count, WholeNumber, check_arguments
 
 
 class PlainColours(EvasionAttack):  # type: ignore[misc]
@@ -67,4 +67,4 @@ class PlainColours(EvasionAttack):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        check_params(self)
+        check_arguments(type(self), vars(self))

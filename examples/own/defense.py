@@ -28,7 +28,7 @@ class SoftLook(RegionDefense):
     def __init__(self, sigma: Positive = 1.0, apply_fit: bool = False, apply_predict: bool = True) -> None:
         super().__init__(is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
         self.sigma = sigma
-        check_arguments(type(self), {"sigma": sigma})
+        check_arguments(type(self), vars(self))
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
         """The picture (1, 3, s, s) of the target in frame 0, blurred."""

@@ -11,7 +11,7 @@ import torch
 from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from armory_skelevision.attacks.interface import check_call, check_params, stack_videos
+from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_box, check_labels
 from armory_skelevision.networks import RPNOutput
@@ -19,7 +19,7 @@ from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFram
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.state import initial_state, search_window
 from armory_skelevision.tracking.tracker import track_frame
-from armory_skelevision.validation import InvalidValueError, WholeNumber
+from armory_skelevision.validation import InvalidValueError, WholeNumber, check_arguments
 
 
 class TrackingSession:
@@ -136,4 +136,4 @@ class OnlineAttack(EvasionAttack):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        check_params(self)
+        check_arguments(type(self), vars(self))

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from armory_skelevision.attacks.gradients import CropGradient, EstimatorGradient, Memory, Precision, TrackerGradient
-from armory_skelevision.attacks.interface import check_call, check_params, record_result, stack_videos
+from armory_skelevision.attacks.interface import check_call, record_result, stack_videos
 from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, make_objective
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
 from armory_skelevision.attacks.patch.checkpoints import RESULT, StepRecorder, check_checkpoints, mean_iou_under
@@ -29,7 +29,15 @@ from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.networks.precision import warn_of_slow_bf16
-from armory_skelevision.validation import Count, InvalidValueError, NonNegative, Positive, Range, WholeNumber
+from armory_skelevision.validation import (
+    Count,
+    InvalidValueError,
+    NonNegative,
+    Positive,
+    Range,
+    WholeNumber,
+    check_arguments,
+)
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +239,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        check_params(self)
+        check_arguments(type(self), vars(self))
         if self.momentum and self.update == "accumulated_sign":
             fix = "this update keeps all earlier directions already; use update 'sign'"
             raise InvalidValueError("momentum", "0 with update 'accumulated_sign'", repr(self.momentum), fix)
