@@ -125,7 +125,7 @@ def test_data_crops_makes_one_store_of_two_data_sets(run: Run, tmp_path: Path) -
     assert (code, out) == (1, "")
     assert "lasot-train: 18 cannot be used, listed in" in err and err.count("\n") == 1
     told = f"4 crops in {store}\n18 left out, listed in {store}/lasot-train-faults.txt\n"
-    assert run(*lasot, "--skip-faulty") == (0, told, "")
+    assert run(*lasot, "--skip-invalid") == (0, told, "")
     assert len(list(store.glob("*.safetensors"))) == 3
 
 

@@ -95,7 +95,7 @@ def expand(script: str) -> list[list[str]]:
         command_not_found_handle() { told "$@"; }
         source() { told source "$@"; }
         .venv/bin/python() { told python "$@"; }
-        .venv-render/bin/python() { told python "$@"; }
+        .venv-town/bin/python() { told python "$@"; }
         PATH=/nowhere
         """
     shell = ["/bin/bash", "--norc", "-eu", "-c", told + script]

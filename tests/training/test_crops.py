@@ -213,7 +213,7 @@ FAULTS = [
 def test_faults_are_listed_and_refused_or_left_out(tmp_path):
     break_files(tmp_path)
     out = tmp_path / "store"
-    with pytest.raises(ValueError, match="coco-people: 5 cannot be used, listed in .*; 1 can.*--skip-faulty"):
+    with pytest.raises(ValueError, match="coco-people: 5 cannot be used, listed in .*; 1 can.*--skip-invalid"):
         make_crops(coco_at(tmp_path), out)
     listed = (out / "coco-people-faults.txt").read_text().splitlines()
     assert len(listed) == 5

@@ -1,4 +1,4 @@
-"""Pictures that surfaces wear, made of filtered noise; tileable, so that no seam shows."""
+"""Tileable textures, made of filtered noise."""
 
 from __future__ import annotations
 

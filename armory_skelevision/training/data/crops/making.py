@@ -63,7 +63,7 @@ def make_crops(people: People, out: Path, skip_faulty: bool = False) -> Made:
     if faults and not skip_faulty:
         raise ValueError(
             f"{people.name}: {len(faults)} cannot be used, listed in {listed}; {crops} can. The first: "
-            f"{faults[0]}. Mend them and run the command again, or leave them out with --skip-faulty"
+            f"{faults[0]}. Mend them and run the command again, or leave them out with --skip-invalid"
         )
     return Made(crops, faults)
 
