@@ -25,7 +25,7 @@ _RENDERER = "in a checkout run `make town-env`, then .venv-town/bin/skelevision;
 @app.command()
 def walkers(
     out: Annotated[Path, typer.Option(help="Output folder, which becomes a split; created if absent.")],
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first video; the next ones have the seeds that follow.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first video; the others follow.")],
     videos: Annotated[int, typer.Option(min=1, help="Number of videos.")] = 1,
     frames: Annotated[int | None, typer.Option(min=2, help="Frames of each video; by default 36 to 40.")] = None,
 ) -> None:
@@ -61,7 +61,7 @@ def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None
 @app.command()
 def otb(
     out: Annotated[Path, _OUT],
-    names: Annotated[list[str] | None, typer.Argument(help="Sequences such as Crossing; by default all person sequences.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Such as Crossing; by default all of persons.")] = None,
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
     """Fetch sequences of the OTB benchmark. Resumes if interrupted."""

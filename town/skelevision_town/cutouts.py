@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelevision_town import annotations, engine, light
+from skelevision_town import engine, light
+from skelevision_town.annotations import DEPTHS, mesh_vertices
 from skelevision_town.body import Body, Keyframe
 from skelevision_town.person import PersonTraits, sample_cloth, sample_person
 from skelevision_town.plan import look_at
@@ -112,7 +113,7 @@ def render_person(store: Path, number: int, views: list[int], val: bool) -> Iter
     brightness = float(rng.uniform(-0.6, 1.6))
     for view in views:
         scene.frame_set(_SPACING * view)
-        points = annotations.mesh_vertices(body.objects, bpy.context.evaluated_depsgraph_get())
+        points = mesh_vertices(body.objects, bpy.context.evaluated_depsgraph_get())
         camera = _fit_camera(eyes[view], points, tall)
         _set_camera(scene, camera)
         scene.view_settings.exposure = brightness
@@ -128,7 +129,7 @@ def _make_entry(
     (x1, y1), (x2, y2) = outline.min(axis=0), outline.max(axis=0)
     joints = body.keypoints_world(_SPACING * view)
     hidden = [
-        _is_hidden(joint, depth, camera.eye, scene) for joint, depth in zip(joints, annotations.DEPTHS, strict=True)
+        _is_hidden(joint, depth, camera.eye, scene) for joint, depth in zip(joints, DEPTHS, strict=True)
     ]
     keypoints = [
         [round(float(x), 2), round(float(y), 2), 1 if covered else 2]

@@ -17,7 +17,15 @@ import numpy as np
 from armory_skelevision.datasets import video_files
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidValueError
-from skelevision_town import actors, annotations, camera, engine, light, screen, street
+from skelevision_town import actors, camera, engine, light, screen, street
+from skelevision_town.annotations import (
+    FrameAnnotation,
+    annotate_keypoints,
+    box_around_xyxy,
+    mesh_vertices,
+    screen_corners,
+    screen_mask,
+)
 from skelevision_town.body import Body
 from skelevision_town.plan import FRAME_RATE, HEIGHT, WIDTH, VideoPlan
 from skelevision_town.sampling import sample_video
@@ -106,17 +114,17 @@ def _render_frames(plan: VideoPlan, work: Path, missing: list[int], samples: int
         atomic_write(work / f"{frame:03d}.json", json.dumps(annotation).encode())
 
 
-def _annotate(plan: VideoPlan, scene: Any, body: Body, frame: int, coverage: Array) -> annotations.FrameAnnotation:
+def _annotate(plan: VideoPlan, scene: Any, body: Body, frame: int, coverage: Array) -> FrameAnnotation:
     import bpy
 
     depsgraph = bpy.context.evaluated_depsgraph_get()
-    points = annotations.mesh_vertices(body.objects, depsgraph)
+    points = mesh_vertices(body.objects, depsgraph)
     joints = body.keypoints_world(frame)
     return {
-        "box_xyxy": annotations.box_around_xyxy(plan.camera, frame, points),
-        "keypoints": annotations.annotate_keypoints(plan.camera, frame, joints, body.objects, scene, depsgraph),
-        "gs_coords": annotations.screen_corners(plan.camera, frame, plan.screen) if plan.screen else [],
-        "mask": annotations.screen_mask(coverage),
+        "box_xyxy": box_around_xyxy(plan.camera, frame, points),
+        "keypoints": annotate_keypoints(plan.camera, frame, joints, body.objects, scene, depsgraph),
+        "gs_coords": screen_corners(plan.camera, frame, plan.screen) if plan.screen else [],
+        "mask": screen_mask(coverage),
     }
 
 
