@@ -128,9 +128,7 @@ def _make_entry(
     outline = camera.project(points)
     (x1, y1), (x2, y2) = outline.min(axis=0), outline.max(axis=0)
     joints = body.keypoints_world(_SPACING * view)
-    hidden = [
-        _is_hidden(joint, depth, camera.eye, scene) for joint, depth in zip(joints, DEPTHS, strict=True)
-    ]
+    hidden = [_is_hidden(joint, depth, camera.eye, scene) for joint, depth in zip(joints, DEPTHS, strict=True)]
     keypoints = [
         [round(float(x), 2), round(float(y), 2), 1 if covered else 2]
         for (x, y), covered in zip(camera.project(joints), hidden, strict=True)
