@@ -10,7 +10,7 @@ import typer
 from armory_skelevision.cli.options import FROM, OPTIONS, require
 
 if TYPE_CHECKING:
-    from armory_skelevision.datasets.people import People
+    from armory_skelevision.datasets.people import AnnotatedPeople
 
 app = typer.Typer(help="Render or fetch a data set, or cut crops from one.", **OPTIONS)
 crops = typer.Typer(help="Cut crops of real people from a fetched data set, as a store to train on.", **OPTIONS)
@@ -101,7 +101,7 @@ def _print_paths(paths: list[Path]) -> None:
         print(path)
 
 
-def _make_crops(people: People, out: Path, skip_invalid: bool) -> None:
+def _make_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool) -> None:
     from armory_skelevision.training.data.crops.making import make_crops
 
     made = make_crops(people, out, skip_invalid)
