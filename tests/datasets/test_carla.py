@@ -44,7 +44,7 @@ def test_max_frames_cuts_video_and_labels(prepared: tuple[Path, list[CarlaVideo]
 
 
 def test_absent_data_end_in_one_message(tmp_path: Path) -> None:
-    # The suite has no network: this goes the whole way to a refused connection.
+    # Tests have no network, so this runs up to a refused connection.
     start = time.monotonic()
     with pytest.raises(MissingFileError) as caught:
         carla_video_tracking(split="test[0:2]", dataset_dir=tmp_path)

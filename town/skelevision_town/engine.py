@@ -69,7 +69,7 @@ def _save(scene: Any, path: Path, kind: str) -> None:
 
 
 def render_frame(scene: Any, frame: int, path: Path, passes: Path | None = None) -> dict[str, Array]:
-    """Render ``frame`` to ``path``, a .png or .jpg (whole or not at all).
+    """Render ``frame`` to ``path``, a .png or .jpg, atomically.
 
     Args:
         scene: Blender's scene with camera, light and engine set.

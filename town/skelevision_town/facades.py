@@ -111,9 +111,9 @@ def build_facade(width: float, height: float, rng: np.random.Generator) -> Any:
     """A house front as a Blender mesh.
 
     Args:
-        width: metres along x, from 0.
-        height: metres of the eaves above the pavement; floors are fitted into it.
-        rng: source of style, colours and openings.
+        width: Metres along x, from 0.
+        height: Metres of the eaves above the pavement; floors are fitted into it.
+        rng: Source of style, colours and openings.
 
     Returns:
         A mesh whose wall lies in y = 0 and looks towards -y, with 8 m of house behind it.
