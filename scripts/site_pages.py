@@ -59,7 +59,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Links as GitHub takes them, as they are on the site."""
     for name, page in FROM_ROOT.items():
         markdown = re.sub(rf"\]\((\.\./)?{re.escape(name)}(?=[)#])", f"]({page}", markdown)
-    return markdown.replace("](docs/", "](")
+    return re.sub(r"\]\((\.\./)?docs/", "](", markdown)
 
 
 def describe_commands() -> Iterator[str]:
