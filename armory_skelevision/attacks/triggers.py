@@ -13,14 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.validation import (
-    Fraction,
-    InvalidValueError,
-    MissingFileError,
-    Range,
-    Settings,
-    WholeNumber,
-)
+from armory_skelevision.validation import Fraction, InvalidValueError, MissingFileError, Range, Settings, WholeNumber
 
 Picture = NDArray[np.float32]
 

@@ -114,7 +114,7 @@ class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
         return ProjectedGradientDescentNumpy(
             pose,
             eps=self.eps,
-            eps_step=self.eps_step or default_step(self.eps, self.max_iter),
+            eps_step=self.eps_step or min(STEPS_OVER_BOUND * self.eps / self.max_iter, self.eps),
             max_iter=self.max_iter,
             targeted=self.target_pose is not None,
             batch_size=count,
@@ -148,8 +148,3 @@ class KeypointFGSM(KeypointIGSM):
 
     def _algorithm(self, pose: PoseEstimator, count: int) -> Any:
         return FastGradientMethod(pose, eps=self.eps, targeted=self.target_pose is not None, batch_size=count)
-
-
-def default_step(eps: float, max_iter: int) -> float:
-    """The step size with which ``max_iter`` steps can go 2.5 times as far as the bound ``eps``; at most ``eps``."""
-    return min(STEPS_OVER_BOUND * eps / max_iter, eps)

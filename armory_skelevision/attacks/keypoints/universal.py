@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,29 +15,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from art.attacks.attack import EvasionAttack
-from art.attacks.evasion import ProjectedGradientDescentNumpy
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
-from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.interface import stack_videos
-from armory_skelevision.attacks.keypoints.gradient import default_step
-from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, check_pose_tracker, cut_template
+from armory_skelevision.attacks.keypoints.gradient import KeypointIGSM
+from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
 from armory_skelevision.attacks.keypoints.true_pose import TruePose, read_true_poses
 from armory_skelevision.io import atomic_write
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.state import initial_state, template_window
-from armory_skelevision.validation import (
-    Count,
-    InvalidValueError,
-    MissingFileError,
-    PositiveFraction,
-    check_arguments,
-)
+from armory_skelevision.validation import Count, InvalidValueError, MissingFileError, PositiveFraction
 
 
-class KeypointUniversal(EvasionAttack):  # type: ignore[misc]
+class KeypointUniversal(KeypointIGSM):
     """One perturbation of template crops for all people, added where the template is cut from frame 0.
 
+    The steps are those of `KeypointIGSM`, untargeted, along the gradient of the sum of all people's losses.
     It is learnt from all videos that one call of `generate` receives, in Python. ARMORY passes one video at a time, so
     a config gives the file of a perturbation that was learnt before.
 
@@ -57,7 +48,6 @@ class KeypointUniversal(EvasionAttack):  # type: ignore[misc]
     """
 
     attack_params = [*EvasionAttack.attack_params, "eps", "max_iter", "perturbation", "export", "verbose"]
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ObjectTrackerMixin)
 
     def __init__(
         self,
@@ -68,28 +58,15 @@ class KeypointUniversal(EvasionAttack):  # type: ignore[misc]
         export: str | os.PathLike[str] | None = None,
         verbose: bool = True,
     ) -> None:
-        super().__init__(estimator=estimator)
-        self.eps = eps
-        self.max_iter = max_iter
         self.perturbation = perturbation
         self.export = export
-        self.verbose = verbose
-        self._check_params()
+        super().__init__(estimator, eps=eps, max_iter=max_iter, verbose=verbose)
         self._loaded = None if perturbation is None else self._load(Path(perturbation))
 
     def generate(
         self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
     ) -> np.ndarray:
-        """Add one perturbation to all videos.
-
-        Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1]; one frame is enough.
-            y: ``[{"boxes": (F, 4), "keypoints": (17, 3)}, …]``: the person's boxes, xyxy in pixels, and the keypoints
-                (x, y in pixels, visibility) in frame 0.
-            y_patch_metadata: May hold ``keypoints`` (F, 17, 3) in place of the labels.
-
-        Returns:
-            The videos with a perturbed frame 0, same shape and dtype as ``x``.
+        """Add one perturbation to all videos; arguments and result are those of `KeypointIGSM.generate`.
 
         Raises:
             ValueError: For videos or labels of another shape or range, naming the video, or a single video to learn
@@ -118,14 +95,7 @@ class KeypointUniversal(EvasionAttack):  # type: ignore[misc]
             (s, s, 3) float32 in [-eps, eps].
         """
         boxes_xyxy = np.repeat(box_of_template(self.estimator)[None], len(crops), axis=0)
-        algorithm = ProjectedGradientDescentNumpy(
-            PoseEstimator(self.estimator, boxes_xyxy, base=crops),
-            eps=self.eps,
-            eps_step=default_step(self.eps, self.max_iter),
-            max_iter=self.max_iter,
-            batch_size=1,
-            verbose=self.verbose and sys.stderr.isatty(),
-        )
+        algorithm = self._algorithm(PoseEstimator(self.estimator, boxes_xyxy, base=crops), 1)
         start = np.zeros_like(crops[:1], dtype=np.float32)
         return np.asarray(algorithm.generate(x=start, y=keypoints[None])[0])
 
@@ -165,8 +135,3 @@ class KeypointUniversal(EvasionAttack):  # type: ignore[misc]
                 "perturbation", f"values within the bound eps = {self.eps:.4g}", f"{largest:.4g} in {path}"
             )
         return np.asarray(perturbation, np.float32)
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        check_arguments(type(self), vars(self))
-        check_pose_tracker(self.estimator)
