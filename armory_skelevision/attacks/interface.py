@@ -8,11 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from armory_skelevision.models.inputs import check_video
+from armory_skelevision.models.inputs import check_box, check_labels, check_video
 
 
-def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None:
+def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str], fewest: int = 2) -> None:
     """Check the videos given to `generate`, and that no keyword was given that it does not know.
+
+    Args:
+        x: Videos (N, F, H, W, 3), RGB in [0, 1], F at least ``fewest``.
+        unknown: Keyword arguments that `generate` has no parameter for.
+        known: The names of its parameters.
+        fewest: Number of frames that a video must have.
 
     Raises:
         ValueError: For a video that `models.validation` refuses.
@@ -21,7 +27,26 @@ def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None
     if unknown:
         raise TypeError(f"generate: unknown keywords {sorted(unknown)}; known are {list(known)}")
     for index, video in enumerate(x):
-        check_video(video, f"x[{index}]")
+        check_video(video, f"x[{index}]", fewest)
+
+
+def check_targets(x: Any, y: Any) -> list[Any]:
+    """Check the labels given to `generate`, and that each target is in frame 0 of its video.
+
+    Args:
+        x: Videos (N, F, H, W, 3).
+        y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
+
+    Returns:
+        The boxes (F, 4) of each video, as they were given.
+
+    Raises:
+        ValueError: For labels that do not fit the videos, naming the video.
+    """
+    labels = check_labels(y, x)
+    for index, (video, boxes) in enumerate(zip(x, labels, strict=True)):
+        check_box(boxes[0], video.shape[2], video.shape[1], f"y[{index}] frame 0")
+    return labels
 
 
 def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:

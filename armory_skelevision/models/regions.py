@@ -8,6 +8,7 @@ from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from torch import Tensor
 
 from armory_skelevision.tracking import Crops
+from armory_skelevision.validation import InvalidTypeError
 
 
 class RegionDefense(PreprocessorPyTorch):  # type: ignore[misc]
@@ -28,12 +29,13 @@ class RegionDefense(PreprocessorPyTorch):  # type: ignore[misc]
         return crop
 
     def forward(self, x: Tensor, y: Any = None) -> tuple[Tensor, Any]:
-        """Whole frames, as ART hands them to a preprocessor of another maker's tracker.
+        """Whole frames, as ART passes them to a preprocessor of a third-party tracker.
 
         Raises:
-            TypeError: Unless a subclass can work on them.
+            InvalidTypeError: Unless a subclass can work on them.
         """
-        raise TypeError(
-            f"{type(self).__name__} works on the crops of a tracker whose inside it knows, not on whole frames; "
-            "use it with the trackers of armory_skelevision.models"
+        raise InvalidTypeError(
+            "model",
+            f"a tracker of armory_skelevision.models, whose crops {type(self).__name__} changes",
+            "a third-party tracker, which has whole frames only",
         )

@@ -103,9 +103,9 @@ FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         ["Was 'TemplateAdaptation' meant?"],
     ),
     "defense's kwarg": (
-        {"defense": {**ADAPTED, "kwargs": {"step": 1}}},
-        "defense.kwargs.step",
-        ["knows no 'step'", "Was 'steps' meant?"],
+        {"defense": {**ADAPTED, "kwargs": {"maxiter": 1}}},
+        "defense.kwargs.maxiter",
+        ["knows no 'maxiter'", "Was 'max_iter' meant?"],
     ),
     "defense's value": (
         {"defense": {**JPEG, "kwargs": {**JPEG["kwargs"], "quality": 500}}},
