@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import trange
 
-from armory_skelevision.attacks.digital.online import OnlineAttack, Pursuit
+from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSession
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.windows import context_side, resize_crop
-from armory_skelevision.validation import Count, PositiveFraction, WholeNumber, check_arguments
+from armory_skelevision.validation import Count, PositiveFraction, WholeNumber
 
 # Weight of the box terms of the loss relative to the score terms, from the published code.
 REGRESSION_WEIGHT = 5.0
@@ -74,51 +74,47 @@ class RTAA(OnlineAttack):
         self.reset_every = reset_every
         self._check_params()
 
-    def _attack_frames(self, pursuit: Pursuit, generator: torch.Generator) -> None:
+    def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
         warm_start = None
         silent = None if self.verbose else True
-        for index in trange(1, len(pursuit.video), desc="RTAA", unit="frame", disable=silent, leave=False):
+        for index in trange(1, len(session.video), desc="RTAA", unit="frame", disable=silent, leave=False):
             if warm_start is None or index % self.reset_every == 0:
                 direction = torch.randint(0, 2, (2,), generator=generator) * 2.0 - 1
-                warm_start = WarmStart(torch.zeros(3, 1, 1, device=pursuit.video.device), direction)
-            warm_start = self._attack_frame(pursuit, index, warm_start, generator)
-            pursuit.advance(index)
+                warm_start = WarmStart(torch.zeros(3, 1, 1, device=session.video.device), direction)
+            warm_start = self._attack_frame(session, index, warm_start, generator)
+            session.advance(index)
 
     def _attack_frame(
-        self, pursuit: Pursuit, index: int, warm_start: WarmStart, generator: torch.Generator
+        self, session: TrackingSession, index: int, warm_start: WarmStart, generator: torch.Generator
     ) -> WarmStart:
         """Perturb frame ``index`` of the video, in place, and return what the next frame starts from."""
-        window = pursuit.window
-        (rows, columns), place = inner_region(window, pursuit.frames.width, pursuit.frames.height)
-        clean = pursuit.frames.window(index, window).clone()
+        window = session.window
+        (rows, columns), place = inner_region(window, session.frames.width, session.frames.height)
+        clean = session.frames.window(index, window).clone()
         inside = torch.zeros_like(clean[:1])
         inside[:, place[0], place[1]] = 1  # Beyond the frame's border there is nothing to write to.
         low, high = (clean - self.eps).clamp(min=0), (clean + self.eps).clamp(max=1)
         shown = (clean + inside * resize_crop(warm_start.perturbation, window.side)).clamp(low, high)
         for _ in range(self.max_iter):
             shown.requires_grad_()
-            loss = self._loss(pursuit, shown, warm_start.direction, generator)
+            loss = self._loss(session, shown, warm_start.direction, generator)
             (gradient,) = torch.autograd.grad(loss, shown)
             step = self.eps / self.max_iter * gradient.sign() * inside
             shown = (shown.detach() - step).clamp(low, high)
-        pursuit.video[index, rows, columns] = shown[:, place[0], place[1]].permute(1, 2, 0)
+        session.video[index, rows, columns] = shown[:, place[0], place[1]].permute(1, 2, 0)
         return warm_start._replace(perturbation=shown - clean)
 
-    def _loss(self, pursuit: Pursuit, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
-        settings = pursuit.settings
-        output = pursuit.predict_head(pursuit.crops.show(shown))
-        _, _, width, height = pursuit.state.box_cxcywh
+    def _loss(self, session: TrackingSession, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
+        settings = session.settings
+        output = session.match(shown)
+        _, _, width, height = session.state.box_cxcywh
         scale = settings.exemplar_size / context_side(width, height, settings.context)
-        size = (scale * pursuit.state.box_cxcywh[2:]).float()
+        size = (scale * session.state.box_cxcywh[2:]).float()
         shift, shrink = torch.rand(2, generator=generator), torch.rand(1, generator=generator)
         pseudo = torch.cat([direction * (0.3 + 0.2 * shift) * size, (0.7 + 0.2 * shrink) * size])
         box = torch.cat([torch.zeros(2), size])  # The window's centre is that of the previous box.
         anchors = anchors_cxcywh(output.cls.shape[-1])
         return rtaa_loss(output, *(values.to(shown.device) for values in (anchors, box, pseudo)))
-
-    def _check_params(self) -> None:
-        check_arguments(type(self), vars(self))
-        super()._check_params()
 
 
 def rtaa_loss(output: RPNOutput, anchors: Tensor, box_cxcywh: Tensor, pseudo_cxcywh: Tensor) -> Tensor:

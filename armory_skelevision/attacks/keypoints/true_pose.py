@@ -36,7 +36,7 @@ def read_true_poses(
         ValueError: For videos, boxes or keypoints of another shape or range, naming the video.
         TypeError: For an unknown keyword argument, or videos that are not floating point.
     """
-    check_call(x, unknown, ["x", "y", "y_patch_metadata"], fewest=1)
+    check_call(x, unknown, ["x", "y", "y_patch_metadata"], min_frames=1)
     poses = []
     for index, (boxes, label) in enumerate(zip(check_targets(x, y), y, strict=True)):
         keypoints = label.get("keypoints")
