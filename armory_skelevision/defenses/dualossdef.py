@@ -15,7 +15,7 @@ from armory_skelevision.models import RegionDefense
 from armory_skelevision.models.inputs import check_choice
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import Crops
-from armory_skelevision.weights.resolve import find_weights
+from armory_skelevision.weights.resolve import resolve
 from armory_skelevision.weights.unet import load_unet, read_width
 
 Branches = Literal["template", "search", "both"]
@@ -61,7 +61,7 @@ class DuaLossDef(RegionDefense):
         self.branches = branches
         self._check_params()
         check_choice("width", width, [None, *UNETS])
-        path = find_weights(weights_file)
+        path = resolve(weights_file)
         found = hash_file(path)
         if sha256 not in (None, found):
             raise ValueError(f"sha256: expected {path} to have {sha256}, got {found}: it is another file")

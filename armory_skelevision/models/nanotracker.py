@@ -11,7 +11,7 @@ from armory_skelevision.models.inputs import refuse_unknown
 from armory_skelevision.networks import NanoTrack
 from armory_skelevision.tracking import PointSettings
 from armory_skelevision.weights import load_nanotrack
-from armory_skelevision.weights.resolve import find_weights
+from armory_skelevision.weights.resolve import resolve
 
 # The constants of each version that are not those of `PointSettings` (NanoTrack's configv2.yaml and configv3.yaml).
 CONSTANTS: dict[int, dict[str, float]] = {
@@ -32,23 +32,12 @@ def nanotrack(
             the file of that name in ARMORY's ``saved_model_dir``.
 
     Raises:
-        ValueError: For an unknown key or version, no weights, or weights that are broken or of another network.
-        FileNotFoundError: If there is no such file.
+        ValueError: For an unknown key or version, or weights that are broken or of another network.
+        MissingFileError: If there is no such file; says how to get it.
     """
     refuse_unknown("model_kwargs", model_kwargs, ["version"])
     refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
     network = NanoTrack(model_kwargs.get("version", 3))
     settings = PointSettings.from_dict(wrapper_kwargs.get("tracking", {}), CONSTANTS[network.version])
-    load_nanotrack(network, weights_path if weights_path is not None else _find_weights(network.version))
+    load_nanotrack(network, weights_path if weights_path is not None else resolve(f"nanotrackv{network.version}.pth"))
     return SiameseEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))
-
-
-def _find_weights(version: int) -> Path:
-    try:
-        return find_weights(f"nanotrackv{version}.pth")
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"weights_path: NanoTrack's weights are not part of this package; get nanotrackv{version}.pth in "
-            "https://github.com/HonglinChu/SiamTrackers, folder NanoTrack/models/pretrained (Apache 2.0), and put it "
-            "into ARMORY's saved_model_dir, or name its path as 'weights_file' under 'model'"
-        ) from error

@@ -242,7 +242,6 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("model_kwargs", "wrapper_kwargs", "message"),
     [
-        ({}, {}, r"weights_path: .* not part of this package; get nanotrackv3\.pth in https://github\.com/HonglinChu"),
         ({"version": 1}, {}, "version: expected 2 or 3, got 1"),
         ({"depth": 2}, {}, r"model_kwargs: unknown \['depth'\]; known are \['version'\]"),
         ({}, {"tracking": {"k": 1}}, r"unknown tracking settings \['k'\]"),
