@@ -22,6 +22,7 @@ FROM_ROOT = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "SECURITY.md": "SECURITY.md",
     "docker/README.md": "docker.md",
+    "town/README.md": "town.md",
     "LICENSE": "LICENSE.txt",
     "CITATION.cff": "CITATION.cff",
 }

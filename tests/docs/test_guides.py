@@ -24,7 +24,7 @@ from armory_skelevision.evaluation.configs import format_config
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker/README.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docker/README.md", "town/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 
@@ -95,7 +95,8 @@ def expand(script: str) -> list[list[str]]:
         command_not_found_handle() { told "$@"; }
         source() { told source "$@"; }
         .venv/bin/python() { told python "$@"; }
-        .venv-render/bin/python() { told python "$@"; }
+        .venv-town/bin/python() { told python "$@"; }
+        .venv-town/bin/skelevision() { told skelevision "$@"; }
         PATH=/nowhere
         """
     shell = ["/bin/bash", "--norc", "-eu", "-c", told + script]

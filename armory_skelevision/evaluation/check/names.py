@@ -130,8 +130,7 @@ def check_arguments(
     parameters = list(signature.parameters.values())[positional:]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     known = [parameter.name for parameter in named]
-    # our data set functions collect unknown arguments, to refuse them
-    takes_any = any(p.kind is p.VAR_KEYWORD and p.name != "unknown" for p in parameters)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     findings = [] if takes_any else unknown_keys(key, kwargs, known)
     needed = [p.name for p in named if p.default is p.empty and p.name not in kwargs]
     return findings + [error(f"{key}.{name}", f"expected a value for {function.__name__}, got none") for name in needed]
