@@ -236,5 +236,6 @@ def _length(arguments: tuple[Any, ...]) -> int | None:
 
 
 def _as_json(value: Any) -> str:
-    words = {True: "true", False: "false", None: "null"} if value is None or isinstance(value, bool) else {}
-    return words.get(value) or f"{value!r:.200}"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"{value!r:.200}"

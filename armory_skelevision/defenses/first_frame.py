@@ -7,7 +7,7 @@ from torch import Tensor
 
 from armory_skelevision.boxes import xyxy_to_cxcywh
 from armory_skelevision.networks import RPNOutput, SiamRPN
-from armory_skelevision.tracking import Crops, State, TrackerSettings, Window, network_input
+from armory_skelevision.tracking import Crops, TrackerSettings, TrackerState, Window, network_input
 from armory_skelevision.tracking.anchors import Match, anchors_cxcywh, match
 from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
@@ -88,7 +88,7 @@ def search_windows(crops: Crops, augment: int, generator: torch.Generator) -> li
         dx, dy, scale = (2 * torch.rand(3, generator=generator, dtype=torch.float64) - 1).unbind()
         moved = state.box_cxcywh + torch.stack([dx, dy, 0 * dx, 0 * dy]) * MOST_SHIFT * side
         moved[2:] *= 1 + MOST_SCALE * scale
-        windows.append(search_window(State(moved), crops.settings))
+        windows.append(search_window(TrackerState(moved), crops.settings))
     return windows
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from armory_skelevision.evaluation.check import Finding
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidValueError
 
@@ -54,7 +55,13 @@ _BUNDLE = "bundle"
 
 
 class RefusedError(InvalidValueError):
-    """A bundle that is not used; ``key`` names the file of it, or the value of its config, that is wrong."""
+    """A bundle that is not used; ``key`` names the file of it that is wrong.
+
+    Attributes:
+        findings: All that is wrong with its config; empty if it was refused for something else.
+    """
+
+    findings: tuple[Finding, ...] = ()
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
@@ -144,7 +151,7 @@ def _check_header(header: tarfile.TarInfo, before: list[str]) -> None:
 
     def refuse_if(wrong: object, expected: str, got: str) -> None:
         if wrong:
-            raise RefusedError(repr(name), expected, got)
+            raise RefusedError(name, expected, got)
 
     refuse_if(
         header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE), "a plain file", _KINDS.get(header.type, "another")

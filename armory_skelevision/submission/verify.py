@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from armory_skelevision import __version__
-from armory_skelevision.evaluation.check import Finding, check_config, has_errors
+from armory_skelevision.evaluation.check import Finding, check_config
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.check.run import check_schema
@@ -68,7 +68,7 @@ def verify_bundle(bundle: Path, folder: Path, terms: Terms) -> Submission:
     Raises:
         FileExistsError: If the folder is not empty.
         OSError: If there is no readable bundle.
-        RefusedError: If the bundle is refused; ``got`` has all that is wrong with its config.
+        RefusedError: If the bundle is refused; has all findings on its config.
     """
     there = folder.exists()
     extract_archive(bundle, folder)
@@ -160,6 +160,9 @@ def _check_weights(path: Path, manifest: Manifest) -> None:
 
 
 def _refuse(findings: list[Finding]) -> None:
-    if has_errors(findings):
-        wrong = "; ".join(describe(finding) for finding in findings if finding.level == "error")
-        raise RefusedError(CONFIG, "a config that is allowed and can run", wrong)
+    """Refuse a bundle if there is an error among the findings on its config."""
+    errors = tuple(finding for finding in findings if finding.level == "error")
+    if errors:
+        refused = RefusedError(CONFIG, "a config that is allowed and can run", "; ".join(map(describe, errors)))
+        refused.findings = errors
+        raise refused

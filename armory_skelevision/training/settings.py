@@ -130,7 +130,7 @@ class Settings(RunSettings):
             raise ValueError(f"lambda_k is {self.lambda_k}, but there is no keypoint head: set keypoint_head")
         if self.train_only is not None:
             self._check_head_alone()
-        TrackerSettings.from_dict(self.tracking)
+        TrackerSettings.from_dict(self.tracking, "tracking")
 
     @property
     def poison(self) -> str | None:

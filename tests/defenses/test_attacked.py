@@ -8,7 +8,7 @@ import torch
 from doubles import cleaner, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import RTAA, PatchAttack
-from armory_skelevision.attacks.gradients import NetworkPass
+from armory_skelevision.attacks.gradients import CropGradient
 from armory_skelevision.attacks.objectives import make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
@@ -68,14 +68,14 @@ def test_both_memory_modes_give_the_same_gradient(name, tmp_path):
     patch = torch.rand(*scene.patch_hw, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
     estimator, defenses = tiny_estimator(), CHAINS[name](tmp_path)
     graph, recompute = (
-        NetworkPass(estimator.model, estimator.settings, memory, defenses=defenses).value_and_gradient(
+        CropGradient(estimator.model, estimator.settings, memory, defenses=defenses).value_and_grad(
             scene.frames(patch), scene.truth_xyxy[0], make_objective("l1", scene.truth_xyxy, None, None), patch
         )
         for memory in ("graph", "recompute")
     )
     assert graph.value == pytest.approx(recompute.value, rel=1e-6)
-    size = float(graph.gradient.abs().max())
-    torch.testing.assert_close(recompute.gradient, graph.gradient, rtol=1e-3, atol=1e-4 * size)
+    size = float(graph.grad.abs().max())
+    torch.testing.assert_close(recompute.grad, graph.grad, rtol=1e-3, atol=1e-4 * size)
 
 
 class Negative(RegionDefense):

@@ -9,7 +9,7 @@ from art.defences.preprocessor import SpatialSmoothing
 from art.estimators.object_tracking import PyTorchGoturn
 from doubles import cleaner, random_estimator, screen_scene, tiny_estimator
 
-from armory_skelevision.attacks.digital.online import Pursuit
+from armory_skelevision.attacks.digital.online import TrackingSession
 from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.networks.unet import unet_base
@@ -100,11 +100,11 @@ def test_gradient_agrees_with_finite_differences(tmp_path):
 
 def test_attacks_that_run_with_the_tracker_see_what_it_sees(tmp_path):
     estimator = tiny_estimator(cleaner(tmp_path))
-    pursuit = Pursuit(estimator, torch.from_numpy(SCENE[0][0]), torch.from_numpy(SCENE[1][0]["boxes"][0]))
-    boxes = [cxcywh_to_xyxy(pursuit.state.box_cxcywh)]
+    session = TrackingSession(estimator, torch.from_numpy(SCENE[0][0]), torch.from_numpy(SCENE[1][0]["boxes"][0]))
+    boxes = [cxcywh_to_xyxy(session.state.box_cxcywh)]
     for index in (1, 2):
-        pursuit.advance(index)
-        boxes.append(cxcywh_to_xyxy(pursuit.state.box_cxcywh))
+        session.advance(index)
+        boxes.append(cxcywh_to_xyxy(session.state.box_cxcywh))
     np.testing.assert_allclose(torch.stack(boxes).numpy(), predict(estimator), atol=1e-3)
 
 

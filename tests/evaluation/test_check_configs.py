@@ -66,7 +66,7 @@ ERRORS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "constants that are none": (
         {"model.wrapper_kwargs": {"tracking": [0.1]}},
         "model.wrapper_kwargs.tracking",
-        ["an object", "[0.1]"],
+        ["an object", "0.1"],
     ),
     "weights missing": (
         {"model.weights_file": "mine.safetensors"},
@@ -89,7 +89,7 @@ ERRORS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "attack's kwarg": ({"attack.kwargs": {"stepsize": 0.1}}, "attack.kwargs.stepsize", ["'step_size'"]),
     "attack's choice": ({"attack.kwargs.loss": "l3"}, "attack.kwargs.loss", ["'l1'", "'l3'"]),
     "attack's range": ({"attack.kwargs.max_iter": -1}, "attack.kwargs.max_iter", ["a whole number", "-1"]),
-    "attack's transformations": ({"attack.kwargs.eot": {"view": 3}}, "attack.kwargs.eot.view", ["views"]),
+    "attack's transformations": ({"attack.kwargs.eot": {"view": 3}}, "attack.kwargs.eot.view", ["brightness"]),
     "attack's start": ({"attack.kwargs.patch_init": "no.npy"}, "attack.kwargs.patch_init", [".png", "no.npy"]),
     "attack without labels": ({"attack.use_label": False}, "attack.use_label", ["true"]),
     "attack of frames": (

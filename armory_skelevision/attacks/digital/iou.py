@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from armory_skelevision.attacks.digital.noise_search import NoiseSearch, enlarge
-from armory_skelevision.attacks.digital.online import OnlineAttack, Pursuit
+from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSession
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.models.inputs import check_positive, check_whole
 
@@ -75,33 +75,35 @@ class IoUAttack(OnlineAttack):
         self.queries = 0
         self._check_params()
 
-    def _attack_frames(self, pursuit: Pursuit, generator: torch.Generator) -> None:
+    def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
         before = self.queries
-        carried = torch.zeros_like(pursuit.video[0])
+        carried = torch.zeros_like(session.video[0])
         silent = None if self.verbose else True
-        bar = trange(1, len(pursuit.video), desc="IoU attack", unit="frame", disable=silent, leave=False)
+        bar = trange(1, len(session.video), desc="IoU attack", unit="frame", disable=silent, leave=False)
         for index in bar:
-            clean = pursuit.video[index].clone()
-            noisy = self._attack_frame(pursuit, index, carried, generator)
-            pursuit.video[index] = noisy
-            pursuit.advance(index)
+            clean = session.video[index].clone()
+            noisy = self._attack_frame(session, index, carried, generator)
+            session.video[index] = noisy
+            session.advance(index)
             carried = noisy - clean
             bar.set_postfix(queries=self.queries - before)
-        made, frames = self.queries - before, len(pursuit.video) - 1
+        made, frames = self.queries - before, len(session.video) - 1
         logger.info("IoU attack: %d queries for %d frames, %.1f a frame", made, frames, made / frames)
 
-    def _attack_frame(self, pursuit: Pursuit, index: int, carried: Tensor, generator: torch.Generator) -> Tensor:
+    def _attack_frame(
+        self, session: TrackingSession, index: int, carried: Tensor, generator: torch.Generator
+    ) -> Tensor:
         """The noisy frame; the video's own is left as the last query had it."""
-        clean = pursuit.video[index].clone()
+        clean = session.video[index].clone()
         heavy = (clean + HEAVY_NOISE * self._draw_signs(clean, generator)).clamp(0, 1)
-        previous_xyxy = cxcywh_to_xyxy(pursuit.state.box_cxcywh)
-        clean_xyxy = self._query(pursuit, index, clean)
-        goal = float(iou(self._query(pursuit, index, heavy), clean_xyxy))
+        previous_xyxy = cxcywh_to_xyxy(session.state.box_cxcywh)
+        clean_xyxy = self._query(session, index, clean)
+        goal = float(iou(self._query(session, index, heavy), clean_xyxy))
         if goal >= self.give_up:
             return (clean + carried).clamp(0, 1)
 
         def score(frame: Tensor) -> float:
-            box_xyxy = self._query(pursuit, index, frame)
+            box_xyxy = self._query(session, index, frame)
             spatial, temporal = iou(box_xyxy, clean_xyxy), iou(box_xyxy, previous_xyxy)
             return float(SPATIAL_WEIGHT * spatial + (1 - SPATIAL_WEIGHT) * temporal)
 
@@ -113,11 +115,11 @@ class IoUAttack(OnlineAttack):
         shape = (-(-height // self.grain), -(-width // self.grain), 3)
         return enlarge(torch.randint(-1, 2, shape, generator=generator).to(frame), self.grain, height, width)
 
-    def _query(self, pursuit: Pursuit, index: int, frame: Tensor) -> Tensor:
+    def _query(self, session: TrackingSession, index: int, frame: Tensor) -> Tensor:
         """The box (4,) xyxy that the tracker would find in ``frame``."""
         self.queries += 1
-        pursuit.video[index] = frame
-        return cxcywh_to_xyxy(pursuit.look(index).box_cxcywh)
+        session.video[index] = frame
+        return cxcywh_to_xyxy(session.locate(index).box_cxcywh)
 
     def _check_params(self) -> None:
         super()._check_params()

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import trange
 
-from armory_skelevision.attacks.digital.online import OnlineAttack, Pursuit
+from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSession
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.models.inputs import check_positive, check_whole
@@ -73,39 +73,39 @@ class RTAA(OnlineAttack):
         self.reset_every = reset_every
         self._check_params()
 
-    def _attack_frames(self, pursuit: Pursuit, generator: torch.Generator) -> None:
+    def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
         warmth = None
         silent = None if self.verbose else True
-        for index in trange(1, len(pursuit.video), desc="RTAA", unit="frame", disable=silent, leave=False):
+        for index in trange(1, len(session.video), desc="RTAA", unit="frame", disable=silent, leave=False):
             if warmth is None or index % self.reset_every == 0:
                 direction = torch.randint(0, 2, (2,), generator=generator) * 2.0 - 1
-                warmth = Warmth(torch.zeros(3, 1, 1, device=pursuit.video.device), direction)
-            warmth = self._attack_frame(pursuit, index, warmth, generator)
-            pursuit.advance(index)
+                warmth = Warmth(torch.zeros(3, 1, 1, device=session.video.device), direction)
+            warmth = self._attack_frame(session, index, warmth, generator)
+            session.advance(index)
 
-    def _attack_frame(self, pursuit: Pursuit, index: int, warmth: Warmth, generator: torch.Generator) -> Warmth:
-        window = pursuit.window
-        (rows, columns), place = inner_region(window, pursuit.frames.width, pursuit.frames.height)
-        clean = pursuit.frames.window(index, window).clone()
+    def _attack_frame(self, session: TrackingSession, index: int, warmth: Warmth, generator: torch.Generator) -> Warmth:
+        window = session.window
+        (rows, columns), place = inner_region(window, session.frames.width, session.frames.height)
+        clean = session.frames.window(index, window).clone()
         inside = torch.zeros_like(clean[:1])
         inside[:, place[0], place[1]] = 1  # Beyond the frame's border there is nothing to write to.
         low, high = (clean - self.eps).clamp(min=0), (clean + self.eps).clamp(max=1)
         shown = (clean + inside * resize_crop(warmth.perturbation, window.side)).clamp(low, high)
         for _ in range(self.max_iter):
             shown.requires_grad_()
-            loss = self._loss(pursuit, shown, warmth.direction, generator)
+            loss = self._loss(session, shown, warmth.direction, generator)
             (gradient,) = torch.autograd.grad(loss, shown)
             step = self.eps / self.max_iter * gradient.sign() * inside
             shown = (shown.detach() - step).clamp(low, high)
-        pursuit.video[index, rows, columns] = shown[:, place[0], place[1]].permute(1, 2, 0)
+        session.video[index, rows, columns] = shown[:, place[0], place[1]].permute(1, 2, 0)
         return warmth._replace(perturbation=shown - clean)
 
-    def _loss(self, pursuit: Pursuit, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
-        settings = pursuit.settings
-        output = pursuit.predict_head(pursuit.crops.show(shown))
-        _, _, width, height = pursuit.state.box_cxcywh
+    def _loss(self, session: TrackingSession, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
+        settings = session.settings
+        output = session.match(shown)
+        _, _, width, height = session.state.box_cxcywh
         scale = settings.exemplar_size / context_side(width, height, settings.context)
-        size = (scale * pursuit.state.box_cxcywh[2:]).float()
+        size = (scale * session.state.box_cxcywh[2:]).float()
         shift, shrink = torch.rand(2, generator=generator), torch.rand(1, generator=generator)
         pseudo = torch.cat([direction * (0.3 + 0.2 * shift) * size, (0.7 + 0.2 * shrink) * size])
         box = torch.cat([torch.zeros(2), size])  # The window's centre is that of the previous box.

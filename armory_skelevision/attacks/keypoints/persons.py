@@ -39,7 +39,7 @@ def read_persons(
     if unknown:
         raise TypeError(f"generate: unknown keywords {sorted(unknown)}; known are {['x', 'y', 'y_patch_metadata']}")
     for index, video in enumerate(x):
-        check_video(video, f"x[{index}]", fewest=1)
+        check_video(video, f"x[{index}]", min_frames=1)
     persons = []
     for index, (video, boxes, label) in enumerate(zip(x, check_labels(y, x), y, strict=True)):
         box = check_box(boxes[0], video.shape[2], video.shape[1], f"y[{index}] frame 0").numpy()
