@@ -11,7 +11,7 @@ from typing import Any
 
 from armory_skelevision.results.cells import Cell
 from armory_skelevision.results.labels import flatten, say
-from armory_skelevision.sweeps.grid import name_cell
+from armory_skelevision.sweeps.grid import name_run
 
 
 def with_expected(cells: Sequence[Cell], grid: Mapping[str, Any], sweep: Path) -> list[Cell]:
@@ -34,7 +34,7 @@ def with_expected(cells: Sequence[Cell], grid: Mapping[str, Any], sweep: Path) -
         if match is not None and config:
             known[known.index(match)] = replace(match, labels=labels)
         else:
-            name = name_cell(labels)
+            name = name_run(labels)
             known.append(Cell(name, sweep / name, "missing", config, labels=labels))
     return known
 
