@@ -1,4 +1,4 @@
-"""Keypoints in the report: PCK of each as a table and as bars, and of all over the bound of the perturbation."""
+"""Keypoints in the report: the PCK of each as a table and as bars, and of all over the bound of the perturbation."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.results.groups import Board, Group
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.labels import BOUND, Setting, is_attacked
-from armory_skelevision.results.records import KEYPOINT_PCK, RELATIVE_PCK
 from armory_skelevision.results.report.charts import bounds_chart, keypoints_chart
-from armory_skelevision.results.report.columns import Metric, as_entry, setting_entries, varying_names, write_setting
+from armory_skelevision.results.report.columns import (
+    as_cell,
+    describe_metric,
+    setting_cells,
+    varying_names,
+    write_setting,
+)
 from armory_skelevision.results.report.figures import Panel
 from armory_skelevision.results.report.overview import benign_place, by_unattacked
-from armory_skelevision.results.report.tables import Entry, Table
+from armory_skelevision.results.report.tables import Table, TableCell
+from armory_skelevision.results.result_file import KEYPOINT_PCK, RELATIVE_PCK
+from armory_skelevision.results.summary import Group, Summary
 
 USUAL_BOUND = 8.0
-"""Of an attack with several bounds the bars show the one nearest to this."""
+"""In 1/255; of an attack with several bounds, the bars show the one nearest to this."""
 
 
-def keypoints_table(board: Board) -> Table:
-    """PCK of each keypoint in per cent, a row for each setting and model; no rows where nobody looked at keypoints."""
-    names = varying_names(board.settings)
-    rows: list[tuple[Entry, ...]] = []
-    for unattacked, settings in by_unattacked(board):
-        for model in board.models:
-            benign = board.benign.get((unattacked, model))
+def keypoints_table(summary: Summary) -> Table:
+    """PCK of each keypoint in per cent, a row for each setting and model; no rows where keypoints were not measured."""
+    names = varying_names(summary.settings)
+    rows: list[tuple[TableCell, ...]] = []
+    for unattacked, settings in by_unattacked(summary):
+        for model in summary.models:
+            benign = summary.benign.get((unattacked, model))
             rows += _row(benign, "benign", benign_place(unattacked, names))
-        for setting, model in itertools.product(filter(is_attacked, settings), board.models):
-            place = setting_entries(setting, names) or [Entry("attacked")]
-            rows += _row(board.groups.get((setting, model)), "adversarial", place)
+        for setting, model in itertools.product(filter(is_attacked, settings), summary.models):
+            place = setting_cells(setting, names) or [TableCell("attacked")]
+            rows += _row(summary.groups.get((setting, model)), "adversarial", place)
     titles = tuple(keypoint.replace("_", " ") for keypoint in KEYPOINTS)
     return Table(
         name="keypoints",
@@ -42,40 +48,40 @@ def keypoints_table(board: Board) -> Table:
     )
 
 
-def keypoint_panels(board: Board) -> list[Panel]:
-    """For each model, by what it was shown: the curve over bounds, where there are several, and the keypoints' bars."""
+def keypoint_panels(summary: Summary) -> list[Panel]:
+    """For each model and data set: the curve over bounds, where there are several, and bars of the keypoints."""
     panels = []
-    for (place, model), groups in _places(board).items():
+    for (place, model), groups in _places(summary).items():
         title, curves = f"{write_setting(place)} · {model}", _curves(groups, place)
         if any(len(curve) > 1 for curve in curves.values()):
-            panels.append(Panel(title, bounds_chart(curves)))
-        bars = {attack: _left(group) for attack, group in _nearest(groups, place).items()}
+            panels.append(Panel(title, (bounds_chart(curves),)))
+        bars = {attack: _relative_by_part(group) for attack, group in _nearest(groups, place).items()}
         if any(bars.values()):
-            panels.append(Panel(f"{title} · each keypoint", keypoints_chart(bars)))
+            panels.append(Panel(f"{title} · each keypoint", (keypoints_chart(bars),)))
     return panels
 
 
-def _row(group: Group | None, side: str, place: Sequence[Entry]) -> list[tuple[Entry, ...]]:
-    """One row, or none where no keypoint was looked at."""
+def _row(group: Group | None, side: str, place: Sequence[TableCell]) -> list[tuple[TableCell, ...]]:
+    """One row, or none where keypoints were not measured."""
     found = [group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") if group else None for keypoint in KEYPOINTS]
     if group is None or not any(found):
         return []
-    return [(*place, Entry(group.model), *(as_entry(value, Metric("", "", 100, 1)) for value in found))]
+    return [(*place, TableCell(group.model), *(as_cell(value, describe_metric(KEYPOINT_PCK)) for value in found))]
 
 
-def _places(board: Board) -> dict[tuple[Setting, str], list[Group]]:
-    """Groups whose keypoints were attacked, by the part of their setting that is no attack, and by model."""
+def _places(summary: Summary) -> dict[tuple[Setting, str], list[Group]]:
+    """Groups with attacked keypoints, by the part of their setting that is not the attack, and by model."""
     places: dict[tuple[Setting, str], list[Group]] = {}
-    for unattacked, settings in by_unattacked(board):
-        for setting, model in itertools.product(settings, board.models):
-            group = board.groups.get((setting, model))
+    for unattacked, settings in by_unattacked(summary):
+        for setting, model in itertools.product(settings, summary.models):
+            group = summary.groups.get((setting, model))
             if group and group.measure("adversarial", RELATIVE_PCK):
                 places.setdefault((unattacked, model), []).append(group)
     return places
 
 
 def _curves(groups: Sequence[Group], place: Setting) -> dict[str, dict[float, Estimate]]:
-    """Relative PCK by attack and bound."""
+    """Relative PCK in [0, 1] by attack and bound."""
     curves: dict[str, dict[float, Estimate]] = {}
     for group in groups:
         bound, value = _bound(group), group.measure("adversarial", RELATIVE_PCK)
@@ -85,7 +91,7 @@ def _curves(groups: Sequence[Group], place: Setting) -> dict[str, dict[float, Es
 
 
 def _nearest(groups: Sequence[Group], place: Setting) -> dict[str, Group]:
-    """Of each attack the group whose bound is nearest to the usual one, called by both."""
+    """Of each attack, the group whose bound is nearest to the usual one, named by attack and bound."""
     found: dict[str, Group] = {}
     for group in sorted(groups, key=lambda group: -abs((_bound(group) or 0.0) - USUAL_BOUND)):
         found[_attack(group, place)] = group
@@ -94,8 +100,8 @@ def _nearest(groups: Sequence[Group], place: Setting) -> dict[str, Group]:
     return {words[attack]: found[attack] for attack in dict.fromkeys(_attack(group, place) for group in groups)}
 
 
-def _left(group: Group) -> dict[str, float]:
-    """Relative PCK of each part of the body, left and right together, as a share; without those never found."""
+def _relative_by_part(group: Group) -> dict[str, float]:
+    """Relative PCK of each part of the body in [0, 1], left and right together; without parts that are never found."""
     found: dict[str, list[tuple[float, float]]] = {}
     for keypoint in KEYPOINTS:
         before, after = (group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") for side in ("benign", "adversarial"))
@@ -108,13 +114,11 @@ def _left(group: Group) -> dict[str, float]:
 
 
 def _attack(group: Group, place: Setting) -> str:
-    """What was done, without the bound: "KeypointIGSM · steps 10"."""
+    """The attack without its bound: "KeypointIGSM · 10 steps"."""
     return write_setting(tuple(pair for pair in group.setting if pair not in place and pair[0] != BOUND))
 
 
 def _bound(group: Group) -> float | None:
-    """Of a group's attack, in 1/255; None of attacks that have another bound."""
-    try:
-        return float(dict(group.setting).get(BOUND, ""))
-    except ValueError:
-        return None
+    """The bound of a group's attack in 1/255; None for attacks without one."""
+    eps = group.finished[0].setting("attack", "kwargs", "eps") if group.finished else None
+    return round(255 * eps, 3) if isinstance(eps, int | float) else None
