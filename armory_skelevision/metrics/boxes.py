@@ -73,8 +73,8 @@ def precision_20px(y: Labels, y_pred: Labels) -> list[float]:
 def normalised_precision(y: Labels, y_pred: Labels) -> list[float]:
     """Share of each video's frames whose centre distance, in true widths and heights, is at most 0.2.
 
-    Arguments and errors are those of `success_auc`; values in [0, 1]. Source: Müller et al., TrackingNet, ECCV 2018; the
-    threshold is the one of PySOT's tables.
+    Arguments and errors are those of `success_auc`; values in [0, 1]. Source: Müller et al., TrackingNet, ECCV 2018,
+    with the threshold of PySOT's tables.
     """
     return [float((_distances(*pair, normalised=True) <= SHARE).mean()) for pair in _counted(y, y_pred)]
 

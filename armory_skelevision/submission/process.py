@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.configs import format_config
-from armory_skelevision.results.records import read_run
+from armory_skelevision.results.result_file import read_run
 
 _FOLDERS = ("local_git_dir", "output_dir", "saved_model_dir", "tmp_dir")
 _GIGABYTE = 1024**3
