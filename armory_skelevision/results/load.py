@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from armory_skelevision.results.records import RunResult
 from armory_skelevision.results.result_file import read_object, read_run
@@ -22,6 +22,8 @@ _RESULT = re.compile(r".+_\d{9,}\.json")  # as ARMORY names its results: scenari
 _ELAPSED = re.compile(r"[\d-]{10} [\d:]{8}\s+((?:\d+[dhms])+)\s")
 _ERROR = re.compile(r"^Traceback |^\S+ \S+\s+\w+ (ERROR|CRITICAL) ", re.MULTILINE)
 _OPTION = re.compile(r"--(check|skip-attack|skip-benign|skip-misclassified|num-eval-batches)(?:=(\d+))?")
+Content = TypeVar("Content")
+
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -57,7 +59,7 @@ def load_runs(paths: Sequence[Path]) -> LoadedRuns:
         if path.is_file():
             found: Iterable[RunResult] = _read_result(path, path.stem, problems)
         elif (path / PLAN).is_file():
-            plan = _read_or_report(path / PLAN, "the runs of a sweep", problems)
+            plan = _read_object(path / PLAN, "the runs of a sweep", problems)
             grids[path] = _mapping(plan.get("grid"))
             found = _read_sweep(path, plan.get("runs"), problems)
         elif (path / RECORD).is_file():
@@ -81,7 +83,7 @@ def elapsed_seconds(log: Path) -> float | None:
 
 
 def _read_result(path: Path, name: str, problems: list[StructuredError]) -> Iterator[RunResult]:
-    run = _read_run_or_report(path, problems)
+    run = _try(read_run, path, problems)
     if run is not None:
         yield replace(run, name=name, seconds=elapsed_seconds(path.parent / "armory-log.txt"))
 
@@ -115,11 +117,11 @@ def _read_sweep_run(folder: Path, plan: Mapping[str, Any], problems: list[Struct
         plan: What the sweep planned there; {} if unknown.
         problems: Receives one item for each file that cannot be read.
     """
-    record = _read_or_report(folder / RECORD, "the record of a sweep's run", problems)
-    config = _read_or_report(folder / "config.json", "a config", problems) or _mapping(plan.get("config"))
+    record = _read_object(folder / RECORD, "the record of a sweep's run", problems)
+    config = _read_object(folder / "config.json", "a config", problems) or _mapping(plan.get("config"))
     failed = record.get("state") == "failed"
     result = folder / "result.json"
-    read = _read_run_or_report(result, problems) if result.is_file() and not failed else None
+    read = _try(read_run, result, problems) if result.is_file() and not failed else None
     run = read or RunResult("", folder, "failed" if failed or result.is_file() else "missing")
     seconds = record.get("seconds")
     return replace(
@@ -136,25 +138,21 @@ def _read_sweep_run(folder: Path, plan: Mapping[str, Any], problems: list[Struct
     )
 
 
-def _read_or_report(path: Path, what: str, problems: list[StructuredError]) -> dict[str, Any]:
+def _read_object(path: Path, what: str, problems: list[StructuredError]) -> dict[str, Any]:
     """The object in a file; {} if it is not there, or cannot be read."""
+    found = _try(lambda path: read_object(path, what), path, problems) if path.is_file() else None
+    return found or {}
+
+
+def _try(read: Callable[[Path], Content], path: Path, problems: list[StructuredError]) -> Content | None:
+    """What a file contains; None if it cannot be read, which is then a problem."""
     try:
-        return read_object(path, what) if path.is_file() else {}
-    except (StructuredError, OSError) as error:
-        problems.append(_as_problem(path, error))
-        return {}
-
-
-def _read_run_or_report(path: Path, problems: list[StructuredError]) -> RunResult | None:
-    try:
-        return read_run(path)
-    except (StructuredError, OSError) as error:
-        problems.append(_as_problem(path, error))
-        return None
-
-
-def _as_problem(path: Path, error: Exception) -> StructuredError:
-    return error if isinstance(error, StructuredError) else InvalidValueError(str(path), "a readable file", str(error))
+        return read(path)
+    except StructuredError as error:
+        problems.append(error)
+    except OSError as error:
+        problems.append(InvalidValueError(str(path), "a readable file", str(error)))
+    return None
 
 
 def _folders(path: Path) -> list[Path]:

@@ -157,7 +157,7 @@ def test_latex_is_a_booktabs_table() -> None:
         r"\toprule",
         r"$\delta$ & MTL \\",
         r"\midrule",
-        r"10 \% \& more\_ & \textbf{41.2} $\pm$ 2.0 ($-$1.5) {[}40.0{]} \\",
+        r"10 \% \& more\_ & \textbf{41.2} $\pm$ 2.0 ($-$1.5) [40.0] \\",
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",

@@ -19,29 +19,15 @@ def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], styles: Mapping[st
     """Mean IoU in per cent over the attack's steps, a line for each model; 0 steps is without the attack.
 
     Args:
-        curves: By model, by number of steps.
+        curves: By model, by number of steps; shares in [0, 1].
         styles: By model.
     """
     counts = sorted({steps for curve in curves.values() for steps in curve})
     first = next((steps for steps in counts if steps), 1)
-    place = {steps: steps or first / 2.2 for steps in counts}  # a logarithmic axis has no 0
-    with styled(curves):
-        figure, axes = new_axes()
-        for rank, (model, curve) in enumerate(curves.items()):
-            style, points = styles[model], sorted(curve.items())
-            aside = 1.035 ** (rank - (len(curves) - 1) / 2)  # so that intervals do not overlap
-            x, y = [place[steps] * aside for steps, _ in points], [value.mean for _, value in points]
-            bars = [value.half_width or 0 for _, value in points]
-            axes.errorbar(
-                x, y, yerr=bars if any(bars) else None, label=model, color=style.colour, marker=style.marker,
-                ls=style.dashes, capsize=2.5, elinewidth=1,
-            )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_xticks(list(place.values()), [str(steps) if steps else "none" for steps in counts], minor=False)
-        axes.set_xticks([], minor=True)
-        axes.set(xlabel="steps of the attack", ylabel="mean IoU, %", ylim=(0, None))
-        add_legend(figure, axes)
-        return to_svg(figure, "Mean IoU over the attack's steps")
+    ticks = {steps or first / 2.2: str(steps or "none") for steps in counts}  # a logarithmic axis has no 0
+    placed = {model: {steps or first / 2.2: value for steps, value in curve.items()} for model, curve in curves.items()}
+    title = "Mean IoU over the attack's steps"
+    return _estimates_chart(placed, styles, ticks, 10, "steps of the attack", "mean IoU, %", title)
 
 
 def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
@@ -50,25 +36,9 @@ def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
     Args:
         curves: By attack, by bound in 1/255; shares in [0, 1].
     """
-    bounds = sorted({bound for curve in curves.values() for bound in curve})
-    styles = line_styles(list(curves), None)
-    with styled(curves):
-        figure, axes = new_axes()
-        for attack, curve in curves.items():
-            points = sorted(curve.items())
-            bars = [100 * (value.half_width or 0) for _, value in points]
-            axes.errorbar(
-                [bound for bound, _ in points], [100 * value.mean for _, value in points],
-                yerr=bars if any(bars) else None, label=attack, color=styles[attack].colour,
-                marker=styles[attack].marker, ls=styles[attack].dashes, capsize=2.5, elinewidth=1,
-            )  # fmt: skip
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(bounds, [f"{bound:g}" for bound in bounds], minor=False)
-        axes.set_xticks([], minor=True)
-        top = max(102.0, 100 * max(value.mean for curve in curves.values() for value in curve.values()) + 2)
-        axes.set(xlabel="bound of the perturbation, 1/255", ylabel="relative PCK, %", ylim=(0, top))
-        add_legend(figure, axes)
-        return to_svg(figure, "Relative PCK over the bound of the perturbation")
+    ticks = {bound: f"{bound:g}" for bound in sorted({bound for curve in curves.values() for bound in curve})}
+    label, title = "bound of the perturbation, 1/255", "Relative PCK over the bound of the perturbation"
+    return _estimates_chart(curves, line_styles(list(curves), None), ticks, 2, label, "relative PCK, %", title)
 
 
 def keypoints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
@@ -115,18 +85,43 @@ def frames_chart(
     """
     with styled((ious, shown)):
         figure, axes = new_axes()
-        for model, sides in ious.items():
-            for side, values in sides.items():
-                word, dashes = _SIDE_LOOK[side]
+        for side, (word, dashes) in _SIDE_LOOK.items():
+            for model, values in ((model, sides[side]) for model, sides in ious.items() if side in sides):
                 style, every = styles[model], max(1, len(values) // 8)
                 axes.plot([100 * iou for iou in values], color=style.colour, ls=dashes, label=f"{model}, {word}",
                           lw=1 if side == SIDES[0] else 1.6, marker=style.marker, ms=3.5, markevery=every)  # fmt: skip
         for frame in shown:
             axes.axvline(frame, color=INK, alpha=0.25, lw=0.8, zorder=0)
+        axes.locator_params(axis="x", integer=True)
         axes.set(xlabel="frame", ylabel="IoU, %", ylim=(-2, 102), xmargin=0.02)
         axes.set_yticks([0, 25, 50, 75, 100])
-        add_legend(figure, axes)
+        add_legend(figure, axes, columns=len(SIDES))
         return to_svg(figure, "IoU over the frames of a video")
+
+
+def _estimates_chart(
+    curves: Mapping[str, Mapping[float, Estimate]], styles: Mapping[str, LineStyle], ticks: Mapping[float, str],
+    base: int, xlabel: str, ylabel: str, title: str,
+) -> str:  # fmt: skip
+    """Means with their intervals in per cent, a line for each name, over a logarithmic axis with these ticks."""
+    with styled((title, curves)):
+        figure, axes = new_axes()
+        for rank, (name, curve) in enumerate(curves.items()):
+            style, points = styles[name], sorted(curve.items())
+            aside = 1.035 ** (rank - (len(curves) - 1) / 2)  # so that intervals do not overlap
+            bars = [100 * (value.half_width or 0) for _, value in points]
+            axes.errorbar(
+                [x * aside for x, _ in points], [100 * value.mean for _, value in points],
+                yerr=bars if any(bars) else None, label=name, color=style.colour, marker=style.marker,
+                ls=style.dashes, capsize=2.5, elinewidth=1,
+            )  # fmt: skip
+        axes.set_xscale("log", base=base)
+        axes.set_xticks(list(ticks), list(ticks.values()), minor=False)
+        axes.set_xticks([], minor=True)
+        highest = max((100 * value.mean for curve in curves.values() for value in curve.values()), default=0)
+        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, min(axes.get_ylim()[1], max(102, highest + 2))))
+        add_legend(figure, axes)
+        return to_svg(figure, title)
 
 
 def _curves_chart(
@@ -136,14 +131,13 @@ def _curves_chart(
     """Curves in per cent, one colour for each model; benign solid, attacked dashed, the score of each in the legend."""
     with styled((title, curves)):
         figure, axes = new_axes()
-        for model, sides in curves.items():
-            for side, curve in sides.items():
-                word, dashes = _SIDE_LOOK[side]
+        for side, (word, dashes) in _SIDE_LOOK.items():
+            for model, curve in ((model, sides[side]) for model, sides in curves.items() if side in sides):
                 label = f"{model}, {word} [{100 * curve.score:.1f}]"
                 axes.plot(x, 100 * curve.values, color=styles[model].colour, ls=dashes, label=label)
         if mark is not None:
             axes.axvline(mark, color=INK, alpha=0.25, lw=0.8, zorder=0)
         axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(-2, 102), xlim=(x[0], x[-1]))
         axes.set_yticks([0, 25, 50, 75, 100])
-        add_legend(figure, axes)
+        add_legend(figure, axes, columns=len(SIDES))
         return to_svg(figure, title)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from armory_skelevision.results.intervals import Estimate
@@ -35,28 +35,19 @@ def metrics_of(summary: Summary) -> list[Metric]:
     return [describe_metric(key) for key in (*filter(found.__contains__, SHARES), *sorted(found - SHARES.keys()))]
 
 
-def scaled(value: Estimate, scale: float) -> Estimate:
-    """An estimate in another unit."""
-    half = None if value.half_width is None else value.half_width * scale
-    return Estimate(value.mean * scale, half, value.n)
-
-
 def as_cell(value: Estimate | None, metric: Metric) -> TableCell:
     """A measured value, "–" where there is none."""
     if value is None:
         return TableCell("–", digits=metric.digits, state="absent")
-    return TableCell(value=scaled(value, metric.scale), digits=metric.digits)
-
-
-def setting_names(settings: Iterable[Setting]) -> list[str]:
-    """Names that occur in these settings, in order."""
-    return list(dict.fromkeys(name for setting in settings for name, _ in setting))
+    half = None if value.half_width is None else value.half_width * metric.scale
+    return TableCell(value=Estimate(value.mean * metric.scale, half, value.n), digits=metric.digits)
 
 
 def varying_names(settings: Sequence[Setting]) -> list[str]:
     """Names whose values differ between settings."""
     maps = [dict(setting) for setting in settings]
-    return [name for name in setting_names(settings) if len({found.get(name) for found in maps}) > 1]
+    names = dict.fromkeys(name for found in maps for name in found)
+    return [name for name in names if len({found.get(name) for found in maps}) > 1]
 
 
 def constant_part(settings: Sequence[Setting]) -> str:

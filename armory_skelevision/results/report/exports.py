@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from armory_skelevision.results.report.tables import Table, TableCell
 
@@ -33,7 +33,7 @@ def to_markdown(table: Table) -> str:
     lines = [
         list(map(_escape_markdown, table.columns)),
         marks,
-        *([_markdown(cell) for cell in row] for row in table.rows),
+        *([_write(cell, _escape_markdown, "**%s**") for cell in row] for row in table.rows),
     ]
     return "\n".join([*head, *("| " + " | ".join(line) + " |" for line in lines)]) + "\n"
 
@@ -43,32 +43,30 @@ _PARTS = ("", " ± 95 %", " n", " published")
 
 def _parts_of(table: Table, index: int) -> Sequence[str]:
     """The parts of a column in CSV: those that some cell has."""
-    cells = [row[index] for row in table.rows]
-    return [part for part in _PARTS if not part or any(_part(cell, part) for cell in cells)]
+    return [part for part in _PARTS if not part or any(_part(row[index], part) for row in table.rows)]
 
 
 def _part(cell: TableCell, part: str) -> str:
     if part == " published":
-        return "" if cell.published is None else _plain(cell.published, cell.digits)
+        return _plain(cell.published, cell.digits)
     if cell.value is None:
         return "" if part else cell.text or cell.state
-    number = {"": cell.value.mean, " ± 95 %": cell.value.half_width}
     if part == " n":
         return str(cell.value.n)
-    found = number[part]
-    return "" if found is None else _plain(found, cell.digits)
+    return _plain(cell.value.half_width if part else cell.value.mean, cell.digits)
 
 
-def _plain(number: float, digits: int) -> str:
-    return f"{number:.{digits + 4}f}".rstrip("0").rstrip(".")
+def _plain(number: float | None, digits: int) -> str:
+    return "" if number is None else f"{number:.{digits + 4}f}".rstrip("0").rstrip(".")
 
 
-def _markdown(cell: TableCell) -> str:
-    words = [f"**{cell.number}**" if cell.best else _escape_markdown(cell.number), cell.interval]
-    words.append(f"({cell.signed_change})" if cell.signed_change else "")
+def _write(cell: TableCell, escape: Callable[[str], str], bold: str) -> str:
+    """A cell's number, interval, change, published number and note as one text."""
+    number = escape(cell.number)
+    words = [bold % number if cell.best else number, escape(cell.interval)]
+    words.append(f"({escape(cell.signed_change)})" if cell.signed_change else "")
     words.append("" if cell.published is None else f"[{cell.published:.{cell.digits}f}]")
-    words.append(_escape_markdown(cell.note))
-    return " ".join(word for word in words if word) or cell.state or " "
+    return " ".join(filter(None, [*words, escape(cell.note)])) or cell.state or " "
 
 
 def _escape_markdown(text: str) -> str:
@@ -93,22 +91,13 @@ def to_latex(table: Table) -> str:
             "\\toprule",
             " & ".join(map(_escape_latex, table.columns)) + r" \\",
             "\\midrule",
-            *(" & ".join(map(_latex, row)) + r" \\" for row in table.rows),
+            *(" & ".join(_write(cell, _escape_latex, r"\textbf{%s}") for cell in row) + r" \\" for row in table.rows),
             "\\bottomrule",
             "\\end{tabular}",
             "\\end{table}",
             "",
         ]
     )
-
-
-def _latex(cell: TableCell) -> str:
-    number = _escape_latex(cell.number)
-    parts = [rf"\textbf{{{number}}}" if cell.best else number, _escape_latex(cell.interval)]
-    parts.append(f"({_escape_latex(cell.signed_change)})" if cell.signed_change else "")
-    parts.append("" if cell.published is None else f"{{[}}{cell.published:.{cell.digits}f}{{]}}")
-    parts.append(_escape_latex(cell.note))
-    return " ".join(part for part in parts if part) or cell.state
 
 
 def _escape_latex(text: str) -> str:

@@ -14,7 +14,7 @@ from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.labels import Setting
 from armory_skelevision.results.records import RunResult
 from armory_skelevision.results.report.charts import precision_chart, steps_chart, success_chart
-from armory_skelevision.results.report.columns import scaled, write_setting
+from armory_skelevision.results.report.columns import write_setting
 from armory_skelevision.results.report.curves import Curve, precision_curve, success_curve
 from armory_skelevision.results.report.svg import LineStyle
 from armory_skelevision.results.summary import Summary
@@ -46,10 +46,10 @@ def steps_panels(summary: Summary, styles: Mapping[str, LineStyle]) -> list[Pane
             continue
         rest = tuple(pair for pair in setting if pair[0] != "steps")
         points = curves.setdefault(rest, {}).setdefault(model, {})
-        points[int(steps)] = scaled(value, 100)
+        points[int(steps)] = value
         benign = group.measure("benign", METRIC)
         if benign:
-            points.setdefault(0, scaled(benign, 100))
+            points.setdefault(0, benign)
     several = {
         rest: {name: found[name] for name in summary.models if name in found}
         for rest, found in curves.items()

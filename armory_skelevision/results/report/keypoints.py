@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+import pandas as pd
 
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.results.intervals import Estimate
-from armory_skelevision.results.labels import BOUND, Setting, is_attacked
+from armory_skelevision.results.labels import BOUND, is_attacked
+from armory_skelevision.results.records import SIDES
 from armory_skelevision.results.report.charts import bounds_chart, keypoints_chart
 from armory_skelevision.results.report.columns import (
     as_cell,
@@ -51,11 +53,18 @@ def keypoints_table(summary: Summary) -> Table:
 def keypoint_panels(summary: Summary) -> list[Panel]:
     """For each model and data set: the curve over bounds, where there are several, and bars of the keypoints."""
     panels = []
-    for (place, model), groups in _places(summary).items():
-        title, curves = f"{write_setting(place)} · {model}", _curves(groups, place)
+    for (place, model), found in _attacked_groups(summary).groupby(["place", "model"], sort=False):
+        title = f"{write_setting(place)} · {model}"
+        bounded = found.dropna(subset="bound").groupby("attack", sort=False)
+        curves = {attack: dict(zip(rows["bound"], rows["value"], strict=True)) for attack, rows in bounded}
         if any(len(curve) > 1 for curve in curves.values()):
             panels.append(Panel(title, (bounds_chart(curves),)))
-        bars = {attack: _relative_by_part(group) for attack, group in _nearest(groups, place).items()}
+        away = (found["bound"].fillna(USUAL_BOUND) - USUAL_BOUND).abs()
+        nearest = found.loc[away.groupby(found["attack"], sort=False).idxmin()]
+        bars = {
+            attack if pd.isna(bound) else f"{attack}, {bound:g}/255": _relative_by_part(group)
+            for attack, bound, group in zip(nearest["attack"], nearest["bound"], nearest["group"], strict=True)
+        }
         if any(bars.values()):
             panels.append(Panel(f"{title} · each keypoint", (keypoints_chart(bars),)))
     return panels
@@ -69,56 +78,29 @@ def _row(group: Group | None, side: str, place: Sequence[TableCell]) -> list[tup
     return [(*place, TableCell(group.model), *(as_cell(value, describe_metric(KEYPOINT_PCK)) for value in found))]
 
 
-def _places(summary: Summary) -> dict[tuple[Setting, str], list[Group]]:
-    """Groups with attacked keypoints, by the part of their setting that is not the attack, and by model."""
-    places: dict[tuple[Setting, str], list[Group]] = {}
-    for unattacked, settings in by_unattacked(summary):
-        for setting, model in itertools.product(settings, summary.models):
-            group = summary.groups.get((setting, model))
-            if group and group.measure("adversarial", RELATIVE_PCK):
-                places.setdefault((unattacked, model), []).append(group)
-    return places
-
-
-def _curves(groups: Sequence[Group], place: Setting) -> dict[str, dict[float, Estimate]]:
-    """Relative PCK in [0, 1] by attack and bound."""
-    curves: dict[str, dict[float, Estimate]] = {}
-    for group in groups:
-        bound, value = _bound(group), group.measure("adversarial", RELATIVE_PCK)
-        if bound is not None and value:
-            curves.setdefault(_attack(group, place), {})[bound] = value
-    return curves
-
-
-def _nearest(groups: Sequence[Group], place: Setting) -> dict[str, Group]:
-    """Of each attack, the group whose bound is nearest to the usual one, named by attack and bound."""
-    found: dict[str, Group] = {}
-    for group in sorted(groups, key=lambda group: -abs((_bound(group) or 0.0) - USUAL_BOUND)):
-        found[_attack(group, place)] = group
-    bounds = {attack: _bound(group) for attack, group in found.items()}
-    words = {attack: attack if bound is None else f"{attack}, {bound:g}/255" for attack, bound in bounds.items()}
-    return {words[attack]: found[attack] for attack in dict.fromkeys(_attack(group, place) for group in groups)}
+def _attacked_groups(summary: Summary) -> pd.DataFrame:
+    """Groups with attacked keypoints: their attack, its bound in 1/255 (NaN without one) and the relative PCK."""
+    rows = []
+    for setting, model in itertools.product(summary.settings, summary.models):
+        group = summary.groups.get((setting, model))
+        value = group.measure("adversarial", RELATIVE_PCK) if group else None
+        if group and value:
+            place, eps = summary.unattacked[setting], group.finished[0].setting("attack", "kwargs", "eps")
+            attack = write_setting(tuple(pair for pair in setting if pair not in place and pair[0] != BOUND))
+            bound = round(255 * eps, 3) if isinstance(eps, int | float) else None
+            rows.append((place, model, attack, bound, value, group))
+    frame = pd.DataFrame(rows, columns=["place", "model", "attack", "bound", "value", "group"])
+    return frame.astype({"bound": float})
 
 
 def _relative_by_part(group: Group) -> dict[str, float]:
     """Relative PCK of each part of the body in [0, 1], left and right together; without parts that are never found."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    rows = []
     for keypoint in KEYPOINTS:
-        before, after = (group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") for side in ("benign", "adversarial"))
+        before, after = (group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") for side in SIDES)
         if before and after:
-            found.setdefault(keypoint.rpartition("_")[2], []).append((before.mean, after.mean))
-    sums: Mapping[str, list[float]] = {
-        part: [sum(side) for side in zip(*pairs, strict=True)] for part, pairs in found.items()
-    }
-    return {part: after / before for part, (before, after) in sums.items() if before}
-
-
-def _attack(group: Group, place: Setting) -> str:
-    """The attack without its bound: "KeypointIGSM · 10 steps"."""
-    return write_setting(tuple(pair for pair in group.setting if pair not in place and pair[0] != BOUND))
-
-
-def _bound(group: Group) -> float | None:
-    """The bound of a group's attack in 1/255; None for attacks without one."""
-    eps = group.finished[0].setting("attack", "kwargs", "eps") if group.finished else None
-    return round(255 * eps, 3) if isinstance(eps, int | float) else None
+            rows.append((keypoint.rpartition("_")[2], before.mean, after.mean))
+    sums = pd.DataFrame(rows, columns=["part", *SIDES]).groupby("part", sort=False).sum()
+    sums = sums[sums["benign"] > 0]
+    relative: dict[str, float] = (sums["adversarial"] / sums["benign"]).to_dict()
+    return relative

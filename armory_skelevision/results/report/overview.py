@@ -13,7 +13,6 @@ from armory_skelevision.results.report.columns import (
     constant_part,
     describe_metric,
     metrics_of,
-    scaled,
     setting_cells,
     varying_names,
     write_setting,
@@ -177,7 +176,7 @@ def _miou_cell(group: Group | None, side: str, published: Published) -> TableCel
         state = "absent" if group.finished else group.state
         return TableCell("–" if state == "absent" else state, state=state, published=number)
     note = f"{_seed_count(group).text} seeds" if group.unfinished else ""
-    return TableCell("", scaled(value, _MIOU.scale), published=number, note=note, state=group.state)
+    return replace(as_cell(value, _MIOU), published=number, note=note, state=group.state)
 
 
 def _video_cells(run: RunResult, sides: Sequence[str]) -> list[tuple[TableCell, ...]]:

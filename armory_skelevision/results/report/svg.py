@@ -6,6 +6,7 @@ Colours are those of Okabe and Ito, which colour-blind readers can distinguish; 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +23,7 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 2, 2)),
 INK = "#010203"
 """Stands for the page's own text colour."""
 
-_WIDTH, _HEIGHT = 4.4, 2.7  # inches, 96 pixels each: fits a phone, so that text keeps its size
+_WIDTH, _HEIGHT = 4.4, 2.4  # inches, 96 pixels each: fits a phone, so that text keeps its size
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -79,11 +80,11 @@ def new_axes() -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def add_legend(figure: Figure, axes: Axes) -> None:
-    """A legend above the chart, with as many columns as fit."""
+def add_legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """A legend above the chart in up to so many columns, as far as they fit; the figure grows by its rows."""
     handles, names = axes.get_legend_handles_labels()
-    columns = max(1, min(4, 48 // max(map(len, names), default=48)))
-    columns = 2 if columns > 2 and len(names) > columns else columns  # so that both sides of a model share a column
+    columns = max(1, min(columns, 64 // (max(map(len, names), default=0) + 7)))  # 64 letters, 7 of them for a line
+    figure.set_figheight(_HEIGHT + 0.17 * math.ceil(len(names) / columns))
     figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.2)
 
 
