@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from armory_skelevision.results.comparison import Comparison, Contrast, Difference
 from armory_skelevision.results.metric_names import name_metric
 
@@ -28,18 +30,13 @@ def _format_differences(differences: Sequence[Difference]) -> list[str]:
 def _format_contrasts(contrasts: Sequence[Contrast]) -> list[str]:
     if not contrasts:
         return ["  nothing to compare"]
-    rows = [("", "videos", "A", "B", "B − A", "95 % interval"), *map(_row, contrasts)]
-    first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
-    lines = []
-    for name, *numbers in rows:
-        padded = [number.rjust(width) for number, width in zip(numbers, widths, strict=True)]
-        lines.append("  ".join(["", name.ljust(first), *padded]))
-    return lines
+    columns = ["videos", "A", "B", "B − A", "95 % interval"]
+    names = [f"  {contrast.side} {name_metric(contrast.metric)}" for contrast in contrasts]
+    text: str = pd.DataFrame(map(_row, contrasts), index=names, columns=columns).to_string(col_space=7)
+    return text.splitlines()
 
 
 def _row(contrast: Contrast) -> tuple[str, ...]:
     change = contrast.change
     interval = "none of n = 1" if change.half_width is None else f"[{change.low:+.3f}, {change.high:+.3f}]"
-    name = f"{contrast.side} {name_metric(contrast.metric)}"
-    numbers = f"{contrast.first:.3f}", f"{contrast.second:.3f}", f"{change.mean:+.3f}"
-    return name, str(change.n), *numbers, interval
+    return str(change.n), f"{contrast.first:.3f}", f"{contrast.second:.3f}", f"{change.mean:+.3f}", interval

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -17,21 +17,7 @@ from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.report.qualitative import qualitative
 from armory_skelevision.results.report.svg import line_styles
 from armory_skelevision.results.report.tables import Table
-from armory_skelevision.results.summary import LabelledRun, Summary
-
-
-@dataclass(frozen=True)
-class RunDetails:
-    """What it takes to run an evaluation again; all text."""
-
-    name: str
-    state: str
-    command: str
-    hash: str
-    weights: str
-    versions: Mapping[str, str]
-    log_end: str
-    config: str
+from armory_skelevision.results.summary import Summary
 
 
 def render_page(
@@ -69,7 +55,8 @@ def render_page(
         keypoint_panels=keypoint_panels(summary),
         details=qualitative(summary, styles, embed_videos),
         styles=styles,
-        run_details=[_run_details(each, commands[each.run.name]) for each in summary.runs],
+        runs_with_labels=summary.runs,
+        commands=commands,
         common_versions=_common_versions(summary),
         version=__version__,
         **tables,
@@ -94,6 +81,7 @@ def _template() -> Any:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["json"] = partial(json.dumps, indent=2, sort_keys=True, ensure_ascii=False)
     environment.globals["css"] = Markup(_read("report.css"))  # quotes in the package's own file stay quotes
     return environment.from_string(_read("report.html"))
 
@@ -106,19 +94,3 @@ def _common_versions(summary: Summary) -> dict[str, str]:
     """Versions that all runs with recorded versions share."""
     recorded = [set(each.run.versions.items()) for each in summary.runs if each.run.versions]
     return dict(sorted(set.intersection(*recorded))) if recorded else {}
-
-
-def _run_details(labelled: LabelledRun, command: str) -> RunDetails:
-    run = labelled.run
-    weights = ", ".join(f"{name} {value}" for name, value in run.weights.items())
-    named = run.setting("model", "weights_file") or "chosen by the model itself"
-    return RunDetails(
-        name=run.name,
-        state="repeated" if labelled.is_repeated else run.state,
-        command=command,
-        hash=run.hash,
-        weights=weights or f"{named}; hash not recorded (ARMORY alone records none)",
-        versions=run.versions,
-        log_end=run.log_end,
-        config=json.dumps(run.config, indent=2, sort_keys=True, ensure_ascii=False) if run.config else "",
-    )
