@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "boxes": set(),
     "keypoints": set(),
     "io": {"validation"},
-    "metrics": {"boxes", "keypoints"},
+    "metrics": {"boxes", "keypoints", "validation"},
     "networks": {"boxes", "validation"},
     "weights": {"io", "validation", "networks"},
     "tracking": {"boxes", "validation", "networks"},

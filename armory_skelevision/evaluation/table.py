@@ -69,10 +69,8 @@ METRIC = "video_tracking_mean_iou"
 """ARMORY's own mean IoU of a video, the one metric that every run of a tracker has."""
 
 METRICS = "armory_skelevision.metrics"
-_OF_BOXES = (
-    METRIC,
-    *(f"{METRICS}.{name}" for name in ("success_auc", "precision_20px", "normalised_precision", "frame_iou")),
-)
+_BOX_METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou", "frame_boxes", "true_boxes")
+_OF_BOXES = (METRIC, *(f"{METRICS}.{name}" for name in _BOX_METRICS))
 _OF_KEYPOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "keypoint_pck"))
 
 TASKS = {
