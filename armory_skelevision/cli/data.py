@@ -100,9 +100,9 @@ def _print_paths(paths: list[Path]) -> None:
 
 
 def _make_crops(people: People, out: Path, skip_faulty: bool) -> None:
-    from armory_skelevision.training.data.crops.making import make_crops
+    from armory_skelevision.training.data.real_crops.building import build_crops
 
-    made = make_crops(people, out, skip_faulty)
+    made = build_crops(people, out, skip_faulty)
     print(f"{made.crops} crops in {out}")
     if made.faults:
         print(f"{len(made.faults)} left out, listed in {out / people.name}-faults.txt")

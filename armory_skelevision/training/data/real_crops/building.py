@@ -1,4 +1,4 @@
-"""Makes a store of crops, part by part. What is finished stays; what cannot be used is listed, refused or left out."""
+"""Builds a store of crops part by part. Finished parts are kept; what cannot be used is listed, refused or skipped."""
 
 from __future__ import annotations
 
@@ -13,36 +13,39 @@ from tqdm import tqdm
 
 from armory_skelevision.datasets.people import People, Person
 from armory_skelevision.io import atomic_write
-from armory_skelevision.training.data.crops.cutting import JPEG_QUALITY, Crop, cut_crop, read_picture
-from armory_skelevision.training.data.crops.store import SUFFIX, open_part, write_part
+from armory_skelevision.training.data.real_crops.cropping import JPEG_QUALITY, Crop, cut_crop, read_picture
+from armory_skelevision.training.data.real_crops.store import SUFFIX, open_part, write_part
+from armory_skelevision.validation import InvalidValueError
 
 
-class Made(NamedTuple):
-    """What came of it.
+class BuildSummary(NamedTuple):
+    """The outcome of `build_crops`.
 
     Attributes:
-        crops: How many crops of these people the store holds now.
-        faults: What is left out and why, one sentence each.
+        crops: Number of crops of these people in the store.
+        faults: What was left out and why, one line each.
     """
 
     crops: int
     faults: list[str]
 
 
-def make_crops(people: People, out: Path, skip_faulty: bool = False) -> Made:
-    """Cut crops of people into a store. Goes on where it was stopped.
+def build_crops(people: People, out: Path, skip_faulty: bool = False) -> BuildSummary:
+    """Cut crops of people into a store. Resumes after an interruption.
 
-    All that can be cut is cut before anything is refused, so that one run finds all faults and a second one, once they
-    are mended, has little left to do. They are listed in ``<people.name>-faults.txt`` in the store.
+    All usable crops are cut before any is refused, so that one run finds all faults, and a second one, after they are
+    fixed, has little left to do. The faults are listed in ``<people.name>-faults.txt`` in the store.
 
     Args:
-        people: Who.
-        out: Folder of the store; made if absent. It may hold crops of other data sets already.
-        skip_faulty: Leave out what cannot be used instead of refusing it. A later run without this tries it again.
+        people: The people of a data set.
+        out: Folder of the store; made if absent. It may already hold crops of other data sets.
+        skip_faulty: Leave out unusable pictures and annotations instead of refusing them. A later run without this
+            tries them again.
 
     Raises:
-        OSError: The store cannot be written.
-        ValueError: Something cannot be used, or the store has parts of that name that were cut from other people.
+        OSError: If the store cannot be written.
+        InvalidValueError: If pictures or annotations cannot be used, or the store has parts of that name that were cut
+            from other people.
     """
     out.mkdir(parents=True, exist_ok=True)
     faults, crops = list(people.faults), 0
@@ -61,15 +64,17 @@ def make_crops(people: People, out: Path, skip_faulty: bool = False) -> Made:
             crops += len(persons) - len(found)
     listed = _list_faults(out / f"{people.name}-faults.txt", faults)
     if faults and not skip_faulty:
-        raise ValueError(
-            f"{people.name}: {len(faults)} cannot be used, listed in {listed}; {crops} can. The first: "
-            f"{faults[0]}. Mend them and run the command again, or leave them out with --skip-faulty"
+        raise InvalidValueError(
+            people.name,
+            "usable pictures and annotations",
+            f"{len(faults)} that cannot be used (and {crops} that can), listed in {listed}, the first: {faults[0]}",
+            "fix them and run the command again, or leave them out with --skip-faulty",
         )
-    return Made(crops, faults)
+    return BuildSummary(crops, faults)
 
 
 def _cut(persons: Sequence[Person], bar: tqdm) -> tuple[list[Crop], list[str]]:
-    """Crops sorted by track and frame, and what went wrong with the others, a sentence for each."""
+    """Crops sorted by track and frame, and the reasons why others could not be cut, one line each."""
     crops: list[Crop] = []
     faults: list[str] = []
     for path, group in groupby(persons, key=lambda person: person.picture):
@@ -90,18 +95,19 @@ def _cut(persons: Sequence[Person], bar: tqdm) -> tuple[list[Crop], list[str]]:
 
 
 def _faults_of_finished(path: Path, persons: Sequence[Person]) -> list[str] | None:
-    """What is left out of a part that is there already; None if it is not."""
+    """What was left out of a part that exists already; None if there is no such part."""
     if not path.is_file():
         return None
     _, header = open_part(path)
     if header["people"] != _hash(persons):
-        raise ValueError(f"{path} was cut from other people or in another way: give another --out, or delete it")
+        fix = "choose another --out, or delete it"
+        raise InvalidValueError(str(path), "crops of the same people", "crops of others, or cut in another way", fix)
     found: list[str] = json.loads(header["faults"])
     return found
 
 
 def _hash(persons: Sequence[Person]) -> str:
-    """Of all that decides what is cut, save where the pictures lie."""
+    """A hash of everything that determines the crops, except for the folder of the pictures."""
     lines = [f"JPEG {JPEG_QUALITY}"]
     for person in persons:
         numbers = (person.size, person.box_xyxy.tolist(), person.keypoints.tolist(), person.track, person.frame)
