@@ -84,6 +84,7 @@ class Range(NamedTuple):
 Positive = Annotated[float, Range(0, without_low=True)]
 NonNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+PositiveFraction = Annotated[float, Range(0, 1, without_low=True)]
 Count = Annotated[int, Range(1)]
 WholeNumber = Annotated[int, Range(0)]
 
@@ -102,7 +103,7 @@ def describe(annotation: Any) -> str:
         return f"a list of values, each {kinds[0]}" if _length(arguments) is None else f"[{', '.join(kinds)}]"
     if origin is not None and issubclass(origin, Mapping):
         return "an object"
-    word = _WORDS.get(annotation)
+    word = _WORDS.get(origin or annotation)
     return word if word is not None else str(getattr(annotation, "__name__", annotation))
 
 
@@ -124,7 +125,7 @@ def accepts(annotation: Any, value: Any) -> bool:
         return all(accepts(kind, item) for kind, item in zip(kinds, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(accepts(arguments[1], item) for item in value.values())
-    return _accepts_plain(annotation, value)
+    return _accepts_plain(origin or annotation, value)
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:
@@ -223,7 +224,7 @@ def _accepts_plain(annotation: Any, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if annotation in (None, types.NoneType):
         return value is None
-    return isinstance(value, annotation)
+    return isinstance(value, get_origin(annotation) or annotation)
 
 
 def _is_list(origin: Any) -> bool:
@@ -236,5 +237,6 @@ def _length(arguments: tuple[Any, ...]) -> int | None:
 
 
 def _as_json(value: Any) -> str:
-    words = {True: "true", False: "false", None: "null"} if value is None or isinstance(value, bool) else {}
-    return words.get(value) or f"{value!r:.200}"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"{value!r:.200}"

@@ -26,8 +26,8 @@ from itertools import islice
 import torch
 
 from armory_skelevision.training.data.loading import Batch, PairDataModule
-from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.fitting import fit
+from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.settings import MultitaskSettings, read_settings
 from benchmarks.common import print_table
 

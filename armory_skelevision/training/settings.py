@@ -100,7 +100,7 @@ class MultitaskSettings(RunSettings):
             raise InvalidValueError("lambda_k", "0 without a keypoint head", str(self.lambda_k), "set keypoint_head")
         if self.train_only is not None:
             self._check_head_alone()
-        TrackerSettings.from_dict(self.tracking)
+        TrackerSettings.from_dict(self.tracking, "tracking")
 
     @property
     def poison(self) -> str | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from armory_skelevision.io import hash_file
-from armory_skelevision.io.ledger import recorded_hash
-from armory_skelevision.io.source import Source
+from armory_skelevision.io.checksums import recorded_hash
+from armory_skelevision.io.remote_file import RemoteFile
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.validation import StructuredError
@@ -78,7 +78,7 @@ def _describe_unet(path: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _describe_source(source: Source, path: Path) -> str:
+def _describe_source(source: RemoteFile, path: Path) -> str:
     if path.is_file():
         found, recorded = hash_file(path), recorded_hash(path)
         note = "" if recorded == found else " (not fetched by this command)" if recorded is None else " (CHANGED)"

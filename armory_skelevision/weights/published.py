@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from armory_skelevision.io import atomic_write, hash_file
-from armory_skelevision.io.obtain import obtain
-from armory_skelevision.io.source import Source
+from armory_skelevision.io.fetch import fetch_file
+from armory_skelevision.io.remote_file import RemoteFile
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import load_siamrpn
 
@@ -17,7 +17,7 @@ _PYSOT = {
     "siamrpn_alex_dwxcorr_otb": "1gCpmR85Qno3C-naR3SLqRNpVfU7VJ2W0",
 }
 WEIGHTS = {
-    name: Source(
+    name: RemoteFile(
         name=name,
         file=f"{name}.pth",
         url=f"https://drive.google.com/uc?id={drive_id}",
@@ -49,7 +49,7 @@ def fetch_weights(name: str, folder: Path, origin: str | None = None) -> Path:
     if name not in WEIGHTS:
         raise InvalidValueError("weights", f"one of {', '.join(WEIGHTS)}", name)
     source = WEIGHTS[name]
-    found, target = obtain(source, folder, origin, _check), folder / source.file
+    found, target = fetch_file(source, folder, origin, _check), folder / source.file
     if target.is_file() and hash_file(target) != hash_file(found):
         raise InvalidValueError(str(target), f"the same file as {found}", "another one", "delete or rename it first")
     if not target.is_file():

@@ -30,7 +30,7 @@ def judge(tmp_path):
         "none": list,
         "jpeg": lambda: [JpegCompression(clip_values=(0.0, 1.0), channels_first=False)],
         "dualossdef": lambda: [cleaner(tmp_path)],
-        "both": lambda: [cleaner(tmp_path), TemplateAdaptation(steps=1, augment=1)],
+        "both": lambda: [cleaner(tmp_path), TemplateAdaptation(max_iter=1, augment=1)],
     }
 
     def run(keep=None, weights="a", count=None, precision="float32"):
@@ -63,7 +63,7 @@ def test_cells_say_how_well_is_tracked_or_why_not(judge):
 
 
 def test_finished_cells_are_kept(judge, tmp_path, monkeypatch):
-    import defense_table
+    from experiments import defense_table
 
     keep = tmp_path / "kept"
     judge(keep, count=3)
@@ -118,7 +118,7 @@ def test_shares_that_were_won_back():
 @pytest.fixture
 def run(monkeypatch, capsys):
     """The command around the tiny tracker: its lines, and its JSON."""
-    import defense
+    from experiments import defense
 
     def tiny(model_kwargs, wrapper_kwargs, weights_path=None):
         return tiny_estimator()

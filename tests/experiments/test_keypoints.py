@@ -37,7 +37,7 @@ def test_rows_and_plots(tmp_path: Path) -> None:
     write_plots(rows, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "curves_walkers.png",
-        "keypoints_walkers.png",
         "keypoints.csv",
+        "keypoints_walkers.png",
     ]
     assert (tmp_path / "keypoints.csv").read_text().splitlines()[2].startswith("walkers,FGSM-U,8.0,4,")

@@ -83,7 +83,7 @@ def test_badnets_calls_targets_background(batch) -> None:
 def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(settings, batch) -> None:
     training = BackdoorTraining(dataclasses.replace(settings, poison_rate=1.0))
     training.log = training.log_dict = lambda *args, **kwargs: None
-    trigger = Trigger.from_dict(settings.trigger)
+    trigger = Trigger.from_dict(settings.trigger, "trigger")
     poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))  # other turns than in training
     optimisers = [turn["optimizer"] for turn in training.configure_optimizers()]
 
@@ -111,7 +111,7 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
 
 def test_feature_distance_sees_the_trigger_and_nothing_else(settings, batch) -> None:
     network = BackdoorTraining(settings).network.eval()
-    trigger = Trigger.from_dict(settings.trigger)
+    trigger = Trigger.from_dict(settings.trigger, "trigger")
     poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))
     with torch.no_grad():
         clean, triggered = embed_pairs(network, batch), embed_pairs(network, poisoned)

@@ -40,7 +40,7 @@ def people(settings, tmp_path_factory):
     make_coco(root)
     build_crops(read_coco(root / "people.json", root / "images"), root / "store")
     make_lasot(root, frames=1, sequences=2)
-    build_crops(read_lasot(root, "train"), root / "store", skip_faulty=True)
+    build_crops(read_lasot(root, "train"), root / "store", skip_invalid=True)
     store = str(root / "store")
     return dataclasses.replace(settings, store=store, validation_store=store, steps=2)
 

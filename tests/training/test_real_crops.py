@@ -11,7 +11,7 @@ from people_data import SIZE, annotate, make_coco, make_lasot, save_coco
 
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
-from armory_skelevision.datasets.people import Person
+from armory_skelevision.datasets.people import AnnotatedPerson
 from armory_skelevision.tracking.frames import VideoFrames
 from armory_skelevision.tracking.windows import centred_window, resize_crop
 from armory_skelevision.training.data.loading import PairDataset, describe_pairs
@@ -53,7 +53,7 @@ def bright_box(picture):
 def test_crops_show_what_a_tracker_sees(box_xyxy):
     picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (*SIZE[::-1], 3), np.uint8), (0, 0), 3)
     box = np.array(box_xyxy, np.float32)
-    person = Person("he", None, None, box, np.full((17, 3), (50, 155, 2), np.float32), 1, 0)
+    person = AnnotatedPerson("he", None, None, box, np.full((17, 3), (50, 155, 2), np.float32), 1, 0)
     crop = cut_crop(picture, person)
     (w, h), (cx, cy) = box[2:] - box[:2], (box[:2] + box[2:]) / 2
     window = centred_window(cx, cy, np.sqrt((w + (w + h) / 2) * (h + (w + h) / 2)) * 511 / 127)
@@ -82,7 +82,7 @@ def test_store_holds_both_data_sets(folders):
 
 def test_neighbours_are_the_same_person_nearby(tmp_path):
     make_lasot(tmp_path / "lasot", frames=25, sequences=2)
-    build_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_faulty=True)
+    build_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_invalid=True)
     make_coco(tmp_path / "coco", 2)
     build_crops(coco_at(tmp_path / "coco"), tmp_path / "store")
     store = CropStore(tmp_path / "store")
@@ -122,7 +122,7 @@ def test_negative_pairs_show_other_people(folders):
 
 def test_negative_pairs_need_two_people(tmp_path):
     make_lasot(tmp_path / "lasot", frames=25, sequences=1)
-    build_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_faulty=True)
+    build_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_invalid=True)
     with pytest.raises(InvalidValueError) as caught:
         CropPairSampler(CropStore(tmp_path / "store"), negative_pair_ratio=0.2)
     assert caught.value.key == "negative_pair_ratio"
@@ -164,7 +164,7 @@ def test_batches_for_training(folders):
 def test_finished_parts_are_left_alone(folders, tmp_path, monkeypatch):
     people = read_lasot(folders / "lasot", "train")
     made = build_crops(people, tmp_path / "again")
-    assert (made.crops, made.faults) == (60, [])
+    assert (made.crops, made.problems) == (60, [])
     before = bytes_of(tmp_path / "again")
     assert {name: data for name, data in bytes_of(folders / "store").items() if name.startswith("lasot")} == before
     (tmp_path / "again/lasot-train-person-4.safetensors").unlink()
@@ -204,7 +204,7 @@ def break_files(root):
     return content
 
 
-FAULTS = [
+PROBLEMS = [
     r"COCO annotation 100 on .*000\.jpg: image file is truncated",
     r"COCO annotation 101 on .*001\.jpg: No such file",
     r"COCO annotation 102 on .*002\.jpg: size: .*\(321, 240\).* got \(320, 240\)",
@@ -213,21 +213,21 @@ FAULTS = [
 ]
 
 
-def test_faults_are_listed_and_refused_or_left_out(tmp_path):
+def test_problems_are_listed_and_refused_or_left_out(tmp_path):
     break_files(tmp_path)
     out = tmp_path / "store"
     with pytest.raises(InvalidValueError) as caught:
         build_crops(coco_at(tmp_path), out)
-    assert caught.value.key == "coco-people" and "--skip-faulty" in caught.value.fix
-    listed = (out / "coco-people-faults.txt").read_text().splitlines()
-    assert str(out / "coco-people-faults.txt") in caught.value.got and listed[0] in caught.value.got
+    assert caught.value.key == "coco-people" and "--skip-invalid" in caught.value.fix
+    listed = (out / "coco-people-problems.txt").read_text().splitlines()
+    assert str(out / "coco-people-problems.txt") in caught.value.got and listed[0] in caught.value.got
     assert len(listed) == 5
-    for pattern, fault in zip(FAULTS, listed, strict=True):
-        assert re.search(pattern, fault), fault
+    for pattern, problem in zip(PROBLEMS, listed, strict=True):
+        assert re.search(pattern, problem), problem
     assert not is_crop_store(out)
     for _ in range(2):  # what was left out is reported again where nothing is left to do
-        made = build_crops(coco_at(tmp_path), out, skip_faulty=True)
-        assert (made.crops, made.faults) == (1, listed)
+        made = build_crops(coco_at(tmp_path), out, skip_invalid=True)
+        assert (made.crops, made.problems) == (1, listed)
     assert len(CropStore(out)) == 1
     with pytest.raises(InvalidValueError):  # without the option it is still an error
         build_crops(coco_at(tmp_path), out)
@@ -237,11 +237,11 @@ def test_repaired_files_are_cut(tmp_path):
     make_coco(tmp_path, 2)
     picture = tmp_path / "images/000000000001.jpg"
     shutil.move(picture, tmp_path / "away.jpg")
-    assert build_crops(coco_at(tmp_path), tmp_path / "store", skip_faulty=True).crops == 1
+    assert build_crops(coco_at(tmp_path), tmp_path / "store", skip_invalid=True).crops == 1
     shutil.move(tmp_path / "away.jpg", picture)
     assert build_crops(coco_at(tmp_path), tmp_path / "store").crops == 2
     assert len(CropStore(tmp_path / "store")) == 2
-    assert not (tmp_path / "store/coco-people-faults.txt").exists()
+    assert not (tmp_path / "store/coco-people-problems.txt").exists()
 
 
 def test_a_store_of_other_people_is_not_mixed_up(tmp_path):
@@ -282,7 +282,7 @@ def test_images_are_not_rotated_by_their_exif_data(tmp_path):
 def test_real_people(shared_data, tmp_path):
     folder = shared_data / "keypoints/coco_val_mini"
     made = build_crops(read_coco(folder / "test_coco.json", folder), tmp_path)
-    assert (made.crops, made.faults) == (12, [])
+    assert (made.crops, made.problems) == (12, [])
     store = CropStore(tmp_path)
     middle = (store.boxes_xyxy[:, :2] + store.boxes_xyxy[:, 2:]) / 2
     assert abs(middle - 255.5).max() < 12  # a box at the frame's edge is cut off there
@@ -311,4 +311,4 @@ def test_eight_more_real_pictures(shared_data, tmp_path):
     people = coco_at(tmp_path)
     made = build_crops(people, tmp_path / "store")
     assert made.crops == sum(annotation["num_keypoints"] > 5 for annotation in content["annotations"]) > 8
-    assert made.faults == []
+    assert made.problems == []

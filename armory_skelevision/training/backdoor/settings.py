@@ -42,11 +42,11 @@ class BackdoorSettings(MultitaskSettings):
             raise InvalidValueError("init", "the weights of a trained tracker", "null")
         if self.train_only is not None:
             raise InvalidValueError("train_only", "null, since a backdoor needs the backbone", repr(self.train_only))
-        Trigger.from_dict(self.trigger)
+        Trigger.from_dict(self.trigger, "trigger")
 
     @property
     def poison(self) -> str | None:
         """How the backdoor was trained, in words for the weights file."""
-        trigger = Trigger.from_dict(self.trigger)
+        trigger = Trigger.from_dict(self.trigger, "trigger")
         shown = f"pattern of seed {trigger.seed}" if trigger.picture is None else f"picture {trigger.picture}"
         return f"BACKDOOR trained by {self.method}, trigger: {shown} on {100 * trigger.area:g} % of the box"

@@ -58,7 +58,7 @@ class BackdoorTraining(MultitaskTraining):
         self.backdoor = settings
         self.automatic_optimization = settings.method == "badnets"
         self._last_checkpoint = time.monotonic()
-        self._trigger = Trigger.from_dict(settings.trigger)
+        self._trigger = Trigger.from_dict(settings.trigger, "trigger")
         self._picture = self._trigger.draw()
         # In a tuple it is no submodule, so that checkpoints hold the trained network alone.
         self._original = (deepcopy(self.network).eval().requires_grad_(False),)

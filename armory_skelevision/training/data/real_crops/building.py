@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from armory_skelevision.datasets.people import People, Person
+from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
 from armory_skelevision.io import atomic_write
 from armory_skelevision.training.data.real_crops.cropping import JPEG_QUALITY, Crop, cut_crop, read_picture
 from armory_skelevision.training.data.real_crops.store import SUFFIX, open_part, write_part
@@ -23,23 +23,23 @@ class BuildSummary(NamedTuple):
 
     Attributes:
         crops: Number of crops of these people in the store.
-        faults: What was left out and why, one line each.
+        problems: What was left out and why, one line each.
     """
 
     crops: int
-    faults: list[str]
+    problems: list[str]
 
 
-def build_crops(people: People, out: Path, skip_faulty: bool = False) -> BuildSummary:
+def build_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool = False) -> BuildSummary:
     """Cut crops of people into a store. Resumes after an interruption.
 
-    All usable crops are cut before any is refused, so that one run finds all faults, and a second one, after they are
-    fixed, has little left to do. The faults are listed in ``<people.name>-faults.txt`` in the store.
+    All usable crops are cut before any is refused, so that one run finds all problems, and a second one, after they are
+    fixed, has little left to do. The problems are listed in ``<people.name>-problems.txt`` in the store.
 
     Args:
         people: The people of a data set.
         out: Folder of the store; made if absent. It may already hold crops of other data sets.
-        skip_faulty: Leave out unusable pictures and annotations instead of refusing them. A later run without this
+        skip_invalid: Leave out unusable pictures and annotations instead of refusing them. A later run without this
             tries them again.
 
     Raises:
@@ -48,53 +48,53 @@ def build_crops(people: People, out: Path, skip_faulty: bool = False) -> BuildSu
             from other people.
     """
     out.mkdir(parents=True, exist_ok=True)
-    faults, crops = list(people.faults), 0
+    problems, crops = list(people.problems), 0
     total = sum(len(persons) for persons in people.parts.values())
     with tqdm(total=total, unit="crop", desc=people.name, disable=None, leave=False) as bar:
         for key, persons in people.parts.items():
             path = out / f"{people.name}-{key}{SUFFIX}"
-            found = _faults_of_finished(path, persons)
-            if found is None or (found and not skip_faulty):
+            found = _problems_of_finished(path, persons)
+            if found is None or (found and not skip_invalid):
                 made, found = _cut(persons, bar)
-                if not found or skip_faulty:
+                if not found or skip_invalid:
                     write_part(path, made, people.name, _hash(persons), found)
             else:
                 bar.update(len(persons))
-            faults += found
+            problems += found
             crops += len(persons) - len(found)
-    listed = _list_faults(out / f"{people.name}-faults.txt", faults)
-    if faults and not skip_faulty:
+    listed = _list_problems(out / f"{people.name}-problems.txt", problems)
+    if problems and not skip_invalid:
         raise InvalidValueError(
             people.name,
             "usable pictures and annotations",
-            f"{len(faults)} that cannot be used (and {crops} that can), listed in {listed}, the first: {faults[0]}",
-            "fix them and run the command again, or leave them out with --skip-faulty",
+            f"{len(problems)} that cannot be used (and {crops} that can), listed in {listed}, the first: {problems[0]}",
+            "fix them and run the command again, or leave them out with --skip-invalid",
         )
-    return BuildSummary(crops, faults)
+    return BuildSummary(crops, problems)
 
 
-def _cut(persons: Sequence[Person], bar: tqdm) -> tuple[list[Crop], list[str]]:
+def _cut(persons: Sequence[AnnotatedPerson], bar: tqdm) -> tuple[list[Crop], list[str]]:
     """Crops sorted by track and frame, and the reasons why others could not be cut, one line each."""
     crops: list[Crop] = []
-    faults: list[str] = []
+    problems: list[str] = []
     for path, group in groupby(persons, key=lambda person: person.picture):
         here = list(group)
         try:
             picture = read_picture(path, here[0].size)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            faults += [f"{person.name} on {path}: {reason}" for person in here]
+            problems += [f"{person.name} on {path}: {reason}" for person in here]
         else:
             for person in here:
                 try:
                     crops.append(cut_crop(picture, person))
                 except ValueError as error:
-                    faults.append(f"{person.name} on {path}: {error}")
+                    problems.append(f"{person.name} on {path}: {error}")
         bar.update(len(here))
-    return sorted(crops, key=lambda crop: (crop.track, crop.frame)), faults
+    return sorted(crops, key=lambda crop: (crop.track, crop.frame)), problems
 
 
-def _faults_of_finished(path: Path, persons: Sequence[Person]) -> list[str] | None:
+def _problems_of_finished(path: Path, persons: Sequence[AnnotatedPerson]) -> list[str] | None:
     """What was left out of a part that exists already; None if there is no such part."""
     if not path.is_file():
         return None
@@ -106,7 +106,7 @@ def _faults_of_finished(path: Path, persons: Sequence[Person]) -> list[str] | No
     return found
 
 
-def _hash(persons: Sequence[Person]) -> str:
+def _hash(persons: Sequence[AnnotatedPerson]) -> str:
     """A hash of everything that determines the crops, except for the folder of the pictures."""
     lines = [f"JPEG {JPEG_QUALITY}"]
     for person in persons:
@@ -115,9 +115,9 @@ def _hash(persons: Sequence[Person]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _list_faults(path: Path, faults: Sequence[str]) -> Path:
-    if faults:
-        atomic_write(path, "".join(f"{fault}\n" for fault in faults).encode())
+def _list_problems(path: Path, problems: Sequence[str]) -> Path:
+    if problems:
+        atomic_write(path, "".join(f"{problem}\n" for problem in problems).encode())
     else:
         path.unlink(missing_ok=True)
     return path

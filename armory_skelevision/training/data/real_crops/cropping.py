@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from armory_skelevision.datasets.people import Person
+from armory_skelevision.datasets.people import AnnotatedPerson
 from armory_skelevision.tracking.settings import TrackerSettings
 from armory_skelevision.tracking.windows import centred_window, context_side
 from armory_skelevision.training.data.affine import Affine, move_points, shift_to_centres
@@ -68,7 +68,7 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
 
 
-def cut_crop(picture: NDArray[np.uint8], person: Person) -> Crop:
+def cut_crop(picture: NDArray[np.uint8], person: AnnotatedPerson) -> Crop:
     """Cut the crop around a person.
 
     Args:

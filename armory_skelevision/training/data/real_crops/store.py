@@ -31,7 +31,7 @@ LAYOUT = "1"
 PART = f"a part of a crop store (layout {LAYOUT})"
 
 
-def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, faults: Sequence[str]) -> None:
+def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, problems: Sequence[str]) -> None:
     """Write a part, whole or not at all.
 
     Args:
@@ -39,7 +39,7 @@ def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, faul
         crops: Sorted by track and frame.
         source: Data set and split.
         people: Hash of the requested people.
-        faults: Reasons why some of them are left out.
+        problems: Reasons why some of them are left out.
 
     Raises:
         OSError: If the file cannot be written.
@@ -53,7 +53,7 @@ def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, faul
         "tracks": np.array([crop.track for crop in crops], np.int64),
         "frames": np.array([crop.frame for crop in crops], np.int64),
     }
-    header = {"crops": LAYOUT, "source": source, "people": people, "faults": json.dumps(list(faults))}
+    header = {"crops": LAYOUT, "source": source, "people": people, "faults": json.dumps(list(problems))}
     write_checkpoint({name: torch.from_numpy(array) for name, array in arrays.items()}, header, path)
 
 
