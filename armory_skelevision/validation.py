@@ -102,7 +102,7 @@ def describe(annotation: Any) -> str:
         return f"a list of values, each {kinds[0]}" if _length(arguments) is None else f"[{', '.join(kinds)}]"
     if origin is not None and issubclass(origin, Mapping):
         return "an object"
-    word = _WORDS.get(annotation)
+    word = _WORDS.get(origin or annotation)
     return word if word is not None else str(getattr(annotation, "__name__", annotation))
 
 
@@ -124,7 +124,7 @@ def accepts(annotation: Any, value: Any) -> bool:
         return all(accepts(kind, item) for kind, item in zip(kinds, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(accepts(arguments[1], item) for item in value.values())
-    return _accepts_plain(annotation, value)
+    return _accepts_plain(origin or annotation, value)
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:

@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "validation": set(),
     "boxes": set(),
     "keypoints": set(),
-    "io": set(),
+    "io": {"validation"},
     "metrics": {"boxes", "keypoints"},
     "networks": {"boxes", "validation"},
     "weights": {"io", "validation", "networks"},

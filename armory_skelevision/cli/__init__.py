@@ -14,6 +14,7 @@ from armory_skelevision.cli.check import check
 from armory_skelevision.cli.configs import configs
 from armory_skelevision.cli.options import OPTIONS
 from armory_skelevision.cli.sweep import sweep
+from armory_skelevision.validation import StructuredError
 
 DEBUG = "SKELEVISION_DEBUG"
 """Environment variable; when set, errors come with their traceback."""
@@ -34,7 +35,7 @@ class Application(typer.Typer):
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
+    if isinstance(error, OSError) and not isinstance(error, StructuredError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 

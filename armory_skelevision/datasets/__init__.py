@@ -1,8 +1,9 @@
 """Data sets as ARMORY loads them: functions that return an ``ArmoryDataGenerator``.
 
 Every batch is one video ``x`` (1, F, H, W, 3), RGB, float32 in [0, 1], and labels ``([{"boxes"}], metadata)``: boxes
-(F, 4) xyxy in pixels; metadata with at least ``gs_coords`` (F, 4, 2), the corners of the patch as x, y, and ``masks``
-(F, H, W, 3) uint8, non-zero where the patch is visible. ARMORY and TensorFlow are imported when a function is called.
+(F, 4) xyxy in pixels; metadata with at least ``gs_coords`` (F, 4, 2), the corners of the patch as x, y in pixels, and
+``masks`` (F, H, W, 3) uint8, non-zero where the patch is visible. ARMORY and TensorFlow are imported when a function is
+called.
 """
 
 from armory_skelevision.datasets.carla import carla_video_tracking

@@ -125,7 +125,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "defense's type": ({"defense": {**ADAPTED, "type": "Postprocessor"}}, "defense.type", ["take a 'Preprocessor'"]),
     "data set mistyped": ({"dataset.name": "walker"}, "dataset.name", ["Was 'walkers' meant?"]),
     "data set's option": ({"dataset.maxframes": 5}, "dataset.maxframes", ["Was 'max_frames' meant?"]),
-    "data set's value": ({"dataset.max_frames": 0}, "dataset.max_frames", ["got 0", "Expected a whole number above 0"]),
+    "data set's value": ({"dataset.max_frames": 0}, "dataset.max_frames", ["got 0", "Expected a whole number"]),
     "two videos at a time": ({"dataset.batch_size": 2}, "dataset.batch_size", ["got 2", "Expected 1"]),
     "data set's split": ({"dataset.eval_split": "test"}, "dataset.eval_split", ["'test'", "Expected 'dev' or 'mini'"]),
     "data set's folder": ({"dataset.root": "no/such"}, "dataset.root", ["no/such", "skelevision data walkers"]),
@@ -271,7 +271,7 @@ def test_every_fault_is_told_at_once() -> None:
     [
         ("{", "is not JSON"),
         ("[]", "Expected type object"),
-        ('{"model": 1, "model": 2}', "'model' stands twice"),
+        ('{"model": 1, "model": 2}', "'model' occurs twice"),
         ("[" * 100_000, "is not JSON"),
         ("\udcff", "is not JSON"),
     ],

@@ -5,16 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from armory_skelevision import validation
 from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
 from armory_skelevision.datasets.carla import VERSION as CARLA_VERSION
-from armory_skelevision.datasets.options import check_options, find_root, single_split
+from armory_skelevision.datasets.options import find_root, single_split
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_sequences import find_sequences
-from armory_skelevision.datasets.walker_videos import SPLITS
+from armory_skelevision.datasets.walker_videos import find_split
 from armory_skelevision.evaluation.check.findings import Finding, explain, fault, warning
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
 
@@ -43,34 +43,25 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
     if findings or not is_ours(section["module"]):
         return findings
     try:
-        check_options(
-            function,
-            {},
-            batch_size=options["batch_size"],
-            epochs=1,
-            framework=options.get("framework", "numpy"),
-            max_frames=options.get("max_frames"),
-        )
+        validation.check_arguments(function, options)
         return _CHECKS[function](section.get("eval_split", DEFAULT_SPLIT), options)
     except (ValueError, TypeError) as error:
         return [_explain(error)]
 
 
-def _check_walkers(function: Callable[..., Any], split: str, options: Mapping[str, Any]) -> list[Finding]:
+def _check_walkers(split: str, options: Mapping[str, Any]) -> list[Finding]:
     try:
-        source = SPLITS if options.get("root") is None else find_root(options["root"], _dataset_dir(options))
+        root = None if options.get("root") is None else find_root(options["root"], _dataset_dir(options))
     except FileNotFoundError as error:
         mend = 'Leave "root" out for the embedded videos, or render some: `skelevision data walkers`'
         return [fault("dataset.root", str(error), mend)]
-    single_split(function, split, sorted(path.name for path in source.iterdir() if any(path.glob("*.mp4"))))
+    find_split(split, root)
     return []
 
 
 def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    single_split(otb_person, split, ["test"])
+    single_split(split, ["test"])
     names = options.get("names")
-    if isinstance(names, str) and names != "paper":
-        raise ValueError(f"names: expected a list of sequence names, 'paper' or null, got {names!r}")
     try:
         root = find_root(options.get("root", "otb"), _dataset_dir(options))
         find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
@@ -81,7 +72,7 @@ def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
 
 
 def _check_coco(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    single_split(coco_people, split, ["val"])
+    single_split(split, ["val"])
     mend = 'Fetch them, `skelevision data coco --out coco val`, or name their folder as "root"'
     try:
         root = find_root(options.get("root", "coco"), _dataset_dir(options))
@@ -94,7 +85,7 @@ def _check_coco(split: str, options: Mapping[str, Any]) -> list[Finding]:
 
 
 def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    name = f"carla_video_tracking_{single_split(carla_video_tracking, split, ['dev', 'test'])}"
+    name = f"carla_video_tracking_{single_split(split, ['dev', 'test'])}"
     folder = _dataset_dir(options)
     prepared = folder / name / CARLA_VERSION
     if (prepared / "dataset_info.json").is_file():
@@ -106,8 +97,8 @@ def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
 
 
 _CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Finding]]] = {
-    walkers: partial(_check_walkers, walkers),
-    walker_people: partial(_check_walkers, walker_people),
+    walkers: _check_walkers,
+    walker_people: _check_walkers,
     coco_people: _check_coco,
     otb_person: _check_otb,
     carla_video_tracking: _check_carla,
