@@ -11,19 +11,19 @@ from torch import Tensor
 
 
 def xyxy_to_cxcywh(box_xyxy: Tensor) -> Tensor:
-    """Corners to centre and size; shape (..., 4) in and out."""
+    """Convert corners to centre and size: (..., 4) to (..., 4), pixels."""
     x1, y1, x2, y2 = box_xyxy.unbind(-1)
     return torch.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], dim=-1)
 
 
 def cxcywh_to_xyxy(box_cxcywh: Tensor) -> Tensor:
-    """Centre and size to corners; shape (..., 4) in and out."""
+    """Convert centre and size to corners: (..., 4) to (..., 4), pixels."""
     cx, cy, width, height = box_cxcywh.unbind(-1)
     return torch.stack([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2], dim=-1)
 
 
 def clip_xyxy(box_xyxy: Tensor, width: float, height: float) -> Tensor:
-    """The part of each box inside a ``width`` x ``height`` frame (zero area where there is none)."""
+    """The part of each box (..., 4) inside a ``width`` x ``height`` frame; of zero area if there is none."""
     x1, y1, x2, y2 = box_xyxy.unbind(-1)
     return torch.stack([x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)], dim=-1)
 
@@ -48,10 +48,10 @@ def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
 def giou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     """Generalised IoU (Rezatofighi et al. 2019, Algorithm 1), element by element with broadcasting.
 
-    It goes on falling as boxes that do not meet move apart: IoU less the empty share of the smallest box around both.
+    The IoU minus the empty share of the smallest box around both; it keeps falling as disjoint boxes move apart.
 
     Args:
-        a_xyxy: Boxes (..., 4) of some area.
+        a_xyxy: Boxes (..., 4), not empty.
         b_xyxy: Boxes (..., 4), broadcastable against ``a_xyxy``.
 
     Returns:

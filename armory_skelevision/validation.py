@@ -84,6 +84,7 @@ class Range(NamedTuple):
 Positive = Annotated[float, Range(0, without_low=True)]
 NonNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+PositiveFraction = Annotated[float, Range(0, 1, without_low=True)]
 Count = Annotated[int, Range(1)]
 WholeNumber = Annotated[int, Range(0)]
 
@@ -223,7 +224,7 @@ def _accepts_plain(annotation: Any, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if annotation in (None, types.NoneType):
         return value is None
-    return isinstance(value, annotation)
+    return isinstance(value, get_origin(annotation) or annotation)
 
 
 def _is_list(origin: Any) -> bool:
@@ -236,5 +237,6 @@ def _length(arguments: tuple[Any, ...]) -> int | None:
 
 
 def _as_json(value: Any) -> str:
-    words = {True: "true", False: "false", None: "null"} if value is None or isinstance(value, bool) else {}
-    return words.get(value) or f"{value!r:.200}"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"{value!r:.200}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -138,7 +138,7 @@ def defend(estimator: SiameseEstimator, defenses: list[Any]) -> SiameseEstimator
 
 def rounded(estimator: SiameseEstimator) -> SiameseEstimator:
     """The same tracker with its network in bfloat16."""
-    device = "cpu" if estimator.device.type == "cpu" else "gpu"
+    device: Literal["gpu", "cpu"] = "cpu" if estimator.device.type == "cpu" else "gpu"
     return type(estimator)(estimator.model.rounded(), estimator.settings, device_type=device)
 
 

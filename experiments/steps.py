@@ -28,11 +28,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from armory_skelevision.attacks.gradients import NetworkPass, Outcome
+from armory_skelevision.attacks.gradients import CropGradient, ValueAndGrad
 from armory_skelevision.attacks.objectives import make_objective
-from armory_skelevision.attacks.optimizer import Ascent, Summit
+from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent
 from armory_skelevision.attacks.patch.objective import PatchObjective
-from armory_skelevision.attacks.patch.scene import Scene, read_scene
+from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.io import atomic_write, hash_file
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 from armory_skelevision.weights import read_metadata
@@ -56,7 +56,7 @@ class Climb:
 
     picture: Tensor
     steps: int = 0
-    best: Summit = field(default_factory=lambda: Summit(-math.inf, torch.empty(0)))
+    best: BestIterate = field(default_factory=lambda: BestIterate(-math.inf, torch.empty(0)))
     mean_iou: dict[int, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
@@ -67,7 +67,7 @@ class Climb:
             steps=self.steps,
             picture=self.picture.cpu().numpy(),
             value=self.best.value,
-            best=self.best.picture.cpu().numpy(),
+            best=self.best.image.cpu().numpy(),
             mean_iou=np.array(list(self.mean_iou.items())),
         )
         atomic_write(path, buffer.getvalue())
@@ -76,7 +76,7 @@ class Climb:
     def load(cls, path: Path, device: torch.device) -> Climb:
         """Read a climb back."""
         with np.load(path, allow_pickle=False) as file:
-            best = Summit(float(file["value"]), torch.from_numpy(file["best"]).to(device))
+            best = BestIterate(float(file["value"]), torch.from_numpy(file["best"]).to(device))
             found = {int(steps): float(value) for steps, value in file["mean_iou"]}
             return cls(torch.from_numpy(file["picture"]).to(device), int(file["steps"]), best, found)
 
@@ -85,50 +85,50 @@ class Milestones:
     """Watches a climb and remembers the best picture after each of some numbers of steps.
 
     Args:
-        look: What is climbed.
+        objective: The objective of the patch.
         steps: The numbers of steps.
         climb: Where the climb stands; kept up to date.
     """
 
-    def __init__(self, look: PatchObjective, steps: list[int], climb: Climb) -> None:
-        self.look = look
+    def __init__(self, objective: PatchObjective, steps: list[int], climb: Climb) -> None:
+        self.objective = objective
         self.steps = steps
         self.climb = climb
         self.next = climb.steps
         self.patches: dict[int, Tensor] = {}
 
-    def __call__(self, patch: Tensor, with_gradient: bool) -> Outcome:
-        """See `PatchObjective`. Look number k is at the picture after k steps."""
-        outcome = self.look(patch, with_gradient)
+    def __call__(self, patch: Tensor, with_grad: bool) -> ValueAndGrad:
+        """See `PatchObjective`. Call number k gets the patch after k steps."""
+        result = self.objective(patch, with_grad)
         self.climb.steps, self.climb.picture = self.next, patch
-        if outcome.value > self.climb.best.value:
-            self.climb.best = Summit(outcome.value, patch)
+        if result.value > self.climb.best.value:
+            self.climb.best = BestIterate(result.value, patch)
         # A climb that ends early, for want of a gradient, has nothing better to show later on.
-        reached = [steps for steps in self.steps if self.next <= steps] if outcome.gradient is None else [self.next]
-        self.patches |= {steps: self.climb.best.picture for steps in reached if steps in self.steps}
+        reached = [steps for steps in self.steps if self.next <= steps] if result.grad is None else [self.next]
+        self.patches |= {steps: self.climb.best.image for steps in reached if steps in self.steps}
         self.next += 1
-        return outcome
+        return result
 
 
 def attack(
-    estimator: SiamRPNEstimator, scene: Scene, step_size: float, steps: list[int], precision: Any, climb: Climb
+    estimator: SiamRPNEstimator, scene: PatchScene, step_size: float, steps: list[int], precision: Any, climb: Climb
 ) -> None:
     """Take a climb on one video as far as is asked."""
 
     def objective(truth_xyxy: Tensor) -> Any:
         return make_objective("l1", truth_xyxy, None, estimator.settings)
 
-    tracker_pass = NetworkPass(estimator.model, estimator.settings, precision=precision)
-    look = PatchObjective([scene], tracker_pass, objective, None, np.random.default_rng(0))
-    milestones = Milestones(look, steps, climb)
-    Ascent(step_size, max(steps) - climb.steps).climb(milestones, climb.picture)
+    tracker = CropGradient(estimator.model, estimator.settings, precision=precision)
+    patch_objective = PatchObjective([scene], tracker, objective, None, np.random.default_rng(0))
+    milestones = Milestones(patch_objective, steps, climb)
+    GradientAscent(step_size, max(steps) - climb.steps).run(milestones, climb.picture)
     climb.mean_iou |= {
         k: mean_iou(estimator, scene.frames(patch), scene.truth_xyxy) for k, patch in milestones.patches.items()
     }
 
 
 def judge(
-    estimator: SiamRPNEstimator, scene: Scene, step_size: float, options: argparse.Namespace, path: Path | None
+    estimator: SiamRPNEstimator, scene: PatchScene, step_size: float, options: argparse.Namespace, path: Path | None
 ) -> dict[int, float]:
     """Mean IoU of one video after each number of steps, from the file where it is kept, if it is known."""
     start = Climb(torch.full((*scene.patch_hw, 3), 0.5, device=estimator.device))

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from armory_skelevision.attacks import PatchAttack
-from armory_skelevision.attacks.patch.eot import Jitter, look_at
+from armory_skelevision.attacks.patch.eot import EOT, transform_patch
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
 from armory_skelevision.tracking import ChosenFrames
@@ -85,14 +85,14 @@ def _judge(estimator: SiamRPNEstimator, scene: Scene, patch: torch.Tensor, draws
     read = read_scene(scene.x[0], scene.y[0]["boxes"], scene.metadata[0], estimator.device, 0)
     patch = patch.to(estimator.device)
     rng = np.random.default_rng(UNSEEN_SEED)
-    views = [Jitter(**JITTER).draw(rng, (patch.shape[0], patch.shape[1]), len(read.video)) for _ in range(draws)]
+    views = [EOT(**JITTER).sample(rng, (patch.shape[0], patch.shape[1]), len(read.video)) for _ in range(draws)]
     benign = mean_iou(estimator, read.video, read.truth_xyxy)
     effect = benign - mean_iou(estimator, read.frames(patch), read.truth_xyxy)
     jittered = []
     for view in views:
         truth_xyxy = read.truth_xyxy[view.frames]
         clean = mean_iou(estimator, ChosenFrames(read.video, view.frames), truth_xyxy)
-        jittered.append(clean - mean_iou(estimator, read.frames(look_at(patch, view), view), truth_xyxy))
+        jittered.append(clean - mean_iou(estimator, read.frames(transform_patch(patch, view), view), truth_xyxy))
     return {"benign": benign, "effect": effect, "effect_jittered": float(np.mean(jittered))}
 
 

@@ -66,7 +66,7 @@ class TinySiamRPN(SiamRPN):
 
 
 def tiny_estimator(*defenses, seed=0, dtype=torch.float32):
-    """Our estimator around the tiny network, with smaller search crops, and with defenses as ARMORY hands them over."""
+    """Our estimator around the tiny network, with smaller search crops, and with defenses set as ARMORY does."""
     estimator = SiamRPNEstimator(TinySiamRPN(seed).to(dtype), SMALL, device_type="cpu")
     estimator.set_params(preprocessing_defences=list(defenses))
     return estimator
@@ -84,7 +84,7 @@ def cleaner(folder, identity=False, **kwargs):
 
 
 class KnownTracker(ObjectTrackerMixin, LossGradientsMixin, BaseEstimator):
-    """A tracker of another maker's: it sees whole frames only and says where its boxes come from."""
+    """A third-party tracker: it gets whole frames only; subclasses define its boxes."""
 
     channels_first = False
     device = torch.device("cpu")

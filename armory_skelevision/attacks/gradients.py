@@ -1,17 +1,18 @@
-"""How a video's boxes come to depend on its pixels: two ways to the same gradient.
+"""The objective of a tracked video and its gradient, through our own trackers or through any ART estimator.
 
-"graph" keeps every frame's activations until the backward pass: the fastest, and its memory grows with the video.
-"recompute" first tracks without a graph. Only the heads' outputs pass the gradient on from frame to frame, and the
-windows are whole numbers without one; so the gradient at the outputs is known before the network's own backward pass,
-which then runs over a few frames at a time, in windows that stay where they were.
+For our own trackers there are two ways to the same gradient. "graph" keeps every frame's activations until the backward
+pass: it is the fastest, and its memory grows with the length of the video. "recompute" first tracks without a graph.
+From frame to frame only the heads' outputs carry a gradient, as windows are whole numbers without one; so the gradient
+at the outputs is known before the network's own backward pass, which then runs over a few frames at a time, in the same
+windows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import psutil
 import torch
@@ -19,38 +20,63 @@ from torch import Tensor
 
 from armory_skelevision.attacks.objectives import Objective
 from armory_skelevision.networks import RPNOutput, SiameseNetwork
-from armory_skelevision.tracking import CropDefense, Crops, Frames, Step, TrackerSettings, Window
+from armory_skelevision.tracking import (
+    CropDefense,
+    Crops,
+    Frames,
+    Step,
+    TemplateMatcher,
+    TrackerSettings,
+    Window,
+    track,
+)
 from armory_skelevision.tracking.tracker import run_tracker
 
 Memory = Literal["auto", "graph", "recompute"]
 Precision = Literal["float32", "bf16"]
 
-# What the graph of one frame takes, in bytes per pixel of the search crop, all else of an attack included
+# Memory of the graph of one frame, in bytes per pixel of the search crop, with everything else that an attack needs
 # (benchmarks/attack.py: 0.77 GB for 20 frames, crops of 287 x 287, float32).
 GRAPH_BYTES_PER_PIXEL = 470
 # Frames whose activations "recompute" holds at a time.
 CHUNK = 8
 
 
-class Outcome(NamedTuple):
-    """What a tracked video gave the attacker."""
+class ValueAndGrad(NamedTuple):
+    """An objective and its gradient."""
 
     value: float
-    """The objective."""
-    gradient: Tensor | None
-    """With respect to the source, of its shape; None where nothing that was seen depends on it."""
+    grad: Tensor | None
+    """With respect to the source, of its shape; None if the value does not depend on the source."""
+
+
+class TrackerGradient(Protocol):
+    """Differentiates the objective of a tracked video."""
+
+    @property
+    def settings(self) -> TrackerSettings | None:
+        """Constants of the tracker; None for an estimator whose internals are not known."""
+        ...
+
+    def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
+        """The objective of ``frames``, tracked from the box (4,) in frame 0, in pixels."""
+        ...
+
+    def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
+        """The objective and its gradient with respect to ``source``, a leaf of any shape that the frames depend on."""
+        ...
 
 
 @dataclass(frozen=True)
-class NetworkPass:
-    """The network on the windows of a video, and the objective's gradient with respect to what the video shows.
+class CropGradient:
+    """Gradient through the crops of one of our own trackers; see `TrackerGradient`.
 
     Attributes:
         network: Frozen and in evaluation mode.
-        settings: Constants of the recurrence.
+        settings: Constants of the tracker.
         memory: "graph", "recompute", or "auto": graph where it fits into half of the free memory.
-        precision: Of the network; all else stays float32.
-        defenses: What changes the crops that the network sees.
+        precision: Of the network; everything else stays float32.
+        defenses: Applied to the crops, in this order.
     """
 
     network: SiameseNetwork
@@ -60,88 +86,76 @@ class NetworkPass:
     defenses: Sequence[CropDefense] = ()
 
     def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
-        """The objective alone."""
+        """The objective of ``frames``, tracked from the box (4,) in frame 0, in pixels."""
         with torch.no_grad():
-            return float(_judge(self._track(frames, box_xyxy), objective))
+            return float(_evaluate(objective, list(track(self._crops(frames, box_xyxy), self._network))))
 
-    def value_and_gradient(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
-        """The objective and its gradient with respect to ``source``, a leaf that the frames depend on."""
+    def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
+        """The objective and its gradient with respect to ``source``, a leaf of any shape that the frames depend on."""
         if self.memory == "recompute" or (self.memory == "auto" and not self._fits(len(frames), source.device)):
             return self._recompute(frames, box_xyxy, objective, source)
-        value = _judge(self._track(frames, box_xyxy), objective)
-        gradient = torch.autograd.grad(value, source)[0] if value.requires_grad else None
-        return Outcome(float(value.detach()), gradient)
+        value = _evaluate(objective, list(track(self._crops(frames, box_xyxy), self._network)))
+        grad = torch.autograd.grad(value, source)[0] if value.requires_grad else None
+        return ValueAndGrad(float(value.detach()), grad)
 
-    def _track(self, frames: Frames, box_xyxy: Tensor) -> list[Step]:
-        crops = self._crops(frames, box_xyxy)
-        template = self._embed(crops.template)
-
-        def observe(index: int, window: Window) -> RPNOutput:
-            return self._respond(template, crops.search(index, window))
-
-        return list(run_tracker(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
-
-    def _recompute(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
-        outputs: list[RPNOutput] = []
+    def _recompute(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
         # The colour beyond the border is computed once, here, where its dependence on the source is kept.
         _ = frames.mean_colour
         crops = self._crops(frames, box_xyxy)
+        outputs: list[RPNOutput] = []
         with torch.no_grad():
-            template = self._embed(crops.template)
+            matcher = TemplateMatcher.embed_template(crops, self._network)
 
-        def observe(index: int, window: Window) -> RPNOutput:
+        def match(index: int, window: Window) -> RPNOutput:
             with torch.no_grad():
-                output = self._respond(template, crops.search(index, window))
+                output = matcher(index, window)
             outputs.append(RPNOutput(*(values.requires_grad_() for values in output)))
             return outputs[-1]
 
-        steps = list(run_tracker(observe, len(frames), (frames.width, frames.height), box_xyxy, self.settings))
-        value = _judge(steps, objective)
-        leaves = [values for output in outputs for values in output]
+        steps = list(run_tracker(match, crops))
+        value = _evaluate(objective, steps)
         if not value.requires_grad:
-            return Outcome(float(value), None)
-        gradients = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
-        pulls = [RPNOutput(*pair) for pair in zip(gradients[::2], gradients[1::2], strict=True)]
-        return Outcome(float(value.detach()), self._pull_back(frames, box_xyxy, steps, pulls, source))
+            return ValueAndGrad(float(value), None)
+        leaves = [values for output in outputs for values in output]
+        grads = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
+        output_grads = [RPNOutput(*pair) for pair in zip(grads[::2], grads[1::2], strict=True)]
+        windows = [step.window for step in steps]
+        grad = self._backward(self._crops(frames, box_xyxy), windows, output_grads, source)
+        return ValueAndGrad(float(value.detach()), grad)
 
-    def _pull_back(
-        self, frames: Frames, box_xyxy: Tensor, steps: Sequence[Step], pulls: Sequence[RPNOutput], source: Tensor
+    def _backward(
+        self, crops: Crops, windows: Sequence[Window], output_grads: Sequence[RPNOutput], source: Tensor
     ) -> Tensor | None:
-        """The gradient at the heads' outputs carried back to the source, through the same windows once more."""
-        shown = self._crops(frames, box_xyxy)
-        embedded = self._embed(shown.template)
+        """The gradient at the heads' outputs propagated to the source, through the same windows again."""
+        matcher = TemplateMatcher.embed_template(crops, self._network)
+        embedded = matcher.template_features
         template = embedded.detach().requires_grad_(embedded.requires_grad)
-        total: Tensor | None = None
-        template_pull: Tensor | None = None
-        for start in range(0, len(steps), CHUNK):
-            chunk = range(start, min(start + CHUNK, len(steps)))
-            crops = [shown.search(index, steps[index].window) for index in chunk]
-            seen = [place for place, crop in enumerate(crops) if crop.requires_grad or template.requires_grad]
-            if not seen:
+        matcher = replace(matcher, template_features=template)
+        grad: Tensor | None = None
+        template_grad: Tensor | None = None
+        for start in range(0, len(windows), CHUNK):
+            chunk = range(start, min(start + CHUNK, len(windows)))
+            searched = {index: crops.search(index, windows[index]) for index in chunk}
+            searched = {i: crop for i, crop in searched.items() if crop.requires_grad or template.requires_grad}
+            if not searched:
                 continue
-            output = self._respond(template, torch.cat([crops[place] for place in seen]))
-            pull = [torch.cat(parts) for parts in zip(*(pulls[chunk[place]] for place in seen), strict=True)]
+            output = matcher.match(torch.cat(list(searched.values())))
+            output_grad = [torch.cat(parts) for parts in zip(*(output_grads[i] for i in searched), strict=True)]
             leaves = [source, template] if template.requires_grad else [source]
             # The colour beyond the border has a graph that the other chunks need too; this chunk's own ends here.
-            found = torch.autograd.grad(output, leaves, pull, allow_unused=True, retain_graph=True)
-            del output, crops
-            total = _add(total, found[0])
-            template_pull = _add(template_pull, found[-1] if template.requires_grad else None)
-        if template_pull is not None:
-            total = _add(total, torch.autograd.grad(embedded, source, template_pull)[0])
-        return total
+            found = torch.autograd.grad(output, leaves, output_grad, allow_unused=True, retain_graph=True)
+            del output, searched
+            grad = _add(grad, found[0])
+            template_grad = _add(template_grad, found[-1] if template.requires_grad else None)
+        if template_grad is not None:
+            grad = _add(grad, torch.autograd.grad(embedded, source, template_grad)[0])
+        return grad
 
     def _crops(self, frames: Frames, box_xyxy: Tensor) -> Crops:
         return Crops(self.network, frames, box_xyxy, self.settings, self.defenses)
 
-    def _embed(self, crops: Tensor) -> Tensor:
-        return self._seen.embed(crops.contiguous(memory_format=torch.channels_last))
-
-    def _respond(self, template: Tensor, crops: Tensor) -> RPNOutput:
-        return self._seen.predict_head(template, self._embed(crops))
-
     @cached_property
-    def _seen(self) -> SiameseNetwork:
+    def _network(self) -> SiameseNetwork:
         return self.network.rounded() if self.precision == "bf16" else self.network
 
     def _fits(self, frames: int, device: torch.device) -> bool:
@@ -151,28 +165,32 @@ class NetworkPass:
 
 
 @dataclass(frozen=True)
-class EstimatorPass:
-    """Any of ART's object trackers, asked with whole frames: another maker's, or ours behind a preprocessor."""
+class EstimatorGradient:
+    """Gradient through whole frames and any of ART's object trackers; see `TrackerGradient`.
+
+    Used for third-party trackers, and for ours behind preprocessors of whole frames.
+    """
 
     estimator: Any
+    settings: TrackerSettings | None = None
 
     def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
-        """See `NetworkPass.value`."""
+        """The objective of ``frames``, tracked from the box (4,) in frame 0, in pixels."""
         with torch.no_grad():
-            return float(objective(self._boxes(frames, box_xyxy), None))
+            return float(objective(self._predict(frames, box_xyxy), None))
 
-    def value_and_gradient(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
-        """See `NetworkPass.value_and_gradient`."""
-        value = objective(self._boxes(frames, box_xyxy), None)
-        gradient = torch.autograd.grad(value, source, allow_unused=True)[0] if value.requires_grad else None
-        return Outcome(float(value.detach()), gradient)
+    def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
+        """The objective and its gradient with respect to ``source``, a leaf of any shape that the frames depend on."""
+        value = objective(self._predict(frames, box_xyxy), None)
+        grad = torch.autograd.grad(value, source, allow_unused=True)[0] if value.requires_grad else None
+        return ValueAndGrad(float(value.detach()), grad)
 
-    def _boxes(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
+    def _predict(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
         boxes_xyxy: Tensor = self.estimator.predict(frames.render()[None], y_init=box_xyxy[None])[0]["boxes"]
         return boxes_xyxy
 
 
-def _judge(steps: Sequence[Step], objective: Objective) -> Tensor:
+def _evaluate(objective: Objective, steps: Sequence[Step]) -> Tensor:
     return objective(torch.stack([step.box_xyxy for step in steps]), steps)
 
 

@@ -1,4 +1,4 @@
-"""Climbing an objective over a picture: update rules, step sizes, momentum, and which picture is kept."""
+"""Gradient ascent on an image: update rules, step-size schedules, momentum, and the choice of the iterate to keep."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from armory_skelevision.attacks.gradients import Outcome
+from armory_skelevision.attacks.gradients import ValueAndGrad
 
 Update = Literal["sign", "gradient", "accumulated_sign"]
 Keep = Literal["best", "last"]
 Schedule = Literal["constant", "cosine"]
 
 
-class Summit(NamedTuple):
-    """Where a climb ended."""
+class BestIterate(NamedTuple):
+    """The iterate that is kept: the best one so far, or with ``keep="last"`` the last one."""
 
     value: float
-    """The objective there."""
-    picture: Tensor
+    """The objective of the image."""
+    image: Tensor
+    """Any shape, in [0, 1]."""
 
 
 @dataclass(frozen=True)
-class Ascent:
-    """How to climb; pictures keep to [0, 1].
+class GradientAscent:
+    """Maximises an objective of an image whose colours stay in [0, 1].
 
     Attributes:
-        step_size: Step of an iteration, in units of the colour range.
-        max_iter: Number of iterations; 0 only looks at the start.
+        step_size: Size of a step, in units of the colour range; above 0.
+        max_iter: Number of iterations; 0 only evaluates the start.
         update: "sign" steps along the sign of the gradient; "gradient" along the gradient itself (SkeleVision, Eq. 4);
             "accumulated_sign" along the sign of the sum of all gradients so far.
         schedule: "constant", or "cosine": from ``step_size`` down to nearly 0 along half a cosine.
-        momentum: Share of the earlier directions that is kept (Dong et al. 2018, Eq. 6, gradients scaled to mean 1).
-        keep: "best": of all iterates the one with the highest objective; "last": the last.
+        momentum: Weight of the previous direction (Dong et al. 2018, Eq. 6, gradients scaled to mean 1), in [0, 1).
+        keep: "best" keeps the iterate with the highest objective; "last" keeps the last one.
     """
 
     step_size: float
@@ -46,54 +47,54 @@ class Ascent:
     momentum: float = 0.0
     keep: Keep = "best"
 
-    def climb(
+    def run(
         self,
-        look: Callable[[Tensor, bool], Outcome],
+        objective: Callable[[Tensor, bool], ValueAndGrad],
         start: Tensor,
-        steps: Callable[[int], Iterable[int]] = range,
-        reach: Callable[[int, Summit], None] | None = None,
-    ) -> Summit:
-        """Climb from a start.
+        on_step: Callable[[int, BestIterate], None] | None = None,
+        progress: Callable[[int], Iterable[int]] = range,
+    ) -> BestIterate:
+        """Maximise an objective.
 
         Args:
-            look: The objective of a picture, with its gradient if the flag says so. A gradient of None ends the climb.
-            start: Any shape, in [0, 1].
-            steps: Counts the iterations; gives progress bars their place.
-            reach: Told, after each number of iterations from 0, what would be kept if the climb ended there.
+            objective: Value of an image, with its gradient if the flag is true. A gradient of None ends the run.
+            start: First image, any shape, in [0, 1].
+            on_step: Called with the number of steps taken, from 0, and the iterate that is kept so far.
+            progress: Counts the iterations; a progress bar may take the place of ``range``.
 
         Returns:
-            The picture that is kept, and its objective.
+            The iterate that is kept.
         """
-        picture, best = start.detach(), Summit(-math.inf, start)
+        image, best = start.detach(), BestIterate(-math.inf, start)
         velocity = torch.zeros_like(start)
-        for index in steps(self.max_iter):
-            outcome = look(picture, True)
-            best = self._better(best, Summit(outcome.value, picture))
-            if reach is not None:
-                reach(index, best)
-            if outcome.gradient is None:
+        for step in progress(self.max_iter):
+            value, grad = objective(image, True)
+            best = self._choose(best, BestIterate(value, image))
+            if on_step is not None:
+                on_step(step, best)
+            if grad is None:
                 return best
-            velocity = self._velocity(velocity, outcome.gradient)
-            picture = (picture + self._step_size(index) * self._direction(velocity)).clamp(0, 1)
-        best = self._better(best, Summit(look(picture, False).value, picture))
-        if reach is not None:
-            reach(self.max_iter, best)
+            velocity = self._accumulate(velocity, grad)
+            image = (image + self._step_size(step) * self._direction(velocity)).clamp(0, 1)
+        best = self._choose(best, BestIterate(objective(image, False).value, image))
+        if on_step is not None:
+            on_step(self.max_iter, best)
         return best
 
-    def _better(self, best: Summit, new: Summit) -> Summit:
+    def _choose(self, best: BestIterate, new: BestIterate) -> BestIterate:
         return new if self.keep == "last" or new.value > best.value else best
 
-    def _velocity(self, velocity: Tensor, gradient: Tensor) -> Tensor:
+    def _accumulate(self, velocity: Tensor, grad: Tensor) -> Tensor:
         if self.update == "accumulated_sign":
-            return velocity + gradient
+            return velocity + grad
         if self.momentum == 0:
-            return gradient
-        return self.momentum * velocity + gradient / gradient.abs().mean().clamp(min=torch.finfo(gradient.dtype).tiny)
+            return grad
+        return self.momentum * velocity + grad / grad.abs().mean().clamp(min=torch.finfo(grad.dtype).tiny)
 
     def _direction(self, velocity: Tensor) -> Tensor:
         return velocity if self.update == "gradient" else velocity.sign()
 
-    def _step_size(self, index: int) -> float:
+    def _step_size(self, step: int) -> float:
         if self.schedule == "constant":
             return self.step_size
-        return self.step_size * (1 + math.cos(math.pi * index / self.max_iter)) / 2
+        return self.step_size * (1 + math.cos(math.pi * step / self.max_iter)) / 2

@@ -37,7 +37,7 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
         frames: (F, H, W, 3) uint8 RGB, H and W even.
         frame_rate: Frames per second, above 0.
         crf: x264's constant rate factor, from 0 (best) to 51.
-        preset: x264's name for its effort; "medium" takes a fifth of the time for slightly larger files.
+        preset: x264's effort; "medium" takes a fifth of the time for slightly larger files.
 
     Raises:
         InvalidValueError: If the frames have another shape or type.

@@ -1,4 +1,4 @@
-"""A Siamese tracker as an estimator of the Adversarial Robustness Toolbox, as ARMORY's scenarios and attacks want."""
+"""A Siamese tracker as an estimator of the Adversarial Robustness Toolbox, for ARMORY's scenarios and attacks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from art.estimators.pytorch import PyTorchEstimator
 from torch import Tensor
 
-from armory_skelevision.models.inputs import check_box, check_labels, check_video
+from armory_skelevision.models.inputs import check_box, check_labels, check_video, refuse_keywords
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.models.regions import RegionDefense
+from armory_skelevision.models.wrapper import DeviceType
 from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.networks.frozen import freeze
-from armory_skelevision.tracking import Crops, Frames, TrackerSettings, VideoFrames, network_input, track
+from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
 from armory_skelevision.tracking.frames import as_tensor
+from armory_skelevision.tracking.tracker import run_tracker
+from armory_skelevision.validation import InvalidValueError, check_value
 
 
 class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[misc]
@@ -26,7 +29,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     Args:
         model: The network; moved to the device and frozen (see `networks.frozen.freeze`).
-        settings: Constants of the tracking recurrence, of the class for the network's kind of head.
+        settings: Constants of the tracker, of the class for the network's kind of head.
         clip_values: Must be (0, 1).
         preprocessing_defences: ART preprocessors, applied to whole frames, and `RegionDefense`, applied to crops.
         postprocessing_defences: Must be empty: boxes have none.
@@ -34,12 +37,12 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         device_type: "gpu" (used where there is one) or "cpu".
 
     Raises:
-        ValueError: For clip values other than (0, 1), or postprocessing defences.
+        InvalidValueError: For another device type, clip values other than (0, 1), or postprocessing defences.
     """
 
     estimator_params = PyTorchEstimator.estimator_params + ["settings"]
-    fewest_frames = 2
-    """Of a video: one to learn the target from, and one to find it in."""
+    min_frames = 2
+    """Smallest number of frames of a video: one for the template, and one to find the target in."""
 
     def __init__(
         self,
@@ -49,10 +52,9 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         preprocessing_defences: Any = None,
         postprocessing_defences: Any = None,
         preprocessing: Any = None,
-        device_type: str = "gpu",
+        device_type: DeviceType = "gpu",
     ) -> None:
-        if device_type not in ("gpu", "cpu"):
-            raise ValueError(f'device_type: expected "gpu" or "cpu", got {device_type!r}')
+        check_value("device_type", device_type, DeviceType)
         super().__init__(
             model=model,
             clip_values=clip_values,
@@ -70,10 +72,12 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def _check_params(self) -> None:
         super()._check_params()
-        if tuple(float(value) for value in self.clip_values) != (0.0, 1.0):
-            raise ValueError(f"clip_values: frames are RGB in (0, 1), got {tuple(self.clip_values)}")
+        clip_values = tuple(float(value) for value in self.clip_values)
+        if clip_values != (0.0, 1.0):
+            raise InvalidValueError("clip_values", "(0, 1), the range of the frames", str(clip_values))
         if self.postprocessing_defences:
-            raise ValueError("postprocessing_defences: trackers have none; boxes are not probabilities")
+            got = ", ".join(type(defence).__name__ for defence in self.postprocessing_defences)
+            raise InvalidValueError("postprocessing_defences", "none, as boxes are not probabilities", got)
 
     @property
     def native_label_is_pytorch_format(self) -> bool:
@@ -87,18 +91,18 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     @property
     def device(self) -> torch.device:
-        """Where the network lives."""
+        """Device of the network."""
         return self._device  # type: ignore[no-any-return]
 
     @property
     def frame_operations(self) -> list[Preprocessor]:
-        """Preprocessors that look at whole frames, so that windows alone cannot be composed."""
+        """Preprocessors of whole frames; with them, windows cannot be composed on their own."""
         active = [operation for operation in self.preprocessing_operations if operation.apply_predict]
         return [operation for operation in active if not isinstance(operation, RegionDefense)]
 
     @property
     def region_defenses(self) -> list[RegionDefense]:
-        """Preprocessors that look at crops."""
+        """Preprocessors of crops."""
         active = [operation for operation in self.preprocessing_operations if operation.apply_predict]
         return [operation for operation in active if isinstance(operation, RegionDefense)]
 
@@ -106,21 +110,20 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         """Track one target per video.
 
         Args:
-            x: Videos (N, F, H, W, 3), array or tensor, or an object array of N videos (F, H, W, 3).
+            x: Videos (N, F, H, W, 3), array or tensor, RGB in [0, 1], or an object array of N videos (F, H, W, 3).
             batch_size: Ignored; videos are tracked one after the other.
-            y_init: The targets in frame 0, (N, 4).
+            y_init: The targets in frame 0, (N, 4), xyxy in pixels.
 
         Returns:
-            Per video a dict with ``boxes`` (F, 4) float32, frame 0 tracked as well. Arrays for arrays; for tensors,
-            tensors with a live graph.
+            Per video a dict with ``boxes`` (F, 4) float32, xyxy in pixels, frame 0 tracked as well. Arrays for arrays;
+            for tensors, tensors with a graph.
 
         Raises:
-            ValueError, TypeError: For input that `models.validation` refuses, naming what would be right.
+            InvalidValueError, InvalidTypeError: For input that the checks of `models.inputs` refuse.
         """
-        if kwargs:
-            raise TypeError(f"predict: unknown keywords {sorted(kwargs)}; known are ['batch_size', 'y_init']")
+        refuse_keywords(kwargs, ["batch_size", "y_init"])
         boxes_xyxy = self._check_targets(x, y_init)
-        # A tensor comes from somebody who wants gradients; an array cannot carry them, so no graph is kept for it.
+        # Arrays carry no gradients, so no graph is kept for them.
         with torch.set_grad_enabled(isinstance(x, Tensor) and torch.is_grad_enabled()):
             return [
                 _like(video, self._predict_video(video, box_xyxy))
@@ -128,15 +131,32 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             ]
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
-        """Boxes (F, 4) of one target through any source of frames, past whole-frame preprocessors; keeps a graph."""
-        return self._track(self.crops(frames, box_xyxy))
+        """Track one target through any source of frames, without the preprocessors of whole frames; keeps a graph.
+
+        Args:
+            frames: RGB in [0, 1].
+            box_xyxy: The target in frame 0, (4,), pixels.
+
+        Returns:
+            Boxes (F, 4), xyxy in pixels, float32.
+        """
+        return self._track(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))
 
     def crops(self, frames: Frames, box_xyxy: Tensor) -> Crops:
-        """What the network sees of one target, behind the region defenses."""
+        """The crops of one target, its box (4,) in frame 0 in pixels, behind the region defenses."""
         return Crops(self.model, frames, box_xyxy, self.settings, self.region_defenses)
 
     def loss_gradient(self, x: np.ndarray, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
-        """Gradient of `compute_loss` with respect to whole frames, through all preprocessors: same shape as ``x``."""
+        """Gradient of `compute_loss` with respect to whole frames, through all preprocessors.
+
+        Args:
+            x: Videos (N, F, H, W, 3), RGB in [0, 1], or an object array of N videos.
+            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
+            kwargs: Ignored.
+
+        Returns:
+            Same shape as ``x``.
+        """
         gradients = []
         for video, boxes_xyxy in zip(x, self._check_labelled(x, y), strict=True):
             leaf = as_tensor(video, self.device).detach().clone().requires_grad_()
@@ -149,7 +169,16 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         return result
 
     def compute_loss(self, x: Any, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
-        """Sum of absolute box errors over frames and coordinates (SkeleVision, Eq. 3), per video: (N,)."""
+        """Sum of absolute box errors over frames and coordinates (SkeleVision, Eq. 3).
+
+        Args:
+            x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of N videos.
+            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
+            kwargs: Ignored.
+
+        Returns:
+            One value per video in pixels, (N,) float32.
+        """
         labels = self._check_labelled(x, y)
         with torch.no_grad():
             losses = [self._loss(as_tensor(video, self.device), boxes) for video, boxes in zip(x, labels, strict=True)]
@@ -164,12 +193,15 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             batch_size: Images per forward pass.
             framework: Return a tensor with a graph instead of an array.
 
+        Returns:
+            Features (M, C, h, w), M the number of images or of all frames.
+
         Raises:
-            ValueError: For a layer that does not exist.
+            InvalidValueError: For a layer that does not exist.
         """
         names = list(self.model.backbone.layers)
         if layer not in names and layer not in range(len(names)):
-            raise ValueError(f"layer: expected one of {names} or 0 to {len(names) - 1}, got {layer!r}")
+            raise InvalidValueError("layer", f"one of {', '.join(names)}, or 0 to {len(names) - 1}", repr(layer))
         name = layer if isinstance(layer, str) else names[layer]
         images = as_tensor(x, self.device).flatten(0, -4).permute(0, 3, 1, 2).float()
         with torch.set_grad_enabled(framework):
@@ -180,19 +212,19 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         return activations if framework else activations.cpu().numpy()
 
     def fit(self, x: Any, y: Any, **kwargs: Any) -> None:
-        """Not here: see `armory_skelevision.training`."""
+        """Not implemented; see `armory_skelevision.training`."""
         raise NotImplementedError("training is done by `skelevision train`, not by the estimator")
 
     def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Tensor]:
         frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.frame_operations))
-        return self._observe(self.crops(frames, box_xyxy))
+        return self._predict_target(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))
 
-    def _observe(self, crops: Crops) -> dict[str, Tensor]:
-        """All that the network says of one target."""
-        return {"boxes": self._track(crops)}
+    def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
+        """All predictions for one target."""
+        return {"boxes": self._track(matcher)}
 
-    def _track(self, crops: Crops) -> Tensor:
-        return torch.stack([step.box_xyxy for step in track(crops)]).to(self.device)
+    def _track(self, matcher: TemplateMatcher) -> Tensor:
+        return torch.stack([step.box_xyxy for step in run_tracker(matcher, matcher.crops)]).to(self.device)
 
     def _loss(self, video: Tensor, boxes_xyxy: Any) -> Tensor:
         boxes_xyxy = torch.as_tensor(boxes_xyxy).to(self.device)
@@ -202,11 +234,11 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def _check_targets(self, x: Any, y_init: Any) -> list[Tensor]:
         if y_init is None:
-            raise ValueError("y_init: the target's box in frame 0 is needed, (N, 4) xyxy in pixels")
+            raise InvalidValueError("y_init", "the targets in frame 0, (N, 4) xyxy in pixels", "none")
         if len(y_init) != len(x):
-            raise ValueError(f"y_init: expected {len(x)} boxes, one per video, got {len(y_init)}")
+            raise InvalidValueError("y_init", f"{len(x)} boxes, one per video", str(len(y_init)))
         for index, video in enumerate(x):
-            check_video(video, f"x[{index}]", self.fewest_frames)
+            check_video(video, f"x[{index}]", self.min_frames)
         return [
             check_box(box, video.shape[2], video.shape[1], f"y_init[{index}]")
             for index, (box, video) in enumerate(zip(y_init, x, strict=True))

@@ -1,4 +1,7 @@
-"""Human keypoints of the template, in frame coordinates."""
+"""Human keypoints of the template, in frame coordinates.
+
+Convention: keypoints are (x, y, confidence) or (x, y, visibility), in pixels, measured from the left and upper edge.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,26 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.tracking import Crops, Window
+from armory_skelevision.tracking import TemplateMatcher, Window
 from armory_skelevision.tracking.state import initial_state, template_window
 
 
-def locate_keypoints(network: SiamRPN, crops: Crops) -> Tensor:
-    """The 17 COCO keypoints that the keypoint head sees in the template.
+def read_template_keypoints(network: SiamRPN, matcher: TemplateMatcher) -> Tensor:
+    """The 17 COCO keypoints that the keypoint head finds in the template.
 
     Args:
         network: With a keypoint head.
-        crops: The video and the target, as the network sees them; only the template is looked at.
+        matcher: Has embedded the template.
 
     Returns:
         (17, 3): x and y in pixels of frame 0 (centre of the most likely position), and its probability in [0, 1].
     """
-    window = template_window(initial_state(crops.box_xyxy), crops.settings)
-    return read_maps(network.keypoints(network.embed(crops.template))[0], window)
+    window = template_window(initial_state(matcher.crops.box_xyxy), matcher.crops.settings)
+    return read_maps(network.keypoints(matcher.template_features)[0], window)
 
 
 def read_maps(logits: Tensor, window: Window) -> Tensor:
-    """The keypoints that maps (17, s, s) of a template window show; see `locate_keypoints`."""
+    """The keypoints (17, 3) at the maxima of logits (17, s, s) of a template window; see `read_template_keypoints`."""
     confidence, position = logits.flatten(1).softmax(dim=1).max(dim=1)
     size = logits.shape[-1]
     scale = window.side / size
@@ -35,6 +38,6 @@ def read_maps(logits: Tensor, window: Window) -> Tensor:
 
 
 def to_template(keypoints: Tensor, window: Window, size: int) -> Tensor:
-    """Keypoints (..., 3) of a frame in pixels of its template crop, ``size`` wide."""
+    """Keypoints (..., 3) in frame pixels to pixels of the template crop of ``window``, which is ``size`` wide."""
     origin = torch.tensor([window.x_min, window.y_min], dtype=keypoints.dtype, device=keypoints.device)
     return torch.cat([(keypoints[..., :2] - origin) * (size / window.side), keypoints[..., 2:]], dim=-1)

@@ -1,54 +1,60 @@
-"""NanoTrack with ARMORY's model signature: a tracker of others, with an anchor-free head."""
+"""NanoTrack with ARMORY's model signature: a third-party tracker with an anchor-free head."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from armory_skelevision.models.estimator import SiameseEstimator
-from armory_skelevision.models.inputs import refuse_unknown
+from armory_skelevision.models.wrapper import WrapperSettings
 from armory_skelevision.networks import NanoTrack
+from armory_skelevision.networks.nanotrack import Version
 from armory_skelevision.tracking import PointSettings
+from armory_skelevision.validation import Settings
 from armory_skelevision.weights import load_nanotrack
-from armory_skelevision.weights.resolve import find_weights
+from armory_skelevision.weights.resolve import resolve
 
-# The constants of each version that are not those of `PointSettings` (NanoTrack's configv2.yaml and configv3.yaml).
+# The constants of each version that differ from `PointSettings` (NanoTrack's configv2.yaml and configv3.yaml).
 CONSTANTS: dict[int, dict[str, float]] = {
     2: {"penalty_k": 0.150, "window_influence": 0.490, "learning_rate": 0.385},
     3: {},
 }
 
 
+@dataclass(frozen=True)
+class NanoTrackSettings(Settings):
+    """``model_kwargs`` of `nanotrack`.
+
+    Attributes:
+        version: Published version of the network.
+    """
+
+    version: Version = 3
+
+
 def nanotrack(
-    model_kwargs: Mapping[str, Any], wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None = None
+    model_kwargs: Annotated[Mapping[str, Any], NanoTrackSettings],
+    wrapper_kwargs: Annotated[Mapping[str, Any], WrapperSettings, PointSettings],
+    weights_path: str | Path | None = None,
 ) -> SiameseEstimator:
     """NanoTrack (github.com/HonglinChu/SiamTrackers, Apache 2.0), with the weights published there.
 
     Args:
-        model_kwargs: ``version``: 3 (default) or 2.
-        wrapper_kwargs: ``device_type`` ("gpu" or "cpu") and ``tracking`` (see `PointSettings`).
+        model_kwargs: ``version``; see `NanoTrackSettings`.
+        wrapper_kwargs: ``device_type`` and ``tracking``; see `WrapperSettings` and `PointSettings`.
         weights_path: ``nanotrackv3.pth`` or ``nanotrackv2.pth``; they are not part of this package. None looks for
             the file of that name in ARMORY's ``saved_model_dir``.
 
     Raises:
-        ValueError: For an unknown key or version, no weights, or weights that are broken or of another network.
-        FileNotFoundError: If there is no such file.
+        InvalidValueError: For an unknown key or a value out of range.
+        ValueError: For weights that are broken or of another network.
+        MissingFileError: If there is no such file; has how to get it.
     """
-    refuse_unknown("model_kwargs", model_kwargs, ["version"])
-    refuse_unknown("wrapper_kwargs", wrapper_kwargs, ["device_type", "tracking"])
-    network = NanoTrack(model_kwargs.get("version", 3))
-    settings = PointSettings.from_dict(wrapper_kwargs.get("tracking", {}), CONSTANTS[network.version])
-    load_nanotrack(network, weights_path if weights_path is not None else _find_weights(network.version))
-    return SiameseEstimator(network, settings, device_type=wrapper_kwargs.get("device_type", "gpu"))
-
-
-def _find_weights(version: int) -> Path:
-    try:
-        return find_weights(f"nanotrackv{version}.pth")
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"weights_path: NanoTrack's weights are not part of this package; get nanotrackv{version}.pth in "
-            "https://github.com/HonglinChu/SiamTrackers, folder NanoTrack/models/pretrained (Apache 2.0), and put it "
-            "into ARMORY's saved_model_dir, or name its path as 'weights_file' under 'model'"
-        ) from error
+    version = NanoTrackSettings.from_dict(model_kwargs, "model_kwargs").version
+    wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
+    settings = PointSettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", CONSTANTS[version])
+    network = NanoTrack(version)
+    load_nanotrack(network, weights_path if weights_path is not None else resolve(f"nanotrackv{version}.pth"))
+    return SiameseEstimator(network, settings, device_type=wrapper.device_type)

@@ -1,4 +1,4 @@
-"""ART's full-frame preprocessors in front of a differentiable tracker, whatever they are written in."""
+"""ART's full-frame preprocessors, in NumPy or PyTorch, in front of a differentiable tracker."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from art.defences.preprocessor.preprocessor import Preprocessor, PreprocessorPyTorch
 from torch import Tensor
 
+from armory_skelevision.validation import InvalidValueError
+
 
 def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
     """Apply preprocessors to one video (F, H, W, 3) in [0, 1], in order, keeping its graph.
@@ -16,8 +18,15 @@ def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
     The values are always those of the preprocessor itself. Gradients are its own (autograd, or ART's
     ``estimate_gradient``); where it has none they pass straight through (BPDA, Athalye et al. 2018).
 
+    Args:
+        video: (F, H, W, 3), RGB in [0, 1].
+        operations: Applied in this order.
+
+    Returns:
+        The processed video, same shape.
+
     Raises:
-        ValueError: If a preprocessor changes the video's shape, since boxes would no longer fit the frames.
+        InvalidValueError: If a preprocessor changes the video's shape, since boxes would no longer fit the frames.
     """
     for operation in operations:
         shape = video.shape
@@ -26,8 +35,8 @@ def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
         else:
             video = _numpy_operation(video, operation)
         if video.shape != shape:
-            name = type(operation).__name__
-            raise ValueError(f"preprocessor {name} turned a video {tuple(shape)} into {tuple(video.shape)}")
+            key = f"preprocessing_defences: {type(operation).__name__}"
+            raise InvalidValueError(key, f"a video of unchanged shape {tuple(shape)}", f"shape {tuple(video.shape)}")
     return video
 
 

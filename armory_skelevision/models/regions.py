@@ -1,4 +1,4 @@
-"""Preprocessors that stand at the crop instead of the whole frame."""
+"""Preprocessors of crops instead of whole frames."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from torch import Tensor
 
 from armory_skelevision.tracking import Crops
+from armory_skelevision.validation import InvalidTypeError
 
 
 class RegionDefense(PreprocessorPyTorch):  # type: ignore[misc]
-    """What changes the crops that our trackers show to their network, and nothing else.
+    """Base of defenses that change only the crops that our trackers pass to their network.
 
-    It is handed to an estimator as ART's preprocessors are, in any order beside them: those of whole frames act first,
-    then the region defenses in their order. Subclasses override what they change.
+    An estimator takes it among ART's preprocessors, in any order: those of whole frames act first, then the region
+    defenses in their order. Subclasses override one or both methods.
 
     Crops are (1, 3, size, size), RGB in [0, 1], on the estimator's device.
     """
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
-        """What the network shall see in place of the template ``crop`` of the video that is seen as ``crops``."""
+        """The crop that replaces the template ``crop`` (1, 3, size, size) of the video of ``crops``."""
         return crop
 
     def defend_search(self, crop: Tensor) -> Tensor:
-        """What the network shall see in place of a search ``crop``."""
+        """The crop that replaces a search ``crop`` (1, 3, size, size)."""
         return crop
 
     def forward(self, x: Tensor, y: Any = None) -> tuple[Tensor, Any]:
-        """Whole frames, as ART hands them to a preprocessor of another maker's tracker.
+        """Whole videos (N, F, H, W, 3), RGB in [0, 1], which ART passes to the preprocessors of third-party trackers.
 
         Raises:
-            TypeError: Unless a subclass can work on them.
+            InvalidTypeError: Unless a subclass can work on them.
         """
-        raise TypeError(
-            f"{type(self).__name__} works on the crops of a tracker whose inside it knows, not on whole frames; "
-            "use it with the trackers of armory_skelevision.models"
+        raise InvalidTypeError(
+            "model",
+            f"a tracker of armory_skelevision.models, whose crops {type(self).__name__} changes",
+            "a third-party tracker, which has whole frames only",
         )

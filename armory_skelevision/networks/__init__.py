@@ -1,4 +1,4 @@
-"""The trackers' networks as plain torch modules: tensors in, tensors out; no state of a video, no loss, no file."""
+"""The trackers' networks as plain torch modules, without state of a video, losses or files."""
 
 from armory_skelevision.networks.heads import RPNOutput
 from armory_skelevision.networks.nanotrack import NanoTrack

@@ -14,7 +14,7 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
 
 
 class AlexNet(Backbone):
-    """Images to features of stride 8: a side of 127 gives 6, of 255 gives 22, of 287 gives 26."""
+    """Images (N, 3, H, W) to features (N, 256, h, w) of stride 8: a side of 127 gives 6, 255 gives 22, 287 gives 26."""
 
     layers = LAYERS
 

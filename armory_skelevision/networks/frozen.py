@@ -1,4 +1,4 @@
-"""Networks that learn no more: what is constant in them is computed once."""
+"""Networks for inference: what is constant in them is computed once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def freeze(network: nn.Module) -> None:
-    """Switch to evaluation for good, in place: weights without gradients, norms folded into convolutions.
+    """Freeze a network in evaluation mode, in place: weights without gradients, norms folded into convolutions.
 
-    Outputs stay the same but for rounding. An attack's graph gets smaller, as each norm would keep its input.
+    Outputs stay the same up to rounding. An attack's graph becomes smaller, as each norm would keep its input.
 
     Args:
-        network: Of any kind; only a ``BatchNorm2d`` right after a ``Conv2d`` in a ``Sequential`` is folded.
+        network: Any network; only a ``BatchNorm2d`` directly after a ``Conv2d`` in a ``Sequential`` is folded.
     """
     network.eval().requires_grad_(False)
     for layers in [module for module in network.modules() if isinstance(module, nn.Sequential)]:

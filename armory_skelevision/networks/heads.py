@@ -15,14 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from armory_skelevision.validation import InvalidValueError
+
 
 class RPNOutput(NamedTuple):
-    """What the head says of k anchors at each of S x S positions; k is 1 for an anchor-free head."""
+    """The output of a head for k anchors at each of S x S positions; k is 1 for an anchor-free head."""
 
     cls: Tensor
     """Logits of background and target, (N, 2k, S, S)."""
     loc: Tensor
-    """Box offsets relative to the anchors, or what else `tracking` decodes boxes from, (N, 4k, S, S)."""
+    """Box offsets relative to the anchors, or log distances to the sides for an anchor-free head, (N, 4k, S, S)."""
 
 
 class DepthwiseRPN(nn.Module):
@@ -42,8 +44,11 @@ class DepthwiseRPN(nn.Module):
         """Compare templates and search crops.
 
         Args:
-            z_features: Of the templates, (N, C, 6, 6), or (1, C, 6, 6): one template for all search crops.
-            x_features: Of the search crops, (N, C, h, w); 26 gives S = 21, 22 gives S = 17.
+            z_features: Features of the templates, (N, C, 6, 6), or (1, C, 6, 6): one template for all search crops.
+            x_features: Features of the search crops, (N, C, h, w); a side of 26 gives S = 21, 22 gives S = 17.
+
+        Returns:
+            ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
         """
         return RPNOutput(self.cls(z_features, x_features), self.loc(z_features, x_features))
 
@@ -68,32 +73,32 @@ class DepthwiseBranch(nn.Module):
         )
 
     def forward(self, z_features: Tensor, x_features: Tensor) -> Tensor:
-        """Response (N, outputs, S, S); see `DepthwiseRPN.forward`."""
+        """The response (N, outputs, S, S) to features as in `DepthwiseRPN.forward`."""
         response: Tensor = self.head(depthwise_xcorr(self.conv_search(x_features), self.conv_kernel(z_features)))
         return response
 
 
 def depthwise_xcorr(search: Tensor, kernel: Tensor) -> Tensor:
-    """Cross-correlate each channel of the search features with the same channel of the template's.
+    """Cross-correlate each channel of the search features with the same channel of the template features.
 
     Args:
-        search: (N, C, H, W).
-        kernel: (N, C, h, w), or (1, C, h, w) for all N.
+        search: Search features (N, C, H, W).
+        kernel: Template features (N, C, h, w), or (1, C, h, w) for all N.
 
     Returns:
         (N, C, H - h + 1, W - w + 1).
 
     Raises:
-        ValueError: If the numbers of channels differ, or there are several kernels but not one per search crop.
+        InvalidValueError: If the numbers of channels differ, or there are several kernels but not one per search crop.
     """
     count, channels = search.shape[:2]
     if kernel.shape[1] != channels or kernel.shape[0] not in (1, count):
-        raise ValueError(
-            f"expected template features of shape (1, {channels}, h, w) or ({count}, {channels}, h, w) "
-            f"for search features {tuple(search.shape)}, got {tuple(kernel.shape)}"
+        expected = (
+            f"shape (1, {channels}, h, w) or ({count}, {channels}, h, w) for search features {tuple(search.shape)}"
         )
+        raise InvalidValueError("template features", expected, f"shape {tuple(kernel.shape)}")
     if kernel.shape[0] == 1:
-        # Not in bfloat16, in which CPUs take three times as long for the kernel's gradient.
+        # Not in bfloat16, in which CPUs need three times as long for the kernel's gradient.
         precision = torch.promote_types(search.dtype, torch.float32)
         shared = kernel.to(precision).transpose(0, 1)
         return F.conv2d(search.to(precision), shared, groups=channels).to(search.dtype)

@@ -1,4 +1,4 @@
-"""The second task of SkeleVision: where in the template are the person's keypoints?
+"""The second task of SkeleVision: locating the person's keypoints in the template.
 
 Das et al., "SkeleVision", 2022, sections 3.2 and 4.1. The paper gives the channels; kernel sizes are those of its
 public code.
@@ -10,6 +10,8 @@ from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from armory_skelevision.validation import check_value
 
 Depth = Literal["shallow", "deep"]
 
@@ -26,13 +28,12 @@ class KeypointHead(nn.Module):
         depth: "shallow" (convolutions with 128 and 64 channels) or "deep" (128, 128, 64, 64).
 
     Raises:
-        ValueError: For another depth.
+        InvalidValueError: For another depth.
     """
 
     def __init__(self, depth: Depth = "shallow") -> None:
         super().__init__()
-        if depth not in _CHANNELS:
-            raise ValueError(f"expected a keypoint head of depth 'shallow' or 'deep', got {depth!r}")
+        check_value("keypoint_head", depth, Depth)
         self.depth: Depth = depth
         layers: list[nn.Module] = []
         inputs = 256

@@ -21,10 +21,10 @@ class Block(NamedTuple):
 
     kernel: int
     expanded: int
-    """Channels inside."""
+    """Channels inside the block."""
     outputs: int
     attention: bool
-    """Whether the channels are weighed."""
+    """Whether the channels are weighted."""
     swish: bool
     """Hard swish, otherwise ReLU."""
     stride: int
@@ -63,11 +63,11 @@ class MobileNetV3(Backbone):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel on its own, weigh the channels, narrow; around it a short cut where shapes allow.
+    """Expand, filter each channel, weight the channels, project; with a residual connection where shapes allow.
 
     Args:
-        inputs: Channels that come in.
-        block: What the block is like.
+        inputs: Number of input channels.
+        block: Shape of the block.
     """
 
     def __init__(self, inputs: int, block: Block) -> None:
@@ -79,7 +79,7 @@ class InvertedResidual(nn.Module):
         self.conv = nn.Sequential(
             *widen,
             *_depthwise(block.expanded, block.kernel, block.stride),
-            # A block that does not widen weighs the channels after the activation, the others before.
+            # A block that does not expand weights the channels after the activation, the others before.
             *([weigh, activation()] if widen else [activation(), weigh]),
             *_pointwise(block.expanded, block.outputs),
         )
@@ -91,7 +91,7 @@ class InvertedResidual(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Weighs each channel by what all channels are in the mean (squeeze and excitation, Hu et al. 2018).
+    """Weights each channel by the means of all channels (squeeze and excitation, Hu et al. 2018).
 
     Args:
         channels: Number of channels.
@@ -103,7 +103,7 @@ class ChannelAttention(nn.Module):
         self.fc = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Hardsigmoid())
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (N, channels, h, w), weighed."""
+        """Weighted features, (N, channels, h, w) in and out."""
         weights: Tensor = self.fc(features.mean(dim=(2, 3)))
         return features * weights[:, :, None, None]
 

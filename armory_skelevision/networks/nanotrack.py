@@ -14,6 +14,7 @@ from armory_skelevision.networks.heads import RPNOutput
 from armory_skelevision.networks.mobilenet import MobileNetV3
 from armory_skelevision.networks.point_heads import PointHeadV2, PointHeadV3
 from armory_skelevision.networks.siamese import SiameseNetwork
+from armory_skelevision.validation import check_value
 
 Version = Literal[2, 3]
 
@@ -22,16 +23,15 @@ class NanoTrack(SiameseNetwork):
     """The network of NanoTrack. Crops are BGR in 0..255, float32.
 
     Args:
-        version: 2 or 3, of the published ones.
+        version: 2 or 3, the published versions.
 
     Raises:
-        ValueError: For another version.
+        InvalidValueError: For another version.
     """
 
     def __init__(self, version: Version = 3) -> None:
         super().__init__()
-        if version not in (2, 3):
-            raise ValueError(f"version: expected 2 or 3, got {version!r}")
+        check_value("version", version, Version)
         self.version = version
         self.backbone = MobileNetV3(blocks=8 if version == 2 else 9)
         self.ban_head = PointHeadV2() if version == 2 else PointHeadV3()
@@ -39,7 +39,9 @@ class NanoTrack(SiameseNetwork):
     def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
         """Compare template features (1 or N, C, 8, 8) with search features (N, C, s, s); C is 48 or 96.
 
-        ``loc`` are the logarithms of the distances in pixels to the target's left, top, right and bottom side.
+        Returns:
+            ``cls`` (N, 2, S, S), and as ``loc`` (N, 4, S, S) the logarithms of the distances in pixels to the target's
+            left, top, right and bottom side.
         """
         output: RPNOutput = self.ban_head(z_features, x_features)
         return output

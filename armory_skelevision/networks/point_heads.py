@@ -1,6 +1,6 @@
 """The anchor-free heads of NanoTrack: two branches that correlate template and search features and filter the result.
 
-Chen et al., "Siamese Box Adaptive Network for Visual Tracking", 2020 (the branches and what they say); Yan et al.,
+Chen et al., "Siamese Box Adaptive Network for Visual Tracking", 2020 (the branches and their outputs); Yan et al.,
 "Alpha-Refine", 2021, section 3.2 (pixelwise correlation). Layers and state-dict names are those of NanoTrack's
 ``ban_v2`` and ``ban_v3`` (github.com/HonglinChu/SiamTrackers, Apache 2.0), so that its checkpoints load.
 
@@ -17,10 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from armory_skelevision.networks.heads import RPNOutput, depthwise_xcorr
+from armory_skelevision.validation import InvalidValueError
 
-# Side of the template's features, of crops of 113 to 128 pixels. Pixelwise correlation makes a channel of each of them.
+# Side of the template features, of crops of 113 to 128 pixels; pixelwise correlation makes a channel of each position.
 TEMPLATE_SIDE = 8
-# The middle of the template's features, which depthwise correlation takes: the target without its surroundings.
+# The middle of the template features, used by depthwise correlation: the target without its context.
 MIDDLE = slice(2, 6)
 # Width of the branches.
 CHANNELS = 96
@@ -71,11 +72,11 @@ class PointHeadV3(nn.Module):
 
 
 class PixelwiseCorrelation(nn.Module):
-    """How alike each position of the search features is to each of the 64 of the template's, weighed.
+    """Similarity of each position of the search features to each of the 64 of the template features, weighted.
 
     Args:
         channels: Channels of both feature maps.
-        mix: Whether to filter the 64 channels, which takes a row and a column away.
+        mix: Whether to filter the 64 channels, which removes a row and a column.
     """
 
     def __init__(self, channels: int, mix: bool = False) -> None:
@@ -91,13 +92,11 @@ class PixelwiseCorrelation(nn.Module):
         """Template features (1 or N, C, 8, 8) and search features (N, C, s, s) to (N, 64, s, s), or s - 1.
 
         Raises:
-            ValueError: If the template's features have another side.
+            InvalidValueError: If the template features have another side.
         """
         if z_features.shape[2:] != (TEMPLATE_SIDE, TEMPLATE_SIDE):
-            raise ValueError(
-                f"expected template features (N, C, {TEMPLATE_SIDE}, {TEMPLATE_SIDE}), of crops of 113 to 128 pixels, "
-                f"got {tuple(z_features.shape)}"
-            )
+            expected = f"shape (N, C, {TEMPLATE_SIDE}, {TEMPLATE_SIDE}), of crops of 113 to 128 pixels"
+            raise InvalidValueError("template features", expected, f"shape {tuple(z_features.shape)}")
         kernel, search = self.conv_kernel(z_features), self.conv_search(x_features)
         likeness = (kernel.flatten(2).transpose(1, 2) @ search.flatten(2)).unflatten(2, search.shape[2:])
         mixed: Tensor = self.conv(self.CA_layer(likeness))
@@ -105,7 +104,7 @@ class PixelwiseCorrelation(nn.Module):
 
 
 class DepthwiseCorrelation(nn.Module):
-    """The middle of the template's features as a filter on the search features, channel by channel.
+    """Depthwise correlation with the middle of the template features.
 
     Args:
         channels: Channels of both feature maps.
@@ -123,7 +122,7 @@ class DepthwiseCorrelation(nn.Module):
 
 
 class ChannelWeights(nn.Module):
-    """Weighs each channel by what all channels are in the mean.
+    """Weights each channel by the means of all channels.
 
     Args:
         channels: Number of channels.
@@ -135,7 +134,7 @@ class ChannelWeights(nn.Module):
         self.fc2 = nn.Conv2d(channels, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (N, channels, h, w), weighed."""
+        """Weighted features, (N, channels, h, w) in and out."""
         means = features.mean(dim=(2, 3), keepdim=True)
         weights: Tensor = self.fc2(self.fc1(means).relu()).sigmoid()
         return features * weights

@@ -1,4 +1,4 @@
-"""Half precision, and the processors on which it is no gain."""
+"""Half precision, and the processors on which it is slower."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 
 
 def warn_of_slow_bf16(precision: str, device: torch.device) -> None:
-    """Say where bf16 costs time in place of saving it: on processors with AVX2 and nothing newer.
+    """Warn where bf16 is slower than float32: on processors with AVX2 and nothing newer.
 
     Args:
         precision: "float32" or "bf16".
-        device: Where the network is.
+        device: Of the network.
 
     Warns:
-        UserWarning: If so.
+        UserWarning: If bf16 is slow on the device.
     """
     if precision == "bf16" and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX2":
         warnings.warn(

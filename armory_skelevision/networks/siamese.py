@@ -1,4 +1,4 @@
-"""What trackers ask of a network: features of crops, and an answer to template and search features together."""
+"""The interface of a tracker's network: features of crops, and a head on template and search features."""
 
 from __future__ import annotations
 
@@ -10,64 +10,69 @@ import torch
 from torch import Tensor, nn
 
 from armory_skelevision.networks.heads import RPNOutput
+from armory_skelevision.validation import InvalidValueError
 
 
 class Backbone(nn.Module):
-    """Blocks that run one after the other, each of which can be looked at.
+    """A sequence of blocks with access to the output of each.
 
-    Convention: images are BGR in 0..255, float32, (N, 3, H, W), with no mean or deviation taken off.
+    Convention: images are BGR in 0..255, float32, (N, 3, H, W), without normalisation.
     """
 
     layers: tuple[str, ...]
-    """Names of the blocks, in their order."""
+    """Names of the blocks, in order."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features (N, C, h, w) of images (N, 3, H, W)."""
+        """Features (N, C, h, w) of images (N, 3, H, W), BGR in 0..255."""
         return self.activations(images, self.layers[-1])
 
     def activations(self, images: Tensor, layer: str) -> Tensor:
-        """What comes out of one block.
+        """The output of one block, (N, C, h, w).
 
         Args:
             images: (N, 3, H, W), BGR in 0..255.
             layer: One of ``layers``; the blocks after it are not run.
 
         Raises:
-            ValueError: For the name of a layer that is not there.
+            InvalidValueError: For an unknown layer.
         """
         if layer not in self.layers:
-            raise ValueError(f"unknown backbone layer {layer!r}; known are {list(self.layers)}")
+            raise InvalidValueError("layer", f"one of {', '.join(self.layers)}", repr(layer))
         for name in self.layers[: self.layers.index(layer) + 1]:
             images = self.get_submodule(name)(images)
         return images
 
 
 class SiameseNetwork(nn.Module):
-    """One backbone for template and search crop, and a head on both. It holds weights only, nothing of a video.
+    """One backbone for template and search crop, and a head on both. It has no state beside its weights.
 
-    Crops are BGR in 0..255, float32, and so is the answer, whatever precision the weights have.
+    Crops are BGR in 0..255, float32. The output is float32, whatever precision the weights have.
     """
 
     backbone: Backbone
 
     def embed(self, crops: Tensor) -> Tensor:
-        """Features (N, C, h, w) of template or search crops (N, 3, H, W), in the weights' precision."""
+        """Features (N, C, h, w) of template or search crops (N, 3, H, W), BGR in 0..255, in the weights' precision."""
         features: Tensor = self.backbone(crops.to(next(self.parameters()).dtype))
         return features
 
     def predict_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """Compare template features, of one crop or of N, with the search features of N crops."""
+        """Compare template features (1 or N, C, h, w) with search features (N, C, H, W).
+
+        Returns:
+            ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S), float32 or more precise.
+        """
         output = self.forward_head(z_features, x_features)
         return RPNOutput(*(values.to(torch.promote_types(values.dtype, torch.float32)) for values in output))
 
     @abstractmethod
     def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """What `predict_head` says, in the features' precision."""
+        """As `predict_head`, in the features' precision."""
 
     def rounded(self) -> Self:
-        """A copy in bfloat16, for networks that learn no more: autocast would round such weights in every frame."""
+        """A copy in bfloat16, for inference; autocast would round the weights anew in every frame."""
         return copy.deepcopy(self).bfloat16()
 
     def forward(self, z_crops: Tensor, x_crops: Tensor) -> RPNOutput:
-        """Compare template crops (1 or N, 3, z, z) with search crops (N, 3, x, x)."""
+        """Compare template crops (1 or N, 3, z, z) with search crops (N, 3, x, x), BGR in 0..255."""
         return self.predict_head(self.embed(z_crops), self.embed(x_crops))

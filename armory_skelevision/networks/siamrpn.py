@@ -8,10 +8,11 @@ from armory_skelevision.networks.backbone import AlexNet
 from armory_skelevision.networks.heads import DepthwiseRPN, RPNOutput
 from armory_skelevision.networks.keypoint_head import Depth, KeypointHead
 from armory_skelevision.networks.siamese import SiameseNetwork
+from armory_skelevision.validation import InvalidValueError
 
 
 class SiamRPN(SiameseNetwork):
-    """The network of single-task (STL) and multi-task (MTL) trackers. It holds weights only, nothing of a video.
+    """The network of single-task (STL) and multi-task (MTL) trackers. It has no state beside its weights.
 
     Crops are BGR in 0..255, float32.
 
@@ -29,11 +30,11 @@ class SiamRPN(SiameseNetwork):
 
     @property
     def keypoint_depth(self) -> Depth | None:
-        """Depth of the keypoint head, or None where there is none."""
+        """Depth of the keypoint head, or None if there is none."""
         return self.keypoint_head.depth if self.keypoint_head is not None else None
 
     def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """Compare template features (1 or N, 256, 6, 6) with search features (N, 256, h, w)."""
+        """Compare template features (1 or N, 256, 6, 6) with search features (N, 256, h, w); see `DepthwiseRPN`."""
         output: RPNOutput = self.rpn_head(z_features, x_features)
         return output
 
@@ -41,9 +42,9 @@ class SiamRPN(SiameseNetwork):
         """Keypoint logits (N, 17, 127, 127) from template features (N, 256, 6, 6).
 
         Raises:
-            ValueError: If the network has no keypoint head.
+            InvalidValueError: If the network has no keypoint head.
         """
         if self.keypoint_head is None:
-            raise ValueError('this network has no keypoint head; make it with keypoint_head="shallow" or "deep"')
+            raise InvalidValueError("keypoint_head", "'shallow' or 'deep'", "null", "this network has no keypoint head")
         logits: Tensor = self.keypoint_head(z_features)
         return logits

@@ -1,13 +1,13 @@
-"""The network of DuaLossDef: a U-Net that says what to add to a picture (Ronneberger et al. 2015; He et al. 2016).
+"""The network of DuaLossDef: a residual U-Net (Ronneberger et al. 2015; He et al. 2016).
 
-The paper (arXiv 2402.17976) names a U-Net; what we could read of it says no more. Depth, widths and details are our
-own. It adds to the picture and starts by adding nothing, so that an untrained one changes no box; it has no BatchNorm,
-since a tracker shows it one crop at a time; and it takes squares of 2 x 2 pixels as one with four times the channels
-(Shi et al. 2016), which loses nothing and costs a quarter.
+The paper (arXiv 2402.17976) names a U-Net; its depth, widths and details are not published where we could read them, so
+these are our own. The network predicts a correction that is added to the image, and starts with a correction of 0, so
+that an untrained one changes no box. It has no BatchNorm, since a tracker passes it one crop at a time. It takes
+squares of 2 x 2 pixels as one with four times the channels (Shi et al. 2016), which loses nothing and costs a quarter.
 
-It sees how pixels differ from their surroundings and has no biases (Mohan et al. 2020): with biases training found one
-pattern to add to every picture alike. So flat parts stay as they are. Such a network cannot tell how strong noise is: a
-gate estimates that (Immerkaer 1996) and keeps what was found away from pictures that need none of it.
+Its input is the difference of pixels from their surroundings, and it has no biases (Mohan et al. 2020): with biases,
+training found one pattern for all images. So uniform areas stay unchanged. Such a network cannot estimate the strength
+of noise: a gate does (Immerkaer 1996), and suppresses the correction in images without noise.
 """
 
 from __future__ import annotations
@@ -18,44 +18,46 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from armory_skelevision.validation import InvalidValueError
+
 SQUARE = 2
-"""Side of the squares of pixels that are taken as one."""
+"""Side of the squares of pixels that are taken as one pixel."""
 
 SURROUNDINGS = 15
-"""Side of the square around a pixel whose mean it is compared with; odd."""
+"""Side of the square around a pixel whose mean is subtracted from it; odd."""
 
 ADDED = 2.0
-"""Unit of what is added. Pixels differ little from their surroundings, and a step of Adam moves the weights of the last
-layer by the learning rate, however small their input is."""
+"""Unit of the correction. Pixels differ little from their surroundings, and a step of Adam moves the weights of the
+last layer by the learning rate, however small their input is."""
 
 SCALES = 3
-"""At how many sizes of the picture, each half as large, noise is measured."""
+"""Number of scales, each half as large, at which noise is measured."""
 
 NOISE = 1e-3
-"""What is weaker is no noise; less than one of 255 levels, which noise of 1/255 at single pixels exceeds."""
+"""Noise floor; less than one of 255 levels, which noise of 1/255 at single pixels exceeds."""
 
 MIDDLE = 4.5
-"""Usual logarithm of noise, less the sign: what the gate sees lies around zero."""
+"""Usual logarithm of noise, with the sign reversed: the gate's input lies around zero."""
 
 OPENING = 30.0
-"""Unit of what opens the gate, likewise."""
+"""Unit of the gate's logits, for the same reason as `ADDED`."""
 
 BLOCK = 8
-"""Pixels between the places at which the gate is asked."""
+"""Pixels between the positions at which the gate is evaluated."""
 
 WINDOW = 16
-"""Side, in blocks, of what the gate sees of each: some 128 pixels, a template. Attacks often change no more of a search
-region, and smaller windows of clean crops differ more from one another."""
+"""Side, in blocks, of the gate's window: some 128 pixels, a template. Attacks often change no more of a search region,
+and smaller windows of clean crops differ more from one another."""
 
 
 class UNet(nn.Module):
-    """Pictures to pictures of the same size, which may be any from 9 x 9 (with three halvings).
+    """Images to images of the same size, at least 9 x 9 (with three halvings).
 
     Convention: RGB in [0, 1], (N, 3, H, W). Results may leave [0, 1] a little.
 
     Args:
         width: Channels at half the size; they double at each halving.
-        halvings: How often the sides are halved after that.
+        halvings: Number of further halvings of the sides.
     """
 
     def __init__(self, width: int, halvings: int = 3) -> None:
@@ -69,33 +71,33 @@ class UNet(nn.Module):
             for fine, coarse in zip(widths, widths[1:], strict=False)
         )
         self.merge = nn.ModuleList(_block(2 * fine, fine) for fine in widths[:-1])
-        # The last layer sees the picture, too: so it can smooth on its own.
+        # The last layer also gets the image itself, so that it can smooth on its own.
         self.last = nn.Conv2d(width + 3 * SQUARE**2, 3 * SQUARE**2, 3, padding=1, bias=False)
         self.gate = nn.Conv2d(2 * SCALES, 1, 1)
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
-        """The pictures (N, 3, H, W) with what is added to them.
+        """The corrected images, (N, 3, H, W) in and out, RGB in [0, 1].
 
         Raises:
-            ValueError: For another shape, or a side too small to be padded by reflection.
+            InvalidValueError: For another shape, or a side too small to be padded by reflection.
         """
         multiple = SQUARE * 2 ** len(self.down)
-        least = multiple // 2 + 1  # a smaller one has not as many rows as padding may want
+        least = multiple // 2 + 1  # padding by reflection needs that many rows
         if images.dim() != 4 or images.shape[1] != 3 or min(images.shape[2:]) < least:
-            raise ValueError(f"expected pictures (N, 3, H, W) with sides from {least}, got {tuple(images.shape)}")
+            expected = f"shape (N, 3, H, W) with sides of at least {least}"
+            raise InvalidValueError("images", expected, f"shape {tuple(images.shape)}")
         height, width = images.shape[2:]
-        # 127, 255 and 287 want one more row and column, so that halving leaves nothing over.
+        # 127, 255 and 287 need one more row and column to be divisible.
         padded = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="reflect")
         detail = padded - local_mean(padded)
         added = F.pixel_shuffle(self._added(F.pixel_unshuffle(detail, SQUARE)), SQUARE)
         return images + (ADDED * self._share(padded) * added)[:, :, :height, :width]
 
     def suspect(self, images: Tensor) -> Tensor:
-        """How sure the gate is that pictures (N, 3, H, W) were attacked, as logits (N, 1, h, w); 0 at the start.
+        """The gate's logits (N, 1, h, w) that images (N, 3, H, W), RGB in [0, 1], were attacked; 0 without training.
 
-        There is a logit for each square of `WINDOW` blocks that lies in the picture, or along a shorter side one for
-        all of it.
+        There is a logit for each square of `WINDOW` blocks inside the image, or along a shorter side one for all of it.
         """
         with torch.autocast(images.device.type, enabled=False):  # rounding to bfloat16 is noise, too
             levels = noise_levels(images)
@@ -104,11 +106,11 @@ class UNet(nn.Module):
         return logits
 
     def _share(self, images: Tensor) -> Tensor:
-        """How much of what was found is added to each pixel (N, 1, H, W), in [0, 1]."""
-        # Nothing at all where odds are below 1 to e: tracks that hang by a thread would be lost by what little is left.
+        """Weight of the correction at each pixel (N, 1, H, W), in [0, 1]."""
+        # Exactly 0 where odds are below 1 to e: near failure, a track may be lost by the smallest correction.
         shares = (0.5 + 0.5 * self.suspect(images)).clamp(0, 1)
         rows, columns = (images.shape[axis] // BLOCK - shares.shape[axis] for axis in (2, 3))
-        # What is nearer to the edge than the middle of any window is treated as that of the nearest.
+        # Pixels nearer to the edge than the middle of any window get the weight of the nearest.
         around = (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
         shares = F.pad(shares, around, mode="replicate")
         return F.interpolate(shares, scale_factor=BLOCK, mode="bilinear")
@@ -129,31 +131,31 @@ class UNet(nn.Module):
             if name in ("last.weight", "gate.weight", "gate.bias"):
                 nn.init.zeros_(parameter)
             else:
-                # Without BatchNorm nothing else keeps signals from dying away over the layers.
+                # Without BatchNorm nothing else keeps signals from vanishing over the layers.
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu")
 
 
 def unet_small() -> UNet:
-    """0.5 million parameters."""
+    """A U-Net with 0.5 million parameters."""
     return UNet(16)
 
 
 def unet_base() -> UNet:
-    """1.9 million parameters."""
+    """A U-Net with 1.9 million parameters."""
     return UNet(32)
 
 
 def unet_large() -> UNet:
-    """7.7 million parameters."""
+    """A U-Net with 7.7 million parameters."""
     return UNet(64)
 
 
 UNETS = {"small": unet_small, "base": unet_base, "large": unet_large}
-"""The networks by the names of their sizes."""
+"""The networks by size."""
 
 
 def local_mean(images: Tensor) -> Tensor:
-    """The mean of the square of `SURROUNDINGS` around each pixel (N, C, H, W), of what of it lies in the picture.
+    """The mean of the square of `SURROUNDINGS` around each pixel, as far as it lies in the image: (N, C, H, W).
 
     Along rows, then along columns: PyTorch's pooling of squares took several times as long.
     """
@@ -164,12 +166,12 @@ def local_mean(images: Tensor) -> Tensor:
 
 
 def noise_levels(images: Tensor) -> Tensor:
-    """How strong the noise of pictures (N, 3, H, W) is in each block, as logarithms (N, 2 * `SCALES`, h, w).
+    """Logarithms (N, 2 * `SCALES`, h, w) of the noise of images (N, 3, H, W), RGB in [0, 1], in each block.
 
-    From the finest scale on, each time that of brightness, then that of colour. Edges and slopes are mostly taken out
-    by the difference of two Laplacians (Immerkaer, *Fast Noise Variance Estimation*, 1996); the mean of logarithms,
-    which is ours, keeps what remains of them from counting much. Cameras, codecs and shading leave little noise in
-    colours; an attack that takes each value up or down on its own leaves more there than in brightness.
+    From the finest scale on, each time for brightness, then for colour. Edges and slopes are mostly removed by the
+    difference of two Laplacians (Immerkaer, *Fast Noise Variance Estimation*, 1996); the mean of logarithms, which is
+    ours, limits the weight of what remains of them. Cameras, codecs and shading leave little noise in colours; an
+    attack that changes each value independently leaves more there than in brightness.
     """
     line = images.new_tensor([1.0, -2.0, 1.0])
     kernel = torch.outer(line, line).expand(3, 1, 3, 3)

@@ -20,18 +20,18 @@ STRIDE = 8
 SCALE = 8
 RATIOS = (0.33, 0.5, 1.0, 2.0, 3.0)
 
-# A box found counts as the target above the one overlap with it and as background below the other (section 3.3).
+# An anchor is the target above the first IoU, and background below the second (section 3.3).
 POSITIVE_IOU = 0.6
 NEGATIVE_IOU = 0.3
 
 
 class Match(NamedTuple):
-    """What K anchors have to do with a box."""
+    """The assignment of K anchors to a box."""
 
     target: Tensor
-    """Those that count as the target, (K,) bool."""
+    """Anchors that count as the target, (K,) bool."""
     background: Tensor
-    """Those that count as background, (K,) bool; the rest is neither."""
+    """Anchors that count as background, (K,) bool; the rest is neither."""
     offsets: Tensor
     """From each anchor to the box, (4, K); see `encode`."""
 
@@ -47,7 +47,7 @@ def anchor_sizes_wh() -> Tensor:
 
 
 def anchors_cxcywh(score_size: int) -> Tensor:
-    """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4)."""
+    """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4), pixels of the search crop."""
     steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * STRIDE
     sizes = anchor_sizes_wh()
     shape = (len(sizes), score_size, score_size)
@@ -63,10 +63,10 @@ def anchors_cxcywh(score_size: int) -> Tensor:
 
 
 def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
-    """What the head should say at each anchor for a box: the inverse of `decode` (Li et al. 2018, Eq. 3).
+    """The regression targets of a box at each anchor: the inverse of `decode` (Li et al. 2018, Eq. 3).
 
     Args:
-        box_cxcywh: (4,) in the anchors' coordinates, of some size.
+        box_cxcywh: (4,) in the anchors' coordinates, not empty.
         anchors_cxcywh: (K, 4).
 
     Returns:
@@ -77,17 +77,20 @@ def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
 
 
 def match(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Match:
-    """Sort anchors (K, 4) by their overlap with a box (4,) of some size, in the same coordinates (section 3.3)."""
+    """Assign anchors (K, 4) to a box (4,), not empty, by their IoU, in the same coordinates (section 3.3)."""
     overlap = iou(cxcywh_to_xyxy(anchors_cxcywh), cxcywh_to_xyxy(box_cxcywh))
     return Match(overlap > POSITIVE_IOU, overlap < NEGATIVE_IOU, encode(box_cxcywh, anchors_cxcywh))
 
 
 def decode(output: RPNOutput, anchors: Tensor) -> Proposals:
-    """The heads' raw output for one search crop as scores and boxes.
+    """Convert the heads' output for one search crop to scores and boxes.
 
     Args:
         output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
         anchors: (K, 4) as `anchors_cxcywh`, K = k * S * S.
+
+    Returns:
+        K proposals in pixels of the search crop.
     """
     delta = output.loc[0].reshape(4, -1)
     centres = delta[:2] * anchors[:, 2:].T + anchors[:, :2].T

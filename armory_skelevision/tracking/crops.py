@@ -1,7 +1,7 @@
-"""What a network gets to see of a video: every way from pixels to a network's input goes through here.
+"""The crops of a video that a network sees: every way from pixels to a network's input goes through here.
 
-A tracker, an attack and a defense meet in this place, and none knows the others: an attack hands over other frames, a
-defense changes the crops on their way to the network.
+This is the only place where tracker, attack and defense meet: an attack provides other frames, a defense changes the
+crops on their way to the network.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from armory_skelevision.tracking.windows import Window, network_input, resize_cr
 
 
 class CropDefense(Protocol):
-    """What changes crops before the network sees them. Crops are (1, 3, size, size), RGB in [0, 1]."""
+    """A defense of crops. Crops are (1, 3, size, size), RGB in [0, 1]."""
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
-        """What the network shall see in place of the template ``crop`` of a video that is seen as ``crops``."""
+        """The crop that replaces the template ``crop`` of the video of ``crops``."""
         ...
 
     def defend_search(self, crop: Tensor) -> Tensor:
-        """What the network shall see in place of a search ``crop``."""
+        """The crop that replaces a search ``crop``."""
         ...
 
 
 class Crops:
-    """One video and one target as a network sees them.
+    """The template and search crops of one target in one video.
 
     Args:
         network: In evaluation mode, on the device of the frames.
         frames: The video.
         box_xyxy: The target in frame 0, (4,), pixels.
         settings: Constants of the tracker.
-        defenses: What changes the crops, in this order.
+        defenses: Applied to the crops, in this order.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class Crops:
 
     @cached_property
     def template(self) -> Tensor:
-        """The target in frame 0 as the network's input: (1, 3, exemplar_size, exemplar_size).
+        """The target in frame 0 as the network's input: (1, 3, exemplar_size, exemplar_size), BGR in 0..255.
 
-        It is made once, and keeps a graph if gradients are on then.
+        It is computed on first use, and keeps a graph if gradients are on at that time.
         """
         window = template_window(initial_state(self.box_xyxy), self.settings)
         crop = resize_crop(self.frames.window(0, window), self.settings.exemplar_size)[None]
@@ -69,10 +69,10 @@ class Crops:
         return network_input(crop)
 
     def search(self, index: int, window: Window) -> Tensor:
-        """A window of a frame as the network's input: (1, 3, instance_size, instance_size)."""
-        return self.show(self.frames.window(index, window))
+        """A window of frame ``index`` as the network's input: (1, 3, instance_size, instance_size), BGR in 0..255."""
+        return self.search_input(self.frames.window(index, window))
 
-    def show(self, pixels: Tensor) -> Tensor:
+    def search_input(self, pixels: Tensor) -> Tensor:
         """The pixels (3, side, side) of a search window, RGB in [0, 1], as the network's input; see `search`."""
         crop = resize_crop(pixels, self.settings.instance_size)[None]
         for defense in self.defenses:

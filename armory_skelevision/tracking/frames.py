@@ -1,8 +1,8 @@
-"""Where a tracker reads pixels from.
+"""Sources of pixels for a tracker.
 
-A tracker asks for one window per frame and nothing else, so an attack that paints into frames needs to paint only
-there: it hands the tracker another `Frames`. Whole frames come from the same object where something needs them, and
-the window of a whole frame equals the window read directly.
+A tracker reads one window per frame and nothing else, so an attack that changes frames needs to compute only these
+windows: it is another `Frames`. Whole frames come from the same object where something needs them, and the window of a
+whole frame equals the window read directly.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Frames(ABC):
 
     @abstractmethod
     def pixels(self, index: int, region: Region) -> Tensor:
-        """A region of frame ``index`` that lies inside the frame: (3, rows, columns)."""
+        """A region of frame ``index`` that lies inside the frame: (3, rows, columns), RGB in [0, 1]."""
 
     @cached_property
     def mean_colour(self) -> Tensor:
-        """Mean of each channel over the first frame, (3,): what trackers see beyond the border."""
+        """Mean of each channel over frame 0, (3,), in [0, 1]: the padding beyond the border of every frame."""
         return self.frame(0).mean(dim=(1, 2))
 
     def window(self, index: int, window: Window) -> Tensor:
@@ -61,11 +61,11 @@ class Frames(ABC):
         return canvas
 
     def render(self) -> Tensor:
-        """The whole video (F, H, W, 3)."""
+        """The whole video (F, H, W, 3), RGB in [0, 1]."""
         return torch.stack([self.frame(index).permute(1, 2, 0) for index in range(len(self))])
 
     def frame(self, index: int) -> Tensor:
-        """A whole frame (3, H, W)."""
+        """A whole frame (3, H, W), RGB in [0, 1]."""
         return self.pixels(index, (slice(0, self.height), slice(0, self.width)))
 
 
@@ -86,11 +86,11 @@ class VideoFrames(Frames):
 
 
 class ChosenFrames(Frames):
-    """Some frames of a video, in the order given.
+    """A selection of frames of a video, in the given order.
 
     Args:
         frames: The video.
-        indices: Which of its frames.
+        indices: Indices of the selected frames.
     """
 
     def __init__(self, frames: Frames, indices: Sequence[int]) -> None:
@@ -111,11 +111,11 @@ def inner_region(window: Window, width: int, height: int) -> tuple[Region, Regio
 
 
 def as_tensor(video: Any, device: torch.device) -> Tensor:
-    """A video given as array or tensor, as a tensor on ``device``, without a copy on the CPU."""
+    """A video (any shape), array or tensor, as a tensor of the same dtype on ``device``; not copied if on the CPU."""
     if isinstance(video, Tensor):
         return video.to(device)
     with warnings.catch_warnings():
-        # ARMORY hands over read-only arrays; nothing here writes to them.
+        # ARMORY's arrays are read-only; nothing here writes to them.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(np.asarray(video)).to(device)
 

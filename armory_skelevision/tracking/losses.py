@@ -2,9 +2,9 @@
 
 Li et al. 2018, section 3.2, with PySOT's reductions; Das et al. 2022, section 3.2.
 
-Convention: channels of ``cls`` are ordered (class, anchor), those of ``loc`` (dx dy dw dh, anchor), as `heads` gives
-them. Keypoints are (x, y, visibility) in pixels of the template crop, measured from its left and upper edge, so that
-the pixel in column c covers c <= x < c + 1.
+Convention: channels of ``cls`` are ordered (class, anchor), those of ``loc`` (dx dy dw dh, anchor), as in
+`networks.heads`. Keypoints are (x, y, visibility) in pixels of the template crop, measured from its left and upper
+edge, so that the pixel in column c covers c <= x < c + 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOCALISATION_WEIGHT = 1.2
 def classification_loss(cls: Tensor, labels: Tensor) -> Tensor:
     """Half the mean cross-entropy over the positive anchors plus half of that over the negative ones.
 
-    The halves are averaged apart, since there are many more negatives; a half without anchors counts 0.
+    The halves are averaged separately, since there are many more negatives; a half without anchors counts 0.
 
     Args:
         cls: Logits (N, 2k, S, S).
@@ -38,11 +38,11 @@ def classification_loss(cls: Tensor, labels: Tensor) -> Tensor:
 
 
 def localisation_loss(loc: Tensor, deltas: Tensor, weights: Tensor) -> Tensor:
-    """Weighted L1 distance between the offsets found and wanted, summed over anchors, averaged over pairs.
+    """Weighted L1 distance between predicted and target offsets, summed over anchors, averaged over pairs.
 
     Args:
-        loc: (N, 4k, S, S).
-        deltas: The offsets wanted, (N, 4, k, S, S).
+        loc: Predicted offsets, (N, 4k, S, S).
+        deltas: Target offsets, (N, 4, k, S, S).
         weights: Per anchor, (N, k, S, S); 1 / (number of positives) at the positive ones of a pair, else 0.
 
     Returns:
@@ -56,8 +56,8 @@ def keypoint_softmax(logits: Tensor, keypoints: Tensor) -> Tensor:
     """Softmax cross-entropy over the positions of each keypoint's map: the published code's loss.
 
     Args:
-        logits: (N, 17, 127, 127).
-        keypoints: (N, 17, 3). Those with visibility 0 or outside the crop do not count.
+        logits: Logits (N, 17, 127, 127).
+        keypoints: Keypoints (N, 17, 3). Those with visibility 0 or outside the crop do not count.
 
     Returns:
         The mean over all keypoints that count, a scalar of at least 0; 0 if none does.
@@ -67,15 +67,15 @@ def keypoint_softmax(logits: Tensor, keypoints: Tensor) -> Tensor:
 
 
 def keypoint_bce(logits: Tensor, keypoints: Tensor) -> Tensor:
-    """Binary cross-entropy at each position of each keypoint's map: the loss as the paper words it.
+    """Binary cross-entropy at each position of each keypoint's map: the loss as described in the paper.
 
-    The paper leaves open how positions are weighed. Here all count alike, the one that holds the keypoint as much as
-    any other. It also speaks of leaving out occluded keypoints; as in the published code, those with visibility 1 do
-    count: set theirs to 0 to leave them out.
+    The paper leaves open how positions are weighted. Here all have the same weight, the keypoint's position included.
+    The paper also mentions leaving out occluded keypoints; as in the published code, those with visibility 1 do count:
+    set it to 0 to leave them out.
 
     Args:
-        logits: (N, 17, 127, 127).
-        keypoints: (N, 17, 3). Those with visibility 0 or outside the crop do not count.
+        logits: Logits (N, 17, 127, 127).
+        keypoints: Keypoints (N, 17, 3). Those with visibility 0 or outside the crop do not count.
 
     Returns:
         The mean over all positions of all keypoints that count, a scalar of at least 0; 0 if none does.

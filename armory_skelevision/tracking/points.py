@@ -1,4 +1,4 @@
-"""The points of an anchor-free head: each position of the response map says how far away the target's sides are.
+"""The points of an anchor-free head: each position of the response map predicts the distances to the target's sides.
 
 After SiamBAN (Chen et al. 2020, section 3.2); the grid is that of NanoTrack (github.com/HonglinChu/SiamTrackers,
 Apache 2.0).
@@ -18,18 +18,21 @@ STRIDE = 16
 
 
 def points_xy(score_size: int) -> Tensor:
-    """All points of a ``score_size`` x ``score_size`` response: (score_size**2, 2)."""
+    """All points of a ``score_size`` x ``score_size`` response: (score_size**2, 2), pixels of the search crop."""
     steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * STRIDE
     return torch.cartesian_prod(steps, steps).flip(1)
 
 
 def decode(output: RPNOutput, points_xy: Tensor) -> Proposals:
-    """The head's raw output for one search crop as scores and boxes.
+    """Convert the head's output for one search crop to scores and boxes.
 
     Args:
         output: ``cls`` (1, 2, S, S), and as ``loc`` (1, 4, S, S) the logarithms of the distances in pixels from the
             point to the left, top, right and bottom side of the target.
         points_xy: (K, 2) as `points_xy`, K = S * S.
+
+    Returns:
+        K proposals in pixels of the search crop.
     """
     distances = output.loc[0].reshape(4, -1).clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp()
     to_left_top, to_right_bottom = distances[:2], distances[2:]

@@ -1,4 +1,4 @@
-"""What a network proposes in one search crop, whatever kind of head it has."""
+"""Proposals in one search crop, the same for every kind of head."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# exp of more than this leaves any frame anyway; without a bound a wild network output would end in inf/inf = NaN.
+# exp of more than this exceeds any frame; without a bound an extreme network output would end in inf/inf = NaN.
 MAX_LOG_SCALE = 10.0
 
 
@@ -26,14 +26,14 @@ def target_probability(cls: Tensor) -> Tensor:
 
 
 def cosine_window(score_size: int, per_position: int) -> Tensor:
-    """How near to the crop's centre each proposal's position is, in [0, 1].
+    """Weight of each proposal by the distance of its position from the crop's centre, in [0, 1].
 
     Args:
         score_size: Side S of the response map.
         per_position: Number k of proposals at each position.
 
     Returns:
-        Outer product of two Hann windows, once per kind of proposal and flattened as they are: (k * S * S,), float64.
+        Outer product of two Hann windows, repeated for each of the k proposals: (k * S * S,), float64.
     """
     hann = torch.hann_window(score_size, periodic=False, dtype=torch.float64)
     return torch.outer(hann, hann).flatten().repeat(per_position)

@@ -15,46 +15,47 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy
-from armory_skelevision.networks import RPNOutput
+from armory_skelevision.networks import RPNOutput, SiameseNetwork
 from armory_skelevision.tracking.crops import Crops
+from armory_skelevision.tracking.matcher import TemplateMatcher
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.settings import TrackerSettings
-from armory_skelevision.tracking.state import State, initial_state, search_window
+from armory_skelevision.tracking.state import TrackerState, initial_state, search_window
 from armory_skelevision.tracking.windows import Window, context_side
 
 
 class Step(NamedTuple):
-    """What happened in one frame."""
+    """One frame of a tracked video."""
 
     window: Window
-    """Where the target was sought."""
-    previous: State
-    """The state before."""
+    """The search window."""
+    previous: TrackerState
+    """The state before this frame."""
     proposals: Proposals
-    """What the network proposed there."""
-    state: State
-    """The state after."""
+    """The network's proposals in the window."""
+    state: TrackerState
+    """The state after this frame."""
 
     @property
     def box_xyxy(self) -> Tensor:
-        """The tracked box (4,), float32."""
+        """The tracked box (4,), float32, in pixels of the frame."""
         return cxcywh_to_xyxy(self.state.box_cxcywh).to(torch.float32)
 
 
 def propose(output: RPNOutput, settings: TrackerSettings) -> Proposals:
-    """What the network's output (batch of 1) for a search window proposes, on the CPU; see `run_tracker`."""
+    """The proposals in the network's output (batch of 1) for a search window, float32 on the CPU; see `run_tracker`."""
     return settings.decode(RPNOutput(*(values.float().cpu() for values in output)))
 
 
-def crop_scale(state: State, settings: TrackerSettings) -> Tensor:
-    """Pixels of the search crop for each pixel of the frame."""
+def crop_scale(state: TrackerState, settings: TrackerSettings) -> Tensor:
+    """Pixels of the search crop per pixel of the frame, a scalar tensor."""
     return settings.exemplar_size / context_side(state.box_cxcywh[2], state.box_cxcywh[3], settings.context)
 
 
-def penalized_scores(state: State, proposals: Proposals, settings: TrackerSettings) -> Tensor:
-    """By what the tracker chooses among K proposals, (K,), float64, the highest first.
+def penalized_scores(state: TrackerState, proposals: Proposals, settings: TrackerSettings) -> Tensor:
+    """The scores by which the tracker chooses among K proposals: (K,), float64, near [0, 1].
 
-    Scores, penalised for changes of shape and weighed against the distance from the crop's middle.
+    Scores are penalised for changes of shape and blended with the cosine window; the highest wins.
     """
     scores, boxes_cxcywh = proposals.scores.to(torch.float64), proposals.boxes_cxcywh.to(torch.float64)
     penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * crop_scale(state, settings), settings)
@@ -63,8 +64,17 @@ def penalized_scores(state: State, proposals: Proposals, settings: TrackerSettin
     return penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
 
 
-def update(state: State, proposals: Proposals, frame_wh: tuple[int, int], settings: TrackerSettings) -> State:
-    """The next state: the best proposal, penalised for changes of shape and distance, smoothed, kept in the frame."""
+def update(
+    state: TrackerState, proposals: Proposals, frame_wh: tuple[int, int], settings: TrackerSettings
+) -> TrackerState:
+    """The next state: the proposal with the highest penalised score, its size smoothed, kept inside the frame.
+
+    Args:
+        state: The state before the frame.
+        proposals: K proposals in the search window of ``state``.
+        frame_wh: Width and height of the frames in pixels.
+        settings: Constants of the recurrence.
+    """
     scale = crop_scale(state, settings)
     with torch.no_grad():
         best = int(penalized_scores(state, proposals, settings).argmax())
@@ -77,55 +87,47 @@ def update(state: State, proposals: Proposals, frame_wh: tuple[int, int], settin
     limit = torch.tensor(frame_wh, dtype=torch.float64, device=centre.device)
     centre = torch.minimum(centre.clamp(min=0), limit)
     size = torch.minimum(size, limit).clamp(min=settings.min_size)
-    return State(torch.cat([centre, size]))
+    return TrackerState(torch.cat([centre, size]))
 
 
-def run_tracker(
-    observe: Callable[[int, Window], RPNOutput],
-    count: int,
-    frame_wh: tuple[int, int],
-    box_xyxy: Tensor,
-    settings: TrackerSettings,
-) -> Iterator[Step]:
-    """The recurrence from frame to frame, whoever looks into the windows.
-
-    It runs on the CPU wherever the network does: one transfer a frame instead of a wait at every small operation.
-
-    Args:
-        observe: The heads' output (batch of 1) for the search window of a frame: (frame, window) to output.
-        count: Number of frames.
-        frame_wh: Width and height of the frames in pixels.
-        box_xyxy: The target in frame 0, (4,), pixels.
-        settings: Constants of the recurrence.
-
-    Yields:
-        What happened in each frame, frame 0 included.
-    """
-    state = initial_state(box_xyxy.cpu())
-    for index in range(count):
-        window = search_window(state, settings)
-        output = observe(index, window)
-        proposals = propose(output, settings)
-        previous, state = state, update(state, proposals, frame_wh, settings)
-        yield Step(window, previous, proposals, state)
-
-
-def track(crops: Crops) -> Iterator[Step]:
+def track(crops: Crops, network: SiameseNetwork | None = None) -> Iterator[Step]:
     """Track one target through a video, frame 0 included.
 
     Args:
-        crops: The video and the target, as the network sees them.
+        crops: The video and the target as the network sees them.
+        network: Used in place of ``crops.network``, for instance its copy in bfloat16.
+
+    Returns:
+        The step of each frame, in order; steps carry a graph where gradients are on.
+    """
+    return run_tracker(TemplateMatcher.embed_template(crops, network), crops)
+
+
+def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iterator[Step]:
+    """The recurrence from frame to frame, with any source of network outputs.
+
+    It runs on the CPU wherever the network does: one transfer per frame instead of a wait at every small operation.
+
+    Args:
+        match: The heads' output (batch of 1) for the search window of a frame; a `TemplateMatcher` or a wrapper of one.
+        crops: The video, the target and the constants of the tracker.
 
     Yields:
-        What happened in each frame; carries a graph where gradients are on.
+        The step of each frame, frame 0 included.
     """
-    network, frames = crops.network, crops.frames
-    template = network.embed(crops.template)
+    state = initial_state(crops.box_xyxy.cpu())
+    for index in range(len(crops.frames)):
+        step = track_frame(match, crops, index, state)
+        state = step.state
+        yield step
 
-    def observe(index: int, window: Window) -> RPNOutput:
-        return network.predict_head(template, network.embed(crops.search(index, window)))
 
-    yield from run_tracker(observe, len(frames), (frames.width, frames.height), crops.box_xyxy, crops.settings)
+def track_frame(match: Callable[[int, Window], RPNOutput], crops: Crops, index: int, state: TrackerState) -> Step:
+    """One step of the recurrence: find the target of ``state`` in frame ``index``; see `run_tracker`."""
+    window = search_window(state, crops.settings)
+    proposals = propose(match(index, window), crops.settings)
+    frame_wh = (crops.frames.width, crops.frames.height)
+    return Step(window, state, proposals, update(state, proposals, frame_wh, crops.settings))
 
 
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:

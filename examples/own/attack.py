@@ -12,9 +12,10 @@ from art.estimators.estimator import BaseEstimator
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.interface import check_call, stack_videos
-from armory_skelevision.attacks.patch.scene import Scene, read_scene
+from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.boxes import iou
-from armory_skelevision.models.inputs import check_labels, check_whole
+from armory_skelevision.models.inputs import check_labels
+from armory_skelevision.validation import Count, WholeNumber, check_arguments
 
 
 class PlainColours(EvasionAttack):  # type: ignore[misc]
@@ -29,7 +30,7 @@ class PlainColours(EvasionAttack):  # type: ignore[misc]
     attack_params = [*EvasionAttack.attack_params, "tries", "seed"]
     _estimator_requirements = (BaseEstimator, ObjectTrackerMixin)
 
-    def __init__(self, estimator: Any, tries: int = 8, seed: int = 0) -> None:
+    def __init__(self, estimator: Any, tries: Count = 8, seed: WholeNumber = 0) -> None:
         super().__init__(estimator=estimator)
         self.tries = tries
         self.seed = seed
@@ -53,12 +54,12 @@ class PlainColours(EvasionAttack):  # type: ignore[misc]
         ]
         return stack_videos([self._attack(scene) for scene in scenes], x[0].dtype)
 
-    def _attack(self, scene: Scene) -> np.ndarray:
+    def _attack(self, scene: PatchScene) -> np.ndarray:
         colours = np.random.default_rng(self.seed).random((self.tries, 3), dtype=np.float32)
         shown = (scene.render(torch.from_numpy(colour).expand(*scene.patch_hw, 3)) for colour in colours)
         return min(shown, key=lambda video: self._overlap(video, scene))
 
-    def _overlap(self, video: np.ndarray, scene: Scene) -> float:
+    def _overlap(self, video: np.ndarray, scene: PatchScene) -> float:
         """Mean IoU of the tracked boxes with the true ones, frame 0 left out."""
         first_xyxy = scene.truth_xyxy[:1].numpy()
         boxes_xyxy = self.estimator.predict(video[None], y_init=first_xyxy)[0]["boxes"]
@@ -66,5 +67,4 @@ class PlainColours(EvasionAttack):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        check_whole("tries", self.tries)
-        check_whole("seed", self.seed, least=0)
+        check_arguments(type(self), vars(self))

@@ -8,8 +8,8 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from armory_skelevision.models import RegionDefense
-from armory_skelevision.models.inputs import check_positive
 from armory_skelevision.tracking import Crops
+from armory_skelevision.validation import Positive, check_arguments
 
 
 class SoftLook(RegionDefense):
@@ -25,10 +25,10 @@ class SoftLook(RegionDefense):
 
     params = ["sigma"]
 
-    def __init__(self, sigma: float = 1.0, apply_fit: bool = False, apply_predict: bool = True) -> None:
+    def __init__(self, sigma: Positive = 1.0, apply_fit: bool = False, apply_predict: bool = True) -> None:
         super().__init__(is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
         self.sigma = sigma
-        check_positive("sigma", sigma)
+        check_arguments(type(self), vars(self))
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
         """The picture (1, 3, s, s) of the target in frame 0, blurred."""

@@ -13,8 +13,9 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
-from armory_skelevision.models.inputs import check_box, check_labels, check_video, refuse_unknown
+from armory_skelevision.models.inputs import check_box, check_labels, check_video
 from armory_skelevision.models.preprocessing import preprocess
+from armory_skelevision.validation import check_known
 
 TEMPLATE_SIDE = 16
 """Of the picture of the target, in pixels; the picture in which it is sought is twice as wide and high."""
@@ -24,8 +25,8 @@ def correlation_tracker(
     model_kwargs: Mapping[str, Any], wrapper_kwargs: Mapping[str, Any], weights_path: str | None = None
 ) -> CorrelationTracker:
     """What a config's ``model`` names; ARMORY calls it with these three. There are no weights to load."""
-    refuse_unknown("model_kwargs", model_kwargs, ["sharpness"])
-    refuse_unknown("wrapper_kwargs", wrapper_kwargs, [])
+    check_known("model_kwargs", model_kwargs, ["sharpness"])
+    check_known("wrapper_kwargs", wrapper_kwargs, [])
     return CorrelationTracker(**model_kwargs)
 
 

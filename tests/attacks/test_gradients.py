@@ -7,8 +7,8 @@ import torch
 from doubles import SMALL, random_estimator, screen_scene
 
 from armory_skelevision.attacks import gradients
-from armory_skelevision.attacks.gradients import NetworkPass
-from armory_skelevision.attacks.objectives import Goal, make_objective
+from armory_skelevision.attacks.gradients import CropGradient
+from armory_skelevision.attacks.objectives import TargetBox, make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.precision import warn_of_slow_bf16
@@ -23,12 +23,12 @@ def scene_of(frames=5, shift=(0, 0)):
     return read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0)
 
 
-def value_and_gradient(estimator, scene, loss="l1", **kwargs):
+def value_and_grad(estimator, scene, loss="l1", **kwargs):
     patch = torch.rand(*scene.patch_hw, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    goal = Goal(shift=(1.0, 0.0)) if loss == "lure" else None
-    objective = make_objective(loss, scene.truth_xyxy, goal, estimator.settings)
-    tracker_pass = NetworkPass(estimator.model, estimator.settings, **kwargs)
-    return tracker_pass.value_and_gradient(scene.frames(patch), scene.truth_xyxy[0], objective, patch)
+    target_box = TargetBox(shift=(1.0, 0.0)) if loss == "targeted" else None
+    objective = make_objective(loss, scene.truth_xyxy, target_box, estimator.settings)
+    tracker = CropGradient(estimator.model, estimator.settings, **kwargs)
+    return tracker.value_and_grad(scene.frames(patch), scene.truth_xyxy[0], objective, patch)
 
 
 def cosine(a, b):
@@ -40,24 +40,22 @@ PLACES = {"behind": (0, 0), "beside": (62, 10)}
 
 
 @pytest.mark.parametrize("shift", PLACES.values(), ids=PLACES.keys())
-@pytest.mark.parametrize("loss", ["l1", "expected", "giou", "score", "lure"])
+@pytest.mark.parametrize("loss", ["l1", "expected_l1", "giou", "score", "targeted"])
 def test_both_memory_modes_give_the_same_gradient(loss, shift):
     estimator, scene = random_estimator(settings=SMALL), scene_of(frames=4, shift=shift)
-    graph = value_and_gradient(estimator, scene, loss, memory="graph")
-    recompute = value_and_gradient(estimator, scene, loss, memory="recompute")
+    graph = value_and_grad(estimator, scene, loss, memory="graph")
+    recompute = value_and_grad(estimator, scene, loss, memory="recompute")
     assert graph.value == pytest.approx(recompute.value, rel=1e-6)
-    assert graph.gradient.abs().max() > 0
-    torch.testing.assert_close(
-        recompute.gradient, graph.gradient, rtol=1e-4, atol=1e-5 * float(graph.gradient.abs().max())
-    )
+    assert graph.grad.abs().max() > 0
+    torch.testing.assert_close(recompute.grad, graph.grad, rtol=1e-4, atol=1e-5 * float(graph.grad.abs().max()))
 
 
 def test_chunks_do_not_matter(monkeypatch):
     estimator, scene = random_estimator(settings=SMALL), scene_of()
-    whole = value_and_gradient(estimator, scene, memory="recompute")
+    whole = value_and_grad(estimator, scene, memory="recompute")
     monkeypatch.setattr(gradients, "CHUNK", 2)
-    parts = value_and_gradient(estimator, scene, memory="recompute")
-    assert cosine(whole.gradient, parts.gradient) > 0.999999
+    parts = value_and_grad(estimator, scene, memory="recompute")
+    assert cosine(whole.grad, parts.grad) > 0.999999
 
 
 def test_the_colour_beyond_the_border_depends_on_the_patch_in_both_memory_modes(monkeypatch):
@@ -66,14 +64,14 @@ def test_the_colour_beyond_the_border_depends_on_the_patch_in_both_memory_modes(
     y[0]["boxes"] -= np.array([62, 0, 62, 0], dtype=np.float32)  # partly outside
     scene = read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0)
     estimator, ways = random_estimator(settings=SMALL), ("graph", "recompute")
-    graph, recompute = (value_and_gradient(estimator, scene, memory=memory).gradient for memory in ways)
+    graph, recompute = (value_and_grad(estimator, scene, memory=memory).grad for memory in ways)
     torch.testing.assert_close(recompute, graph, rtol=1e-4, atol=1e-5 * float(graph.abs().max()))
 
 
 @pytest.mark.parametrize("memory", ["graph", "recompute"])
 def test_a_patch_out_of_sight_has_no_gradient(memory):
-    outcome = value_and_gradient(random_estimator(settings=SMALL), scene_of(shift=(1000, 0)), memory=memory)
-    assert outcome.gradient is None and np.isfinite(outcome.value)
+    outcome = value_and_grad(random_estimator(settings=SMALL), scene_of(shift=(1000, 0)), memory=memory)
+    assert outcome.grad is None and np.isfinite(outcome.value)
 
 
 @pytest.mark.parametrize("memory", ["graph", "recompute"])
@@ -90,13 +88,13 @@ def test_frames_that_do_not_show_the_patch_are_not_differentiated(memory, monkey
 
     monkeypatch.setattr(SiamRPN, "_embed", SiamRPN.embed, raising=False)
     monkeypatch.setattr(SiamRPN, "embed", embed)
-    assert value_and_gradient(random_estimator(), scene, memory=memory).gradient is not None
+    assert value_and_grad(random_estimator(), scene, memory=memory).grad is not None
     assert differentiated == [287, 287]
 
 
 def test_auto_looks_at_the_free_memory(monkeypatch):
     estimator = random_estimator()
-    chooser = NetworkPass(estimator.model, estimator.settings)
+    chooser = CropGradient(estimator.model, estimator.settings)
     assert chooser._fits(5, CPU)
     assert not chooser._fits(10**6, CPU)
     monkeypatch.setattr(gradients.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**8))
@@ -105,11 +103,11 @@ def test_auto_looks_at_the_free_memory(monkeypatch):
 
 def test_bf16_points_the_same_way():
     estimator, scene = random_estimator(), scene_of()
-    full = value_and_gradient(estimator, scene)
-    half = value_and_gradient(estimator, scene, precision="bf16")
-    assert half.gradient.dtype == torch.float32
+    full = value_and_grad(estimator, scene)
+    half = value_and_grad(estimator, scene, precision="bf16")
+    assert half.grad.dtype == torch.float32
     assert full.value != half.value == pytest.approx(full.value, rel=0.05)
-    assert cosine(full.gradient, half.gradient) > 0.5
+    assert cosine(full.grad, half.grad) > 0.5
 
 
 @pytest.mark.parametrize("capability", ["AVX2", "AVX512"])

@@ -3,10 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from armory_skelevision.attacks.objectives import LOST_MARGIN, Goal, make_objective
+from armory_skelevision.attacks.objectives import LOST_MARGIN, TargetBox, make_objective
 from armory_skelevision.tracking import Step, TrackerSettings, Window
 from armory_skelevision.tracking.proposals import Proposals
 from armory_skelevision.tracking.state import initial_state
+from armory_skelevision.validation import InvalidValueError
 
 TRUTH = torch.tensor([[10.0, 20, 30, 60], [12, 20, 32, 60]])
 SETTINGS = TrackerSettings()
@@ -24,16 +25,16 @@ def test_giou_goes_on_growing_once_the_boxes_are_apart():
 
 
 @pytest.mark.parametrize(
-    ("goal", "wanted"),
+    ("target_box", "wanted"),
     [
-        (Goal(shift=(1, 0)), [30, 20, 50, 60]),
-        (Goal(shift=(0, -0.5)), [10, 0, 30, 40]),
-        (Goal(scale=0.5), [15, 30, 25, 50]),
-        (Goal(box_xyxy=(1, 2, 3, 4)), [1, 2, 3, 4]),
+        (TargetBox(shift=(1, 0)), [30, 20, 50, 60]),
+        (TargetBox(shift=(0, -0.5)), [10, 0, 30, 40]),
+        (TargetBox(scale=0.5), [15, 30, 25, 50]),
+        (TargetBox(box_xyxy=(1, 2, 3, 4)), [1, 2, 3, 4]),
     ],
 )
-def test_a_lure_is_best_at_its_goal(goal, wanted):
-    objective = make_objective("lure", TRUTH[:1], goal, None)
+def test_a_targeted_attack_is_best_at_its_target(target_box, wanted):
+    objective = make_objective("targeted", TRUTH[:1], target_box, None)
     wanted = torch.tensor([wanted], dtype=torch.float32)
     assert objective(wanted, None) == 0
     assert objective(wanted + 1, None) == -4
@@ -70,7 +71,7 @@ def five(logits, boxes_cxcywh):
 
 def test_the_expected_error_is_that_of_the_chosen_box_where_the_choice_is_clear():
     settings = replace(SETTINGS, penalty_k=0.0, window_influence=0.0)
-    objective = make_objective("expected", TRUTH[:1], None, settings)
+    objective = make_objective("expected_l1", TRUTH[:1], None, settings)
     scale = 127 / 59.1608  # pixels of the crop for each of the frame
     on, beside = [0.5 * scale, 0.5 * scale, 20 * scale, 40 * scale], [10.5 * scale, 0.5 * scale, 20 * scale, 40 * scale]
     assert float(objective(TRUTH[:1], [five([9.0, -9.0], [on, beside])])) == pytest.approx(0, abs=1e-3)
@@ -81,34 +82,37 @@ def test_the_expected_error_pulls_on_those_that_are_not_chosen_too():
     settings = replace(SETTINGS, penalty_k=0.0, window_influence=0.0)
     seen = five([2.0, 1.0], [[0.0, 0, 43, 86], [90.0, 0, 43, 86]])
     scores = seen.proposals.scores.requires_grad_()
-    make_objective("expected", TRUTH[:1], None, settings)(TRUTH[:1], [seen]).backward()
+    make_objective("expected_l1", TRUTH[:1], None, settings)(TRUTH[:1], [seen]).backward()
     assert scores.grad[0] < 0 < scores.grad[1]
 
 
 @pytest.mark.parametrize(
-    ("loss", "goal", "settings", "message"),
+    ("loss", "target_box", "key", "expected", "got"),
     [
-        ("lure", None, None, "'lure' needs one"),
-        ("l1", Goal(scale=2), None, "no other loss takes one"),
-        ("score", None, None, "'score' looks inside our own tracker"),
-        ("expected", None, None, "'expected' looks inside our own tracker"),
+        ("targeted", None, "target_box", "one for loss 'targeted'", "none"),
+        ("l1", TargetBox(scale=2), "target_box", "none with loss 'l1'", "one"),
+        ("score", None, "loss", "'l1', 'giou' or 'targeted'", "'score'"),
+        ("expected_l1", None, "loss", "'l1', 'giou' or 'targeted'", "'expected_l1'"),
     ],
 )
-def test_what_does_not_go_together_is_refused(loss, goal, settings, message):
-    with pytest.raises(ValueError, match=message):
-        make_objective(loss, TRUTH, goal, settings)
+def test_what_does_not_go_together_is_refused(loss, target_box, key, expected, got):
+    with pytest.raises(InvalidValueError) as caught:
+        make_objective(loss, TRUTH, target_box, None)
+    assert (caught.value.key, caught.value.expected, caught.value.got) == (key, expected, got)
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "key", "expected"),
     [
-        ({"place": 1}, r"unknown \['place'\]; known are"),
-        ({}, "the truth itself is no goal"),
-        ({"scale": -1}, "scale above 0"),
-        ({"shift": [1]}, "expected shift"),
-        ({"box_xyxy": [1, 2]}, "four numbers"),
+        ({"place": 1}, "target_box.place", "a known key"),
+        ({}, "target_box.shift", "a target other than the true box"),
+        ({"scale": -1}, "target_box.scale", "a number above 0"),
+        ({"shift": [1]}, "target_box.shift", "[a number, a number]"),
+        ({"box_xyxy": [1, 2]}, "target_box.box_xyxy", "[a number, a number, a number, a number] or null"),
     ],
 )
-def test_goals_that_are_none_are_refused(values, message):
-    with pytest.raises(ValueError, match=message):
-        Goal.from_dict(values)
+def test_invalid_targets_are_refused(values, key, expected):
+    with pytest.raises(InvalidValueError) as caught:
+        TargetBox.from_dict(values, "target_box")
+    assert (caught.value.key, caught.value.expected) == (key, expected)

@@ -10,14 +10,15 @@ from art.exceptions import EstimatorError
 from doubles import ColourTracker, overlaps, random_estimator, screen_scene
 
 from armory_skelevision.attacks import RTAA, IoUAttack
-from armory_skelevision.attacks.digital.online import Pursuit
+from armory_skelevision.attacks.digital.online import TrackingSession
 from armory_skelevision.attacks.digital.rtaa import rtaa_loss
 from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.tracking import TrackerSettings
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 SCENE = screen_scene(frames=3)
 SIDE = 191  # of the search crop: smaller than usual, which makes for faster tests
-FEW = {RTAA: {"max_iter": 2}, IoUAttack: {"max_queries": 16, "grain": 4}}
+FEW = {RTAA: {"max_iter": 2}, IoUAttack: {"max_queries": 16, "block_size": 4}}
 BOTH = pytest.mark.parametrize("kind", [RTAA, IoUAttack])
 
 
@@ -43,13 +44,13 @@ def predict(estimator, x):
 def boxes_seen(monkeypatch):
     """The boxes that an attack saw once each frame was final."""
     seen = []
-    advance = Pursuit.advance
+    advance = TrackingSession.advance
 
     def remember(self, index):
         advance(self, index)
         seen.append(cxcywh_to_xyxy(self.state.box_cxcywh).float().numpy())
 
-    monkeypatch.setattr(Pursuit, "advance", remember)
+    monkeypatch.setattr(TrackingSession, "advance", remember)
     return seen
 
 
@@ -105,38 +106,38 @@ def test_estimators_that_do_not_fit_are_refused(kind):
     with pytest.raises(EstimatorError, match="Siam.*Estimator"):
         kind(ColourTracker())
     smoothed = restless_estimator(preprocessing_defences=SpatialSmoothing(window_size=3, clip_values=(0, 1)))
-    with pytest.raises(ValueError, match=r"cannot see through .*\(SpatialSmoothing\); use PGD"):
+    with pytest.raises(InvalidValueError) as caught:
         attack(kind, smoothed)
+    assert (caught.value.key, caught.value.got) == ("preprocessing_defences", "SpatialSmoothing")
+    assert "use PGD" in caught.value.fix
 
 
 @BOTH
 def test_inputs_that_do_not_fit_together_are_refused(kind):
     made = kind(restless_estimator(), verbose=False, **FEW[kind])
-    with pytest.raises(ValueError, match='"use_label": true'):
-        made.generate(x=SCENE[0])
-    with pytest.raises(ValueError, match="y_init: expected 1 boxes"):
-        made.generate(x=SCENE[0], y_init=np.zeros((2, 4)))
-    with pytest.raises(ValueError, match="first box of video 0: expected x1 < x2"):
-        made.generate(x=SCENE[0], y_init=np.zeros((1, 4)))
-    with pytest.raises(TypeError, match=r"unknown keywords \['mask'\]"):
-        made.generate(x=SCENE[0], y=SCENE[1], mask=1)
+    for arguments, error, key, got in [
+        ({}, InvalidValueError, "y", "none"),
+        ({"y_init": np.zeros((2, 4))}, InvalidValueError, "y_init", "2"),
+        ({"y_init": np.zeros((1, 4))}, InvalidValueError, "y_init[0]", "[0.0, 0.0, 0.0, 0.0]"),
+        ({"y": SCENE[1], "mask": 1}, InvalidTypeError, "mask", "an unknown one"),
+    ]:
+        with pytest.raises(error) as caught:
+            made.generate(x=SCENE[0], **arguments)
+        assert (caught.value.key, caught.value.got) == (key, got)
 
 
 @pytest.mark.parametrize(
-    ("kind", "kwargs", "message"),
+    ("kind", "key", "value"),
     [
-        (RTAA, {"eps": 0}, "eps: expected a number above 0"),
-        (RTAA, {"max_iter": 0}, "max_iter: expected a whole number from 1"),
-        (RTAA, {"reset_every": 1.5}, "reset_every: expected a whole number from 1"),
-        (RTAA, {"seed": -1}, "seed: expected a whole number from 0"),
-        (IoUAttack, {"eps": -0.1}, "eps: expected a number above 0"),
-        (IoUAttack, {"max_queries": 2}, "max_queries: expected a whole number from 3"),
-        (IoUAttack, {"verbose": 1}, "verbose: expected true or false"),
+        *((RTAA, "eps", 0), (RTAA, "max_iter", 0), (RTAA, "reset_every", 1.5), (RTAA, "seed", -1)),
+        *((IoUAttack, "eps", -0.1), (IoUAttack, "max_queries", 2), (IoUAttack, "verbose", 1)),
+        *((IoUAttack, "block_size", 0), (IoUAttack, "skip_threshold", 0)),
     ],
 )
-def test_settings_out_of_range_are_refused(kind, kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        kind(restless_estimator(), **kwargs)
+def test_settings_out_of_range_are_refused(kind, key, value):
+    with pytest.raises(InvalidValueError) as refused:
+        kind(restless_estimator(), **{key: value})
+    assert refused.value.key == key
 
 
 def test_estimator_keeps_nothing_from_an_attack():
@@ -216,9 +217,9 @@ def test_rtaa_warm_start_is_the_previous_perturbation_until_the_reset(monkeypatc
     starts = []
     attack_frame = RTAA._attack_frame
 
-    def remember(self, pursuit, index, warmth, generator):
-        starts.append((float(warmth.perturbation.abs().max()), warmth.direction.tolist()))
-        return attack_frame(self, pursuit, index, warmth, generator)
+    def remember(self, session, index, warm_start, generator):
+        starts.append((float(warm_start.perturbation.abs().max()), warm_start.direction.tolist()))
+        return attack_frame(self, session, index, warm_start, generator)
 
     monkeypatch.setattr(RTAA, "_attack_frame", remember)
     attack(RTAA, scene=screen_scene(frames=5), max_iter=1, reset_every=3)
@@ -256,7 +257,7 @@ def test_iou_attack_counts_every_query_and_takes_no_gradient(monkeypatch, caplog
     monkeypatch.setattr(torch.autograd, "grad", refuse)
     monkeypatch.setattr(torch.Tensor, "backward", refuse)
     monkeypatch.setattr(type(estimator), "loss_gradient", refuse)
-    made = IoUAttack(estimator, max_queries=20, grain=4, verbose=False)
+    made = IoUAttack(estimator, max_queries=20, block_size=4, verbose=False)
     with caplog.at_level(logging.INFO, logger="armory_skelevision"):
         made.generate(x=SCENE[0], y=SCENE[1])
     tracked = 3  # each frame once it is final; the template is the other size
@@ -267,11 +268,12 @@ def test_iou_attack_counts_every_query_and_takes_no_gradient(monkeypatch, caplog
     assert made.queries == 2 * (passes.count(SIDE) / 2 - tracked)
 
 
-def test_iou_attack_gives_up_where_heavy_noise_leaves_enough():
-    made = IoUAttack(restless_estimator(), give_up=1e-9, verbose=False)
+def test_iou_attack_skips_frames_where_heavy_noise_leaves_enough():
+    made = IoUAttack(restless_estimator(), skip_threshold=1e-9, verbose=False)
     np.testing.assert_array_equal(made.generate(x=SCENE[0], y=SCENE[1]), SCENE[0])
     assert made.queries == 2 * 2
-    made.set_params(give_up=1)
+    made.set_params(skip_threshold=1)
     assert (made.generate(x=SCENE[0], y=SCENE[1]) != SCENE[0]).any()
-    with pytest.raises(ValueError, match="give_up: expected a number above 0"):
-        made.set_params(give_up=0)
+    with pytest.raises(InvalidValueError) as refused:
+        made.set_params(skip_threshold=0)
+    assert refused.value.key == "skip_threshold"

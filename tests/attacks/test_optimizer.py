@@ -1,53 +1,53 @@
 import pytest
 import torch
 
-from armory_skelevision.attacks.gradients import Outcome
-from armory_skelevision.attacks.optimizer import Ascent
+from armory_skelevision.attacks.gradients import ValueAndGrad
+from armory_skelevision.attacks.optimizer import GradientAscent
 
 TARGET = torch.tensor([0.31, 0.77, 0.5])
 
 
-def valley(picture, with_gradient):
+def hill(image, with_grad):
     """A parabola whose top lies inside the colour range, so that fixed steps overshoot it."""
-    leaf = picture.clone().requires_grad_()
+    leaf = image.clone().requires_grad_()
     value = -((leaf - TARGET) ** 2).sum()
-    return Outcome(float(value.detach()), torch.autograd.grad(value, leaf)[0] if with_gradient else None)
+    return ValueAndGrad(float(value.detach()), torch.autograd.grad(value, leaf)[0] if with_grad else None)
 
 
-def climb(start=0.0, **kwargs):
-    return Ascent(**{"step_size": 0.1, "max_iter": 40, **kwargs}).climb(valley, torch.full((3,), start))
+def maximise(start=0.0, **kwargs):
+    return GradientAscent(**{"step_size": 0.1, "max_iter": 40, **kwargs}).run(hill, torch.full((3,), start))
 
 
 @pytest.mark.parametrize("update", ["sign", "gradient", "accumulated_sign"])
-def test_every_update_climbs(update):
-    assert climb(update=update).value > -0.02
+def test_every_update_raises_the_objective(update):
+    assert maximise(update=update).value > -0.02
 
 
 def test_best_keeps_the_highest_and_last_the_last():
-    best, last = climb(keep="best", max_iter=12, start=0.04), climb(keep="last", max_iter=12, start=0.04)
+    best, last = maximise(keep="best", max_iter=12, start=0.04), maximise(keep="last", max_iter=12, start=0.04)
     assert best.value > last.value
-    assert best.value == valley(best.picture, False).value
-    assert last.value == valley(last.picture, False).value
+    assert best.value == hill(best.image, False).value
+    assert last.value == hill(last.image, False).value
 
 
 def test_cosine_steps_end_nearer_to_the_top():
-    assert climb(schedule="cosine", keep="last").value > climb(schedule="constant", keep="last").value
+    assert maximise(schedule="cosine", keep="last").value > maximise(schedule="constant", keep="last").value
 
 
 def test_cosine_goes_from_the_full_step_to_nearly_none():
-    ascent = Ascent(step_size=0.2, max_iter=10, schedule="cosine")
+    ascent = GradientAscent(step_size=0.2, max_iter=10, schedule="cosine")
     sizes = [ascent._step_size(index) for index in range(10)]
     assert sizes[0] == 0.2 and sizes == sorted(sizes, reverse=True) and 0 < sizes[-1] < 0.01
 
 
-def test_momentum_goes_on_where_the_gradient_flips():
+def test_momentum_keeps_the_direction_where_the_gradient_flips():
     gradients = iter([1.0, -0.5, -0.5])
 
-    def look(picture, with_gradient):
-        return Outcome(0.0, torch.tensor([next(gradients)]) if with_gradient else None)
+    def objective(image, with_grad):
+        return ValueAndGrad(0.0, torch.tensor([next(gradients)]) if with_grad else None)
 
     def end(momentum):
-        return Ascent(0.1, 3, momentum=momentum, keep="last").climb(look, torch.tensor([0.5])).picture.item()
+        return GradientAscent(0.1, 3, momentum=momentum, keep="last").run(objective, torch.tensor([0.5])).image.item()
 
     assert end(0.0) == pytest.approx(0.4)
     gradients = iter([1.0, -0.5, 1.0])
@@ -55,22 +55,22 @@ def test_momentum_goes_on_where_the_gradient_flips():
     assert end(0.9) == pytest.approx(0.6)
 
 
-def test_pictures_stay_in_range():
-    summit = Ascent(5.0, 3, keep="last").climb(valley, torch.full((3,), 0.5))
-    assert summit.picture.min() >= 0 and summit.picture.max() <= 1
+def test_images_stay_in_range():
+    best = GradientAscent(5.0, 3, keep="last").run(hill, torch.full((3,), 0.5))
+    assert best.image.min() >= 0 and best.image.max() <= 1
 
 
 def test_no_steps_keep_the_start():
-    summit = climb(start=0.25, max_iter=0)
-    assert (summit.picture == 0.25).all()
+    best = maximise(start=0.25, max_iter=0)
+    assert (best.image == 0.25).all()
 
 
-def test_no_gradient_ends_the_climb():
-    looks = []
+def test_no_gradient_ends_the_run():
+    calls = []
 
-    def look(picture, with_gradient):
-        looks.append(with_gradient)
-        return Outcome(1.0, None)
+    def objective(image, with_grad):
+        calls.append(with_grad)
+        return ValueAndGrad(1.0, None)
 
-    summit = Ascent(0.1, 100).climb(look, torch.full((3,), 0.5))
-    assert looks == [True] and (summit.picture == 0.5).all()
+    best = GradientAscent(0.1, 100).run(objective, torch.full((3,), 0.5))
+    assert calls == [True] and (best.image == 0.5).all()

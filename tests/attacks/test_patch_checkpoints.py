@@ -8,8 +8,9 @@ import torch
 from doubles import IdentityTracker, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import PatchAttack
-from armory_skelevision.attacks.gradients import Outcome
-from armory_skelevision.attacks.optimizer import Ascent
+from armory_skelevision.attacks.gradients import ValueAndGrad
+from armory_skelevision.attacks.optimizer import GradientAscent
+from armory_skelevision.validation import InvalidValueError
 
 
 def attack(estimator, scene=None, **kwargs):
@@ -53,7 +54,7 @@ def test_a_checkpoint_of_a_whole_network_equals_a_run_of_so_many_steps():
     assert attack(random_estimator(), scene, max_iter=1, checkpoints=[1])[0].mean_iou == [{1: found[1]}]
 
 
-def test_a_climb_that_ends_early_stays_where_it_ended():
+def test_a_run_that_ends_early_keeps_its_last_patch():
     x, y, metadata = screen_scene()
     metadata[0]["masks"] = np.zeros_like(metadata[0]["masks"])
     (found,) = attack(tiny_estimator(), (x, y, metadata), max_iter=3, checkpoints=[0, 3])[0].mean_iou
@@ -69,33 +70,32 @@ def test_every_video_has_its_curve():
     assert one.keys() == other.keys() == {1} and one != other
 
 
-def test_a_climb_tells_what_would_be_kept_after_each_step():
-    def look(picture, with_gradient):
-        value = {0: 1.0, 1: 3.0, 2: 2.0}[round(float(picture[0]) * 10)]
-        return Outcome(value, picture * 0 + 1 if with_gradient else None)
+def test_on_step_gets_the_iterate_that_is_kept_after_each_step():
+    def objective(image, with_grad):
+        value = {0: 1.0, 1: 3.0, 2: 2.0}[round(float(image[0]) * 10)]
+        return ValueAndGrad(value, image * 0 + 1 if with_grad else None)
 
-    told = {}
-    Ascent(0.1, 2).climb(look, torch.zeros(1), reach=lambda steps, summit: told.update({steps: summit.value}))
-    assert told == {0: 1.0, 1: 3.0, 2: 3.0}
-    Ascent(0.1, 2, keep="last").climb(
-        look, torch.zeros(1), reach=lambda steps, summit: told.update({steps: summit.value})
-    )
-    assert told == {0: 1.0, 1: 3.0, 2: 2.0}
+    for keep, values in {"best": [1.0, 3.0, 3.0], "last": [1.0, 3.0, 2.0]}.items():
+        recorded = []
+        ascent = GradientAscent(0.1, 2, keep=keep)
+        ascent.run(objective, torch.zeros(1), on_step=lambda *step, to=recorded: to.append(step))
+        assert [(step, best.value) for step, best in recorded] == list(enumerate(values))
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "message"),
+    ("kwargs", "expected", "got"),
     [
-        ({"schedule": "cosine"}, "checkpoints: with schedule 'cosine' each step's size depends on max_iter"),
-        ({"checkpoints": [1, 1]}, "expected a list of different numbers"),
-        ({"checkpoints": 3}, "expected a list of different numbers"),
-        ({"checkpoints": [[1]]}, "checkpoints: expected a whole number from 0"),
-        ({"checkpoints": [-1]}, "checkpoints: expected a whole number from 0"),
+        ({"schedule": "cosine"}, "none with schedule 'cosine', whose step sizes depend on max_iter", "[1]"),
+        ({"checkpoints": [1, 1]}, "different numbers of steps", "[1, 1]"),
+        ({"checkpoints": 3}, "a list of values, each a whole number of at least 0", "3"),
+        ({"checkpoints": [[1]]}, "a list of values, each a whole number of at least 0", "[[1]]"),
+        ({"checkpoints": [-1]}, "a list of values, each a whole number of at least 0", "[-1]"),
     ],
 )
-def test_checkpoints_that_mean_nothing_are_refused(kwargs, message):
-    with pytest.raises(ValueError, match=message):
+def test_checkpoints_that_mean_nothing_are_refused(kwargs, expected, got):
+    with pytest.raises(InvalidValueError) as caught:
         PatchAttack(IdentityTracker(), **{"checkpoints": [1], **kwargs})
+    assert (caught.value.key, caught.value.expected, caught.value.got) == ("checkpoints", expected, got)
 
 
 def test_checkpoints_out_of_reach_are_named(caplog):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from armory_skelevision.attacks.patch.files import read_patch, write_patch
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 PATCH = np.random.default_rng(0).random((6, 9, 3)).astype(np.float32)
 
@@ -27,32 +28,36 @@ def test_pictures_are_red_green_blue(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "error", "message"),
+    ("name", "content", "error", "expected"),
     [
-        ("missing.npy", None, FileNotFoundError, "there is no file"),
-        ("patch.jpg", b"x", ValueError, "expected a .npy or .png file"),
-        ("broken.npy", b"nothing", ValueError, "is no numpy array"),
-        ("broken.png", b"nothing", ValueError, "is no picture"),
+        ("missing.npy", None, MissingFileError, "an existing file"),
+        ("patch.jpg", b"x", InvalidValueError, "a .npy or .png file"),
+        ("broken.npy", b"nothing", InvalidValueError, "a numpy array"),
+        ("broken.png", b"nothing", InvalidValueError, "a readable picture"),
     ],
 )
-def test_files_that_are_no_patches_are_refused(tmp_path, name, content, error, message):
+def test_files_that_are_no_patches_are_refused(tmp_path, name, content, error, expected):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(error, match=message):
+    with pytest.raises(error) as caught:
         read_patch(tmp_path / name)
+    assert (caught.value.key, caught.value.expected) == ("patch_init", expected)
+    assert name in caught.value.got
 
 
 @pytest.mark.parametrize(
-    ("array", "message"),
+    ("array", "expected", "got"),
     [
-        (np.zeros((4, 4)), r"expected floats \(h, w, 3\)"),
-        (np.zeros((4, 4, 3), dtype=np.uint8), "got uint8"),
-        (np.full((4, 4, 3), 2.0), r"colours in \[0, 1\]"),
-        (np.full((4, 4, 3), np.nan), r"colours in \[0, 1\]"),
-        (np.array([{"a": 1}], dtype=object), "is no numpy array"),
+        (np.zeros((4, 4)), "floats (h, w, 3)", "float64 (4, 4)"),
+        (np.zeros((4, 4, 3), dtype=np.uint8), "floats (h, w, 3)", "uint8 (4, 4, 3)"),
+        (np.full((4, 4, 3), 2.0), "colours in [0, 1]", "2 to 2"),
+        (np.full((4, 4, 3), np.nan), "colours in [0, 1]", "nan to nan"),
+        (np.array([{"a": 1}], dtype=object), "a numpy array", ""),
     ],
 )
-def test_arrays_that_are_no_patches_are_refused(tmp_path, array, message):
+def test_arrays_that_are_no_patches_are_refused(tmp_path, array, expected, got):
     np.save(tmp_path / "patch.npy", array, allow_pickle=True)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InvalidValueError) as caught:
         read_patch(tmp_path / "patch.npy")
+    assert (caught.value.key, caught.value.expected) == ("patch_init", expected)
+    assert caught.value.got.startswith(got) and "patch.npy" in caught.value.got

@@ -8,7 +8,7 @@ import torch
 from doubles import cleaner, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import RTAA, PatchAttack
-from armory_skelevision.attacks.gradients import NetworkPass
+from armory_skelevision.attacks.gradients import CropGradient
 from armory_skelevision.attacks.objectives import make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
@@ -20,9 +20,9 @@ SCENE = screen_scene(frames=2)
 
 # Each as a function of a folder for its files: those of the configs, and ours in further ways.
 CHAINS = {name: lambda folder, name=name: [from_config(name, folder)] for name in DEFENSES} | {
-    "around": lambda folder: [TemplateAdaptation(steps=2, augment=1, differentiable=False)],
+    "around": lambda folder: [TemplateAdaptation(max_iter=2, augment=1, differentiable=False)],
     "dualossdef": lambda folder: [cleaner(folder)],
-    "both": lambda folder: [cleaner(folder), TemplateAdaptation(steps=2, augment=1)],
+    "both": lambda folder: [cleaner(folder), TemplateAdaptation(max_iter=2, augment=1)],
 }
 
 
@@ -68,14 +68,14 @@ def test_both_memory_modes_give_the_same_gradient(name, tmp_path):
     patch = torch.rand(*scene.patch_hw, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
     estimator, defenses = tiny_estimator(), CHAINS[name](tmp_path)
     graph, recompute = (
-        NetworkPass(estimator.model, estimator.settings, memory, defenses=defenses).value_and_gradient(
+        CropGradient(estimator.model, estimator.settings, memory, defenses=defenses).value_and_grad(
             scene.frames(patch), scene.truth_xyxy[0], make_objective("l1", scene.truth_xyxy, None, None), patch
         )
         for memory in ("graph", "recompute")
     )
     assert graph.value == pytest.approx(recompute.value, rel=1e-6)
-    size = float(graph.gradient.abs().max())
-    torch.testing.assert_close(recompute.gradient, graph.gradient, rtol=1e-3, atol=1e-4 * size)
+    size = float(graph.grad.abs().max())
+    torch.testing.assert_close(recompute.grad, graph.grad, rtol=1e-3, atol=1e-4 * size)
 
 
 class Negative(RegionDefense):

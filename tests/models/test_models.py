@@ -7,9 +7,10 @@ from art.defences.preprocessor import JpegCompression, SpatialSmoothing, Spatial
 from doubles import random_estimator, screen_scene
 
 from armory_skelevision.boxes import iou
-from armory_skelevision.models import siamrpn_mtl, siamrpn_stl
+from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, track
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 from armory_skelevision.weights import Metadata, save_weights
 
 
@@ -104,8 +105,9 @@ def test_activations_of_every_layer(estimator):
     assert shapes == [(3, 96, 29, 29), (3, 256, 12, 12), (3, 384, 10, 10), (3, 384, 8, 8), (3, 256, 6, 6)]
     by_name = estimator.get_activations(crops, "layer5", batch_size=3)
     np.testing.assert_allclose(by_name, estimator.get_activations(crops, 4, batch_size=1), atol=1e-4)
-    with pytest.raises(ValueError, match=r"layer: expected one of \['layer1'"):
+    with pytest.raises(InvalidValueError) as caught:
         estimator.get_activations(crops, "layer6")
+    assert (caught.value.key, caught.value.got) == ("layer", "'layer6'")
 
 
 def test_parameters_round_trip(estimator):
@@ -202,16 +204,29 @@ def test_wrapper_refuses_the_other_architecture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model_kwargs", "wrapper_kwargs", "message"),
+    ("model", "model_kwargs", "wrapper_kwargs", "key", "expected"),
     [
-        ({"depth": 2}, {}, r"model_kwargs: unknown \['depth'\]"),
-        ({}, {"device": "cpu"}, r"wrapper_kwargs: unknown \['device'\]; known are \['device_type', 'tracking'\]"),
-        ({}, {"tracking": {"k": 1}}, r"unknown tracking settings \['k'\]"),
+        (siamrpn_stl, {"depth": 2}, {}, "model_kwargs.depth", "a known key"),
+        (siamrpn_mtl, {"depth": 2}, {}, "model_kwargs.depth", "a known key"),
+        (siamrpn_mtl, {"keypoint_head": "flat"}, {}, "model_kwargs.keypoint_head", "'shallow' or 'deep'"),
+        (siamrpn_stl, {}, {"device": "cpu"}, "wrapper_kwargs.device", "a known key"),
+        (siamrpn_stl, {}, {"device_type": "tpu"}, "wrapper_kwargs.device_type", "'gpu' or 'cpu'"),
+        (siamrpn_stl, {}, {"tracking": {"k": 1}}, "wrapper_kwargs.tracking.k", "a known key"),
+        (siamrpn_stl, {}, {"tracking": {"penalty_k": -1}}, "wrapper_kwargs.tracking.penalty_k", "a number of at least 0"),
     ],
 )
-def test_unknown_keys_are_named(model_kwargs, wrapper_kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        siamrpn_stl(model_kwargs, wrapper_kwargs, None)
+def test_wrong_keys_and_values_are_named(model, model_kwargs, wrapper_kwargs, key, expected):
+    with pytest.raises(InvalidValueError) as caught:
+        model(model_kwargs, wrapper_kwargs, None)
+    assert (caught.value.key, caught.value.expected) == (key, expected)
+
+
+def test_wrong_constants_in_a_weights_file_are_named_with_the_file(tmp_path):
+    path = tmp_path / "stl.safetensors"
+    save_weights(SiamRPN(), path, dataclasses.replace(metadata(), tracking={"penalty": 0.24}))
+    with pytest.raises(InvalidValueError) as caught:
+        siamrpn_stl({}, {"device_type": "cpu"}, path)
+    assert caught.value.key == f"tracking of {path}.penalty"
 
 
 def bad_video(change):
@@ -225,52 +240,69 @@ def with_value(x, value):
 
 
 BAD_VIDEOS = {
-    "NaN": (lambda x: with_value(x, np.nan), "NaN or infinity, first in frame 3"),
-    "infinity": (lambda x: with_value(x, np.inf), r"expected values in \[0, 1\]"),
-    "0 to 255": (lambda x: x * 255, "divide by 255"),
-    "negative": (lambda x: with_value(x, -0.5), r"expected values in \[0, 1\], got -0.5"),
-    "one frame": (lambda x: x[:, :1], "expected at least 2 frames"),
-    "16x16": (lambda x: x[:, :, :16, :16], "expected frames of at least 32x32 pixels, got 16x16"),
-    "gray": (lambda x: x[..., :1], "gray frames must be repeated"),
-    "gray without channels": (lambda x: x[..., 0], "expected a video"),
-    "uint8": (lambda x: (x * 255).astype(np.uint8), "uint8; divide by 255"),
+    "NaN": (lambda x: with_value(x, np.nan), "values in [0, 1]", "NaN or infinity, first in frame 3", ""),
+    "infinity": (lambda x: with_value(x, np.inf), "values in [0, 1]", "0 to inf", ""),
+    "0 to 255": (lambda x: x.round() * 255, "values in [0, 1]", "0 to 255", "divide by 255"),
+    "negative": (lambda x: with_value(x.round(), -0.5), "values in [0, 1]", "-0.5 to 1", ""),
+    "one frame": (lambda x: x[:, :1], "at least 2 frames", "1", "the template is taken from the first frame"),
+    "16x16": (lambda x: x[:, :, :16, :16], "frames of at least 32x32 pixels", "16x16 pixels", ""),
+    "gray": (
+        *(lambda x: x[..., :1], "a video (F, H, W, 3), RGB", "shape (5, 120, 160, 1)"),
+        "repeat gray frames to three channels",
+    ),
+    "gray without channels": (
+        *(lambda x: x[..., 0], "a video (F, H, W, 3), RGB", "shape (5, 120, 160)"),
+        "repeat gray frames to three channels",
+    ),
 }
 
 
-@pytest.mark.parametrize(("change", "message"), BAD_VIDEOS.values(), ids=BAD_VIDEOS.keys())
+@pytest.mark.parametrize(("change", "expected", "got", "fix"), BAD_VIDEOS.values(), ids=BAD_VIDEOS.keys())
 @pytest.mark.parametrize("kind", ["array", "tensor"])
-def test_bad_videos_are_refused(estimator, kind, change, message):
+def test_bad_videos_are_refused(estimator, kind, change, expected, got, fix):
     x, y_init = bad_video(change)
     x = torch.from_numpy(x) if kind == "tensor" else x
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises(InvalidValueError) as caught:
         estimator.predict(x, y_init=y_init)
+    assert caught.value.args == ("x[0]", expected, got, fix)
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+def test_videos_of_whole_numbers_are_refused(estimator, kind):
+    x, y_init = bad_video(lambda x: (x * 255).astype(np.uint8))
+    x = torch.from_numpy(x) if kind == "tensor" else x
+    with pytest.raises(InvalidTypeError) as caught:
+        estimator.predict(x, y_init=y_init)
+    assert caught.value.key == "x[0]" and "uint8" in caught.value.got and caught.value.fix == "divide by 255"
 
 
 BAD_BOXES = {
-    "outside": ([200, 10, 220, 40], "lies outside the 160x120 frame"),
-    "zero size": ([50, 50, 50, 50], "at least a pixel apart"),
-    "NaN": ([10, np.nan, 30, 40], "expected finite coordinates"),
-    "reversed": ([40, 50, 20, 30], "expected x1 < x2 and y1 < y2"),
-    "three numbers": ([40, 50, 20], r"expected one box \(x1, y1, x2, y2\)"),
+    "outside": ([200, 10, 220, 40], "a box that overlaps the 160x120 frame"),
+    "zero size": ([50, 50, 50, 50], "x1 < x2 and y1 < y2, at least a pixel apart"),
+    "NaN": ([10, np.nan, 30, 40], "finite coordinates"),
+    "reversed": ([40, 50, 20, 30], "x1 < x2 and y1 < y2, at least a pixel apart"),
+    "three numbers": ([40, 50, 20], "one box (x1, y1, x2, y2)"),
 }
 
 
-@pytest.mark.parametrize(("box", "message"), BAD_BOXES.values(), ids=BAD_BOXES.keys())
-def test_bad_boxes_are_refused(estimator, box, message):
+@pytest.mark.parametrize(("box", "expected"), BAD_BOXES.values(), ids=BAD_BOXES.keys())
+def test_bad_boxes_are_refused(estimator, box, expected):
     x, _, _ = screen_scene()
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InvalidValueError) as caught:
         estimator.predict(x, y_init=np.array([box], dtype=np.float32))
+    assert (caught.value.key, caught.value.expected) == ("y_init[0]", expected)
 
 
 def test_bad_calls_are_refused(estimator):
     x, y, _ = screen_scene()
-    with pytest.raises(ValueError, match="y_init: the target's box in frame 0 is needed"):
-        estimator.predict(x)
-    with pytest.raises(ValueError, match="expected 1 boxes, one per video, got 2"):
-        estimator.predict(x, y_init=y[0]["boxes"][:2])
-    with pytest.raises(TypeError, match=r"unknown keywords \['y'\]"):
-        estimator.predict(x, y_init=y[0]["boxes"][:1], y=1)
-    with pytest.raises(ValueError, match=r"y\[0\]: expected boxes \(5, 4\), one per frame, got \(3, 4\)"):
-        estimator.loss_gradient(x, [{"boxes": y[0]["boxes"][:3]}])
-    with pytest.raises(ValueError, match="clip_values"):
-        random_estimator(clip_values=(0, 255))
+    for call, error, key, got in [
+        (lambda: estimator.predict(x), InvalidValueError, "y_init", "none"),
+        (lambda: estimator.predict(x, y_init=y[0]["boxes"][:2]), InvalidValueError, "y_init", "2"),
+        (lambda: estimator.predict(x, y_init=y[0]["boxes"][:1], y=1), InvalidTypeError, "y", "an unknown one"),
+        (lambda: estimator.loss_gradient(x, [{"boxes": np.ones((3, 4))}]), InvalidValueError, "y[0]", "shape (3, 4)"),
+        (lambda: random_estimator(clip_values=(0, 255)), InvalidValueError, "clip_values", "(0.0, 255.0)"),
+        (lambda: SiamRPNEstimator(SiamRPN(), device_type="tpu"), InvalidValueError, "device_type", "'tpu'"),
+    ]:
+        with pytest.raises(error) as caught:
+            call()
+        assert (caught.value.key, caught.value.got) == (key, got)

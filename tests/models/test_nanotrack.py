@@ -1,4 +1,4 @@
-"""A tracker of others with another backbone and an anchor-free head: what works for ours has to work for it too."""
+"""A third-party tracker with another backbone and an anchor-free head: what works for ours has to work for it too."""
 
 import codecs
 from dataclasses import replace
@@ -12,16 +12,17 @@ from art.exceptions import EstimatorError
 from doubles import overlaps, random_nanotrack, random_nanotrack_estimator, screen_scene
 
 from armory_skelevision.attacks import PGD, RTAA, IoUAttack, PatchAttack
-from armory_skelevision.attacks.gradients import NetworkPass
+from armory_skelevision.attacks.gradients import CropGradient
 from armory_skelevision.attacks.objectives import make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.models import SiameseEstimator, nanotrack
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.networks.frozen import freeze
-from armory_skelevision.tracking import PointSettings, State, VideoFrames
+from armory_skelevision.tracking import PointSettings, TrackerState, VideoFrames
 from armory_skelevision.tracking.points import decode, points_xy
 from armory_skelevision.tracking.tracker import update
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOTH = pytest.mark.parametrize("version", [2, 3])
 CPU = {"device_type": "cpu"}
@@ -44,8 +45,9 @@ def test_sizes_are_those_of_the_published_networks(version):
 
 
 def test_a_template_of_another_size_is_refused():
-    with pytest.raises(ValueError, match=r"expected template features \(N, C, 8, 8\).*got \(1, 96, 10, 10\)"):
+    with pytest.raises(InvalidValueError) as caught:
         random_nanotrack()(torch.rand(1, 3, 150, 150), torch.rand(1, 3, 255, 255))
+    assert (caught.value.key, caught.value.got) == ("template features", "shape (1, 96, 10, 10)")
 
 
 @pytest.mark.parametrize("side", [15, 16])
@@ -72,13 +74,13 @@ def test_gradcheck_of_decoding_and_update():
 
     def step(cls, loc, box_cxcywh):
         proposals = decode(RPNOutput(cls, loc), points_xy(3).double())
-        return update(State(box_cxcywh), proposals, (200, 200), PointSettings()).box_cxcywh
+        return update(TrackerState(box_cxcywh), proposals, (200, 200), PointSettings()).box_cxcywh
 
     assert torch.autograd.gradcheck(step, (cls, loc, box_cxcywh))
 
 
 def test_wild_outputs_stay_inside_the_frame_and_finite():
-    state = State(torch.tensor([20.0, 40, 20, 40], dtype=torch.float64))
+    state = TrackerState(torch.tensor([20.0, 40, 20, 40], dtype=torch.float64))
     for value in (-1e4, -50.0, 50.0, 1e4):
         wild = RPNOutput(*(torch.full((1, channels, 15, 15), value) for channels in (2, 4)))
         proposals = PointSettings().decode(wild)
@@ -123,8 +125,9 @@ def test_activations_of_every_layer():
     assert shapes[0] == (2, 16, 64, 64) and shapes[4] == (2, 40, 8, 8) and shapes[9] == (2, 96, 8, 8)
     last = estimator.get_activations(crops, 9)
     np.testing.assert_array_equal(estimator.get_activations(crops, "features.9"), last)
-    with pytest.raises(ValueError, match=r"layer: expected one of \['features.0', .* or 0 to 9, got 'layer1'"):
+    with pytest.raises(InvalidValueError) as caught:
         estimator.get_activations(crops, "layer1")
+    assert (caught.value.key, caught.value.got) == ("layer", "'layer1'")
 
 
 def test_full_frame_preprocessors_work():
@@ -136,7 +139,7 @@ def test_full_frame_preprocessors_work():
     assert np.abs(predict(defended, x, y) - predict(bare, x, y)).max() > 1e-3
 
 
-@pytest.mark.parametrize("loss", ["l1", "expected", "giou", "score"])
+@pytest.mark.parametrize("loss", ["l1", "expected_l1", "giou", "score"])
 @BOTH
 def test_both_memory_modes_of_the_patch_give_the_same_gradient(version, loss):
     x, y, metadata = screen_scene()
@@ -149,22 +152,22 @@ def test_both_memory_modes_of_the_patch_give_the_same_gradient(version, loss):
     objective = make_objective(loss, scene.truth_xyxy, None, PointSettings())
     network = random_nanotrack(version, torch.float64)
     graph, recompute = (
-        NetworkPass(network, PointSettings(), memory=memory).value_and_gradient(
+        CropGradient(network, PointSettings(), memory=memory).value_and_grad(
             scene.frames(patch), scene.truth_xyxy[0], objective, patch
         )
         for memory in ("graph", "recompute")
     )
     assert graph.value == pytest.approx(recompute.value, rel=1e-6)
-    largest = float(graph.gradient.abs().max())
+    largest = float(graph.grad.abs().max())
     assert largest > 0
-    torch.testing.assert_close(recompute.gradient, graph.gradient, rtol=1e-4, atol=1e-5 * largest)
+    torch.testing.assert_close(recompute.grad, graph.grad, rtol=1e-4, atol=1e-5 * largest)
 
 
 ATTACKS = {
     "patch": (PatchAttack, {"max_iter": 2}),
     "patch_on_whole_frames": (PatchAttack, {"max_iter": 1}),
     "pgd": (PGD, {"max_iter": 2}),
-    "iou": (IoUAttack, {"max_queries": 16, "grain": 4}),
+    "iou": (IoUAttack, {"max_queries": 16, "block_size": 4}),
 }
 
 
@@ -240,17 +243,24 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("model_kwargs", "wrapper_kwargs", "message"),
+    ("model_kwargs", "wrapper_kwargs", "key", "got"),
     [
-        ({}, {}, r"weights_path: .* not part of this package; get nanotrackv3\.pth in https://github\.com/HonglinChu"),
-        ({"version": 1}, {}, "version: expected 2 or 3, got 1"),
-        ({"depth": 2}, {}, r"model_kwargs: unknown \['depth'\]; known are \['version'\]"),
-        ({}, {"tracking": {"k": 1}}, r"unknown tracking settings \['k'\]"),
+        ({"version": 1}, {}, "model_kwargs.version", "1"),
+        ({"depth": 2}, {}, "model_kwargs.depth", "an unknown one"),
+        ({}, {"tracking": {"k": 1}}, "wrapper_kwargs.tracking.k", "an unknown one"),
     ],
 )
-def test_wrong_settings_are_named(model_kwargs, wrapper_kwargs, message):
-    with pytest.raises(ValueError, match=message):
+def test_wrong_settings_are_named(model_kwargs, wrapper_kwargs, key, got):
+    with pytest.raises(InvalidValueError) as caught:
         nanotrack(model_kwargs, wrapper_kwargs, None)
+    assert (caught.value.key, caught.value.got) == (key, got)
+
+
+def test_missing_weights_come_with_their_source():
+    with pytest.raises(MissingFileError) as caught:
+        nanotrack({}, {}, None)
+    assert caught.value.key == "weights_file" and "nanotrackv3.pth" in caught.value.expected
+    assert "https://github.com/HonglinChu" in caught.value.fix
 
 
 def real_video(shared_data, name):

@@ -6,6 +6,7 @@ from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.networks.backbone import LAYERS, AlexNet
 from armory_skelevision.networks.heads import DepthwiseRPN, depthwise_xcorr
 from armory_skelevision.networks.keypoint_head import KeypointHead
+from armory_skelevision.validation import InvalidValueError
 
 # (inputs, outputs, kernel side) of the five blocks
 CONVOLUTIONS = [(3, 96, 11), (96, 256, 5), (256, 384, 3), (384, 384, 3), (384, 256, 3)]
@@ -91,8 +92,10 @@ def test_activations_are_those_on_the_way_through(network: SiamRPN) -> None:
 
 
 def test_unknown_layer_lists_the_known(network: SiamRPN) -> None:
-    with pytest.raises(ValueError, match=r"'layer6'.*'layer1', 'layer2'"):
+    with pytest.raises(InvalidValueError) as caught:
         network.backbone.activations(crops(1, 127), "layer6")
+    assert (caught.value.key, caught.value.got) == ("layer", "'layer6'")
+    assert "layer1, layer2" in caught.value.expected
 
 
 @pytest.mark.parametrize(("side", "response"), [(255, 17), (287, 21)])
@@ -174,8 +177,10 @@ def test_xcorr_equals_explicit_loops(templates: int) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 4, 2, 2), (1, 3, 2, 2)])
 def test_xcorr_names_shapes_that_do_not_meet(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"\(3, 4, h, w\) for search features \(3, 4, 6, 6\), got"):
+    with pytest.raises(InvalidValueError) as caught:
         depthwise_xcorr(torch.zeros(3, 4, 6, 6), torch.zeros(shape))
+    assert (caught.value.key, caught.value.got) == ("template features", f"shape {shape}")
+    assert "(3, 4, h, w) for search features (3, 4, 6, 6)" in caught.value.expected
 
 
 def test_keypoints(network: SiamRPN) -> None:
@@ -205,7 +210,9 @@ def test_without_keypoint_head() -> None:
     network = SiamRPN()
     assert network.keypoint_head is None
     assert network.keypoint_depth is None
-    with pytest.raises(ValueError, match="no keypoint head"):
+    with pytest.raises(InvalidValueError) as caught:
         network.keypoints(torch.zeros(1, 256, 6, 6))
-    with pytest.raises(ValueError, match="'shallow' or 'deep', got 'medium'"):
+    assert (caught.value.key, caught.value.got) == ("keypoint_head", "null")
+    with pytest.raises(InvalidValueError) as caught:
         SiamRPN(keypoint_head="medium")  # type: ignore[arg-type]
+    assert (caught.value.key, caught.value.got) == ("keypoint_head", "'medium'")

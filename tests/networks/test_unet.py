@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from armory_skelevision.networks.unet import NOISE, OPENING, SCALES, UNETS, UNet, local_mean, noise_levels
+from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.unet import load_unet
 
 
@@ -156,8 +157,9 @@ def test_gradient_agrees_with_finite_differences():
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 1, 32, 32), (1, 3, 8, 32)])
 def test_what_is_no_picture_is_refused(shape):
-    with pytest.raises(ValueError, match=r"expected pictures \(N, 3, H, W\) with sides from 9"):
+    with pytest.raises(InvalidValueError) as caught:
         UNet(4)(torch.zeros(shape))
+    assert (caught.value.key, caught.value.got) == ("images", f"shape {shape}")
 
 
 def test_weights_come_back_from_their_file(tmp_path):

@@ -15,6 +15,7 @@ from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.state import initial_state, search_window, template_window
 from armory_skelevision.tracking.tracker import update
 from armory_skelevision.tracking.windows import centred_window, context_side, resize_crop
+from armory_skelevision.validation import InvalidValueError
 
 
 def textured_video(frames, height, width, seed=0):
@@ -138,22 +139,24 @@ def test_decode_places_a_zero_delta_on_its_anchor():
 
 
 def test_unknown_setting_is_named():
-    with pytest.raises(ValueError, match=r"unknown tracking settings \['penalty'\]; known are .*penalty_k"):
-        TrackerSettings.from_dict({"penalty": 1})
+    with pytest.raises(InvalidValueError) as caught:
+        TrackerSettings.from_dict({"penalty": 1}, "tracking")
+    assert caught.value.key == "tracking.penalty" and "penalty_k" in caught.value.fix
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("name", "value", "expected", "got"),
     [
-        ({"penalty_k": "0.1"}, "tracking.penalty_k: expected a number of at least 0, got '0.1'"),
-        ({"penalty_k": float("nan")}, "tracking.penalty_k: expected a number of at least 0, got nan"),
-        ({"context": -0.1}, "tracking.context: expected a number of at least 0"),
-        ({"window_influence": 40}, "tracking.window_influence: expected a number from 0 to 1, got 40"),
-        ({"learning_rate": True}, "tracking.learning_rate: expected a number from 0 to 1, got True"),
-        ({"exemplar_size": 127.5}, "tracking.exemplar_size: expected a whole number of pixels"),
-        ({"instance_size": 127}, "tracking.instance_size: expected more than exemplar_size, 127, got 127"),
+        ("penalty_k", "0.1", "a number of at least 0", "'0.1'"),
+        ("penalty_k", float("nan"), "a number of at least 0", "nan"),
+        ("context", -0.1, "a number of at least 0", "-0.1"),
+        ("window_influence", 40, "a number in [0, 1]", "40"),
+        ("learning_rate", True, "a number in [0, 1]", "true"),
+        ("exemplar_size", 127.5, "a whole number of at least 1", "127.5"),
+        ("instance_size", 127, "more than exemplar_size, 127", "127"),
     ],
 )
-def test_wrong_settings_are_refused(values, message):
-    with pytest.raises(ValueError, match=message):
-        TrackerSettings.from_dict(values)
+def test_wrong_settings_are_refused(name, value, expected, got):
+    with pytest.raises(InvalidValueError) as caught:
+        TrackerSettings.from_dict({name: value}, "tracking")
+    assert (caught.value.key, caught.value.expected, caught.value.got) == (f"tracking.{name}", expected, got)

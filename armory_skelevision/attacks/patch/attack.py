@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -17,84 +17,77 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 from tqdm.auto import trange
 
-from armory_skelevision.attacks.gradients import EstimatorPass, Memory, NetworkPass, Precision
+from armory_skelevision.attacks.gradients import CropGradient, EstimatorGradient, Memory, Precision, TrackerGradient
 from armory_skelevision.attacks.interface import check_call, record_result, stack_videos
-from armory_skelevision.attacks.objectives import Goal, Loss, make_objective
-from armory_skelevision.attacks.optimizer import Ascent, Keep, Schedule, Summit, Update
-from armory_skelevision.attacks.patch.checkpoints import END, RESULT, Passed, check_checkpoints, judge
-from armory_skelevision.attacks.patch.eot import Jitter
+from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, make_objective
+from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
+from armory_skelevision.attacks.patch.checkpoints import RESULT, StepRecorder, check_checkpoints, mean_iou_under
+from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.files import read_patch, write_patch
 from armory_skelevision.attacks.patch.objective import PatchObjective
-from armory_skelevision.attacks.patch.scene import Scene, read_scene
+from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
-from armory_skelevision.models.inputs import (
-    check_choice,
-    check_flag,
-    check_labels,
-    check_not_negative,
-    check_positive,
-    check_whole,
-)
+from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.networks.precision import warn_of_slow_bf16
-
-Start = Literal["grey", "random"]
-
-CHOICES = {
-    "loss": get_args(Loss),
-    "update": get_args(Update),
-    "schedule": get_args(Schedule),
-    "keep": get_args(Keep),
-    "start": get_args(Start),
-    "memory": get_args(Memory),
-    "precision": get_args(Precision),
-}
+from armory_skelevision.validation import (
+    Count,
+    InvalidValueError,
+    NonNegative,
+    Positive,
+    Range,
+    WholeNumber,
+    check_arguments,
+)
 
 log = logging.getLogger(__name__)
 
 
 class PatchAttack(EvasionAttack):  # type: ignore[misc]
-    """One static patch per video, or one for all of them, that leads the tracked box away from the true one.
+    """One static patch per video, or one for all of them, that moves the tracked box away from the true one.
 
-    The patch is drawn in perspective, in the light of the scene and behind whoever walks before it, and only inside the
-    windows that the tracker reads; whole frames are rendered where a full-frame preprocessor or another maker's
-    estimator needs them.
+    The patch is drawn in perspective, in the light of the scene and behind people in front of the screen. It is drawn
+    only inside the windows that the tracker reads; whole frames are rendered where a full-frame preprocessor or a
+    third-party estimator needs them.
 
     Args:
         estimator: The tracker; ours, or any of ART's object trackers that takes tensors.
-        step_size: Step of each iteration, in units of the colour range [0, 1].
-        max_iter: Number of iterations; 0 shows ``patch_init`` as it is.
-        loss: What is climbed: "l1" (SkeleVision, Eq. 3), "expected", "giou", "score" or "lure"; see
+        step_size: Size of each step, in units of the colour range [0, 1].
+        max_iter: Number of iterations; 0 shows the first patch as it is.
+        loss: The objective: "l1" (SkeleVision, Eq. 3), "expected_l1", "giou", "score" or "targeted"; see
             `make_objective`.
-        goal: Where a "lure" pulls the box: ``shift``, ``scale`` or ``box_xyxy``; see `Goal`.
-        update: "sign", "gradient" or "accumulated_sign"; see `Ascent`.
-        schedule: "constant" or "cosine".
-        momentum: Share of the earlier directions that is kept, in [0, 1).
-        keep: "best" or "last" iterate, by the attack's own loss.
-        checkpoints: Numbers of iterations after which the mean IoU is recorded that an attack of so many would have
-            left; see `checkpoints`. Not with "cosine", whose steps depend on ``max_iter``.
-        restarts: Number of starts, the best of which is kept by the same measure; all but the first are random.
-        start: "grey" (0.5 everywhere) or "random" (uniform colours from ``seed``).
-        patch_init: A patch to start from instead: a .npy or .png file, or a folder that ``export`` wrote, whose patch
-            is taken video by video. Another size is resized.
-        eot: Views over which the patch shall work, see `Jitter`; None shows it as it is.
+        target_box: For the loss "targeted": ``shift``, ``scale`` or ``box_xyxy``; see `TargetBox`.
+        update: "sign", "gradient" or "accumulated_sign"; see `GradientAscent`.
+        schedule: Step sizes, "constant" or "cosine"; see `GradientAscent`.
+        momentum: Weight of the previous direction; not with "accumulated_sign".
+        keep: Whether the "best" iterate by the attack's own loss is kept, or the "last".
+        checkpoints: Numbers of iterations after which the mean IoU is recorded that an attack of that length would
+            reach; see `checkpoints`. Not with "cosine", whose steps depend on ``max_iter``.
+        restarts: Number of starts, the best of which is kept; all but the first are random.
+        start: First patch: "grey" (0.5 everywhere) or "random" (uniform colours from ``seed``).
+        patch_init: First patch from a .npy or .png file, or from a folder that ``export`` wrote, whose patches are
+            taken video by video. It is resized to the screen.
+        eot: Transformations under which the patch shall work, see `EOT`; None for none.
         tv_weight: Weight of total variation against the loss, per frame: the higher, the smoother.
-        print_weight: Weight of the distance to printable colours, likewise.
+        print_weight: Weight of the distance from printable colours, per frame.
         universal: One patch for all videos of a call, instead of one for each.
-        adaptive: Take the gradient through every preprocessor of the estimator; False makes the patch against the bare
-            tracker.
-        export: A folder where patches are written, ``patch_000`` and so on, as .npy and .png, with their settings.
-        memory: "graph", "recompute" or "auto"; see `passes`. The gradient is the same.
-        precision: "float32" or "bf16" (for the network; faster where the processor has it, else much slower).
-        seed: Seed of random starts and views.
+        adaptive: Take the gradient through every preprocessor of the estimator; False attacks the bare tracker.
+        export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json.
+        memory: "graph", "recompute" or "auto"; see `CropGradient`. The gradient is the same.
+        precision: Of the network, "float32" or "bf16"; the latter is faster on processors that support it, and much
+            slower on others.
+        seed: Seed of random starts and transformations.
         verbose: Show a progress bar (on terminals).
 
+    Attributes:
+        mean_iou: Per attacked video the mean IoU at each checkpoint, ``{steps: mean IoU}``.
+
     Raises:
-        ValueError: For a setting out of range, naming what would be right.
+        InvalidValueError: For a setting out of range, or settings that exclude each other.
     """
 
     attack_params = [
         *EvasionAttack.attack_params,
-        *("step_size", "max_iter", "loss", "goal", "update", "schedule", "momentum", "keep"),
+        *("step_size", "max_iter", "loss", "target_box", "update", "schedule", "momentum", "keep"),
         *("checkpoints", "restarts", "start", "patch_init", "eot", "tv_weight", "print_weight", "universal"),
         *("adaptive", "export", "memory", "precision", "seed", "verbose"),
     ]
@@ -103,27 +96,27 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
     def __init__(
         self,
         estimator: Any,
-        step_size: float = 0.1,
-        max_iter: int = 100,
+        step_size: Positive = 0.1,
+        max_iter: WholeNumber = 100,
         loss: Loss = "l1",
-        goal: Mapping[str, Any] | None = None,
+        target_box: Annotated[Mapping[str, Any], TargetBox] | None = None,
         update: Update = "sign",
         schedule: Schedule = "constant",
-        momentum: float = 0.0,
+        momentum: Annotated[float, Range(0, 1, without_high=True)] = 0.0,
         keep: Keep = "best",
-        checkpoints: Sequence[int] = (),
-        restarts: int = 1,
-        start: Start = "grey",
+        checkpoints: Sequence[WholeNumber] = (),
+        restarts: Count = 1,
+        start: Literal["grey", "random"] = "grey",
         patch_init: str | Path | None = None,
-        eot: Mapping[str, Any] | None = None,
-        tv_weight: float = 0.0,
-        print_weight: float = 0.0,
+        eot: Annotated[Mapping[str, Any], EOT] | None = None,
+        tv_weight: NonNegative = 0.0,
+        print_weight: NonNegative = 0.0,
         universal: bool = False,
         adaptive: bool = True,
         export: str | Path | None = None,
         memory: Memory = "auto",
         precision: Precision = "float32",
-        seed: int = 0,
+        seed: WholeNumber = 0,
         verbose: bool = True,
     ) -> None:
         settings = dict(locals())
@@ -139,7 +132,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
 
         Args:
             x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of videos of any sizes.
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``; the first box of each starts the tracker.
+            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels; the first box of each starts the tracker.
             y_patch_metadata: Per video ``gs_coords`` ((4, 2) or (F, 4, 2) corners), ``masks`` ((F, H, W[, 3]), non-zero
                 where the screen is visible) and optionally ``shading`` (False shows the patch unshaded).
 
@@ -147,69 +140,47 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
             The videos with their patches, same shape and dtype as ``x``.
 
         Raises:
-            ValueError, TypeError: For input that does not fit together, naming video and frame.
+            InvalidValueError, InvalidTypeError: For input that does not fit together, naming video and frame.
         """
         check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
-        labels = check_labels(y, x)
-        warn_of_slow_bf16(self.precision, torch.device(self.estimator.device))
-        if y_patch_metadata is None or len(y_patch_metadata) != len(x):
-            raise ValueError(f"y_patch_metadata: expected one dict for each of {len(x)} videos")
-        scenes = [
-            read_scene(video, boxes, metadata, self.estimator.device, index)
-            for index, (video, boxes, metadata) in enumerate(zip(x, labels, y_patch_metadata, strict=True))
-        ]
-        groups = [scenes] if self.universal else [[scene] for scene in scenes]
-        patched = [video for group in groups for video in self._attack(group, x[0].dtype)]
+        scenes = self._read_scenes(x, y, y_patch_metadata)
+        patched = []
+        for group in [scenes] if self.universal else [[scene] for scene in scenes]:
+            patches = self.run(group)
+            self._export(patches[self.max_iter])
+            self._record_checkpoints(group, patches, x[0].dtype)
+            patched += [scene.render(patches[self.max_iter].image) for scene in group]
         return stack_videos(patched, x[0].dtype)
 
-    def _attack(self, scenes: Sequence[Scene], dtype: np.dtype[Any]) -> list[np.ndarray]:
-        """The videos of some scenes with one patch."""
-        patches = self._make_patches(scenes)
-        summit = patches.pop(END)
-        self._report(summit)
-        if self.checkpoints:
-            found = [judge(self.estimator, scene, patches, dtype) for scene in scenes]
-            self.mean_iou += found
-            for mean_iou in found:
-                record_result(RESULT, mean_iou)
-        return [scene.render(summit.picture) for scene in scenes]
+    def run(self, scenes: Sequence[PatchScene]) -> dict[int, BestIterate]:
+        """The whole attack on scenes that share one patch.
 
-    def _make_patches(self, scenes: Sequence[Scene]) -> dict[int, Summit]:
-        """The best patches (h, w, 3) of all restarts, after each checkpoint, and as `END`."""
-        ascent = Ascent(self.step_size, self.max_iter, self.update, self.schedule, self.momentum, self.keep)
-        patch_hw = (max(scene.patch_hw[0] for scene in scenes), max(scene.patch_hw[1] for scene in scenes))
-        wanted = [steps for steps in sorted(self.checkpoints) if steps <= self.max_iter]
-        climbs = []
+        Returns:
+            The best patch (h, w, 3) of all restarts, RGB in [0, 1], at each checkpoint and after ``max_iter`` steps.
+        """
+        ascent = GradientAscent(self.step_size, self.max_iter, self.update, self.schedule, self.momentum, self.keep)
+        steps = sorted({*(step for step in self.checkpoints if step < self.max_iter), self.max_iter})
+        restarts = []
         for restart in range(self.restarts):
-            look = PatchObjective(
-                scenes,
-                self._tracker_pass(),
-                self._objective,
-                Jitter.from_dict(self.eot) if self.eot is not None else None,
-                np.random.default_rng([self.seed, restart]),
-                self.tv_weight,
-                self.print_weight,
-            )
-            first = self._first_patch(patch_hw, restart).to(self.estimator.device)
-            passed = Passed(wanted)
-            summit = ascent.climb(look, first, partial(self._progress, restart), passed)
-            climbs.append({**passed.complete(summit), END: summit})
-        # max takes the first of equals: a restart has to be better, not as good.
-        return {steps: max((climb[steps] for climb in climbs), key=lambda summit: summit.value) for steps in climbs[0]}
+            objective = self.make_objective(scenes, restart)
+            start = self.make_start(scenes, restart).to(self.estimator.device)
+            recorder = StepRecorder(steps)
+            best = ascent.run(objective, start, on_step=recorder, progress=partial(self._progress, restart))
+            restarts.append(recorder.complete(best))
+        # Of equals max takes the first: a restart replaces an earlier one only if it is better.
+        return {step: max((kept[step] for kept in restarts), key=lambda iterate: iterate.value) for step in steps}
 
-    def _tracker_pass(self) -> NetworkPass | EstimatorPass:
-        tracker = self.estimator
-        if not isinstance(tracker, SiameseEstimator) or (self.adaptive and tracker.frame_operations):
-            return EstimatorPass(tracker)
-        defenses = tracker.region_defenses if self.adaptive else []
-        return NetworkPass(tracker.model, tracker.settings, self.memory, self.precision, defenses)
+    def make_objective(self, scenes: Sequence[PatchScene], restart: int) -> PatchObjective:
+        """The objective of a patch on some scenes; transformations follow the seed and the number of the restart."""
+        tracker = self._tracker_gradient()
+        eot = EOT.from_dict(self.eot, "eot") if self.eot is not None else None
+        rng = np.random.default_rng([self.seed, restart])
+        objective = partial(self._make_video_objective, tracker)
+        return PatchObjective(scenes, tracker, objective, eot, rng, self.tv_weight, self.print_weight)
 
-    def _objective(self, truth_xyxy: Tensor) -> Any:
-        goal = Goal.from_dict(self.goal) if self.goal is not None else None
-        inside = isinstance(self._tracker_pass(), NetworkPass)
-        return make_objective(self.loss, truth_xyxy, goal, self.estimator.settings if inside else None)
-
-    def _first_patch(self, patch_hw: tuple[int, int], restart: int) -> Tensor:
+    def make_start(self, scenes: Sequence[PatchScene], restart: int) -> Tensor:
+        """The first patch (h, w, 3) of a restart, RGB in [0, 1], as large as the largest screen of the scenes."""
+        patch_hw = (max(scene.patch_hw[0] for scene in scenes), max(scene.patch_hw[1] for scene in scenes))
         if restart == 0 and self.patch_init is not None:
             path = Path(self.patch_init)
             patch = torch.from_numpy(read_patch(path / f"{self._name()}.npy" if path.is_dir() else path))
@@ -218,19 +189,49 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
             return torch.full((*patch_hw, 3), 0.5)
         return torch.rand((*patch_hw, 3), generator=torch.Generator().manual_seed(self.seed + restart))
 
+    def _read_scenes(self, x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None) -> list[PatchScene]:
+        labels = check_labels(y, x)
+        warn_of_slow_bf16(self.precision, torch.device(self.estimator.device))
+        if metadata is None or len(metadata) != len(x):
+            got = "none" if metadata is None else str(len(metadata))
+            raise InvalidValueError("y_patch_metadata", f"one dict for each of {len(x)} videos", got)
+        return [
+            read_scene(video, boxes_xyxy, each, self.estimator.device, index)
+            for index, (video, boxes_xyxy, each) in enumerate(zip(x, labels, metadata, strict=True))
+        ]
+
+    def _tracker_gradient(self) -> TrackerGradient:
+        tracker = self.estimator
+        if not isinstance(tracker, SiameseEstimator) or (self.adaptive and tracker.frame_operations):
+            return EstimatorGradient(tracker)
+        defenses = tracker.region_defenses if self.adaptive else []
+        return CropGradient(tracker.model, tracker.settings, self.memory, self.precision, defenses)
+
+    def _make_video_objective(self, tracker: TrackerGradient, truth_xyxy: Tensor) -> Objective:
+        target_box = TargetBox.from_dict(self.target_box, "target_box") if self.target_box is not None else None
+        return make_objective(self.loss, truth_xyxy, target_box, tracker.settings)
+
     def _progress(self, restart: int, count: int) -> Iterable[int]:
         title = "Patch" if self.restarts == 1 else f"Patch {restart + 1}/{self.restarts}"
         silent = None if self.verbose else True
         bar: Iterable[int] = trange(count, desc=title, unit="step", disable=silent, leave=False)
         return bar
 
-    def _report(self, summit: Summit) -> None:
-        log.info("%s: %s %.6g", self._name(), self.loss, summit.value)
+    def _record_checkpoints(
+        self, scenes: Sequence[PatchScene], patches: Mapping[int, BestIterate], dtype: np.dtype[Any]
+    ) -> None:
+        recorded = {step: patch for step, patch in patches.items() if step in self.checkpoints}
+        for scene in scenes if self.checkpoints else ():
+            self.mean_iou.append(mean_iou_under(self.estimator, scene, recorded, dtype))
+            record_result(RESULT, self.mean_iou[-1])
+
+    def _export(self, patch: BestIterate) -> None:
+        log.info("%s: %s %.6g", self._name(), self.loss, patch.value)
         if self.export is not None:
             settings = {name: getattr(self, name) for name in self.attack_params if name != "verbose"}
             described = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
             path = Path(self.export) / self._name()
-            write_patch(path, summit.picture.cpu().numpy(), {**described, "value": summit.value})
+            write_patch(path, patch.image.cpu().numpy(), {**described, "value": patch.value})
         self._videos += 1
 
     def _name(self) -> str:
@@ -238,25 +239,17 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        for name, choices in CHOICES.items():
-            check_choice(name, getattr(self, name), choices)
-        check_positive("step_size", self.step_size)
-        for name, least in (("max_iter", 0), ("restarts", 1), ("seed", 0)):
-            check_whole(name, getattr(self, name), least)
-        for name in ("momentum", "tv_weight", "print_weight"):
-            check_not_negative(name, getattr(self, name))
-        for name in ("universal", "adaptive", "verbose"):
-            check_flag(name, getattr(self, name))
-        if not self.momentum < 1:
-            raise ValueError(f"momentum: expected a number in [0, 1), got {self.momentum!r}")
+        check_arguments(type(self), vars(self))
         if self.momentum and self.update == "accumulated_sign":
-            raise ValueError("momentum: 'accumulated_sign' keeps all earlier directions already; use update 'sign'")
+            fix = "this update keeps all earlier directions already; use update 'sign'"
+            raise InvalidValueError("momentum", "0 with update 'accumulated_sign'", repr(self.momentum), fix)
         check_checkpoints(self.checkpoints, self.max_iter, self.schedule)
         if not self.adaptive and not isinstance(self.estimator, SiameseEstimator):
-            raise ValueError("adaptive: false needs our own tracker, whose preprocessors can be gone around")
+            fix = "only the preprocessors of this package's trackers can be bypassed"
+            raise InvalidValueError("adaptive", "true for a third-party tracker", "false", fix)
         if self.eot is not None:
-            Jitter.from_dict(self.eot)
-        self._objective(torch.zeros(1, 4))
+            EOT.from_dict(self.eot, "eot")
+        self._make_video_objective(self._tracker_gradient(), torch.zeros(1, 4))
 
 
 def _resize(patch: Tensor, patch_hw: tuple[int, int]) -> Tensor:

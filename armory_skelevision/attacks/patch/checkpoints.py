@@ -1,8 +1,8 @@
-"""What a patch attack would have come to, had it ended earlier: a curve over steps from one run.
+"""Mean IoU after several numbers of iterations, from a single run of the patch attack.
 
-Up to step k an attack of k steps and a longer one do the same, unless the size of a step depends on how many there are
-to be. So of every checkpoint the patch is kept that the shorter attack would have kept, and the tracker is run on it as
-an evaluation does. Inside an ARMORY run the result file gets, under `RESULT`, one ``{steps: mean IoU}`` per video.
+Up to step k an attack of k steps and a longer one are identical, unless the step size depends on the number of steps.
+So the patch that the shorter attack would have kept is recorded at each checkpoint, and the tracker is evaluated on it.
+Inside an ARMORY run the result file gets one ``{steps: mean IoU}`` per video under `RESULT`.
 """
 
 from __future__ import annotations
@@ -15,70 +15,75 @@ import numpy as np
 import torch
 
 from armory_skelevision.attacks.interface import stack_videos
-from armory_skelevision.attacks.optimizer import Schedule, Summit
-from armory_skelevision.attacks.patch.scene import Scene
+from armory_skelevision.attacks.optimizer import BestIterate, Schedule
+from armory_skelevision.attacks.patch.scene import PatchScene
 from armory_skelevision.boxes import iou
-from armory_skelevision.models.inputs import check_whole
+from armory_skelevision.validation import InvalidValueError
 
 RESULT = "adversarial_checkpoints"
 """The key in ARMORY's results."""
 
-END = -1
-"""Stands for the end of a climb among numbers of steps."""
-
 log = logging.getLogger(__name__)
 
 
-class Passed:
-    """Remembers what would be kept after some numbers of steps of one climb; told by `Ascent.climb`.
+class StepRecorder:
+    """Records the iterate that is kept after some numbers of steps; an ``on_step`` of `GradientAscent.run`.
 
     Args:
-        wanted: The numbers of steps.
+        steps: The numbers of steps.
     """
 
-    def __init__(self, wanted: Sequence[int]) -> None:
-        self.wanted = wanted
-        self._summits: dict[int, Summit] = {}
+    def __init__(self, steps: Sequence[int]) -> None:
+        self.steps = steps
+        self._recorded: dict[int, BestIterate] = {}
 
-    def __call__(self, steps: int, summit: Summit) -> None:
-        """What is kept after so many steps."""
-        if steps in self.wanted:
-            self._summits[steps] = summit
+    def __call__(self, step: int, best: BestIterate) -> None:
+        """Record ``best`` if ``step`` is one of the recorded numbers of steps."""
+        if step in self.steps:
+            self._recorded[step] = best
 
-    def complete(self, end: Summit) -> dict[int, Summit]:
-        """A summit for all wanted steps; a climb that ended early, for want of a gradient, stays where it ended."""
-        return {steps: self._summits.get(steps, end) for steps in self.wanted}
+    def complete(self, final: BestIterate) -> dict[int, BestIterate]:
+        """The iterate of every recorded step; ``final`` for steps after the end of a run without a gradient."""
+        return {step: self._recorded.get(step, final) for step in self.steps}
 
 
-def judge(estimator: Any, scene: Scene, patches: Mapping[int, Summit], dtype: np.dtype[Any]) -> dict[int, float]:
-    """Mean IoU of a video under each patch, over all frames but the first, as ARMORY would measure it.
+def mean_iou_under(
+    estimator: Any, scene: PatchScene, patches: Mapping[int, BestIterate], dtype: np.dtype[Any]
+) -> dict[int, float]:
+    """Mean IoU of a video under each patch, over all frames but the first, as ARMORY measures it.
 
     Args:
         estimator: The tracker, with its defenses.
         scene: The video.
-        patches: By number of steps.
-        dtype: Of the videos that the evaluation hands to the tracker.
+        patches: Patches (h, w, 3), RGB in [0, 1], by number of steps.
+        dtype: Of the videos that the evaluation passes to the tracker.
+
+    Returns:
+        Values in [0, 1] by number of steps.
     """
-    found = {}
-    for steps, summit in patches.items():
-        video = stack_videos([scene.render(summit.picture)], dtype)
+    mean_iou = {}
+    for step, patch in patches.items():
+        video = stack_videos([scene.render(patch.image)], dtype)
         boxes_xyxy = estimator.predict(video, y_init=scene.truth_xyxy[:1].numpy())[0]["boxes"]
         overlaps = iou(torch.as_tensor(boxes_xyxy).double(), scene.truth_xyxy.double())
-        found[steps] = float(overlaps[1:].mean())
-    return found
+        mean_iou[step] = float(overlaps[1:].mean())
+    return mean_iou
 
 
-def check_checkpoints(checkpoints: Any, max_iter: int, schedule: Schedule) -> None:
-    """Refuse checkpoints that are no different numbers of steps, or that a schedule makes meaningless (ValueError)."""
-    for steps in checkpoints if isinstance(checkpoints, list | tuple) else []:
-        check_whole("checkpoints", steps, 0)
-    if not isinstance(checkpoints, list | tuple) or len(set(checkpoints)) < len(checkpoints):
-        raise ValueError(f"checkpoints: expected a list of different numbers of steps, got {checkpoints!r}")
+def check_checkpoints(checkpoints: Sequence[int], max_iter: int, schedule: Schedule) -> None:
+    """Check that checkpoints differ and are compatible with the schedule (`InvalidValueError`).
+
+    Warns, through logging, of those beyond ``max_iter``: `armory run --check` sets it to 1.
+    """
+    if len(set(checkpoints)) < len(checkpoints):
+        raise InvalidValueError("checkpoints", "different numbers of steps", repr(checkpoints))
     if checkpoints and schedule != "constant":
-        raise ValueError(
-            f"checkpoints: with schedule {schedule!r} each step's size depends on max_iter, so a run of fewer steps is "
-            "no part of a longer one; use schedule 'constant', or a run for each number of steps"
+        raise InvalidValueError(
+            "checkpoints",
+            f"none with schedule {schedule!r}, whose step sizes depend on max_iter",
+            repr(checkpoints),
+            "use schedule 'constant', or a run for each number of steps",
         )
     beyond = sorted(steps for steps in checkpoints if steps > max_iter)
-    if beyond:  # no error: `armory run --check` sets max_iter to 1
+    if beyond:
         log.warning("checkpoints %s are not reached with max_iter %d: nothing is recorded for them", beyond, max_iter)

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 
 from armory_skelevision.io import atomic_write
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 
 def write_patch(stem: str | os.PathLike[str], patch: np.ndarray, settings: Mapping[str, Any]) -> Path:
-    """Write a patch (h, w, 3), RGB in [0, 1], as ``stem``.npy, .png and .json, and return the first's path."""
+    """Write a patch (h, w, 3), RGB in [0, 1], as ``stem``.npy, .png and .json; returns the path of the .npy file."""
     path = Path(stem)
     path.parent.mkdir(parents=True, exist_ok=True)
     values = io.BytesIO()
@@ -24,7 +25,7 @@ def write_patch(stem: str | os.PathLike[str], patch: np.ndarray, settings: Mappi
     picture = cv2.imencode(".png", (patch[..., ::-1] * 255).round().astype(np.uint8))[1]
     atomic_write(path.with_name(path.name + ".png"), picture.tobytes())
     atomic_write(path.with_name(path.name + ".json"), (json.dumps(settings, indent=4, sort_keys=True) + "\n").encode())
-    # The values come last: where they are, the others are too.
+    # The .npy file is written last: where it exists, the others do too.
     target = path.with_name(path.name + ".npy")
     atomic_write(target, values.getvalue())
     return target
@@ -34,26 +35,32 @@ def read_patch(path: str | os.PathLike[str]) -> np.ndarray:
     """Read a patch from a .npy or .png file: (h, w, 3) float32, RGB in [0, 1].
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a patch, saying what would be right.
+        MissingFileError: If there is no such file.
+        InvalidValueError: If the file does not contain a patch.
     """
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"patch_init: there is no file {file}")
-    if file.suffix == ".npy":
-        try:
-            patch = np.load(file, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise ValueError(f"patch_init: {file} is no numpy array: {error}") from error
-    elif file.suffix == ".png":
-        picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ValueError(f"patch_init: {file} is no picture that can be read")
-        patch = picture[..., ::-1] / 255
-    else:
-        raise ValueError(f"patch_init: expected a .npy or .png file, got {file.name}")
+        raise MissingFileError("patch_init", "an existing file", str(file))
+    if file.suffix not in (".npy", ".png"):
+        raise InvalidValueError("patch_init", "a .npy or .png file", file.name)
+    patch = _read_array(file) if file.suffix == ".npy" else _read_picture(file)
     if patch.ndim != 3 or patch.shape[-1] != 3 or min(patch.shape) == 0 or not np.issubdtype(patch.dtype, np.floating):
-        raise ValueError(f"patch_init: {file}: expected floats (h, w, 3), got {patch.dtype} {patch.shape}")
-    if not (patch.min() >= 0 and patch.max() <= 1):
-        raise ValueError(f"patch_init: {file}: expected colours in [0, 1]")
+        raise InvalidValueError("patch_init", "floats (h, w, 3)", f"{patch.dtype} {patch.shape} in {file}")
+    low, high = float(patch.min()), float(patch.max())
+    if not (low >= 0 and high <= 1):
+        raise InvalidValueError("patch_init", "colours in [0, 1]", f"{low:.4g} to {high:.4g} in {file}")
     return np.asarray(patch, np.float32)
+
+
+def _read_array(file: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(file, allow_pickle=False))
+    except (ValueError, EOFError, OSError) as error:
+        raise InvalidValueError("patch_init", "a numpy array", f"{file} ({error})") from error
+
+
+def _read_picture(file: Path) -> np.ndarray:
+    picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InvalidValueError("patch_init", "a readable picture", str(file))
+    return np.asarray(picture[..., ::-1] / 255)

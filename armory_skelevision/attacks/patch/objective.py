@@ -1,97 +1,87 @@
-"""What a patch is worth to an attacker: the objective over scenes and views, less what printing asks."""
+"""The objective of a patch: that of the tracked videos, over scenes and transformations, minus regularizers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from armory_skelevision.attacks.gradients import Outcome
+from armory_skelevision.attacks.gradients import TrackerGradient, ValueAndGrad
 from armory_skelevision.attacks.objectives import Objective
-from armory_skelevision.attacks.patch.eot import Jitter, look_at
+from armory_skelevision.attacks.patch.eot import EOT, transform_patch
 from armory_skelevision.attacks.patch.regularizers import distance_to_print, total_variation
-from armory_skelevision.attacks.patch.scene import Scene
-from armory_skelevision.tracking import Frames
-
-
-class Pass(Protocol):
-    """How a tracked video's objective and gradient are found; see `passes`."""
-
-    def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
-        """The objective alone."""
-        ...
-
-    def value_and_gradient(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> Outcome:
-        """The objective and its gradient with respect to ``source``."""
-        ...
+from armory_skelevision.attacks.patch.scene import PatchScene
 
 
 class PatchObjective:
-    """The objective of a patch, summed over scenes and averaged over views.
+    """The objective of a patch, summed over scenes and averaged over transformations.
 
     Args:
-        scenes: The videos that the patch shall work in.
-        tracker_pass: How the tracker is asked.
-        objective: Makes the objective for true boxes (F, 4).
-        jitter: How views of the patch differ; None shows it as it is.
-        rng: Draws the views.
+        scenes: The videos with their screens.
+        tracker: Differentiates a tracked video.
+        objective: Makes the objective of a video for its true boxes (F, 4).
+        eot: Distribution of transformations of the patch; None leaves it unchanged.
+        rng: Random generator of the transformations.
         tv_weight: Weight of the patch's total variation, per frame.
-        print_weight: Weight of its colours' distance from what can be printed, per frame.
+        print_weight: Weight of its colours' distance from printable ones, per frame.
     """
 
     def __init__(
         self,
-        scenes: Sequence[Scene],
-        tracker_pass: Pass,
+        scenes: Sequence[PatchScene],
+        tracker: TrackerGradient,
         objective: Callable[[Tensor], Objective],
-        jitter: Jitter | None,
+        eot: EOT | None,
         rng: np.random.Generator,
         tv_weight: float = 0.0,
         print_weight: float = 0.0,
     ) -> None:
         self.scenes = scenes
-        self.tracker_pass = tracker_pass
+        self.tracker = tracker
         self.objective = objective
-        self.jitter = jitter
+        self.eot = eot
         self.rng = rng
         frames = sum(len(scene.video) for scene in scenes)
         self.tv_weight = tv_weight * frames
         self.print_weight = print_weight * frames
 
-    def __call__(self, patch: Tensor, with_gradient: bool) -> Outcome:
-        """The value of a patch (h, w, 3), and its gradient if wanted (None if no scene shows the patch)."""
-        samples = self.jitter.samples if self.jitter else 1
-        outcomes = [self._view(scene, patch, with_gradient) for scene in self.scenes for _ in range(samples)]
-        value = sum(outcome.value for outcome in outcomes) / samples
-        gradients = [outcome.gradient for outcome in outcomes if outcome.gradient is not None]
-        gradient = torch.stack(gradients).sum(dim=0) / samples if gradients else None
-        return self._less_penalties(Outcome(value, gradient), patch)
+    def __call__(self, patch: Tensor, with_grad: bool) -> ValueAndGrad:
+        """The objective of a patch (h, w, 3), RGB in [0, 1], with its gradient if wanted.
 
-    def _view(self, scene: Scene, patch: Tensor, with_gradient: bool) -> Outcome:
-        draw = self.jitter.draw(self.rng, (patch.shape[0], patch.shape[1]), len(scene.video)) if self.jitter else None
-        with torch.set_grad_enabled(with_gradient):
-            leaf = patch.detach().requires_grad_(with_gradient)
-            shown = look_at(leaf, draw) if draw else leaf
-        # The network is differentiated with respect to what is shown: one way back to the patch, however many frames.
-        source = shown.detach().requires_grad_(with_gradient)
-        frames = scene.frames(source, draw)
-        objective = self.objective(scene.truth_xyxy[draw.frames] if draw else scene.truth_xyxy)
-        if not with_gradient:
-            return Outcome(self.tracker_pass.value(frames, scene.truth_xyxy[0], objective), None)
-        outcome = self.tracker_pass.value_and_gradient(frames, scene.truth_xyxy[0], objective, source)
-        if outcome.gradient is None or draw is None:
-            return outcome
-        return Outcome(outcome.value, torch.autograd.grad(shown, leaf, outcome.gradient)[0])
+        The gradient is None if it is not wanted, or if no scene shows the patch to the tracker.
+        """
+        samples = self.eot.samples if self.eot else 1
+        results = [self._evaluate(scene, patch, with_grad) for scene in self.scenes for _ in range(samples)]
+        value = sum(result.value for result in results) / samples
+        grads = [result.grad for result in results if result.grad is not None]
+        grad = torch.stack(grads).sum(dim=0) / samples if grads else None
+        return self._regularize(ValueAndGrad(value, grad), patch)
 
-    def _less_penalties(self, outcome: Outcome, patch: Tensor) -> Outcome:
+    def _evaluate(self, scene: PatchScene, patch: Tensor, with_grad: bool) -> ValueAndGrad:
+        """The objective of one scene under one transformation."""
+        sample = self.eot.sample(self.rng, (patch.shape[0], patch.shape[1]), len(scene.video)) if self.eot else None
+        with torch.set_grad_enabled(with_grad):
+            leaf = patch.detach().requires_grad_(with_grad)
+            shown = transform_patch(leaf, sample) if sample else leaf
+        # The tracker is differentiated with respect to the transformed patch, whose own graph is needed only once.
+        source = shown.detach().requires_grad_(with_grad)
+        frames = scene.frames(source, sample)
+        objective = self.objective(scene.truth_xyxy[sample.frames] if sample else scene.truth_xyxy)
+        if not with_grad:
+            return ValueAndGrad(self.tracker.value(frames, scene.truth_xyxy[0], objective), None)
+        result = self.tracker.value_and_grad(frames, scene.truth_xyxy[0], objective, source)
+        if result.grad is None or sample is None:
+            return result
+        return ValueAndGrad(result.value, torch.autograd.grad(shown, leaf, result.grad)[0])
+
+    def _regularize(self, result: ValueAndGrad, patch: Tensor) -> ValueAndGrad:
         if self.tv_weight == self.print_weight == 0:
-            return outcome
+            return result
         leaf = patch.detach().requires_grad_()
         with torch.enable_grad():
             penalty = self.tv_weight * total_variation(leaf) + self.print_weight * distance_to_print(leaf)
-        pull = torch.autograd.grad(penalty, leaf)[0]
-        gradient = outcome.gradient - pull if outcome.gradient is not None else None
-        return Outcome(outcome.value - float(penalty.detach()), gradient)
+        penalty_grad = torch.autograd.grad(penalty, leaf)[0]
+        grad = result.grad - penalty_grad if result.grad is not None else None
+        return ValueAndGrad(result.value - float(penalty.detach()), grad)

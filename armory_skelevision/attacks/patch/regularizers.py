@@ -1,4 +1,4 @@
-"""Penalties on patches that somebody would print: smooth ones, in colours that ink can show."""
+"""Regularizers for patches that are to be printed: total variation, and distance from printable colours."""
 
 from __future__ import annotations
 
@@ -19,28 +19,35 @@ _OVERPRINTS = {
     (0, 1, 1): (227, 6, 19),
     (1, 1, 1): (43, 37, 35),
 }
-# Shares of the paper that each ink covers.
+# Shares of the paper that an ink may cover.
 _COVERAGES = (0.0, 1 / 3, 2 / 3, 1.0)
 
 
 def total_variation(patch: Tensor) -> Tensor:
-    """Mean absolute difference of neighbouring pixels of a patch (h, w, 3), both ways: a scalar in [0, 2]."""
+    """Mean absolute difference of neighbouring pixels of a patch (h, w, 3) in [0, 1], both ways: a scalar in [0, 2]."""
     down, across = patch.diff(dim=0).abs(), patch.diff(dim=1).abs()
     return (down.sum() + across.sum()) / max(patch.numel(), 1)
 
 
 def distance_to_print(patch: Tensor) -> Tensor:
-    """Mean distance of a patch's colours (h, w, 3) from the nearest printable one (after Sharif et al. 2016, Eq. 5).
+    """Mean distance of a patch's colours from the nearest printable one (after Sharif et al. 2016, Eq. 5).
 
-    The product over a list of colours is replaced by the nearest of them, which does not vanish in between.
+    The paper's product over a list of colours is replaced by the distance from the nearest, which does not vanish
+    between colours.
+
+    Args:
+        patch: (h, w, 3), RGB in [0, 1].
+
+    Returns:
+        A scalar of at least 0.
     """
     return torch.cdist(patch.reshape(-1, 3), printable_colours().to(patch)).amin(dim=1).mean()
 
 
 def printable_colours() -> Tensor:
-    """64 colours that three inks give in steps of a third, RGB in [0, 1]: (64, 3).
+    """The 64 colours of three inks, each covering the paper by a multiple of a third: (64, 3), RGB in [0, 1].
 
-    Each is the light that comes back from paper on which the inks' dots overlap by chance (Neugebauer 1937, with
+    A colour is the light reflected from paper on which the inks' dots overlap at random (Neugebauer 1937, with
     Demichel's weights): a mean in linear light of the eight overprints.
     """
     primaries = torch.tensor(list(_OVERPRINTS.values()), dtype=torch.float64) / 255

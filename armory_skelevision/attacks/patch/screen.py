@@ -1,7 +1,7 @@
 """A flat screen in a video and a patch shown on it.
 
 Convention: pixel edges, so that pixel (i, j) covers [j, j + 1] x [i, i + 1] and a patch (h, w) spans [0, w] x [0, h].
-A screen's corners are ordered top-left, top-right, bottom-right, bottom-left as a reader before it sees them.
+A screen's corners are ordered top-left, top-right, bottom-right, bottom-left, as seen by a viewer in front of it.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from kornia.geometry import get_perspective_transform
 from torch import Tensor
 
 from armory_skelevision.tracking.frames import Frames, Region
+from armory_skelevision.validation import InvalidValueError
 
-# V (in HSV) of ARMORY's green screen, #00903a, in full light. How bright it looks tells how bright a patch would look.
+# V (in HSV) of ARMORY's green screen, #00903a, in full light; brightness relative to it shades the patch.
 GREEN_SCREEN_VALUE = 0.5647
 
 
-class View(NamedTuple):
-    """How the screen appears in one frame; constant during an attack.
+class ScreenView(NamedTuple):
+    """The screen in one frame; constant during an attack.
 
-    Only what is small is kept. Where each pixel looks follows anew for each window: cheaper than whole frames of it in
-    memory, whose number grows with the video.
+    Sampling grids are computed anew for each window: those of whole frames would need memory that grows with the video.
     """
 
     region: Region
-    """Smallest part of the frame that holds the screen."""
+    """Smallest part of the frame that contains the screen."""
     corners_xy: np.ndarray
     """The screen's corners (4, 2) in frame pixels, float64."""
     homography: np.ndarray
-    """From frame pixels to places in the patch in [-1, 1], (3, 3)."""
+    """From frame pixels to positions in the patch in [-1, 1], (3, 3)."""
     edges: np.ndarray
-    """Distance inwards of a point (x, y, 1) from each edge, in pixels, as a product: (4, 3)."""
+    """Lines (4, 3): their product with a point (x, y, 1) is its distance inwards from each edge, in pixels."""
     mask: np.ndarray
-    """Where nothing stands before the screen, (H, W) bool."""
+    """Where the screen is not occluded, (H, W) bool."""
     shaded: bool
-    """Whether the patch takes on the brightness that the screen has."""
+    """Whether the patch takes on the brightness of the screen."""
 
 
 class PatchedFrames(Frames):
-    """A video with a patch on its screen, composed only where it is looked at.
+    """A video with a patch on its screen, composed only in the regions that are read.
 
     Args:
         video: The clean video.
-        views: The screen in each frame, None where it is not seen.
+        views: The screen in each frame, None where it is not visible.
         patch: (h, w, 3) RGB in [0, 1]; gradients flow back to it.
     """
 
-    def __init__(self, video: Frames, views: Sequence[View | None], patch: Tensor) -> None:
+    def __init__(self, video: Frames, views: Sequence[ScreenView | None], patch: Tensor) -> None:
         super().__init__(len(video), video.height, video.width)
         self.video = video
         self.views = views
@@ -74,14 +74,14 @@ class PatchedFrames(Frames):
 
     @cached_property
     def mean_colour(self) -> Tensor:
-        """See `Frames.mean_colour`; the clean frame's mean, known once, and what the patch changes in it."""
+        """See `Frames.mean_colour`: the mean of the clean frame, plus the change made by the patch."""
         view = self.views[0]
         if view is None:
             return self.video.mean_colour
         change = self.pixels(0, view.region) - self.video.pixels(0, view.region)
         return self.video.mean_colour + change.sum(dim=(1, 2)) / (self.height * self.width)
 
-    def _paint(self, clean: Tensor, view: View, part: Region) -> Tensor:
+    def _paint(self, clean: Tensor, view: ScreenView, part: Region) -> Tensor:
         grid = _patch_grid(view.homography, part, clean)
         patch = F.grid_sample(self.patch, grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
         if view.shaded:
@@ -90,8 +90,8 @@ class PatchedFrames(Frames):
         return (clean + opacity * (patch - clean)).clamp(0, 1)
 
 
-def view_screens(video: Frames, corners_xy: np.ndarray, masks: np.ndarray, shaded: bool) -> list[View | None]:
-    """How the screen appears in each frame.
+def view_screens(video: Frames, corners_xy: np.ndarray, masks: np.ndarray, shaded: bool) -> list[ScreenView | None]:
+    """The screen in each frame, None where it is not visible.
 
     Args:
         video: The clean video, F frames.
@@ -100,29 +100,27 @@ def view_screens(video: Frames, corners_xy: np.ndarray, masks: np.ndarray, shade
         shaded: Whether the patch takes on the brightness that the (green) screen has in the frame.
 
     Raises:
-        ValueError: If the corners of a visible screen are not a convex quadrilateral in the right order.
+        InvalidValueError: If the corners of a visible screen are not a convex quadrilateral in the right order.
     """
-    views: list[View | None] = []
+    views: list[ScreenView | None] = []
     for index, (corners, mask) in enumerate(zip(corners_xy, masks, strict=True)):
         region = _bounding_region(corners, video.width, video.height)
         if not mask[region].any():
             views.append(None)
             continue
         if not _is_convex(corners):
-            raise ValueError(
-                f"gs_coords: frame {index}: expected the corners of a convex screen, got {corners.tolist()}"
-            )
+            raise InvalidValueError(f"gs_coords[{index}]", "the corners of a convex screen", str(corners.tolist()))
         views.append(_make_view(corners, mask, shaded))
     return views
 
 
-def move_corners(view: View, offsets_xy: np.ndarray) -> View:
+def move_corners(view: ScreenView, offsets_xy: np.ndarray) -> ScreenView:
     """The same screen with its corners moved by (4, 2) pixels; unmoved where that would fold it."""
     corners_xy = view.corners_xy + offsets_xy
     return _make_view(corners_xy, view.mask, view.shaded) if _is_convex(corners_xy) else view
 
 
-def _make_view(corners_xy: np.ndarray, mask: np.ndarray, shaded: bool) -> View:
+def _make_view(corners_xy: np.ndarray, mask: np.ndarray, shaded: bool) -> ScreenView:
     height, width = mask.shape
     quad_xy = torch.from_numpy(corners_xy)[None]
     square = torch.tensor([[[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]], dtype=quad_xy.dtype)
@@ -130,15 +128,15 @@ def _make_view(corners_xy: np.ndarray, mask: np.ndarray, shaded: bool) -> View:
     along = np.roll(corners_xy, -1, axis=0) - corners_xy
     inwards = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.linalg.norm(along, axis=1, keepdims=True)
     edges = np.concatenate([inwards, -(inwards * corners_xy).sum(axis=1, keepdims=True)], axis=1)
-    return View(_bounding_region(corners_xy, width, height), corners_xy, homography, edges, mask, shaded)
+    return ScreenView(_bounding_region(corners_xy, width, height), corners_xy, homography, edges, mask, shaded)
 
 
 def _patch_grid(homography: np.ndarray, region: Region, like: Tensor) -> Tensor:
-    """Positions in the patch under the centre of each pixel of a region, as `grid_sample` takes it.
+    """Positions in the patch under the centre of each pixel of a region, for `grid_sample`.
 
     Args:
         homography: From frame pixels to the patch, (3, 3).
-        region: The part of the frame that is wanted.
+        region: A part of the frame.
         like: Gives dtype and device.
 
     Returns:
