@@ -59,7 +59,7 @@ RUN = (
 )
 READERS_FILES = {
     *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
-    *("ranking.json", "result.json", "run.json", "runs.json", "000.json"),
+    *("ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
 }
 """Files that the reader writes, or that a command makes."""
 CONFIG_FOLDERS = ("scenario_configs", "sweep_configs", "training_configs")
