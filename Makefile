@@ -3,20 +3,21 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit demo docs docs-serve render-env check-dist fits-tag run-image push-image \
+.PHONY: help venv test lint types unit demo docs docs-serve town-env test-town check-dist fits-tag run-image push-image \
 	wheel try-wheel image test-image clean
 
 JOBS ?= 2
 KINDS ?= gpu cpu
 BIN := .venv/bin
 READY := .venv/set-up-is-done
-RENDER_READY := .venv-render/set-up-is-done
+TOWN_READY := .venv-town/set-up-is-done
 
 help:
 	echo "make demo        track people in the embedded videos and attack the tracker: a few minutes"
 	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
 	echo "make venv        only set up .venv, which the others do first"
-	echo "make render-env  set up .venv-render, which can render further videos"
+	echo "make town-env    set up .venv-town, which can render further videos; see town/README.md"
+	echo "make test-town   test the renderer in it, with Blender"
 	echo "make wheel       build dist/: the wheel and the source archive"
 	echo "make try-wheel   install that wheel into an empty environment and evaluate with it from an empty folder"
 	echo "make image       build the container images, KINDS=\"gpu cpu\"; see docker/README.md"
@@ -30,12 +31,15 @@ $(READY): setup.py constraints.txt
 	scripts/set_up.sh .venv main '$(PYTHON)'
 	touch $@
 
-render-env: $(RENDER_READY)
-	echo "ready: .venv-render/bin/skelevision data walkers --help"
+town-env: $(TOWN_READY)
+	echo "ready: .venv-town/bin/skelevision data walkers --help"
 
-$(RENDER_READY): setup.py town/constraints.txt
-	scripts/set_up.sh .venv-render render '$(PYTHON)'
+$(TOWN_READY): setup.py town/pyproject.toml town/constraints.txt
+	scripts/set_up.sh .venv-town town '$(PYTHON)'
 	touch $@
+
+test-town: $(TOWN_READY)
+	.venv-town/bin/python -m pytest --quiet --config-file=town/pyproject.toml town/tests
 
 test: lint types docs unit
 
@@ -84,5 +88,5 @@ run-image push-image: $(READY)
 	scripts/use_image.sh $(@:-image=) '$(KIND)' $(REGISTRY)
 
 clean:
-	rm -rf .venv .venv-render build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-town build dist site *.egg-info town/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,6 +28,7 @@ INSTALL_REQUIRES = [
     "numpy>=1.26",
     "opencv-python>=4.8",
     "packaging>=23",
+    "pandas>=2.2",
     "pillow>=10",
     "psutil>=5",
     "pycocotools>=2.0.7",
@@ -52,8 +53,6 @@ EXTRAS_REQUIRE = {
     "train": ["lightning>=2.2", "tensorboard>=2.16"],
     "cluster": ["ray>=2.9"],
     "mlflow": ["mlflow-skinny>=2.12"],
-    # Blender as a module wants NumPy 1 and Python 3.11: an environment of its own, made by `make render-env`.
-    "render": ["bpy>=5.0; python_version == '3.11'"],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings-python>=1.10"],
     "dev": [
         "build>=1.2",

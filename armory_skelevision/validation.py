@@ -125,7 +125,7 @@ def accepts(annotation: Any, value: Any) -> bool:
         return all(accepts(kind, item) for kind, item in zip(kinds, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(accepts(arguments[1], item) for item in value.values())
-    return _accepts_plain(annotation, value)
+    return _accepts_plain(origin or annotation, value)
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from armory_skelevision.attacks.keypoints.pose import cut_template
 from armory_skelevision.datasets.coco import FEWEST_KEYPOINTS, read_coco
-from armory_skelevision.datasets.otb import read_image
+from armory_skelevision.datasets.images import read_image
 from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.models import SiamRPNEstimator

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Set up an environment for this repository, or complete one that is there.
 #
-#   scripts/set_up.sh FOLDER main [PYTHON]     everything: evaluation, training, tests
-#   scripts/set_up.sh FOLDER render [PYTHON]   what rendering further videos takes, and no more
+#   scripts/set_up.sh FOLDER main [PYTHON]   everything but the renderer: evaluation, training, tests
+#   scripts/set_up.sh FOLDER town [PYTHON]   the renderer of the town, with Blender
 #
 # Run from the repository's root. PYTHON is an interpreter; without it the first that fits is taken.
 set -eu
@@ -22,13 +22,13 @@ case $kind in
         names='python3 python3.13 python3.12 python3.11'
         size='a good gigabyte'
         ;;
-    render) # Blender's module wants Python 3.11 and NumPy 1, all else runs on NumPy 2
+    town) # Blender's module wants Python 3.11 and NumPy 1, all else runs on NumPy 2
         condition='sys.version_info[:2] == (3, 11)'
         need='Python 3.11 (Blender has a module for no other)'
         names='python3.11 python3'
         size='half a gigabyte'
         ;;
-    *) stop "the second argument is main or render, not $kind" ;;
+    *) stop "the second argument is main or town, not $kind" ;;
 esac
 
 fits() {
@@ -59,7 +59,8 @@ if [ "$kind" = main ]; then
     pip install $quiet -c constraints.txt -e ".[train,cluster,mlflow,docs,dev]"
 else
     pip install $quiet -r town/constraints.txt
-    pip install $quiet --no-deps -e .
+    # without dependencies: those of the package run on NumPy 2, and rendering needs none of them
+    pip install $quiet --no-deps -e . -e town
 fi
 
 message=$("$folder/bin/python" -c "import cv2" 2>&1) || {

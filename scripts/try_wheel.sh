@@ -51,7 +51,7 @@ import armory_skelevision
 package = Path(armory_skelevision.__file__).parent
 if not package.is_relative_to(sys.prefix):
     sys.exit(f"error: the package was found at {package}, not in the environment")
-for kind, pattern in {"weights": "networks/pretrained/*.safetensors", "videos": "walkers/splits/*/*.mp4"}.items():
+for kind, pattern in {"weights": "weights/pretrained/*.safetensors", "videos": "datasets/walker_splits/*/*.mp4"}.items():
     files = list(package.glob(pattern))
     print(f"{len(files)} {kind}, {sum(file.stat().st_size for file in files) / 1e6:.1f} MB")
     if not files:

@@ -27,7 +27,7 @@ def annotate(number, box_xyxy, labelled=17, **changes):
 
 
 def make_coco(root, count=4):
-    """``images/`` with a person each, and the annotations; returns what is in them, to be changed and saved anew."""
+    """``images/`` with a person each, and the annotations; returns the annotations, to be changed and saved again."""
     boxes = [(100 + 5 * i, 60, 140 + 5 * i, 160) for i in range(count)]
     pictures = []
     for i, box in enumerate(boxes):

@@ -1,4 +1,4 @@
-"""A grid whose cells are run by the stand-in of `fake_armory`."""
+"""A grid whose runs are carried out by the stand-in of `fake_armory`."""
 
 import json
 import os
@@ -33,6 +33,8 @@ class Sweeping:
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
         # this process has the real ARMORY, for its schema
         monkeypatch.setattr("armory_skelevision.weights.resolve.saved_model_dir", lambda: self.models)
+        folders = {"output_dir": folder / "armory" / "outputs", "tmp_dir": folder / "armory" / "tmp"}
+        monkeypatch.setattr("armory_skelevision.evaluation.runner._armory_folder", folders.__getitem__)
 
     def write(self, axes, seconds=0.0, **more):
         self.base["attack"]["kwargs"]["eps_step"] = seconds
@@ -42,27 +44,27 @@ class Sweeping:
     def events(self, kind="start"):
         path = self.folder / "armory" / "events"
         lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-        return [cell for event, cell, _ in lines if event == kind]
+        return [run for event, run, _ in lines if event == kind]
 
     def times(self):
         lines = [line.split() for line in (self.folder / "armory" / "events").read_text().splitlines()]
-        return {(event, cell): float(when) for event, cell, when in lines}
+        return {(event, run): float(when) for event, run, when in lines}
 
-    def record(self, cell):
-        return json.loads((self.out / cell / "cell.json").read_text())
+    def record(self, run):
+        return json.loads((self.out / run / "run.json").read_text())
 
     def start(self, *options, **kwargs):
         """The sweep as a command, in a process of its own."""
         return subprocess.Popen([*COMMAND, self.grid, "--out", self.out, *options], **kwargs)
 
     def wait_for(self, count):
-        """Until so many cells have been begun."""
+        """Until so many runs have been started."""
         self.wait_until(lambda: len(self.events()) >= count)
 
     def wait_until(self, happened, seconds=240.0):
         deadline = time.monotonic() + seconds
         while not happened():
-            assert time.monotonic() < deadline, f"in vain for {seconds} s; begun: {self.events()}"
+            assert time.monotonic() < deadline, f"in vain for {seconds} s; started: {self.events()}"
             time.sleep(0.02)
 
     def runs_left(self):

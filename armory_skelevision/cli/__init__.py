@@ -1,4 +1,4 @@
-"""The `skelevision` command: what `armory run` does not do."""
+"""Person trackers under adversarial attack: everything around `armory run`, which evaluates a single config."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from armory_skelevision.cli.check import check
 from armory_skelevision.cli.configs import configs
 from armory_skelevision.cli.options import OPTIONS
 from armory_skelevision.cli.sweep import sweep
+from armory_skelevision.validation import StructuredError
 
 DEBUG = "SKELEVISION_DEBUG"
 """Environment variable; when set, errors come with their traceback."""
 
 
 class Application(typer.Typer):
-    """A command whose users' errors are one line on stderr and exit code 1 (a wrong usage: exit code 2)."""
+    """A command that reports user errors in one line on stderr with exit code 1 (wrong usage: exit code 2)."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command on the process's arguments, or on the list given."""
+        """Run the command on the process's arguments, or on a given list."""
         try:
             return super().__call__(*args, **kwargs)
         except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
@@ -34,7 +35,7 @@ class Application(typer.Typer):
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
+    if isinstance(error, OSError) and not isinstance(error, StructuredError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -54,7 +55,7 @@ def main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Person trackers under physical patch attacks: what `armory run` does not do."""
+    """Print the version, or run a command."""
 
 
 for command in (check, configs, sweep, results.summary, results.report, results.compare):

@@ -9,16 +9,16 @@ import typer
 
 
 def check(
-    configs: Annotated[list[Path] | None, typer.Argument(help="Configs, or folders of them.")] = None,
+    configs: Annotated[list[Path] | None, typer.Argument(help="Config files, or folders of them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
 ) -> None:
-    """Say whether this machine is ready and configs are right, a line for each finding; exit 1 if any is a fault."""
-    from armory_skelevision.evaluation.check import check_all, format_findings, to_json
+    """Check this machine and configs before a run; one line per finding, exits with 1 if there is an error."""
+    from armory_skelevision.evaluation.check import check_all, format_findings, has_errors, to_json
 
     paths = [path for given in configs or [] for path in _list_configs(given)]
     findings = check_all(paths)
     print((to_json if as_json else format_findings)(findings, len(paths)))
-    if any(finding.level == "fault" for finding in findings):
+    if has_errors(findings):
         raise typer.Exit(1)
 
 

@@ -9,10 +9,10 @@ import typer
 
 
 def configs(
-    out: Annotated[Path, typer.Option(help="The folder of the configs.")] = Path("scenario_configs"),
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file would change.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder of the configs.")] = Path("scenario_configs"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if a file would change.")] = False,
 ) -> None:
-    """Write ARMORY's evaluation configs, or say which differ from the tables in code."""
+    """Write the shipped ARMORY configs, or list those that differ from the tables in the code."""
     from armory_skelevision.evaluation.configs import compare_configs, write_configs
 
     if not check:

@@ -1,4 +1,4 @@
-"""`skelevision data`: rendering, fetching, cutting."""
+"""`skelevision data`: render, fetch or crop data sets."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import typer
 from armory_skelevision.cli.options import FROM, OPTIONS, require
 
 if TYPE_CHECKING:
-    from armory_skelevision.datasets.people import People
+    from armory_skelevision.datasets.people import AnnotatedPeople
 
 app = typer.Typer(help="Render or fetch a data set, or cut crops from one.", **OPTIONS)
-crops = typer.Typer(help="Cut a fetched data set of real people into a store to train on.", **OPTIONS)
+crops = typer.Typer(help="Cut crops of real people from a fetched data set, as a store to train on.", **OPTIONS)
 app.add_typer(crops, name="crops")
 
-_OUT = typer.Option("--out", help="The folder, for the archives too; made if absent.")
-_STORE = typer.Option("--out", help="Folder of the store; made if absent. Several data sets may share one.")
-_SKIP = typer.Option("--skip-faulty", help="Leave out what cannot be used, and say how much, instead of refusing it.")
+_OUT = typer.Option("--out", help="Output folder, for the archives too; created if absent.")
+_STORE = typer.Option("--out", help="Folder of the store; created if absent. Data sets may share one.")
+_SKIP = typer.Option("--skip-invalid", help="Skip and list what cannot be used, instead of stopping.")
+_RENDERER = "in a checkout run `make town-env`, then .venv-town/bin/skelevision; see town/README.md"
 
 
 @app.command()
 def walkers(
-    out: Annotated[Path, typer.Option(help="Folder for the videos, a split of its own; made if absent.")],
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first video; the others take the next ones.")],
-    videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 1,
+    out: Annotated[Path, typer.Option(help="Output folder, which becomes a split; created if absent.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first video; the others follow.")],
+    videos: Annotated[int, typer.Option(min=1, help="Number of videos.")] = 1,
     frames: Annotated[int | None, typer.Option(min=2, help="Frames of each video; by default 36 to 40.")] = None,
 ) -> None:
-    """Render further videos of the simulated town, with their ground truth. Goes on where it was stopped."""
-    require("bpy", "set up .venv-render by `make render-env` and run .venv-render/bin/skelevision")
+    """Render further videos of the simulated town, with annotations. Resumes if interrupted."""
+    require("skelevision_town", _RENDERER)
+    require("bpy", _RENDERER)
     from skelevision_town.render import render_split
 
     render_split(out, range(seed, seed + videos), frames)
@@ -42,7 +44,7 @@ def coco(
     splits: Annotated[list[str] | None, typer.Argument(help="train, val; by default both (20 GB).")] = None,
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
-    """Fetch COCO 2017, persons' keypoints and images. Goes on where it was stopped; checks the published hashes."""
+    """Fetch COCO 2017: person keypoints and images. Resumes if interrupted; checks the published hashes."""
     from armory_skelevision.datasets.fetch import fetch_coco
 
     _print_paths(fetch_coco(out, splits or ["train", "val"], origin))
@@ -50,7 +52,7 @@ def coco(
 
 @app.command()
 def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None) -> None:
-    """Fetch LaSOT's 20 sequences of persons (4 GB). Goes on where it was stopped."""
+    """Fetch LaSOT's 20 person sequences (4 GB). Resumes if interrupted."""
     from armory_skelevision.datasets.fetch import fetch_lasot
 
     _print_paths(fetch_lasot(out, origin))
@@ -59,10 +61,10 @@ def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None
 @app.command()
 def otb(
     out: Annotated[Path, _OUT],
-    names: Annotated[list[str] | None, typer.Argument(help="Such as Crossing; by default all with persons.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Such as Crossing; by default all of persons.")] = None,
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
-    """Fetch sequences of the OTB benchmark. Goes on where it was stopped."""
+    """Fetch sequences of the OTB benchmark. Resumes if interrupted."""
     from armory_skelevision.datasets.fetch import fetch_otb
 
     _print_paths(fetch_otb(out, names or (), origin))
@@ -71,27 +73,27 @@ def otb(
 @crops.command("coco")
 def crop_coco(
     annotations: Annotated[Path, typer.Option(help="Such as annotations/person_keypoints_train2017.json.")],
-    images: Annotated[Path, typer.Option(help="The folder of its pictures, such as train2017.")],
+    images: Annotated[Path, typer.Option(help="Folder of its images, such as train2017.")],
     out: Annotated[Path, _STORE],
-    skip_faulty: Annotated[bool, _SKIP] = False,
+    skip_invalid: Annotated[bool, _SKIP] = False,
 ) -> None:
-    """Crops of COCO's persons with more than 5 keypoints. Goes on where it was stopped."""
+    """Cut crops of COCO's persons with more than 5 keypoints. Resumes if interrupted."""
     from armory_skelevision.datasets.coco import read_coco
 
-    _make_crops(read_coco(annotations, images), out, skip_faulty)
+    _make_crops(read_coco(annotations, images), out, skip_invalid)
 
 
 @crops.command("lasot")
 def crop_lasot(
-    root: Annotated[Path, typer.Option(help="The folder with person-1 to person-20.")],
+    root: Annotated[Path, typer.Option(help="Folder with person-1 to person-20.")],
     split: Annotated[str, typer.Option(help="train, the first 800 frames of each sequence, or val, the next 100.")],
     out: Annotated[Path, _STORE],
-    skip_faulty: Annotated[bool, _SKIP] = False,
+    skip_invalid: Annotated[bool, _SKIP] = False,
 ) -> None:
-    """Crops of LaSOT's persons, frame by frame. Goes on where it was stopped."""
+    """Cut crops of LaSOT's persons, one per frame. Resumes if interrupted."""
     from armory_skelevision.datasets.lasot import read_lasot
 
-    _make_crops(read_lasot(root, split), out, skip_faulty)
+    _make_crops(read_lasot(root, split), out, skip_invalid)
 
 
 def _print_paths(paths: list[Path]) -> None:
@@ -99,10 +101,10 @@ def _print_paths(paths: list[Path]) -> None:
         print(path)
 
 
-def _make_crops(people: People, out: Path, skip_faulty: bool) -> None:
+def _make_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool) -> None:
     from armory_skelevision.training.data.crops.making import make_crops
 
-    made = make_crops(people, out, skip_faulty)
+    made = make_crops(people, out, skip_invalid)
     print(f"{made.crops} crops in {out}")
     if made.faults:
         print(f"{len(made.faults)} left out, listed in {out / people.name}-faults.txt")

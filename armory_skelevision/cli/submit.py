@@ -1,7 +1,8 @@
-"""`skelevision submit`: handing in, and what organisers do with what is handed in."""
+"""`skelevision submit`: packing a submission, and what organisers do with it."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,13 +14,16 @@ from armory_skelevision.cli.options import OPTIONS
 if TYPE_CHECKING:
     from armory_skelevision.submission.verify import Terms
 
-app = typer.Typer(help="Pack a tracker or a defense, verify such bundles, rank them under attacks.", **OPTIONS)
+app = typer.Typer(
+    help="Pack a tracker or a defense as a bundle; verify bundles, and rank them under attacks.", **OPTIONS
+)
 
 _BASELINE = typer.Option(
-    "--baseline", help="Config that submissions answer to, instead of the package's own; may be given several times."
+    "--baseline",
+    help="Config of the evaluation that submissions take part in, instead of the package's own; may be repeated.",
 )
 _REPOSITORIES = typer.Option(
-    "--allow-repository", help='A value to allow for "external_github_repo"; ARMORY fetches code from there.'
+    "--allow-repository", help='Value to allow for "external_github_repo", from which ARMORY fetches code.'
 )
 
 
@@ -35,13 +39,15 @@ def _terms(baselines: list[Path] | None, repositories: list[str] | None = None) 
 
 @app.command()
 def pack(
-    config: Annotated[Path, typer.Argument(help="ARMORY's config with your model and defense, otherwise as shipped.")],
+    config: Annotated[Path, typer.Argument(help="ARMORY config with your model and defense, otherwise as shipped.")],
     weights: Annotated[Path, typer.Option(help="The model's weights, .safetensors.")],
     out: Annotated[Path, typer.Option(help="The bundle to write, .tar.gz.")],
-    team: Annotated[str, typer.Option(help="Letters, digits and hyphens.")] = "anonymous",
-    defense_weights: Annotated[Path | None, typer.Option(help="Weights of the defense, if it has any.")] = None,
-    result: Annotated[Path | None, typer.Option(help="ARMORY's result file of this config: what you claim.")] = None,
-    repository: Annotated[str | None, typer.Option(help="Where your code is published, owner/name@tag.")] = None,
+    team: Annotated[str, typer.Option(help="Name of the team: letters, digits and hyphens.")] = "anonymous",
+    defense_weights: Annotated[Path | None, typer.Option(help="Weights of the defense, where it takes some.")] = None,
+    result: Annotated[
+        Path | None, typer.Option(help="ARMORY's result file of this config, with the scores that you claim.")
+    ] = None,
+    repository: Annotated[str | None, typer.Option(help="Repository of your code, owner/name@tag.")] = None,
     baseline: Annotated[list[Path] | None, _BASELINE] = None,
 ) -> None:
     """Write a config and its weights as one bundle, and verify it."""
@@ -54,13 +60,14 @@ def pack(
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="The .tar.gz.")],
-    into: Annotated[Path | None, typer.Option(help="Unpack it here, if it is accepted; a new folder.")] = None,
+    bundle: Annotated[Path, typer.Argument(help="The bundle, .tar.gz.")],
+    into: Annotated[Path | None, typer.Option(help="New folder to unpack it into, if it is accepted.")] = None,
     smoke: Annotated[bool, typer.Option(help="Evaluate it on a few frames of an embedded video.")] = True,
     baseline: Annotated[list[Path] | None, _BASELINE] = None,
     allow_repository: Annotated[list[str] | None, _REPOSITORIES] = None,
 ) -> None:
-    """Say whether a bundle is what it has to be; exit 1 and the reason if it is not. Runs no code of it."""
+    """Check a bundle without running code of it; exits with 1 and the reason if it is refused."""
+    from armory_skelevision.evaluation.check.findings import describe
     from armory_skelevision.submission.archive import RefusedError
     from armory_skelevision.submission.verify import smoke_run, verify_bundle
 
@@ -69,11 +76,12 @@ def verify(
         try:
             submission = verify_bundle(bundle, into or Path(scratch) / "bundle", terms)
         except RefusedError as error:
-            raise RefusedError(f"{bundle} is refused: {error}") from error
+            print(f"error: {bundle} is refused: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
         for finding in submission.warnings:
-            print(f"warning: {finding.key}: {finding.problem}. {finding.mend}")
+            print(f"warning: {describe(finding)}")
         manifest = submission.manifest
-        print(f"{bundle}: accepted, of team {manifest.team}, {', '.join(sorted(submission.weights))}")
+        print(f"{bundle}: accepted, team {manifest.team}, {', '.join(sorted(submission.weights))}")
         if smoke:
             scores = smoke_run(submission)
             benign, adversarial = (sum(values) / len(values) for values in scores)
@@ -82,22 +90,22 @@ def verify(
 
 @app.command()
 def evaluate(
-    bundles: Annotated[list[Path], typer.Argument(help="The .tar.gz files.")],
+    bundles: Annotated[list[Path], typer.Argument(help="The bundles, .tar.gz.")],
     suite: Annotated[Path, typer.Option(help="JSON file of attacks and data; see docs/submissions.md.")],
     out: Annotated[Path, typer.Option(help="Folder of the runs and tables; made if absent.")],
     baseline: Annotated[list[Path] | None, _BASELINE] = None,
     allow_repository: Annotated[list[str] | None, _REPOSITORIES] = None,
 ) -> None:
-    """Put submissions to a suite of attacks and rank them. Goes on where it was stopped; exit 1 if any is left out."""
+    """Evaluate submissions under the attacks of a suite and rank them. Resumes; exits with 1 if any is not ranked."""
     from armory_skelevision.submission.evaluate import evaluate as evaluate_bundles
-    from armory_skelevision.submission.ranking import format_table, penalized_scores, write_tables
+    from armory_skelevision.submission.ranking import format_table, rank, write_tables
     from armory_skelevision.submission.suite import read_suite
 
-    asked = read_suite(suite)
-    entries = evaluate_bundles(bundles, asked, out, _terms(baseline, allow_repository))
-    rows = penalized_scores(entries, asked)
-    print(format_table(rows, entries, asked))
-    for path in write_tables(rows, entries, asked, out):
+    wanted = read_suite(suite)
+    participants = evaluate_bundles(bundles, wanted, out, _terms(baseline, allow_repository))
+    rows = rank(participants, wanted)
+    print(format_table(rows, participants, wanted))
+    for path in write_tables(rows, participants, wanted, out):
         print(path)
-    if any(entry.problem is not None for entry in entries):
+    if any(participant.problem is not None for participant in participants):
         raise typer.Exit(1)

@@ -1,13 +1,15 @@
 """Data sets as ARMORY loads them: functions that return an ``ArmoryDataGenerator``.
 
 Every batch is one video ``x`` (1, F, H, W, 3), RGB, float32 in [0, 1], and labels ``([{"boxes"}], metadata)``: boxes
-(F, 4) xyxy in pixels; metadata with at least ``gs_coords`` (F, 4, 2), the corners of the patch as x, y, and ``masks``
-(F, H, W, 3) uint8, non-zero where the patch is visible. ARMORY and TensorFlow are imported when a function is called.
+(F, 4) xyxy in pixels; metadata with at least ``gs_coords`` (F, 4, 2), the corners of the patch as x, y in pixels, and
+``masks`` (F, H, W, 3) uint8, non-zero where the patch is visible. ARMORY and TensorFlow are imported when a function is
+called.
 """
 
 from armory_skelevision.datasets.carla import carla_video_tracking
 from armory_skelevision.datasets.otb import otb_person
 from armory_skelevision.datasets.person_clips import coco_people, walker_people
+from armory_skelevision.datasets.video import Video, load_video
 from armory_skelevision.datasets.walker_videos import walkers
 
-__all__ = ["carla_video_tracking", "coco_people", "otb_person", "walker_people", "walkers"]
+__all__ = ["Video", "carla_video_tracking", "coco_people", "load_video", "otb_person", "walker_people", "walkers"]

@@ -1,28 +1,30 @@
-"""Data sets of real images, fetched and unpacked as their publishers lay them out."""
+"""Fetches data sets of real images, and unpacks them as their publishers lay them out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.published import (
     COCO_ANNOTATIONS,
     COCO_IMAGES,
     LASOT_PERSON,
     LASOT_SEQUENCES,
-    otb_source,
+    otb_archive,
 )
 from armory_skelevision.io.archives import check_archive, unpack
 from armory_skelevision.io.download import RetryPolicy
-from armory_skelevision.io.obtain import obtain
-from armory_skelevision.io.source import Source
+from armory_skelevision.io.fetch import fetch_file
+from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.validation import InvalidValueError
 
 
 def fetch_coco(out: Path, splits: Sequence[str], origin: str | None = None) -> list[Path]:
-    """COCO 2017: ``annotations/person_keypoints_<split>2017.json`` and the images ``<split>2017/``.
+    """Fetch COCO 2017: ``annotations/person_keypoints_<split>2017.json`` and the images ``<split>2017/``.
 
     Args:
-        out: The folder, for the archives too.
+        out: Output folder, for the archives too.
         splits: "train", "val" or both.
         origin: A mirror, or a local folder with the archives; None for the published addresses.
 
@@ -30,30 +32,28 @@ def fetch_coco(out: Path, splits: Sequence[str], origin: str | None = None) -> l
         The paths of annotations and images.
 
     Raises:
-        OSError: If something cannot be had.
-        ValueError: For another split, or archives that are not those published.
+        InvalidValueError: For an unknown split, or archives that are not those published.
+        OSError: If something cannot be fetched.
     """
-    unknown = sorted(set(splits) - set(COCO_IMAGES))
-    if unknown:
-        raise ValueError(f"COCO has no split {', '.join(unknown)} with keypoints; expected {' or '.join(COCO_IMAGES)}")
+    _check_names("splits", splits, COCO_IMAGES)
     wanted = {COCO_ANNOTATIONS: [f"annotations/person_keypoints_{split}2017.json" for split in splits]}
     wanted |= {COCO_IMAGES[split]: [f"{split}2017"] for split in splits}
     return _fetch(wanted, out, out, origin)
 
 
 def fetch_lasot(out: Path, origin: str | None = None) -> list[Path]:
-    """LaSOT's 20 sequences of persons, ``person/person-1/`` to ``person/person-20/``, each with ``img/``.
+    """Fetch LaSOT's 20 person sequences, ``person/person-1/`` to ``person/person-20/``.
 
     Args:
-        out: The folder, for the archive too.
+        out: Output folder, for the archive too.
         origin: A mirror, or the local archive or its folder; None for the published address.
 
     Returns:
         The sequences' folders.
 
     Raises:
-        OSError: If the archive cannot be had.
-        ValueError: If it is not the one that was fetched first, or damaged.
+        InvalidValueError: If the archive is damaged, or differs from the one that was fetched first.
+        OSError: If the archive cannot be fetched.
     """
     return _fetch({LASOT_PERSON: list(LASOT_SEQUENCES)}, out, out / "person", origin)
 
@@ -61,47 +61,51 @@ def fetch_lasot(out: Path, origin: str | None = None) -> list[Path]:
 def fetch_otb(
     out: Path, names: Sequence[str] = (), origin: str | None = None, retry_policy: RetryPolicy | None = None
 ) -> list[Path]:
-    """Folders of OTB2015, as the data set `otb_person` reads them.
+    """Fetch sequences of OTB2015, in the layout that the data set `otb_person` reads.
 
     Args:
-        out: The folder, for the archives too.
-        names: Folders such as "Crossing"; none stands for all that the SkeleVision paper counts as persons.
+        out: Output folder, for the archives too.
+        names: Folders such as "Crossing"; empty for all that the SkeleVision paper counts as persons.
         origin: A mirror, or a local folder with the archives; None for the published addresses.
-        retry_policy: How long to wait for the server; None for the usual.
+        retry_policy: Timeouts and retries; None for the default ones.
 
     Returns:
         The sequences' folders.
 
     Raises:
-        OSError: If an archive cannot be had.
-        ValueError: For an unknown name, or an archive that is not the one that was fetched first, or damaged.
+        InvalidValueError: For an unknown name, or an archive that is damaged or differs from the one fetched first.
+        OSError: If an archive cannot be fetched.
     """
-    from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
-
-    unknown = sorted(set(names) - PERSON_FOLDERS - OTHER_FOLDERS)
-    if unknown:
-        raise ValueError(f"OTB2015 has no folder {', '.join(unknown)}; those with persons are {sorted(PERSON_FOLDERS)}")
-    wanted = {otb_source(name): [name] for name in names or sorted(PERSON_FOLDERS)}
+    _check_names("names", names, sorted(PERSON_FOLDERS), OTHER_FOLDERS)
+    wanted = {otb_archive(name): [name] for name in names or sorted(PERSON_FOLDERS)}
     return _fetch(wanted, out, out, origin, retry_policy)
 
 
+def _check_names(key: str, given: Sequence[str], named: Collection[str], unnamed: Collection[str] = ()) -> None:
+    """Refuse unknown names; the message lists only those in ``named``."""
+    unknown = sorted(set(given) - set(named) - set(unnamed))
+    if unknown:
+        raise InvalidValueError(key, f"some of {', '.join(named)}", ", ".join(unknown))
+
+
 def _fetch(
-    wanted: dict[Source, list[str]],
+    wanted: dict[RemoteFile, list[str]],
     archives: Path,
     folder: Path,
     origin: str | None,
     retry_policy: RetryPolicy | None = None,
 ) -> list[Path]:
+    """Fetch archives into one folder and unpack them into another: names of members by archive."""
     one_file = origin is not None and not origin.endswith("/") and not Path(origin).expanduser().is_dir()
     if one_file and len(wanted) > 1:
-        files = ", ".join(source.file for source in list(wanted)[:4])
-        raise ValueError(
-            f"{origin} is one file, wanted are {files}…: give their folder, as an address with / at its end"
+        files = ", ".join(remote.file for remote in list(wanted)[:4])
+        raise InvalidValueError(
+            "--from", f"the folder of {files}…", f"one file, {origin}", "an address of a folder ends with /"
         )
     paths = []
-    for source, names in wanted.items():
-        # An archive that is unpacked is not needed again.
+    for remote, names in wanted.items():
+        # An archive that has been unpacked is not needed again.
         if not all((folder / name).exists() for name in names):
-            unpack(obtain(source, archives, origin, check_archive, retry_policy), folder, names)
+            unpack(fetch_file(remote, archives, origin, check_archive, retry_policy), folder, names)
         paths += [folder / name for name in names]
     return paths

@@ -1,4 +1,4 @@
-"""What is known of OTB2015 beforehand: which sequences show persons, and which are annotated in part only."""
+"""The folders of OTB2015: which show persons, and which are annotated only in part."""
 
 _PERSONS = """
 Basketball BlurBody Bolt Bolt2 Couple Crossing Crowds Dancer Dancer2 David3 Diving Girl2 Gym Human2 Human3 Human4
@@ -15,7 +15,7 @@ Football Football1 Freeman1 Freeman3 Freeman4 Girl Ironman Jumping KiteSurf Lemm
 RedTeam Rubik Shaking Soccer Surfer Suv Sylvester Tiger1 Tiger2 Toy Trans Trellis Twinnings Vase
 """
 OTHER_FOLDERS = frozenset(_OTHERS.split())
-"""The other 62 folders of OTB2015: cars, faces, animals, things, and persons of whom the target is only a part."""
+"""The other 62 folders of OTB2015: cars, faces, animals, objects, and persons of whom only a part is tracked."""
 
 ANNOTATED_FRAMES = {
     "David": (300, 770),
@@ -24,4 +24,4 @@ ANNOTATED_FRAMES = {
     "Freeman3": (1, 460),
     "Freeman4": (1, 283),
 }
-"""First and last image number that the ground truth covers, where the folder as distributed holds more images."""
+"""First and last image number that the ground truth covers, where the distributed folder has more images."""

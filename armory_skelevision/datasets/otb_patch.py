@@ -1,8 +1,8 @@
-"""The patch that the SkeleVision paper overlays on OTB videos, which have no screen to show one on.
+"""The patch that the SkeleVision paper overlays on OTB videos, which have no green screen.
 
 Das et al., "SkeleVision: Towards Adversarial Resiliency of Person Tracking with Multi-Task Learning", section 5.1:
-a static patch fills the frame but for a margin of 10 % at each side; in every frame the true box and 25 pixels around
-it stay uncovered; the first frame is clean, so that the template is.
+a static patch fills the frame except for a margin of 10 % at each side; in every frame the true box and 25 pixels
+around it stay uncovered; the first frame is benign, so that the template is, too.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 MARGIN = 0.1
-"""Of the frame's width and height, at each side."""
+"""Fraction of the frame's width and height that stays free at each side."""
 PADDING = 25
-"""Pixels around the true box that the patch leaves free."""
+"""Pixels around the true box that stay free."""
 
 
 def place_patch(boxes_xyxy: NDArray[np.float32], height: int, width: int) -> dict[str, Any]:
-    """Lay the patch into a video.
+    """Place the patch in a video.
 
     Args:
         boxes_xyxy: (F, 4) true boxes, pixel edges.
-        height: Of the frames, pixels.
-        width: Of the frames, pixels.
+        height: Height of the frames, pixels.
+        width: Width of the frames, pixels.
 
     Returns:
         ``gs_coords`` (F, 4, 2) int64, corners as x, y: top left, top right, bottom right, bottom left, the same in
-        every frame; ``masks`` (F, H, W, 3) uint8, 1 where the patch is visible; ``shading`` False: no screen is in the
-        picture whose brightness the patch should take.
+        every frame; ``masks`` (F, H, W, 3) uint8, 1 where the patch is visible; ``shading`` False: the frames show no
+        screen whose brightness the patch should take.
     """
     frames = len(boxes_xyxy)
     left, right = int(MARGIN * width), int((1 - MARGIN) * width)

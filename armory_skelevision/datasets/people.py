@@ -1,4 +1,4 @@
-"""People in pictures, as the readers of training data find them."""
+"""Annotated people in images, as the readers of training data return them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-KEYPOINTS = 17
 
-
-class Person(NamedTuple):
-    """One person in one picture.
+class AnnotatedPerson(NamedTuple):
+    """One person in one image.
 
     Attributes:
-        name: What messages call it.
-        picture: The picture's file.
-        size: Width and height that the picture must have; None where nobody says.
-        box_xyxy: (4,) float32, pixel edges counted from 0, of some area; it may reach beyond the picture.
-        keypoints: (17, 3) float32: x, y in pixel edges, v as in COCO; v = 0 for what is not annotated.
+        name: Name for messages.
+        picture: The image's file.
+        size: Width and height that the image must have, pixels; None if unknown.
+        box_xyxy: (4,) float32, pixel edges counted from 0, of positive area; it may reach beyond the image.
+        keypoints: (17, 3) float32: x, y in pixel edges, v as in COCO; v = 0 for keypoints that are not annotated.
         track: Number of the person within the data set.
         frame: Number of the frame within the person's video.
-        area: Of the person in square pixels; None where nobody says.
+        area: Area of the person, square pixels; None if unknown.
     """
 
     name: str
@@ -35,15 +33,15 @@ class Person(NamedTuple):
     area: float | None = None
 
 
-class People(NamedTuple):
-    """What is chosen of a data set.
+class AnnotatedPeople(NamedTuple):
+    """The people selected from a data set.
 
     Attributes:
-        name: Of the data set and its split, fit for file names.
-        parts: The people in parts of some hundreds, by the part's name; sorted by picture, track and frame.
-        faults: What cannot be used because of its annotation, one sentence each.
+        name: Name of the data set and its split, usable in file names.
+        parts: The people in parts of some hundreds, by the part's name; sorted by image, track and frame.
+        problems: People left out because of their annotation, and why: one sentence each.
     """
 
     name: str
-    parts: dict[str, list[Person]]
-    faults: list[str]
+    parts: dict[str, list[AnnotatedPerson]]
+    problems: list[str]

@@ -1,13 +1,13 @@
-"""Data sets that can be fetched: where they are published, under which terms, and their hashes."""
+"""Data sets that can be fetched: addresses, terms of use and hashes."""
 
 from __future__ import annotations
 
-from armory_skelevision.io.source import Source
+from armory_skelevision.io.remote_file import RemoteFile
 
 
-def _coco(path: str, size: int, sha256: str, licence: str) -> Source:
+def _coco(path: str, size: int, sha256: str, licence: str) -> RemoteFile:
     file = path.rsplit("/", maxsplit=1)[-1]
-    return Source(
+    return RemoteFile(
         name=file.removesuffix(".zip"),
         file=file,
         url=f"http://images.cocodataset.org/{path}",
@@ -41,10 +41,10 @@ COCO_IMAGES = {
         _FLICKR,
     ),
 }
-"""COCO 2017, by split."""
+"""Images of COCO 2017, by split."""
 
-# Address: the data set card of huggingface.co/datasets/l-lt/LaSOT, by the data set's authors, one zip for a category.
-LASOT_PERSON = Source(
+# Address: the data set card of huggingface.co/datasets/l-lt/LaSOT, by the data set's authors; one zip per category.
+LASOT_PERSON = RemoteFile(
     name="lasot person",
     file="person.zip",
     url="https://huggingface.co/datasets/l-lt/LaSOT/resolve/main/person.zip",
@@ -55,20 +55,20 @@ LASOT_SEQUENCES = tuple(f"person-{number}" for number in range(1, 21))
 """The 20 sequences of the category."""
 
 
-def otb_source(folder: str) -> Source:
-    """One folder of OTB2015.
+def otb_archive(name: str) -> RemoteFile:
+    """The archive of one OTB2015 sequence folder.
 
     Addresses: matlab/util/MakeSequenceConfigVer10.m and …Ver11.m of github.com/jwlim/tracker_benchmark, the
-    benchmark's own code. Their server is at times out of reach; the Internet Archive keeps copies (README and
+    benchmark's own code. Its server is at times unreachable; the Internet Archive keeps copies (README and
     download.py of github.com/prosti221/OTB-dataset), which serve as a mirror.
 
     Args:
-        folder: Such as "Crossing".
+        name: Name of the folder, such as "Crossing".
     """
-    return Source(
-        name=f"otb {folder}",
-        file=f"{folder}.zip",
-        url=f"http://cvlab.hanyang.ac.kr/tracker_benchmark/seq/{folder}.zip",
+    return RemoteFile(
+        name=f"otb {name}",
+        file=f"{name}.zip",
+        url=f"http://cvlab.hanyang.ac.kr/tracker_benchmark/seq/{name}.zip",
         page="http://cvlab.hanyang.ac.kr/tracker_benchmark/datasets.html",
         licence="none stated",
     )

@@ -1,9 +1,9 @@
-"""Binary masks as COCO's compressed run lengths, decoded with every check.
+"""Decodes binary masks from COCO's compressed run lengths, strictly.
 
 Format: lengths of runs of 0, 1, 0, … down the columns. From the fourth on, a length is stored as its difference to the
 one two before. A number is written in groups of five bits, lowest first, each as the character of code 48 + group, plus
 32 where another group follows; the highest bit of the last group is the sign. (As in the COCO API, maskApi.c. That
-decoder takes lengths that do not fill the frame, and leaves the rest of the mask to chance.)
+decoder accepts lengths that do not fill the frame, and leaves the rest of the mask uninitialised.)
 """
 
 from __future__ import annotations
@@ -11,42 +11,43 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.validation import InvalidValueError
+
 
 def decode_mask(counts: str, height: int, width: int) -> NDArray[np.uint8]:
     """Decode one mask.
 
     Args:
         counts: COCO's compressed run lengths.
-        height: Of the frame, pixels.
-        width: Of the frame, pixels.
+        height: Height of the frame, pixels.
+        width: Width of the frame, pixels.
 
     Returns:
-        (H, W), 0 or 1.
+        (H, W) uint8, 0 or 1.
 
     Raises:
-        ValueError: If the text is damaged or of a mask of another size.
+        InvalidValueError: If the text is damaged or of a mask of another size; the key is ``masks``.
     """
-    lengths = decode_lengths(counts)
+    lengths = decode_run_lengths(counts)
     if min(lengths, default=0) < 0 or sum(lengths) != height * width:
-        raise ValueError(
-            f"expected runs that fill {width}×{height} pixels, got {sum(lengths)} pixels in {counts[:20]!r}"
-        )
+        got = f"{sum(lengths)} pixels in {counts[:20]!r}"
+        raise InvalidValueError("masks", f"runs that fill {width}×{height} pixels", got)
     values = np.arange(len(lengths), dtype=np.uint8) % 2
     return np.ascontiguousarray(np.repeat(values, lengths).reshape(width, height).T)
 
 
-def decode_lengths(counts: str) -> list[int]:
-    """The lengths of the runs, the first of zeros.
+def decode_run_lengths(counts: str) -> list[int]:
+    """Decode the lengths of the runs, of which the first is of zeros.
 
     Raises:
-        ValueError: If the text is damaged.
+        InvalidValueError: If the text is damaged; the key is ``masks``.
     """
     lengths: list[int] = []
     value = shift = 0
     for character in counts:
         group = ord(character) - 48
         if not 0 <= group < 64:
-            raise ValueError(f"expected COCO's compressed run lengths, got {character!r} in {counts[:20]!r}")
+            raise InvalidValueError("masks", "COCO's compressed run lengths", f"{character!r} in {counts[:20]!r}")
         value |= (group & 31) << shift
         shift += 5
         if group & 32:
@@ -56,5 +57,5 @@ def decode_lengths(counts: str) -> list[int]:
         lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
         value = shift = 0
     if shift:
-        raise ValueError(f"expected COCO's compressed run lengths, got a text cut off: {counts[-20:]!r}")
+        raise InvalidValueError("masks", "COCO's compressed run lengths", f"a truncated text: {counts[-20:]!r}")
     return lengths

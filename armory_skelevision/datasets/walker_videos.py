@@ -1,4 +1,4 @@
-"""``walkers``: people in a rendered town, split by split as H.264 videos with their annotations."""
+"""``walkers``: people in a rendered town, in splits of H.264 videos with annotations."""
 
 from __future__ import annotations
 
@@ -6,69 +6,66 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.datasets.options import check_options, find_root, resolve_dataset_dir, single_split
-from armory_skelevision.datasets.records import Columns, Records, encode_png, open_records, prepare_records
+from armory_skelevision.datasets.images import encode_png
+from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir, single_split
+from armory_skelevision.datasets.tfds_records import Columns, TfdsSplit, open_records, prepare_records
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
+from armory_skelevision.validation import Count
 
 SPLITS = Path(__file__).parent / "walker_splits"
-"""The splits that travel with the package."""
+"""Folder of the packaged splits."""
 
 
+@checks_options
 def walkers(
     split: str = "dev",
-    epochs: int = 1,
-    batch_size: int = 1,
+    epochs: Count = 1,
+    batch_size: Literal[1] = 1,
     dataset_dir: str | os.PathLike[str] | None = None,
-    framework: str = "numpy",
+    framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
     index: list[int] | str | None = None,
     root: str | os.PathLike[str] | None = None,
-    max_frames: int | None = None,
-    **unknown: object,
+    max_frames: Count | None = None,
 ) -> Any:
-    """Videos of the rendered town: one person to track, others about, and a green screen that the person passes.
+    """Videos of the rendered town: one person to track, others around, and a green screen that the person passes.
 
-    A split is prepared on first use, its frames stored losslessly under ``<dataset_dir>/walkers``; other videos are
-    prepared anew.
+    A split is prepared on first use: its frames are stored, without loss, under ``<dataset_dir>/walkers``. Changed
+    videos are prepared again.
 
     Args:
         split: ``dev`` (20 videos), ``mini`` (3), another folder under ``root``, or a slice of one (``dev[0:5]``).
         epochs: Passes over the data.
-        batch_size: 1.
+        batch_size: Videos per batch.
         dataset_dir: Folder of prepared data; None for ARMORY's.
-        framework: ``numpy``.
+        framework: Type of the batches.
         shuffle_files: Whether the order is random.
-        index: ARMORY's choice of videos: numbers, or a slice as text.
-        root: Folder with a folder for each split, absolute, or relative to the working directory or to
-            ``dataset_dir``. None for the splits of the package.
-        max_frames: Frames kept of each video; None for all.
-        unknown: Refused, with the known options named.
+        index: Videos to take: their numbers, or a slice as text (``[2:5]``); None for all.
+        root: Folder with a folder for each split: absolute, or relative to the working directory or to
+            ``dataset_dir``. None for the packaged splits.
+        max_frames: Frames kept of each video; None keeps all.
 
     Returns:
-        ``ArmoryDataGenerator``. Boxes float32; metadata ``gs_coords``, ``masks`` and ``keypoints`` (F, 17, 3) float32:
+        ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks`` and ``keypoints`` (F, 17, 3) float32:
         x, y, visibility (0 not labelled, 1 occluded, 2 visible), in COCO's order.
 
     Raises:
-        FileNotFoundError: If the root is missing.
-        ValueError: If an option, a video or an annotation is not as expected.
-        TypeError: For an unknown option.
+        MissingFileError: If the root is missing.
+        InvalidValueError: If an option is unknown or wrong, or a video or an annotation cannot be read.
     """
-    check_options(walkers, unknown, batch_size=batch_size, epochs=epochs, framework=framework, max_frames=max_frames)
     folder = resolve_dataset_dir(dataset_dir)
-    source = SPLITS if root is None else find_root(root, folder)
-    available = sorted(path.name for path in source.iterdir() if any(path.glob("*.mp4"))) if source.is_dir() else []
-    name = single_split(walkers, split, available)
-    videos = read_split(source / name)
-    records = Records("walkers", f"{name}-{_hash_videos(videos)}", name, folder)
+    source = find_split(split, None if root is None else find_root(root, folder))
+    videos = read_split(source)
+    records = TfdsSplit("walkers", f"{source.name}-{_hash_videos(videos)}", source.name, folder)
     _prepare(records, videos)
     return open_records(
         records,
-        _describe,
+        _make_labels,
         split=split,
         epochs=epochs,
         frame_rate=videos[0].frame_rate,
@@ -78,7 +75,21 @@ def walkers(
     )
 
 
-def _prepare(records: Records, videos: Sequence[WalkerVideo]) -> None:
+def find_split(split: str, root: Path | None = None) -> Path:
+    """The folder of a split.
+
+    Args:
+        split: Its name, or a split expression such as ``dev[0:5]``.
+        root: Folder with a folder for each split; None for the packaged splits.
+
+    Raises:
+        InvalidValueError: For an unknown split, or several.
+    """
+    root = root or SPLITS
+    return root / single_split(split, sorted(path.name for path in root.iterdir() if any(path.glob("*.mp4"))))
+
+
+def _prepare(records: TfdsSplit, videos: Sequence[WalkerVideo]) -> None:
     if records.is_prepared():
         return
     import tensorflow_datasets as tfds
@@ -113,10 +124,10 @@ def _hash_videos(videos: Sequence[WalkerVideo]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _describe(height: int, width: int, columns: Columns) -> tuple[NDArray[np.float32], dict[str, Any]]:
+def _make_labels(height: int, width: int, columns: Columns) -> tuple[NDArray[np.float32], dict[str, Any]]:
     metadata = {
         "gs_coords": columns["gs_coords"],
         "keypoints": columns["keypoints"],
-        "masks": np.repeat(columns["masks"], 3, axis=-1),  # ARMORY's masks have one channel for each colour
+        "masks": np.repeat(columns["masks"], 3, axis=-1),  # ARMORY's masks have a channel per colour
     }
     return columns["boxes"], metadata

@@ -15,7 +15,7 @@ from armory_skelevision.models import RegionDefense
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import Crops
 from armory_skelevision.validation import InvalidValueError, check_arguments
-from armory_skelevision.weights.resolve import find_weights
+from armory_skelevision.weights.resolve import resolve
 from armory_skelevision.weights.unet import load_unet, read_width
 
 Branches = Literal["template", "search", "both"]
@@ -62,7 +62,7 @@ class DuaLossDef(RegionDefense):
         check_arguments(DuaLossDef, locals())
         super().__init__(device_type=device_type, is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
         self.branches = branches
-        path = find_weights(weights_file)
+        path = resolve(weights_file)
         found = hash_file(path)
         if sha256 not in (None, found):
             raise InvalidValueError("sha256", f"{found}, the hash of {path}", sha256, "give the right file or hash")

@@ -1,4 +1,4 @@
-"""What a run under ARMORY needs before its model loads, in the function that our configs name as `user_init`."""
+"""The hook that ARMORY calls before a model loads: our configs name `prepare_run` as their `user_init`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from armory_skelevision.weights.packaged import install_weights
 
 
 def prepare_run() -> None:
-    """Put the packaged weights into ARMORY's `saved_model_dir`, and an `ffmpeg` within reach of its exporter.
+    """Copy the packaged weights into ARMORY's `saved_model_dir`, and make an `ffmpeg` available to its exporter.
 
     ARMORY calls this in the process of the evaluation, with its paths already set for Docker or for the host.
     """
@@ -25,12 +25,12 @@ def prepare_run() -> None:
 
 
 def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:
-    """Let this process call the program that `imageio-ffmpeg` carries by the name `ffmpeg`, as ARMORY's exporter does.
+    """Make the program that comes with `imageio-ffmpeg` callable as `ffmpeg`, the name that ARMORY's exporter uses.
 
     The program has another name in its wheel, so a link of the right name is made and its folder added to `PATH`.
 
     Args:
-        folder: Where the link goes, in a folder of its own.
+        folder: Folder in which a folder with the link is made.
 
     Returns:
         The link.
@@ -38,7 +38,7 @@ def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:
     import imageio_ffmpeg
 
     program = Path(imageio_ffmpeg.get_ffmpeg_exe()).absolute()
-    # One link per program: environments that share ARMORY's folders do not get into each other's way.
+    # One link per program: environments that share ARMORY's folders do not interfere.
     link = Path(folder) / f"ffmpeg-{hashlib.sha256(bytes(program)).hexdigest()[:12]}" / "ffmpeg"
     link.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):

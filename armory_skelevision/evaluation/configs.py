@@ -1,7 +1,7 @@
-"""The files of `scenario_configs/`, from the tables in `evaluations`: one ARMORY config each.
+"""The files of `scenario_configs/`, one ARMORY config each, generated from the tables in `table`.
 
-The files are written from here, so that what all of them share (the metric, the scenario, the image's tag, the hook
-that puts the packaged weights in place) stands once, and nobody edits a dozen files alike.
+What all of them share is written once, here: the metric, the scenario, the image's tag, the hook that puts the packaged
+weights in place.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from armory_skelevision.evaluation.table import (
     MODELS,
     TASKS,
     TITLES,
-    Evaluation,
+    EvaluationName,
     list_evaluations,
 )
 from armory_skelevision.io import atomic_write
+from armory_skelevision.validation import InvalidValueError
 
 DOCKER_IMAGE = f"armory-skelevision:{__version__}"
 """The image that the configs name; its tag is the package's version."""
 
 IMAGES = {"gpu": DOCKER_IMAGE, "cpu": f"{DOCKER_IMAGE}-cpu"}
-"""The images that `docker/build.py` makes of this version. The first runs with and without a GPU, the other without."""
+"""The images that `docker/build.py` builds of this version; the one for GPUs runs without one, too."""
 
 FOLDER = "scenario_configs"
 """Where the repository keeps the configs."""
@@ -45,13 +46,19 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
         defense: None, "templateadaptation", "dualossdef", "jpeg", "squeezing", "smoothing" or "video".
 
     Raises:
-        ValueError: For another name, or names that are not set on each other.
+        InvalidValueError: For another name, or names that have no config together.
     """
-    if Evaluation(dataset, model, attack, defense) not in list_evaluations():
-        raise ValueError(
-            f"no config for dataset {dataset!r}, model {model!r}, attack {attack!r} and defense {defense!r}; "
-            f"datasets are {sorted(DATASETS)}, models are {sorted(MODELS)}, attacks are {sorted(ATTACKS)}, "
-            f"defenses are None and {sorted(DEFENSES)}, though not all together"
+    for key, value, known in (
+        ("dataset", dataset, DATASETS),
+        ("model", model, MODELS),
+        ("attack", attack, ATTACKS),
+        ("defense", defense, [None, *DEFENSES]),
+    ):
+        if value not in known:
+            raise InvalidValueError(key, f"one of {', '.join(map(str, known))}", repr(value))
+    if EvaluationName(dataset, model, attack, defense) not in list_evaluations():
+        raise InvalidValueError(
+            "attack, defense", f"what there is a config for with {model} on {dataset}", f"{attack}, {defense}"
         )
     chosen = ATTACKS[attack]
     task = TASKS[chosen.task]
@@ -116,12 +123,12 @@ def render_configs() -> dict[str, str]:
 
 
 def format_config(config: Mapping[str, Any]) -> str:
-    """A config in ARMORY's style: sorted keys, four blanks of indent, a newline at the end."""
+    """A config in ARMORY's style: sorted keys, four spaces of indentation, a newline at the end."""
     return json.dumps(config, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write_configs(folder: str | os.PathLike[str]) -> list[Path]:
-    """Write all configs to a folder, which is made if need be, and return their paths."""
+    """Write all configs to a folder, which is made if absent, and return their paths."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -133,7 +140,7 @@ def write_configs(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def compare_configs(folder: str | os.PathLike[str]) -> list[str]:
-    """What a folder's configs lack or say differently from the table, one line each; empty if all is equal."""
+    """Which configs of a folder are missing or differ from the tables, one line each; empty if all are equal."""
     differences = []
     for name, text in render_configs().items():
         path = Path(folder) / name

@@ -1,38 +1,25 @@
-"""ARMORY scenarios for what its own do not measure; everywhere else its `CarlaVideoTracking` serves."""
+"""ARMORY scenarios for what its own do not measure; all other configs use its `CarlaVideoTracking`."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from armory import paths
 from armory.instrument import GlobalMeter, get_hub
 from armory.scenarios.carla_video_tracking import CarlaVideoTracking
 
 from armory_skelevision.metrics import relative_pck
+from armory_skelevision.weights.resolve import resolve
 
 
 class BackdoorTracking(CarlaVideoTracking):  # type: ignore[misc]
-    """Tracking with weights that carry a backdoor. They do not travel with the package; a run without them says so."""
+    """Tracking with weights that carry a backdoor, which do not come with the package."""
 
     def load_model(self, defended: bool = True) -> None:
-        """Load the model, unless its weights have still to be trained.
-
-        Raises:
-            FileNotFoundError: If they are not there; the message says how to come by them.
-        """
-        weights = self.config["model"]["weights_file"]
-        path = Path(paths.runtime_paths().saved_model_dir) / weights
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"there is no {path}: weights with a backdoor do not come with the package. Train them by "
-                "`skelevision train backdoor training_configs/backdoors/fsba.json`, and copy its weights.safetensors "
-                "there (docs/backdoors.md)"
-            )
+        """Load the model, unless its weights have still to be trained (`MissingFileError`, with the command)."""
+        resolve(self.config["model"]["weights_file"], by_armory=True)
         super().load_model(defended)
 
 
 class KeypointTracking(CarlaVideoTracking):  # type: ignore[misc]
-    """Tracking of people whose keypoints are looked at: also measures ``relative_pck``, of attacked against benign."""
+    """Tracking of people with keypoints; also measures the PCK under attack relative to the benign one."""
 
     def load_metrics(self) -> None:
         """Connect the one meter that needs benign and adversarial predictions together."""

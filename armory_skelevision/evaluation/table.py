@@ -1,4 +1,4 @@
-"""Which evaluations there are: tables of models, data sets, attacks and defenses, and what is set on what."""
+"""The shipped evaluations: tables of models, data sets, attacks and defenses, and which of them are combined."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
-class Evaluation(NamedTuple):
-    """One evaluation, by the names of the tables."""
+class EvaluationName(NamedTuple):
+    """A shipped evaluation, by its keys in the tables."""
 
     dataset: str
     model: str
@@ -16,29 +16,29 @@ class Evaluation(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its config, without the suffix."""
+        """Name of its config file, without the suffix."""
         return "_".join(part for part in self if part is not None)
 
 
-class Model(NamedTuple):
+class ModelEntry(NamedTuple):
     """A tracker as configs name it."""
 
     name: str
-    """Of its function in `armory_skelevision.models`."""
+    """Name of its function in `armory_skelevision.models`."""
     title: str
-    """In a description."""
+    """Its name in a config's description."""
     weights_file: str | None
     """In ARMORY's `saved_model_dir`; None leaves it to the function to find its own."""
 
 
 MODELS = {
-    "stl": Model("siamrpn_stl", "SiamRPN, single task", "siamrpn_alex_stl.safetensors"),
-    "mtl": Model(
+    "stl": ModelEntry("siamrpn_stl", "SiamRPN, single task", "siamrpn_alex_stl.safetensors"),
+    "mtl": ModelEntry(
         "siamrpn_mtl", "SiamRPN, multi task (keypoint head beside the tracker's)", "siamrpn_alex_mtl.safetensors"
     ),
-    "nanotrack": Model("nanotrack", "NanoTrack, version 3", None),
-    "backdoor": Model(
-        "siamrpn_mtl", "SiamRPN, multi task, with a backdoor that you put in", "siamrpn_alex_mtl_backdoor.safetensors"
+    "nanotrack": ModelEntry("nanotrack", "NanoTrack, version 3", None),
+    "backdoor": ModelEntry(
+        "siamrpn_mtl", "SiamRPN, multi task, with a backdoor that you train", "siamrpn_alex_mtl_backdoor.safetensors"
     ),
 }
 
@@ -59,25 +59,23 @@ class Task(NamedTuple):
     """What is measured under an attack, and by which of ARMORY's scenarios."""
 
     scenario: tuple[str, str]
-    """Module and name."""
+    """Its module and name."""
     metrics: tuple[str, ...]
     datasets: Mapping[str, Mapping[str, Any]]
-    """In the ``dataset`` block, for each data set."""
+    """Keys of the ``dataset`` section, for each data set."""
 
 
 METRIC = "video_tracking_mean_iou"
 """ARMORY's own mean IoU of a video, the one metric that every run of a tracker has."""
 
 METRICS = "armory_skelevision.metrics"
-_OF_BOXES = (
-    METRIC,
-    *(f"{METRICS}.{name}" for name in ("success_auc", "precision_20px", "normalised_precision", "frame_iou")),
-)
+_BOX_METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou", "frame_boxes", "true_boxes")
+_OF_BOXES = (METRIC, *(f"{METRICS}.{name}" for name in _BOX_METRICS))
 _OF_KEYPOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "keypoint_pck"))
 
 TASKS = {
     "boxes": Task(("armory.scenarios.carla_video_tracking", "CarlaVideoTracking"), _OF_BOXES, DATASETS),
-    # Clips of some frames, so that what happens to the box is seen too.
+    # Clips of a few frames, so that the effect on the box is measured, too.
     "keypoints": Task(
         ("armory_skelevision.evaluation.scenarios", "KeypointTracking"),
         (*_OF_KEYPOINTS, "video_tracking_mean_iou"),
@@ -91,30 +89,30 @@ TASKS = {
 }
 
 
-class Attack(NamedTuple):
-    """An attack as configs name it, and what it is set on."""
+class AttackEntry(NamedTuple):
+    """An attack as configs name it, and what it is combined with."""
 
     name: str
-    """Of its class in `armory_skelevision.attacks`."""
+    """Name of its class in `armory_skelevision.attacks`."""
     title: str
-    """In a description, after "attacked by"."""
+    """Its name in a config's description, after "attacked by"."""
     knowledge: str
-    """What it knows of the tracker: "white" for all, "black" for its boxes alone."""
+    """What it has access to: "white" for the whole tracker, "black" for predicted boxes alone."""
     kwargs: Mapping[str, Any]
-    """On every data set."""
+    """Its arguments on every data set."""
     models: tuple[str, ...]
     datasets: Mapping[str, Mapping[str, Any]]
-    """Further kwargs for each data set."""
+    """Its further arguments for each data set."""
     task: str = "boxes"
-    """One of `TASKS`."""
+    """A key of `TASKS`."""
 
 
 # As in the settings of the trainings, training_configs/backdoors/*.json.
 TRIGGER = {"area": 0.015, "cells": 3, "place": [0.5, 0.35], "seed": 19}
 
-# Steps of the patch, the published tables' counts among them (10, 20, 100): the fewer, the sooner two cores are done.
+# Steps of the patch, the published tables' counts among them (10, 20, 100): few enough for two CPU cores.
 ATTACKS = {
-    "patch": Attack(
+    "patch": AttackEntry(
         "PatchAttack",
         "a physical patch",
         "white",
@@ -122,7 +120,7 @@ ATTACKS = {
         ("stl", "mtl"),
         {"carla": {"max_iter": 100}, "otb": {"max_iter": 20}, "walkers": {"max_iter": 10}},
     ),
-    "pgd": Attack(
+    "pgd": AttackEntry(
         "PGD",
         "a perturbation of all frames (PGD, 8/255)",
         "white",
@@ -130,7 +128,7 @@ ATTACKS = {
         ("mtl",),
         {"otb": {}, "walkers": {}},
     ),
-    "rtaa": Attack(
+    "rtaa": AttackEntry(
         "RTAA",
         "a perturbation of each search window (RTAA, 10/255)",
         "white",
@@ -138,7 +136,7 @@ ATTACKS = {
         ("mtl",),
         {"otb": {}, "walkers": {}},
     ),
-    "iou": Attack(
+    "iou": AttackEntry(
         "IoUAttack",
         "noise found from predicted boxes alone (IoU attack)",
         "black",
@@ -146,7 +144,7 @@ ATTACKS = {
         ("mtl",),
         {"otb": {}, "walkers": {}},
     ),
-    "keypoints_igsm": Attack(
+    "keypoints_igsm": AttackEntry(
         "KeypointIGSM",
         "a perturbation of the first frame that moves the keypoints (IGSM-U-10, 8/255)",
         "white",
@@ -155,7 +153,7 @@ ATTACKS = {
         {"walkers": {}},
         task="keypoints",
     ),
-    "oneshot": Attack(
+    "oneshot": AttackEntry(
         "BackdoorTrigger",
         "the backdoor's trigger in the first frame",
         "black",
@@ -164,7 +162,7 @@ ATTACKS = {
         {"walkers": {}},
         task="backdoor",
     ),
-    "fewshot": Attack(
+    "fewshot": AttackEntry(
         "BackdoorTrigger",
         "the backdoor's trigger in the first five frames",
         "black",
@@ -176,57 +174,57 @@ ATTACKS = {
 }
 
 
-class Defense(NamedTuple):
-    """A defense as configs name it, and what it is set on."""
+class DefenseEntry(NamedTuple):
+    """A defense as configs name it, and the data sets that it is combined with."""
 
     module: str
     name: str
     title: str
-    """In a description, after "behind"."""
+    """Its name in a config's description, after "behind"."""
     kwargs: Mapping[str, Any]
     datasets: tuple[str, ...]
 
 
 _SWITCHES = {"apply_fit": False, "apply_predict": True}
 
-# Those of ART and ARMORY look at whole frames; "video" has the values of ARMORY's own config for CARLA.
+# Those of ART and ARMORY act on whole frames; "video" has the values of ARMORY's own config for CARLA.
 DEFENSES = {
-    "templateadaptation": Defense(
+    "templateadaptation": DefenseEntry(
         "armory_skelevision.defenses",
         "TemplateAdaptation",
         "template adaptation",
         {"augment": 4, "differentiable": True, "eps": 4 / 255, "eps_step": 1 / 255, "max_iter": 5, "seed": 0},
         ("carla", "otb", "walkers"),
     ),
-    "dualossdef": Defense(
+    "dualossdef": DefenseEntry(
         "armory_skelevision.defenses",
         "DuaLossDef",
         "DuaLossDef",
         {**_SWITCHES, "branches": "both", "weights_file": "dualossdef_small.safetensors"},
         ("carla", "otb", "walkers"),
     ),
-    "jpeg": Defense(
+    "jpeg": DefenseEntry(
         "art.defences.preprocessor",
         "JpegCompression",
         "JPEG compression",
         {**_SWITCHES, "channels_first": False, "clip_values": [0.0, 1.0], "quality": 50},
         ("walkers",),
     ),
-    "squeezing": Defense(
+    "squeezing": DefenseEntry(
         "art.defences.preprocessor",
         "FeatureSqueezing",
         "feature squeezing",
         {**_SWITCHES, "bit_depth": 4, "clip_values": [0.0, 1.0]},
         ("walkers",),
     ),
-    "smoothing": Defense(
+    "smoothing": DefenseEntry(
         "art.defences.preprocessor",
         "SpatialSmoothingPyTorch",
         "spatial smoothing",
         {**_SWITCHES, "channels_first": False, "window_size": 3},
         ("walkers",),
     ),
-    "video": Defense(
+    "video": DefenseEntry(
         "armory.art_experimental.defences.video_compression_normalized",
         "VideoCompressionNormalizedPyTorch",
         "video compression",
@@ -236,15 +234,17 @@ DEFENSES = {
 }
 
 
-def list_evaluations() -> list[Evaluation]:
+def list_evaluations() -> list[EvaluationName]:
     """All evaluations that there is a config for."""
     attacked = [
-        Evaluation(dataset, model, name)
+        EvaluationName(dataset, model, name)
         for name, attack in ATTACKS.items()
         for dataset in attack.datasets
         for model in attack.models
     ]
     defended = [
-        Evaluation(dataset, "mtl", "patch", name) for name, defense in DEFENSES.items() for dataset in defense.datasets
+        EvaluationName(dataset, "mtl", "patch", name)
+        for name, defense in DEFENSES.items()
+        for dataset in defense.datasets
     ]
-    return [*attacked, Evaluation("walkers", "nanotrack"), *defended]
+    return [*attacked, EvaluationName("walkers", "nanotrack"), *defended]

@@ -1,4 +1,4 @@
-"""Files in and out: written whole or not at all, hashed, read as strict JSON; and published files off the network."""
+"""Files: atomic writes, hashes, strict JSON, archives, and downloads of published files."""
 
 from armory_skelevision.io.files import atomic_write, hash_file
 from armory_skelevision.io.strict_json import parse_json

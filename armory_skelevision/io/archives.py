@@ -1,4 +1,4 @@
-"""Zip archives: whether one is whole, and its wanted members on disk, each whole or not at all."""
+"""Zip archives: integrity checks, and atomic extraction of some members."""
 
 from __future__ import annotations
 
@@ -13,37 +13,39 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from tqdm import tqdm
 
+from armory_skelevision.validation import InvalidValueError
+
 
 def check_archive(path: Path) -> None:
-    """Return if a file is a zip archive, not cut off: its list of members stands at its end.
+    """Check that a file is a complete zip archive, by the list of members at its end.
 
     Raises:
-        ValueError: If it is not.
+        InvalidValueError: If it is not.
     """
     with _open(path):
         pass
 
 
 def unpack(archive: Path, folder: Path, wanted: Sequence[str]) -> list[Path]:
-    """Put members of an archive into a folder. They get their names only when they are complete.
+    """Extract members of an archive into a folder. They get their names only when they are complete.
 
     Args:
         archive: The zip archive.
-        folder: Where to; made if need be.
-        wanted: Files or folders, such as ``annotations/person_keypoints_val2017.json`` or ``Crossing``, wherever in the
-            archive they stand. In `folder` they get just this path; those that are there are left alone.
+        folder: Target folder; created if absent.
+        wanted: Files or folders, such as ``annotations/person_keypoints_val2017.json`` or ``Crossing``, at any depth
+            of the archive. Their paths in ``folder`` are as given here; existing ones are left alone.
 
     Returns:
-        The paths of all that was wanted.
+        The paths of everything wanted.
 
     Raises:
-        ValueError: If the archive is damaged or lacks one, or has members that would end up elsewhere.
+        InvalidValueError: If the archive is damaged, lacks a member, or has members that would be written elsewhere.
         OSError: If the disk has no room.
     """
     missing = [name for name in wanted if not (folder / name).exists()]
     with _open(archive) as opened:
         members = {name: _find(opened, archive, name) for name in missing}
-        _check_room(folder, sum(info.file_size for found in members.values() for info in found.values()))
+        check_room(folder, sum(info.file_size for found in members.values() for info in found.values()))
         for name, found in members.items():
             with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as temporary:
                 _extract(opened, found, Path(temporary), name)
@@ -52,8 +54,24 @@ def unpack(archive: Path, folder: Path, wanted: Sequence[str]) -> list[Path]:
     return [folder / name for name in wanted]
 
 
+def check_room(folder: Path, needed: int) -> None:
+    """Check that a disk has room, and create the folder.
+
+    Args:
+        folder: The folder to write to.
+        needed: Bytes.
+
+    Raises:
+        OSError: If there is less.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(f"{folder}: needs {needed / 1e9:.1f} GB of disk space, {free / 1e9:.1f} GB are free")
+
+
 def _find(opened: ZipFile, archive: Path, wanted: str) -> dict[PurePosixPath, ZipInfo]:
-    """The files that a wanted name stands for, by the path that each gets in the folder."""
+    """The files that a wanted name refers to, by their path in the target folder."""
     found: dict[PurePosixPath, ZipInfo] = {}
     for info in opened.infolist():
         path = _check_member(info, archive)
@@ -62,15 +80,15 @@ def _find(opened: ZipFile, archive: Path, wanted: str) -> dict[PurePosixPath, Zi
             found[PurePosixPath(str(path)[inside:])] = info
     if not found:
         tops = sorted({info.filename.split("/")[0] for info in opened.infolist()})
-        raise ValueError(f"{archive} holds no {wanted}; it holds {', '.join(tops[:8])}")
+        raise InvalidValueError(str(archive), f"a member {wanted}", f"only {', '.join(tops[:8])}")
     return found
 
 
 def _check_member(info: ZipInfo, archive: Path) -> PurePosixPath:
     path = PurePosixPath(info.filename)
-    leaves = path.is_absolute() or ".." in path.parts or "\\" in info.filename
-    if leaves or stat.S_ISLNK(info.external_attr >> 16):
-        raise ValueError(f"{archive} is refused: its member {info.filename!r} leads out of the folder or is a link")
+    escapes = path.is_absolute() or ".." in path.parts or "\\" in info.filename
+    if escapes or stat.S_ISLNK(info.external_attr >> 16):
+        raise InvalidValueError(str(archive), "files inside of the folder and no links", f"member {info.filename!r}")
     return path
 
 
@@ -79,14 +97,7 @@ def _extract(opened: ZipFile, members: dict[PurePosixPath, ZipInfo], folder: Pat
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(info) as packed, target.open("xb") as file:
-            shutil.copyfileobj(packed, file)  # the reader compares the checksum at the end
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(f"{folder} has {free / 1e9:.1f} GB of room, unpacking needs {needed / 1e9:.1f} GB")
+            shutil.copyfileobj(packed, file)  # zipfile compares the checksum at the end
 
 
 @contextmanager
@@ -95,4 +106,4 @@ def _open(path: Path) -> Iterator[ZipFile]:
         with ZipFile(path) as opened:
             yield opened
     except (BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise ValueError(f"{path} is no zip archive, or a damaged one ({error})") from error
+        raise InvalidValueError(str(path), "an intact zip archive", f"a damaged one or none ({error})") from error

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and their hashes."""
+"""Atomic writes and hashes of files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pathlib import Path
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file under a temporary name beside it, then give it its name: nobody ever sees half of it.
+    """Write a file under a temporary name beside it, then rename it: readers never see an incomplete file.
 
     Args:
-        path: The file. Its folder must exist. A file that is there is replaced.
-        data: All its bytes.
+        path: The file. Its folder must exist; an existing file is replaced.
+        data: Its content.
+
+    Raises:
+        OSError: If it cannot be written; an existing file is then unchanged.
     """
     target = Path(path)
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
@@ -28,13 +31,17 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def hash_file(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:
-    # The only way to read it is to set it; mkstemp makes files that nobody else may read.
+    # The only way to read it is to set it. mkstemp makes files that only their owner may read.
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -12,9 +12,9 @@ from armory_skelevision.models.wrapper import WrapperSettings
 from armory_skelevision.networks import NanoTrack
 from armory_skelevision.networks.nanotrack import Version
 from armory_skelevision.tracking import PointSettings
-from armory_skelevision.validation import InvalidValueError, Settings
+from armory_skelevision.validation import Settings
 from armory_skelevision.weights import load_nanotrack
-from armory_skelevision.weights.resolve import find_weights
+from armory_skelevision.weights.resolve import resolve
 
 # The constants of each version that differ from `PointSettings` (NanoTrack's configv2.yaml and configv3.yaml).
 CONSTANTS: dict[int, dict[str, float]] = {
@@ -48,27 +48,13 @@ def nanotrack(
             the file of that name in ARMORY's ``saved_model_dir``.
 
     Raises:
-        InvalidValueError: For an unknown key, a value out of range, or no weights.
+        InvalidValueError: For an unknown key or a value out of range.
         ValueError: For weights that are broken or of another network.
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file; has how to get it.
     """
     version = NanoTrackSettings.from_dict(model_kwargs, "model_kwargs").version
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
-    settings = PointSettings.from_dict(wrapper.tracking, "tracking", CONSTANTS[version])
+    settings = PointSettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", CONSTANTS[version])
     network = NanoTrack(version)
-    load_nanotrack(network, weights_path if weights_path is not None else _find_weights(version))
+    load_nanotrack(network, weights_path if weights_path is not None else resolve(f"nanotrackv{version}.pth"))
     return SiameseEstimator(network, settings, device_type=wrapper.device_type)
-
-
-def _find_weights(version: int) -> Path:
-    name = f"nanotrackv{version}.pth"
-    try:
-        return find_weights(name)
-    except FileNotFoundError as error:
-        raise InvalidValueError(
-            "weights_path",
-            f"NanoTrack's weights {name}, which are not part of this package",
-            "none",
-            f"get {name} in https://github.com/HonglinChu/SiamTrackers, folder NanoTrack/models/pretrained (Apache "
-            "2.0), and put it into ARMORY's saved_model_dir, or name its path as 'weights_file' under 'model'",
-        ) from error

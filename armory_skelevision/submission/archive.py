@@ -1,7 +1,7 @@
-"""Bundles as files: a `.tar.gz` with a few plain files, written the same each time, read with suspicion.
+"""Bundles as files: a `.tar.gz` with a few plain files, written reproducibly and read with suspicion.
 
-Python's own extraction is not used. It follows whatever a header says (links, devices, long names in headers of their
-own, sparse files); here a header is looked at alone, and all but plain files of known names end the reading.
+Python's own extraction is not used. It follows whatever a header contains (links, devices, long names in headers of
+their own, sparse files); here each header is checked by itself, and anything but plain files of known names is refused.
 """
 
 from __future__ import annotations
@@ -16,22 +16,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from armory_skelevision.evaluation.check import Finding
 from armory_skelevision.io import atomic_write
+from armory_skelevision.validation import InvalidValueError
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
 WEIGHTS = "weights"
-"""Folder of the weights."""
+"""Name of the folder of the weights."""
 
 MAX_FILES = 4
 MAX_TEXT = 256 * 1024
 MAX_WEIGHTS = 512 * 1024**2
 MAX_TOTAL = 1024**3
 MAX_RATIO = 50
-"""Bytes out per byte in. Weights hardly shrink; a bomb grows a thousandfold."""
+"""Unpacked bytes per packed byte. Weights can hardly be compressed; a bomb grows a thousandfold."""
 
 FREE_RATIO = 4 * 1024**2
-"""Bytes that may come out before their ratio counts."""
+"""Unpacked bytes up to which the ratio is not checked."""
 
 _BLOCK = tarfile.BLOCKSIZE
 _CHUNK = 1024**2
@@ -48,8 +50,18 @@ _KINDS = {
 }
 
 
-class RefusedError(ValueError):
-    """A bundle that is not used, and why."""
+_BUNDLE = "bundle"
+"""Key of what is wrong with a bundle as a whole."""
+
+
+class RefusedError(InvalidValueError):
+    """A bundle that is not used; ``key`` names the file of it that is wrong.
+
+    Attributes:
+        findings: All that is wrong with its config; empty if it was refused for something else.
+    """
+
+    findings: tuple[Finding, ...] = ()
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
@@ -75,15 +87,15 @@ def extract_archive(path: Path, folder: Path) -> list[str]:
     """Write a bundle's files into a folder, all of them or none, and nothing anywhere else.
 
     Args:
-        path: The bundle, from whomever.
-        folder: Absent or empty; made if need be.
+        path: The bundle, which is not trusted.
+        folder: Absent or empty; made if absent.
 
     Returns:
         The files' names.
 
     Raises:
-        FileExistsError: If the folder holds anything.
-        RefusedError: For whatever is not a bundle, with the reason.
+        FileExistsError: If the folder is not empty.
+        RefusedError: If the file is not a bundle.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty: name a new folder")
@@ -121,7 +133,7 @@ def _extract(stream: _Stream, folder: Path) -> list[str]:
         names.append(header.name)
     while rest := stream.read_some():
         if rest.strip(b"\0"):
-            raise RefusedError("something follows the end of the archive")
+            raise RefusedError(_BUNDLE, "nothing after the end of the archive", "more data")
     return names
 
 
@@ -130,33 +142,31 @@ def _read_headers(stream: _Stream) -> Iterator[tarfile.TarInfo]:
         try:
             yield tarfile.TarInfo.frombuf(block, "utf-8", "strict")
         except (tarfile.HeaderError, ValueError) as error:
-            raise RefusedError(f"it is no tar archive, or a damaged one ({error})") from error
+            raise RefusedError(_BUNDLE, "a tar archive", f"something else, or a damaged one ({error})") from error
 
 
 def _check_header(header: tarfile.TarInfo, before: list[str]) -> None:
     name = header.name
-    if header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-        raise RefusedError(f"{name!r} is {_KINDS.get(header.type, 'of an unusual kind')}; expected plain files only")
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        raise RefusedError(f"{name!r} is an absolute path")
-    if ".." in re.split(r"[/\\]", name):
-        raise RefusedError(f"{name!r} leads out of the folder")
-    if name.lower().endswith(_RUNS_CODE):
-        raise RefusedError(f"{name!r} may run code when it is read; expected weights as .safetensors")
-    if not _NAME.fullmatch(name):
-        expected = f"{CONFIG}, {MANIFEST}, {WEIGHTS}/NAME.safetensors, NAME of letters, digits and .-_"
-        raise RefusedError(f"{name!r} has no place in a bundle; expected {expected}")
-    if name.lower() in map(str.lower, before):
-        raise RefusedError(f"{name!r} is there twice")
-    if len(before) == MAX_FILES:
-        raise RefusedError(f"it holds more than {MAX_FILES} files")
     limit = MAX_WEIGHTS if name.startswith(WEIGHTS) else MAX_TEXT
-    if not 0 < header.size <= limit:
-        raise RefusedError(f"{name!r} is said to have {header.size} bytes; expected 1 to {limit}")
+
+    def refuse_if(wrong: object, expected: str, got: str) -> None:
+        if wrong:
+            raise RefusedError(name, expected, got)
+
+    refuse_if(
+        header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE), "a plain file", _KINDS.get(header.type, "another")
+    )
+    refuse_if(name.startswith("/") or re.match(r"[A-Za-z]:", name), "a name in the bundle", "an absolute path")
+    refuse_if(".." in re.split(r"[/\\]", name), "a name in the bundle", "a path that leads out of it")
+    refuse_if(name.lower().endswith(_RUNS_CODE), "weights as .safetensors", "a file that may run code when it is read")
+    refuse_if(not _NAME.fullmatch(name), f"{CONFIG}, {MANIFEST} or {WEIGHTS}/NAME.safetensors", "another name")
+    refuse_if(name.lower() in map(str.lower, before), "each file once", "a second one")
+    refuse_if(len(before) == MAX_FILES, f"at most {MAX_FILES} files", "more")
+    refuse_if(not 0 < header.size <= limit, f"1 to {limit} bytes", str(header.size))
 
 
 class _Stream:
-    """What comes out of a compressed file, as long as it is not too much.
+    """The unpacked data of a compressed file, up to the limits.
 
     Args:
         raw: The compressed file.
@@ -168,30 +178,31 @@ class _Stream:
         self._count = 0
 
     def read(self, size: int) -> bytes:
-        """Exactly so many bytes."""
+        """Read exactly ``size`` bytes."""
         parts = []
         while size:
             part = self.read_some(min(size, _CHUNK))
             if not part:
-                raise RefusedError("it ends too soon: truncated")
+                raise RefusedError(_BUNDLE, f"{size} more bytes", "a truncated archive")
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
 
     def read_chunks(self, size: int) -> Iterator[bytes]:
-        """The same, a part at a time."""
+        """Read exactly ``size`` bytes, a part at a time."""
         for start in range(0, size, _CHUNK):
             yield self.read(min(_CHUNK, size - start))
 
     def read_some(self, size: int = _CHUNK) -> bytes:
-        """Up to so many bytes; none at the end."""
+        """Read up to ``size`` bytes; none at the end."""
         try:
             part = self._file.read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise RefusedError(f"it is no .tar.gz, or a damaged one ({error})") from error
+            raise RefusedError(_BUNDLE, "a .tar.gz", f"something else, or a damaged one ({error})") from error
         self._count += len(part)
         if self._count > MAX_TOTAL:
-            raise RefusedError(f"more than {MAX_TOTAL} bytes come out of it")
+            raise RefusedError(_BUNDLE, f"at most {MAX_TOTAL} bytes when unpacked", "more")
         if self._count > FREE_RATIO and self._count > MAX_RATIO * self._raw.tell():
-            raise RefusedError(f"it grows more than {MAX_RATIO}-fold when unpacked, as bombs do and weights do not")
+            expected = f"at most {MAX_RATIO} unpacked bytes per packed byte"
+            raise RefusedError(_BUNDLE, expected, "more, as in a decompression bomb")
         return part

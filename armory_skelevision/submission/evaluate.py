@@ -1,4 +1,4 @@
-"""Evaluating: every submission under every attack of a suite, one process after the other. Goes on where it stopped."""
+"""Evaluating: every submission under every attack of a suite, one process after the other. Resumes."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ from tqdm.auto import tqdm
 from armory_skelevision import __version__
 from armory_skelevision.io import atomic_write, hash_file
 from armory_skelevision.submission.manifest import Manifest
-from armory_skelevision.submission.process import Scores, run_evaluation
+from armory_skelevision.submission.run import VideoScores, run_evaluation
 from armory_skelevision.submission.suite import Suite
 from armory_skelevision.submission.verify import Submission, Terms, combine, verify_bundle
 
 
-class Entry(NamedTuple):
-    """What became of a bundle."""
+class Participant(NamedTuple):
+    """A bundle and its evaluations."""
 
     bundle: Path
     sha256: str
     manifest: Manifest | None
     """None where the bundle was refused."""
-    scores: dict[str, Scores]
-    """By attack, as far as they were found."""
+    scores: dict[str, VideoScores]
+    """By attack, as far as it could be evaluated."""
     problem: str | None
-    """Why it has no place in the ranking; None where it has one."""
+    """Why it is not ranked; None if it is."""
 
 
-def evaluate(bundles: Sequence[Path], suite: Suite, out: Path, terms: Terms) -> list[Entry]:
+def evaluate(bundles: Sequence[Path], suite: Suite, out: Path, terms: Terms) -> list[Participant]:
     """Verify bundles, and evaluate those that are accepted.
 
     Each finished evaluation is written to ``out/runs`` at once; called again, only what is missing, failed or changed
-    is run. A bundle that is refused or fails does not keep the others.
+    is run. A bundle that is refused or fails does not stop the others.
 
     Args:
-        bundles: The bundles, from whomever.
-        suite: What they are put to.
-        out: A folder; made if need be.
-        terms: What is asked of a bundle.
+        bundles: The bundles, which are not trusted.
+        suite: What they are evaluated on.
+        out: A folder; made if absent.
+        terms: What is allowed in a bundle.
 
     Returns:
-        An entry for each bundle, in their order.
+        A participant for each bundle, in their order.
 
     Raises:
         OSError: If a bundle cannot be read, or the folder not be written.
     """
     hashes = {bundle: hash_file(bundle) for bundle in dict.fromkeys(bundles)}
-    entries = []
+    participants = []
     with tqdm(total=len(hashes) * len(suite.attacks), desc="Submissions", unit="run", disable=None) as bar:
         for bundle, sha256 in hashes.items():
             bar.set_postfix_str(bundle.name)
-            entries.append(_evaluate_bundle(bundle, sha256, suite, out / "runs", terms, bar))
-    return entries
+            participants.append(_evaluate_bundle(bundle, sha256, suite, out / "runs", terms, bar))
+    return participants
 
 
-def _evaluate_bundle(bundle: Path, sha256: str, suite: Suite, runs: Path, terms: Terms, bar: Any) -> Entry:
+def _evaluate_bundle(bundle: Path, sha256: str, suite: Suite, runs: Path, terms: Terms, bar: Any) -> Participant:
     with tempfile.TemporaryDirectory() as folder:
         try:
             submission = verify_bundle(bundle, Path(folder) / "bundle", terms)
         except ValueError as error:
             bar.update(len(suite.attacks))
-            return Entry(bundle, sha256, None, {}, f"refused: {error}")
-        scores: dict[str, Scores] = {}
+            return Participant(bundle, sha256, None, {}, f"refused: {error}")
+        scores: dict[str, VideoScores] = {}
         problems = []
         for name, config in suite.configs().items():
             try:
@@ -76,11 +76,13 @@ def _evaluate_bundle(bundle: Path, sha256: str, suite: Suite, runs: Path, terms:
             except RuntimeError as error:
                 problems.append(f"{name}: {error}")
             bar.update()
-    return Entry(bundle, sha256, submission.manifest, scores, "; ".join(problems) or None)
+    return Participant(bundle, sha256, submission.manifest, scores, "; ".join(problems) or None)
 
 
-def _evaluate_once(submission: Submission, sha256: str, config: Mapping[str, Any], suite: Suite, path: Path) -> Scores:
-    """The scores from an earlier call, if it was about the same; else those of a run, which are kept."""
+def _evaluate_once(
+    submission: Submission, sha256: str, config: Mapping[str, Any], suite: Suite, path: Path
+) -> VideoScores:
+    """The scores of an earlier call with the same bundle, config and version; else those of a run, which are kept."""
     asked = {"bundle": sha256, "config": config, "videos": suite.videos, "version": __version__}
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     known = _read_kept(path, key)
@@ -95,11 +97,11 @@ def _evaluate_once(submission: Submission, sha256: str, config: Mapping[str, Any
     return scores
 
 
-def _read_kept(path: Path, key: str) -> Scores | None:
+def _read_kept(path: Path, key: str) -> VideoScores | None:
     if not path.is_file():
         return None
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return Scores(**kept["scores"]) if kept["key"] == key else None
+        return VideoScores(**kept["scores"]) if kept["key"] == key else None
     except (ValueError, KeyError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""What a bundle says of itself."""
+"""The manifest of a bundle: its team, versions, files with their hashes, and claimed scores."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, Ref
 
 FORMAT = "armory_skelevision submission 1"
 TEAM = "^[A-Za-z0-9][A-Za-z0-9-]{0,31}\\Z"
-"""Form of a team's name, with which its weights' names begin."""
+"""Pattern of a team's name, which is a prefix of the names of its weights."""
 
 REPOSITORY = r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+\Z"
-"""Form of ``external_github_repo``: owner/name@tag."""
+"""Pattern of ``external_github_repo``: owner/name@tag."""
 
 _SCORE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 _FILE = {
@@ -49,7 +49,7 @@ SCHEMA = {
 
 
 class Claim(NamedTuple):
-    """Mean IoU that a team measured itself, in [0, 1]; None where that part was left out."""
+    """Mean IoU that a team measured itself, in [0, 1]; None where that part was skipped."""
 
     benign: float | None
     adversarial: float | None
@@ -61,23 +61,23 @@ class Manifest(NamedTuple):
 
     team: str
     version: str
-    """Of this package, where the bundle was packed."""
+    """Version of this package with which the bundle was packed."""
     docker_image: str | None
     external_github_repo: str | None
     files: dict[str, dict[str, Any]]
     """``sha256`` and ``bytes`` of every file but the manifest, by name."""
     weights: dict[str, dict[str, str]]
-    """What each weights file says of itself: training, licence, seed and so on."""
+    """Metadata of each weights file: training, licence, seed and so on."""
     claimed: Claim | None
 
     def to_json(self) -> bytes:
-        """The manifest's file."""
+        """The content of the manifest's file."""
         content = {"format": FORMAT, **self._asdict(), "claimed": self.claimed._asdict() if self.claimed else None}
         return (json.dumps(content, indent=4, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def describe_files(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """Hash and size of files, by the names that they have in the bundle."""
+    """Hash and size of files, by their names in the bundle."""
     return {name: {"sha256": hash_file(path), "bytes": path.stat().st_size} for name, path in files.items()}
 
 
@@ -85,7 +85,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an unpacked bundle, and compare all files with it.
 
     Raises:
-        RefusedError: If it is none, or files differ from what it says.
+        RefusedError: If it is not a manifest, or does not list the files as they are.
     """
     import jsonschema
 
@@ -93,20 +93,20 @@ def read_manifest(folder: Path) -> Manifest:
     error = next(iter(jsonschema.Draft7Validator(SCHEMA).iter_errors(content)), None)
     if error is not None:
         place = ".".join(str(part) for part in error.absolute_path)
-        raise RefusedError(f"{MANIFEST}{': ' + place if place else ''}: {error.message:.200}")
+        raise RefusedError(f"{MANIFEST}.{place}".rstrip("."), "a manifest's value", f"{error.message:.200}")
     claimed = Claim(**content["claimed"]) if content["claimed"] else None
     manifest = Manifest(**{field: content[field] for field in Manifest._fields[:-1]}, claimed=claimed)
     there = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     del there[MANIFEST]
     for name in sorted(set(manifest.files) ^ set(there)):
-        kind = "is not in the bundle" if name in manifest.files else "is not in the manifest"
-        raise RefusedError(f"{name} {kind}")
+        missing = "bundle" if name in manifest.files else "manifest"
+        raise RefusedError(name, "a file of the bundle and of the manifest", f"none in the {missing}")
     for name, found in describe_files(there).items():
         if found != manifest.files[name]:
-            raise RefusedError(f"{name} is not the file of the manifest: its hash or size differs")
+            raise RefusedError(name, "the file of the manifest", "another hash or size")
     weights = {name for name in there if name.startswith(f"{WEIGHTS}/")}
     if set(manifest.weights) != weights or CONFIG not in there or not weights:
-        raise RefusedError(f"expected {CONFIG}, and weights that the manifest describes; found {sorted(there)}")
+        raise RefusedError(MANIFEST, f"{CONFIG}, and weights with their metadata", f"{sorted(there)}")
     return manifest
 
 
@@ -114,11 +114,11 @@ def read_json(path: Path) -> Any:
     """Read a file of a bundle as JSON.
 
     Raises:
-        RefusedError: If there is none, or it is not quite JSON; see `strict_json`.
+        RefusedError: If there is none, or it is not strict JSON; see `parse_json`.
     """
     if not path.is_file():
-        raise RefusedError(f"it holds no {path.name}")
+        raise RefusedError(path.name, "a file of this name", "none")
     try:
         return parse_json(path.read_bytes())
     except ValueError as error:
-        raise RefusedError(f"{path.name} is no JSON: {error!s:.200}") from error
+        raise RefusedError(path.name, "JSON", f"{error!s:.200}") from error

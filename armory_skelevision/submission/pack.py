@@ -1,4 +1,4 @@
-"""Packing: a config and its weights as one bundle, checked as those who receive it will check it."""
+"""Packing: a config and its weights as one bundle, verified as its receiver will verify it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.io import atomic_write, parse_json
-from armory_skelevision.results.records import read_run
+from armory_skelevision.results.result_file import read_run
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, write_archive
 from armory_skelevision.submission.manifest import REPOSITORY, TEAM, Claim, Manifest, describe_files
 from armory_skelevision.submission.verify import Terms, check_form, verify_bundle
+from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.checkpoints import read_header
 
 
@@ -28,7 +29,7 @@ def pack(
     repository: str | None = None,
     terms: Terms | None = None,
 ) -> Manifest:
-    """Write a bundle. Packed twice from the same input, it is the same byte by byte.
+    """Write a bundle. Equal input gives equal bytes.
 
     Args:
         config: An ARMORY config with a model and a defense of one's own, otherwise as shipped.
@@ -36,23 +37,23 @@ def pack(
         out: The bundle, ``.tar.gz``; a file that is there is replaced.
         team: Letters, digits and hyphens.
         defense_weights: Weights of a defense that takes some, likewise.
-        result: ARMORY's result file of the config: the scores that the team claims.
+        result: ARMORY's result file of the config, whose scores the team claims.
         repository: Where the code is published, owner/name@tag, for ``external_github_repo``.
-        terms: What the config must be like; None for the package's own configs.
+        terms: What is allowed in the config; None for the package's own configs as baselines.
 
     Returns:
-        What the bundle says of itself.
+        The bundle's manifest.
 
     Raises:
         OSError: If a file cannot be read or written.
-        ValueError: If something is not as asked for; no bundle is written then.
+        InvalidValueError: For an argument that is wrong, or a bundle that would be refused; none is written then.
     """
     if not re.match(TEAM, team):
-        raise ValueError(f"team: expected up to 32 letters, digits and hyphens, got {team!r}")
+        raise InvalidValueError("team", "up to 32 letters, digits and hyphens", repr(team))
     if repository is not None and not re.match(REPOSITORY, repository):
-        raise ValueError(f"repository: expected owner/name@tag, got {repository!r}")
+        raise InvalidValueError("repository", "owner/name@tag", repr(repository))
     if not out.name.endswith(".tar.gz"):
-        raise ValueError(f"{out}: expected a name that ends in .tar.gz")
+        raise InvalidValueError("out", "a name that ends in .tar.gz", out.name)
     read = parse_json(config.read_bytes())
     check_form(read)
     claimed = _read_claim(result, read) if result is not None else None
@@ -78,21 +79,23 @@ def _place_weights(config: dict[str, Any], team: str, weights: Path, defense_wei
     given = [("model", config["model"], weights)]
     kwargs = (config.get("defense") or {}).get("kwargs", {})
     if "weights_file" in kwargs and defense_weights is None:
-        raise ValueError(f"the defense takes weights, {kwargs['weights_file']}: give them as --defense-weights")
+        raise InvalidValueError("defense_weights", f"the weights of the defense, {kwargs['weights_file']}", "none")
     if defense_weights is not None:
         if "weights_file" not in kwargs:
-            raise ValueError('--defense-weights: the config has no defense with a "weights_file"')
+            raise InvalidValueError(
+                "defense_weights", 'none: the config has no defense with a "weights_file"', "a file"
+            )
         given.append(("defense", kwargs, defense_weights))
     files = {}
     for part, section, path in given:
         if path.suffix != ".safetensors":
-            raise ValueError(
-                f"{path}: bundles hold .safetensors only, which can run no code; convert it first: "
-                f"skelevision weights convert {path.name} {path.stem}.safetensors"
+            fix = f"convert it: skelevision weights convert {path.name} {path.stem}.safetensors"
+            raise InvalidValueError(
+                f"{part}.weights_file", "a .safetensors file, which can run no code", path.name, fix
             )
         name = path.name if path.name.startswith(f"{team}_") else f"{team}_{path.name}"
         if f"{WEIGHTS}/{name}" in files:
-            raise ValueError(f"{path}: the {part} and the model have weights of the same name; rename one")
+            raise InvalidValueError(f"{part}.weights_file", "another name than that of the model's weights", path.name)
         section["weights_file"] = name
         files[f"{WEIGHTS}/{name}"] = path
     return files
@@ -112,16 +115,13 @@ def _describe(config: Mapping[str, Any], team: str, files: Mapping[str, Path], c
 
 
 def _read_claim(path: Path, config: Mapping[str, Any]) -> Claim:
-    """The scores in a result file of this config.
-
-    Raises:
-        ValueError: If it is a result of another evaluation.
-    """
+    """The scores in a result file of this config (`InvalidValueError` if it is of another evaluation)."""
     run = read_run(path)
     differing = [
         name for name in ("attack", "dataset", "defense", "metric", "model") if run.config.get(name) != config.get(name)
     ]
     if differing:
-        raise ValueError(f"{path} is the result of another evaluation: its {', '.join(differing)} differ")
+        expected = "a result of this config"
+        raise InvalidValueError("result", expected, f"one of another evaluation: its {', '.join(differing)} differ")
     videos = max(len(scores.video_ious) for scores in (run.benign, run.adversarial))
     return Claim(run.benign.mean_iou, run.adversarial.mean_iou, videos)

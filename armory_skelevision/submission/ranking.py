@@ -1,4 +1,4 @@
-"""The table of a suite: who held best under the worst that was tried, with intervals."""
+"""The ranking of a suite: by the worst case over its attacks, with intervals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from armory_skelevision.io import atomic_write
-from armory_skelevision.submission.evaluate import Entry
+from armory_skelevision.submission.evaluate import Participant
 from armory_skelevision.submission.suite import Suite
 
 RESAMPLES = 10_000
@@ -21,7 +21,7 @@ SEED = 0
 
 
 class Interval(NamedTuple):
-    """A mean over videos with its 95 % interval; without ends where one video tells nothing about others."""
+    """A mean over videos with its 95 % interval, which has no ends for a single video."""
 
     mean: float
     low: float | None
@@ -35,29 +35,29 @@ class Row(NamedTuple):
     team: str
     bundle: str
     worst: Interval
-    """Of each video the lowest score under any attack: by this is ranked."""
+    """Mean over videos of the lowest score under any attack; decides the rank."""
     benign: float
     attacks: dict[str, float]
     claimed: float | None
-    """What the team found itself under the attack that it knew."""
+    """Claimed by the team, under the attack of its baseline."""
 
 
-def penalized_scores(entries: Sequence[Entry], suite: Suite) -> list[Row]:
-    """The accepted and finished entries, the best first; equals share a rank."""
+def rank(participants: Sequence[Participant], suite: Suite) -> list[Row]:
+    """The accepted and evaluated participants, the best first; equals share a rank."""
     rows = []
-    for entry in entries:
-        if entry.problem is not None or entry.manifest is None:
+    for participant in participants:
+        if participant.problem is not None or participant.manifest is None:
             continue
-        adversarial = {name: np.array(entry.scores[name].adversarial) for name in suite.attacks}
-        claim = entry.manifest.claimed
+        adversarial = {name: np.array(participant.scores[name].adversarial) for name in suite.attacks}
+        claim = participant.manifest.claimed
         rows.append(
             Row(
                 rank=0,
-                team=entry.manifest.team,
-                bundle=entry.sha256[:12],
+                team=participant.manifest.team,
+                bundle=participant.sha256[:12],
                 worst=find_interval(np.min(list(adversarial.values()), axis=0)),
                 # the same under every attack but for the last digits on a GPU
-                benign=float(np.mean([entry.scores[name].benign for name in suite.attacks])),
+                benign=float(np.mean([participant.scores[name].benign for name in suite.attacks])),
                 attacks={name: float(scores.mean()) for name, scores in adversarial.items()},
                 claimed=claim.adversarial if claim is not None else None,
             )
@@ -80,26 +80,30 @@ def find_interval(scores: NDArray[np.float64]) -> Interval:
     return Interval(float(scores.mean()), float(low), float(high))
 
 
-def format_table(rows: Sequence[Row], entries: Sequence[Entry], suite: Suite) -> str:
-    """The table in Markdown, and below it who is not ranked and why."""
+def format_table(rows: Sequence[Row], participants: Sequence[Participant], suite: Suite) -> str:
+    """The table in Markdown, and below it the bundles that are not ranked, with the reason."""
     head, *lines = _list_cells(rows, suite)
     widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
     table = [head, ["-" * width for width in widths], *lines]
     padded = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in table
     ]
-    refused = [f"- {entry.bundle.name}: {entry.problem}" for entry in entries if entry.problem is not None]
+    refused = [
+        f"- {participant.bundle.name}: {participant.problem}"
+        for participant in participants
+        if participant.problem is not None
+    ]
     return "\n".join([*padded, *(["", "Not ranked:", "", *refused] if refused else [])])
 
 
-def write_tables(rows: Sequence[Row], entries: Sequence[Entry], suite: Suite, out: Path) -> list[Path]:
+def write_tables(rows: Sequence[Row], participants: Sequence[Participant], suite: Suite, out: Path) -> list[Path]:
     """Write the table as Markdown, CSV and JSON; returns the files."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(_list_cells(rows, suite, digits=6))
     contents = {
-        "ranking.md": f"# {suite.name}\n\n{format_table(rows, entries, suite)}\n",
+        "ranking.md": f"# {suite.name}\n\n{format_table(rows, participants, suite)}\n",
         "ranking.csv": text.getvalue(),
-        "ranking.json": json.dumps(_to_object(rows, entries, suite), indent=4, ensure_ascii=False) + "\n",
+        "ranking.json": json.dumps(_to_object(rows, participants, suite), indent=4, ensure_ascii=False) + "\n",
     }
     out.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
@@ -123,14 +127,14 @@ def _list_cells(rows: Sequence[Row], suite: Suite, digits: int = 2) -> list[list
     return [head, *lines]
 
 
-def _to_object(rows: Sequence[Row], entries: Sequence[Entry], suite: Suite) -> dict[str, Any]:
+def _to_object(rows: Sequence[Row], participants: Sequence[Participant], suite: Suite) -> dict[str, Any]:
     return {
         "suite": suite._asdict(),
         "measure": "mean IoU over videos; worst: of each video the lowest under any attack; 95 % interval over videos",
         "ranking": [{**row._asdict(), "worst": row.worst._asdict()} for row in rows],
         "not_ranked": [
-            {"bundle": entry.bundle.name, "sha256": entry.sha256, "problem": entry.problem}
-            for entry in entries
-            if entry.problem is not None
+            {"bundle": participant.bundle.name, "sha256": participant.sha256, "problem": participant.problem}
+            for participant in participants
+            if participant.problem is not None
         ],
     }

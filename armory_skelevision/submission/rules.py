@@ -1,7 +1,7 @@
-"""What a submission's config may say: its own model, defense and system settings, by names that are allowed.
+"""What the config of a submission may contain: a model, a defense and system settings of its own, from allowed names.
 
-All else must be as in the evaluation that it answers to, so that nobody hands in an easier attack; and nothing may name
-a module, a path or a repository that would bring code or touch files.
+All else must be equal to its baseline, the config of the evaluation that it takes part in, so that the attack is not
+made easier; and nothing may name a module, a path or a repository that would bring code or touch files.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from armory_skelevision.evaluation.check.findings import Finding, fault
+from armory_skelevision.evaluation.check.findings import Finding, error
 from armory_skelevision.evaluation.check.sysconfig import check_image
 from armory_skelevision.evaluation.configs import render_configs
 from armory_skelevision.evaluation.table import DEFENSES, MODELS
+from armory_skelevision.weights.resolve import named_weights
 
 FREE = ("_description", "defense", "model", "sysconfig")
 """Sections that a submission may change."""
@@ -31,21 +32,14 @@ SYSTEM: dict[str, tuple[Any, ...]] = {
     "output_filename": (None,),
     "set_pythonhashseed": (None, False, True),
 }
-"""Settings with the values that they may have: these name folders, or code of other places."""
+"""Settings that name folders or third-party code, with the values that they may have."""
 
 SYSTEM_KEYS = (*SYSTEM, "docker_image", "external_github_repo", "gpus", "use_gpu")
 
 
 def shipped_baselines() -> list[dict[str, Any]]:
-    """The package's own configs, for submissions that answer to one of them."""
+    """The package's own configs, the usual baselines of submissions."""
     return [json.loads(text) for text in render_configs().values()]
-
-
-def weights_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config gives as weights, by the way to it."""
-    named = {"model.weights_file": config["model"]["weights_file"]}
-    kwargs = (config["defense"] or {}).get("kwargs", {})
-    return {**named, "defense.kwargs.weights_file": kwargs["weights_file"]} if "weights_file" in kwargs else named
 
 
 def check_rules(
@@ -58,9 +52,9 @@ def check_rules(
 
     Args:
         config: One that fits ARMORY's schema.
-        weights: Names of the weights that come with it.
-        baselines: Configs of the evaluations that it may answer to.
-        repositories: What ``external_github_repo`` may be, beside null.
+        weights: Names of the weights in its bundle.
+        baselines: Configs of the evaluations that it may take part in.
+        repositories: Allowed values of ``external_github_repo``, beside null.
     """
     return [
         *_check_baseline(config, baselines),
@@ -78,8 +72,8 @@ def _check_baseline(config: Mapping[str, Any], baselines: Sequence[Mapping[str, 
         return [name for name in names if _same(config.get(name)) != _same(baseline.get(name))]
 
     nearest = min((changed(baseline) for baseline in baselines), key=len)
-    mend = f"A submission changes {', '.join(FREE[1:])} and nothing else; take the rest from the evaluation's config"
-    return [fault(name, "is not as in the config of the evaluation", mend) for name in nearest]
+    fix = f"a submission changes {', '.join(FREE[1:])} and nothing else"
+    return [error(name, "expected the value of the evaluation's config, got another", fix) for name in nearest]
 
 
 def _same(value: Any) -> str:
@@ -90,17 +84,20 @@ def _check_part(
     config: Mapping[str, Any], part: str, keys: Sequence[str], allowed: Collection[tuple[str, str]]
 ) -> list[Finding]:
     section = config[part]
-    findings = [fault(f"{part}.{key}", "has no place in a submission", "Leave it out") for key in {*section} - {*keys}]
+    findings = [error(f"{part}.{key}", "not allowed in a submission") for key in {*section} - {*keys}]
     if (section["module"], section["name"]) not in allowed:
         listed = ", ".join(sorted(f"{module}.{name}" for module, name in allowed))
-        named = f"{section['module']}.{section['name']} is not allowed in a submission"
-        findings.append(fault(f"{part}.module", named, f"Allowed are {listed}"))
+        got = f"{section['module']}.{section['name']}"
+        findings.append(error(f"{part}.module", f"expected one of {listed}, got {got}"))
     if section.get("fit") or section.get("fit_kwargs"):
-        findings.append(fault(f"{part}.fit", "submissions are not trained", 'Say "fit": false and "fit_kwargs": {}'))
+        problem = "submissions are not trained by ARMORY"
+        findings.append(error(f"{part}.fit", problem, 'set "fit": false and "fit_kwargs": {}'))
     for key, text in _find_texts(section, part):
         is_kwarg = key.count(".") > 1 and key != "defense.kwargs.weights_file"
         if is_kwarg and (set("/\\\0~$") & set(text) or ".." in text):
-            findings.append(fault(key, f"{text!r} looks like a path", "A submission names no files but its weights"))
+            findings.append(
+                error(key, f"expected no path, got {text!r}", "a submission names no files but its weights")
+            )
     return findings
 
 
@@ -116,27 +113,29 @@ def _find_texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _check_weights(config: Mapping[str, Any], weights: Collection[str]) -> list[Finding]:
-    named = weights_of(config)
+    # null would take weights of the package, or of the organisers' machine
+    named = {"model.weights_file": "null", **named_weights(config)}
+    listed = ", ".join(sorted(weights))
     findings = [
-        fault(key, f"{name!r} is not among the weights of the bundle", f"Name one of {', '.join(sorted(weights))}")
+        error(key, f"expected one of the bundle's weights, {listed}, got {name}")
         for key, name in named.items()
-        if not isinstance(name, str) or name not in weights
+        if name not in weights
     ]
-    unused = sorted(set(weights) - {name for name in named.values() if isinstance(name, str)})
-    return findings + [fault("weights", f"{name} is named nowhere in the config", "Leave it out") for name in unused]
+    unused = sorted(set(weights) - set(named.values()))
+    return findings + [error("weights", f"the config does not use {name}", "leave it out") for name in unused]
 
 
 def _check_system(section: Mapping[str, Any], repositories: Collection[str | None]) -> list[Finding]:
-    # an image of somebody else's is a matter of taste in an evaluation of one's own, and code of others here
-    findings = [finding._replace(level="fault") for finding in check_image(section["docker_image"])]
+    # a third-party image is a warning for one's own evaluation, and somebody else's code here
+    findings = [finding._replace(level="error") for finding in check_image(section["docker_image"])]
     for key in sorted({*section} - {*SYSTEM_KEYS}):
-        findings.append(fault(f"sysconfig.{key}", "has no place in a submission", "Leave it out"))
+        findings.append(error(f"sysconfig.{key}", "not allowed in a submission"))
     for key, values in SYSTEM.items():
         if section.get(key) not in values:
-            findings.append(fault(f"sysconfig.{key}", f"got {section[key]!r:.80}", "Say null, or leave it out"))
+            findings.append(error(f"sysconfig.{key}", f"expected null, got {section[key]!r:.80}"))
     repository = section["external_github_repo"]
     if repository is not None and repository not in repositories:
-        allowed = f"one of {', '.join(sorted(map(str, repositories)))}" if repositories else "null"
-        problem = f"{repository!r:.80} would have ARMORY fetch code"
-        findings.append(fault("sysconfig.external_github_repo", problem, f"Say {allowed}; organisers allow others"))
+        allowed = " or ".join(["null", *sorted(map(str, repositories))])
+        problem = f"expected {allowed}, got {repository!r:.80}, from where ARMORY would fetch code"
+        findings.append(error("sysconfig.external_github_repo", problem))
     return findings

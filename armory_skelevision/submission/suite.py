@@ -1,4 +1,4 @@
-"""A suite: the attacks and the data that submissions are put to, which those who hand in need not know."""
+"""A suite: the attacks and the data that submissions are evaluated on, which participants need not know."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.check import check_config
 from armory_skelevision.evaluation.check.environment import as_in_a_run
+from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.configs import build_config
+from armory_skelevision.evaluation.process import Limits
 from armory_skelevision.io import parse_json
-from armory_skelevision.submission.process import Limits
+from armory_skelevision.validation import InvalidValueError
 
 NUMBER = {"type": "number", "exclusiveMinimum": 0}
 _PROPERTIES: dict[str, Any] = {
@@ -36,24 +38,24 @@ SCHEMA = {
 
 
 class Suite(NamedTuple):
-    """What every submission goes through."""
+    """What every submission is evaluated on."""
 
     name: str
     attacks: dict[str, dict[str, Any]]
-    """ARMORY's section ``attack`` of each, by a name for the table."""
+    """ARMORY's section ``attack`` of each, by its name in the table."""
     dataset: dict[str, Any]
     """ARMORY's section ``dataset``."""
     videos: int | None = None
-    """How many of its videos; None for all."""
+    """Number of its videos; None for all."""
     gpus: str | None = None
-    """ARMORY's ``gpus``, such as "all" or "0"; None computes on the CPU."""
+    """ARMORY's ``gpus``, such as "all" or "0"; None for the CPU."""
     minutes: float = 240
-    """For one attack on one submission, all videos together."""
+    """Most time for one attack on one submission, all videos together."""
     memory_gb: float = 16
 
     @property
     def limits(self) -> Limits:
-        """Of one attack on one submission."""
+        """The limits of one attack on one submission."""
         return Limits(self.minutes, self.memory_gb)
 
     def configs(self) -> dict[str, dict[str, Any]]:
@@ -69,26 +71,25 @@ def read_suite(path: Path) -> Suite:
 
     Raises:
         OSError: If there is no readable file.
-        ValueError: If it is no suite, or an evaluation could not run; says what and where, and the mend.
+        InvalidValueError: If it is no suite, or an evaluation could not run.
     """
     import jsonschema
 
     content = parse_json(path.read_bytes())
-    error = next(iter(jsonschema.Draft7Validator(SCHEMA).iter_errors(content)), None)
-    if error is not None:
-        place = ".".join(str(part) for part in error.absolute_path)
-        raise ValueError(f"{path}: {place + ': ' if place else ''}{error.message:.200}")
+    failure = next(iter(jsonschema.Draft7Validator(SCHEMA).iter_errors(content)), None)
+    if failure is not None:
+        place = ".".join(str(part) for part in failure.absolute_path)
+        raise InvalidValueError(place or str(path), "a suite's value", f"{failure.message:.200}")
     suite = Suite(**content)
     for name, config in suite.configs().items():
-        _check(path, name, config)
+        _check(name, config)
     return suite
 
 
-def _check(path: Path, name: str, config: Mapping[str, Any]) -> None:
+def _check(name: str, config: Mapping[str, Any]) -> None:
     with as_in_a_run():
         findings = check_config(config)
-    # data that are not here are a warning to others; whoever organises has to have them
-    wrong = [f for f in findings if f.level == "fault" or f.key.startswith("dataset")]
+    # missing data are a warning for others; organisers need them
+    wrong = [finding for finding in findings if finding.level == "error" or finding.key.startswith("dataset")]
     if wrong:
-        told = "; ".join(f"{f.key}: {f.problem}. {f.mend}" for f in wrong)
-        raise ValueError(f"{path}: with the attack {name!r}: {told}")
+        raise InvalidValueError(f"attacks.{name}", "an evaluation that can run", "; ".join(map(describe, wrong)))

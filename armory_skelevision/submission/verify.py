@@ -1,4 +1,4 @@
-"""Verifying: what is in a bundle, from whomever it comes, before anything in it is used."""
+"""Verifying: all of a bundle is checked before anything in it is used."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.check import Finding, check_config
 from armory_skelevision.evaluation.check.environment import as_in_a_run
+from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.check.run import check_schema
 from armory_skelevision.evaluation.configs import build_config
-from armory_skelevision.submission.archive import CONFIG, WEIGHTS, RefusedError, empty_folder, extract_archive
+from armory_skelevision.evaluation.process import Limits
+from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, RefusedError, empty_folder, extract_archive
 from armory_skelevision.submission.manifest import Manifest, read_json, read_manifest
-from armory_skelevision.submission.process import Limits, Scores, run_evaluation
 from armory_skelevision.submission.rules import check_rules, shipped_baselines
+from armory_skelevision.submission.run import VideoScores, run_evaluation
 from armory_skelevision.weights.checkpoints import read_header
 
 SMOKE_LIMITS = Limits(minutes=10, memory_gb=12)
@@ -25,12 +27,12 @@ SMOKE_FRAMES = 5
 
 
 class Terms(NamedTuple):
-    """What an organiser asks of submissions."""
+    """What an organiser allows in submissions."""
 
     baselines: tuple[Mapping[str, Any], ...]
-    """Configs that a submission may answer to."""
+    """Configs of the evaluations that a submission may take part in."""
     repositories: tuple[str | None, ...] = ()
-    """What its ``external_github_repo`` may be, beside null."""
+    """Allowed values of its ``external_github_repo``, beside null."""
 
     @classmethod
     def usual(cls) -> Terms:
@@ -39,7 +41,7 @@ class Terms(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """A bundle that has been verified and unpacked."""
+    """A verified and unpacked bundle."""
 
     folder: Path
     manifest: Manifest
@@ -48,25 +50,25 @@ class Submission(NamedTuple):
 
     @property
     def weights(self) -> dict[str, Path]:
-        """Its weights by the names that its config uses."""
+        """Its weights by their names in the config."""
         return {path.name: path for path in sorted((self.folder / WEIGHTS).iterdir())}
 
 
 def verify_bundle(bundle: Path, folder: Path, terms: Terms) -> Submission:
-    """Unpack a bundle into a folder, if it is all that it has to be. No code of others runs, nothing is evaluated.
+    """Unpack a bundle into a folder if it can be accepted. None of its code runs, nothing is evaluated.
 
-    The order is that of trust: the archive's form, hashes, the names in the config; only then are weights read, and the
+    The archive's form, the hashes and the names in the config are checked first; only then are weights read, and the
     model made of them.
 
     Args:
-        bundle: The ``.tar.gz``.
-        folder: Where to; absent or empty. It is left as it was when the bundle is refused.
-        terms: What is asked of it.
+        bundle: The ``.tar.gz``, which is not trusted.
+        folder: Where to unpack it; absent or empty. It is left as it was when the bundle is refused.
+        terms: What is allowed in it.
 
     Raises:
-        FileExistsError: If the folder holds anything.
+        FileExistsError: If the folder is not empty.
         OSError: If there is no readable bundle.
-        RefusedError: With the reason, or all reasons that the config gives.
+        RefusedError: If the bundle is refused; has all findings on its config.
     """
     there = folder.exists()
     extract_archive(bundle, folder)
@@ -83,7 +85,7 @@ def verify_bundle(bundle: Path, folder: Path, terms: Terms) -> Submission:
 def _verify(folder: Path, terms: Terms) -> Submission:
     manifest = read_manifest(folder)
     if manifest.version != __version__:
-        raise RefusedError(f"it was packed with armory_skelevision {manifest.version}; here is {__version__}")
+        raise RefusedError(f"{MANIFEST}.version", __version__, manifest.version)
     config = read_json(folder / CONFIG)
     names = [name.removeprefix(f"{WEIGHTS}/") for name in manifest.weights]
     for name in names:
@@ -93,28 +95,27 @@ def _verify(folder: Path, terms: Terms) -> Submission:
     system = config["sysconfig"]
     for key in ("docker_image", "external_github_repo"):
         if system[key] != getattr(manifest, key):
-            raise RefusedError(f"{key} is {system[key]!r} in {CONFIG} and {getattr(manifest, key)!r} in the manifest")
+            raise RefusedError(
+                f"{CONFIG}.sysconfig.{key}", f"that of the manifest, {getattr(manifest, key)}", system[key]
+            )
     placed = f"{folder.absolute() / WEIGHTS}/"
-    findings = [f._replace(problem=f.problem.replace(placed, "")) for f in check_config(_with_paths(config, folder))]
+    found = check_config(_with_paths(config, folder))
+    findings = [finding._replace(problem=finding.problem.replace(placed, "")) for finding in found]
     _refuse(findings)
     return Submission(folder, manifest, config, [finding for finding in findings if finding.level == "warning"])
 
 
 def check_form(config: Any) -> None:
-    """Refuse what does not fit ARMORY's schema.
-
-    Raises:
-        RefusedError: With all places where it does not.
-    """
+    """Refuse a config that does not fit ARMORY's schema (`RefusedError`, with all places)."""
     with as_in_a_run():
         _refuse(check_schema(config))
 
 
-def smoke_run(submission: Submission) -> Scores:
+def smoke_run(submission: Submission) -> VideoScores:
     """Evaluate a submission on a few frames of an embedded video, under one step of an attack.
 
     Raises:
-        RuntimeError: If the evaluation fails, or takes too long or too much memory.
+        RunFailedError: If the evaluation fails, or takes too long or too much memory.
     """
     config = build_config("walkers", "mtl")
     config["attack"]["kwargs"] = {**config["attack"]["kwargs"], "max_iter": 1}
@@ -125,39 +126,43 @@ def smoke_run(submission: Submission) -> Scores:
 
 
 def combine(submission: Submission, evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with a submission's model and defense, and an organiser's everything else."""
+    """A config with the model and the defense of a submission, and all else of an evaluation."""
     config = copy.deepcopy(dict(evaluation))
     return {**config, "model": submission.config["model"], "defense": submission.config["defense"]}
 
 
 def _with_paths(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The config as it would be with its weights in place."""
+    """The config with the paths of its unpacked weights."""
     placed = copy.deepcopy(dict(config))
     weights = folder.absolute() / WEIGHTS
     placed["model"]["weights_file"] = str(weights / placed["model"]["weights_file"])
     kwargs = (placed["defense"] or {}).get("kwargs", {})
     if "weights_file" in kwargs:
         kwargs["weights_file"] = str(weights / kwargs["weights_file"])
-    # whether this machine has a GPU is not the submission's affair
+    # a submission is not refused because this machine has no GPU
     placed["sysconfig"]["use_gpu"] = False
     return placed
 
 
 def _check_weights(path: Path, manifest: Manifest) -> None:
+    name = f"{WEIGHTS}/{path.name}"
     if not path.name.startswith(f"{manifest.team}_"):
-        raise RefusedError(f"{path.name} does not begin with the team's name, {manifest.team}_")
+        raise RefusedError(name, f"a name that begins with that of the team, {manifest.team}_", path.name)
     # ARMORY unpacks, on loading, whatever weights can be read as a tar archive
     if tarfile.is_tarfile(path):
-        raise RefusedError(f"{path.name} is an archive, which ARMORY would unpack; expected weights")
+        raise RefusedError(name, "weights", "an archive, which ARMORY would unpack")
     try:
         header = read_header(path)
     except ValueError as error:
-        raise RefusedError(str(error).replace(str(path), path.name)) from error
-    if header != manifest.weights[f"{WEIGHTS}/{path.name}"]:
-        raise RefusedError(f"{path.name} says other things of itself than the manifest")
+        raise RefusedError(name, "readable weights", str(error).replace(str(path), path.name)) from error
+    if header != manifest.weights[name]:
+        raise RefusedError(name, "the metadata in the manifest", "others")
 
 
 def _refuse(findings: list[Finding]) -> None:
-    reasons = [f"{f.key}: {f.problem}. {f.mend}" for f in findings if f.level == "fault"]
-    if reasons:
-        raise RefusedError(f"{CONFIG}: " + "; ".join(reasons))
+    """Refuse a bundle if there is an error among the findings on its config."""
+    errors = tuple(finding for finding in findings if finding.level == "error")
+    if errors:
+        refused = RefusedError(CONFIG, "a config that is allowed and can run", "; ".join(map(describe, errors)))
+        refused.findings = errors
+        raise refused

@@ -1,1 +1,1 @@
-"""Many evaluations from one grid: which cells there are, running them here or on a cluster, and going on later."""
+"""Many evaluations from one grid: the planned runs, carrying them out here or on a cluster, and resuming later."""

@@ -1,4 +1,4 @@
-"""What a grid file says: the cells, each with the ARMORY config that it stands for.
+"""What a grid file means: the planned runs, each with its ARMORY config.
 
 A grid is a JSON object::
 
@@ -33,7 +33,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from armory_skelevision.sweeps.run import Cell
+from armory_skelevision.io import parse_json
+from armory_skelevision.sweeps.run import Run
+from armory_skelevision.validation import InvalidValueError, check_known
 
 KEYS = ("title", "base", "set", "axes", "exclude", "options", "published")
 # Objects of a config that take keys which a base does not name. Elsewhere ARMORY overlooks a wrong key.
@@ -44,23 +46,23 @@ class Choice(NamedTuple):
     """One value of an axis."""
 
     label: Any
-    """What it is called: the value itself, or the name of the choice."""
+    """The value itself, or the name of the choice."""
     settings: Mapping[str, Any]
     """Values by dotted key."""
 
 
-def read_grid(path: str | os.PathLike[str]) -> list[Cell]:
-    """The cells of a grid file, in the order of its axes, the last one changing fastest.
+def read_grid(path: str | os.PathLike[str]) -> list[Run]:
+    """The runs of a grid file, in the order of its axes, the last one changing fastest.
 
     Raises:
         FileNotFoundError: If the grid or a base is not there.
-        ValueError: For anything in it that cannot be right: unknown keys, a dotted key that its base does not have,
-            cells that are equal, a config that ARMORY refuses.
+        InvalidValueError: For anything in it that cannot be right: unknown keys, a dotted key that its base does not
+            have, runs that are equal, a config that ARMORY refuses.
     """
-    grid = _read_object(Path(path))
-    _check_grid(grid, path)
+    grid = read_object(Path(path))
+    _check_grid(grid)
     axes = {name: _read_axis(name, axis) for name, axis in grid["axes"].items()}
-    cells, useless = [], list(grid.get("exclude", []))
+    runs, useless = [], list(grid.get("exclude", []))
     for choices in itertools.product(*axes.values()):
         labels = dict(zip(axes, (choice.label for choice in choices), strict=True))
         values = {key: value for choice in choices for key, value in choice.settings.items()}
@@ -68,50 +70,49 @@ def read_grid(path: str | os.PathLike[str]) -> list[Cell]:
         if fitting:
             useless = [excluded for excluded in useless if excluded not in fitting]
             continue
-        settings = {"base": grid.get("base"), **grid.get("set", {}), **values}
-        config = _build(Path(path).parent, settings)
+        config = _build(Path(path).parent, {"base": grid.get("base"), **grid.get("set", {}), **values})
         place = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
         config["_description"] = f"{config.get('_description', '')}{place}"
-        cells.append(Cell(name_cell(labels), labels, values, config, tuple(grid.get("options", []))))
+        runs.append(Run(name_run(labels), labels, values, config, tuple(grid.get("options", []))))
     if useless:
-        raise ValueError(f"{path}: exclude: no cell has {useless[0]}")
-    if not cells:
-        raise ValueError(f"{path}: no cell is left; look at axes and exclude")
-    _check_configs(cells)
-    return _distinct(cells)
+        raise InvalidValueError("exclude", "values that a run has", json.dumps(useless[0]))
+    if not runs:
+        raise InvalidValueError("axes", "at least one run", "none", "the grid excludes all of them")
+    _check_configs(runs)
+    return _distinct(runs)
 
 
-def name_cell(labels: Mapping[str, Any]) -> str:
-    """What the cell at these labels is called, unless another has the same name."""
-    return "-".join(_slug(label) for label in labels.values()) or "cell"
+def name_run(labels: Mapping[str, Any]) -> str:
+    """The name of the run at these labels, unless another run has the same."""
+    return "-".join(_slug(label) for label in labels.values()) or "run"
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that must hold an object (`InvalidValueError`, with the path as its key)."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+        raise InvalidValueError(os.fspath(path), "JSON", str(error)) from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {type(content).__name__}")
+        raise InvalidValueError(os.fspath(path), "a JSON object", type(content).__name__)
     return content
 
 
-def _check_grid(grid: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    unknown = sorted(set(grid) - set(KEYS))
-    if unknown:
-        raise ValueError(f"{path}: unknown {unknown}; a grid has {list(KEYS)}")
+def _check_grid(grid: Mapping[str, Any]) -> None:
+    check_known("", grid, KEYS)
     kinds: dict[str, type] = {"set": dict, "axes": dict, "exclude": list, "options": list, "published": dict}
     for key, kind in kinds.items():
         if not isinstance(grid.get(key, kind()), kind):
-            raise ValueError(f"{path}: {key}: expected {'an object' if kind is dict else 'a list'}, got {grid[key]!r}")
+            raise InvalidValueError(key, "an object" if kind is dict else "a list", repr(grid[key]))
     if "axes" not in grid:
-        raise ValueError(f'{path}: no "axes"; an empty object stands for the base alone')
-    if not all(isinstance(option, str) and option.startswith("--") for option in grid.get("options", [])):
-        raise ValueError(f'{path}: options: expected options of `armory run` such as "--num-eval-batches=1"')
+        raise InvalidValueError("axes", "an object of axes", "none", "an empty object stands for the base alone")
+    for option in grid.get("options", []):
+        if not isinstance(option, str) or not option.startswith("--"):
+            raise InvalidValueError("options", 'options of `armory run`, such as "--num-eval-batches=1"', repr(option))
     known = {key for name, axis in grid["axes"].items() for key in (name, *_settings_of(axis))}
     for excluded in grid.get("exclude", []):
         if not isinstance(excluded, dict) or not excluded or not excluded.keys() <= known:
-            raise ValueError(f"{path}: exclude: expected objects of axes and their values, got {excluded!r}")
+            raise InvalidValueError("exclude", "objects of axes and their values", repr(excluded))
 
 
 def _settings_of(axis: Any) -> list[str]:
@@ -125,7 +126,7 @@ def _read_axis(name: str, axis: Any) -> list[Choice]:
         return [Choice(value, {name: value}) for value in axis]
     if isinstance(axis, dict) and axis and all(isinstance(settings, dict) for settings in axis.values()):
         return [Choice(label, settings) for label, settings in axis.items()]
-    raise ValueError(f"axis {name}: expected a list of values, or an object of named settings, got {axis!r}")
+    raise InvalidValueError(f"axes.{name}", "a list of values, or an object of named settings", repr(axis))
 
 
 def _agree(excluded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
@@ -135,8 +136,8 @@ def _agree(excluded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 def _build(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     base = settings["base"]
     if not isinstance(base, str):
-        raise ValueError(f'base: expected the path of a config, from the grid\'s folder, got {base!r}; set "base"')
-    config = _read_object(folder / base)
+        raise InvalidValueError("base", "the path of a config, from the grid's folder", repr(base))
+    config = read_object(folder / base)
     for key, value in settings.items():
         if key != "base":
             _set(config, key, copy.deepcopy(value), base)
@@ -149,10 +150,10 @@ def _set(config: dict[str, Any], key: str, value: Any, base: str) -> None:
     for parent in parents:
         name = parent
         if not isinstance(place.get(parent), dict):
-            raise ValueError(f"{key}: {base} has no object {parent!r} there; it has {sorted(place)}")
+            raise InvalidValueError(key, f"a key of {base}", f"no object {parent!r} there", f"it has {sorted(place)}")
         place = place[parent]
     if last not in place and not _OPEN.match(name):
-        raise ValueError(f"{key}: {base} has no {last!r} there; it has {sorted(place)}")
+        raise InvalidValueError(key, f"a key of {base}", f"no {last!r} there", f"it has {sorted(place)}")
     place[last] = value
 
 
@@ -166,26 +167,25 @@ def _slug(label: Any) -> str:
     return re.sub(r"[^A-Za-z0-9.=+]+", "_", text).strip("_.")[:40] or "x"
 
 
-def _check_configs(cells: Sequence[Cell]) -> None:
+def _check_configs(runs: Sequence[Run]) -> None:
     from armory.utils.configuration import validate_config
     from jsonschema import ValidationError
 
-    for cell in cells:
+    for run in runs:
         try:
-            validate_config(cell.config)
+            validate_config(run.config)
         except ValidationError as error:
             place = ".".join(str(part) for part in error.absolute_path) or "the config"
-            raise ValueError(f"cell {cell.name}: ARMORY refuses {place}: {error.message}") from error
+            raise InvalidValueError(f"{run.name}: {place}", "what ARMORY's schema has", error.message) from error
 
 
-def _distinct(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells with names of their own."""
+def _distinct(runs: Sequence[Run]) -> list[Run]:
+    """The runs, with a name of its own for each."""
     names: dict[str, str] = {}
-    for cell in cells:
-        if cell.hash in names:
-            raise ValueError(
-                f"cells {names[cell.hash]} and {cell.name} have the same config: does an axis repeat itself?"
-            )
-        names[cell.hash] = cell.name
-    counts = Counter(cell.name for cell in cells)
-    return [cell._replace(name=f"{cell.name}-{cell.hash[:8]}") if counts[cell.name] > 1 else cell for cell in cells]
+    for run in runs:
+        if run.hash in names:
+            equal = f"{names[run.hash]} and {run.name} alike"
+            raise InvalidValueError("axes", "runs that differ", equal, "does an axis repeat a value?")
+        names[run.hash] = run.name
+    counts = Counter(run.name for run in runs)
+    return [run._replace(name=f"{run.name}-{run.hash[:8]}") if counts[run.name] > 1 else run for run in runs]

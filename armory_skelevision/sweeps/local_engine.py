@@ -1,48 +1,46 @@
-"""Cells on this machine, some at a time."""
+"""Runs on this machine, some at a time."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
-import time
+import queue
+import threading
+from collections import deque
 from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from armory_skelevision.sweeps.process import BUSY, Ended, start, stop
-from armory_skelevision.sweeps.run import Cell, locked
+from armory_skelevision.evaluation.process import StoppedError
+from armory_skelevision.sweeps.execute import Ended, execute
+from armory_skelevision.sweeps.run import Run, locked
 
 _PAUSE = 0.1
 
 
-def run_local(cells: Sequence[Cell], out: Path, jobs: int) -> Generator[Ended | None]:
-    """Run cells, and name each as it ends; None in between, every now and then.
+def run_local(runs: Sequence[Run], out: Path, jobs: int) -> Generator[Ended | None]:
+    """Carry out runs and yield each as it ends; None in between, every now and then. Closing it ends those that run.
 
-    Each job gets its share of the cores, unless the environment says otherwise.
+    Each job gets its share of the cores, unless the environment sets them.
 
     Args:
-        cells: In the order in which they are begun. Those that another sweep runs are waited for.
+        runs: In the order in which they are started. Those that another sweep holds are waited for.
         out: The sweep's folder.
         jobs: How many at a time.
     """
-    waiting = list(cells)
-    running: dict[subprocess.Popen[bytes], Cell] = {}
-    try:
-        while waiting or running:
-            while len(running) < jobs and (cell := _next_free(waiting, out)) is not None:
-                waiting.remove(cell)
-                running[start(cell, out, share_cores(jobs))] = cell
-            time.sleep(_PAUSE)
-            ended = [process for process in running if process.poll() is not None]
-            for process in ended:
-                cell = running.pop(process)
-                stop(process)  # nothing runs, but its pipe is open
-                if process.returncode == BUSY:
-                    waiting.append(cell)
-                else:
-                    yield Ended(cell, process.returncode)
-            yield None
-    finally:
-        stop(*running)
+    waiting = deque(runs)
+    ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
+    stop = threading.Event()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            workers = [pool.submit(_work, waiting, out, share_cores(jobs), ended, stop) for _ in range(jobs)]
+            while not (all(worker.done() for worker in workers) and ended.empty()):
+                with contextlib.suppress(queue.Empty):
+                    yield ended.get(timeout=_PAUSE)
+                _raise_failures(workers)
+                yield None
+        finally:
+            stop.set()
 
 
 def share_cores(jobs: int) -> dict[str, str]:
@@ -54,12 +52,27 @@ def share_cores(jobs: int) -> dict[str, str]:
     return dict.fromkeys(names, str(share))
 
 
-def _next_free(waiting: Sequence[Cell], out: Path) -> Cell | None:
-    """The first cell that nobody else is running."""
-    for cell in waiting:
-        folder = out / cell.name
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder) as lock:
-            if lock is not None:
-                return cell
-    return None
+def _work(
+    waiting: deque[Run], out: Path, environment: dict[str, str], ended: queue.SimpleQueue[Ended], stop: threading.Event
+) -> None:
+    """Carry out waiting runs one after the other until none is left. Several threads share the arguments."""
+    while not stop.is_set():
+        try:
+            run = waiting.popleft()
+        except IndexError:
+            return
+        with locked(out / run.name) as lock:
+            if lock is None:
+                waiting.append(run)
+                stop.wait(_PAUSE)
+                continue
+            try:
+                ended.put(Ended(run, execute(run, out / run.name, lock, environment, stop)))
+            except StoppedError:
+                return
+
+
+def _raise_failures(workers: Sequence[Future[None]]) -> None:
+    for worker in workers:
+        if worker.done():
+            worker.result()

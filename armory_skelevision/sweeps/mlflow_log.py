@@ -1,4 +1,4 @@
-"""A finished cell as a run of MLflow: what was varied as parameters, what came out as metrics."""
+"""A finished run of a sweep as a run of MLflow: what was varied as parameters, the results as metrics."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.sweeps.run import CONFIG, RESULT, Cell, read_record
+from armory_skelevision.sweeps.run import CONFIG, RESULT, Run, read_record
 
 CHECKPOINTS = "adversarial_checkpoints"
 
 
-def log_cell(cell: Cell, folder: Path, experiment: str) -> None:
-    """Log a finished cell to where MLflow is told to, `MLFLOW_TRACKING_URI` for one.
+def log_run(run: Run, folder: Path, experiment: str) -> None:
+    """Log a finished run to MLflow's tracking server, by default that of `MLFLOW_TRACKING_URI`.
 
     Args:
-        cell: The cell.
+        run: The run.
         folder: Its folder.
         experiment: Name of MLflow's experiment.
 
     Warns:
-        UserWarning: If MLflow does not take it. The cell's result is in its folder all the same.
+        UserWarning: If MLflow refuses it. The run's result is in its folder all the same.
     """
     import mlflow
 
     results = json.loads((folder / RESULT).read_text(encoding="utf-8"))["results"]
     try:
         mlflow.set_experiment(experiment)
-        with mlflow.start_run(run_name=cell.name):
-            mlflow.log_params({**cell.labels, **cell.values, "hash": cell.hash})
+        with mlflow.start_run(run_name=run.name):
+            mlflow.log_params({**run.labels, **run.values, "hash": run.hash})
             mlflow.log_metrics({**read_means(results), "seconds": (read_record(folder) or {}).get("seconds", 0.0)})
             for steps, mean_iou in read_curve(results).items():
                 mlflow.log_metric("adversarial_mean_iou_after_steps", mean_iou, step=steps)
             for name in (CONFIG, RESULT):
                 mlflow.log_artifact(str(folder / name))
     except mlflow.exceptions.MlflowException as error:
-        warnings.warn(f"{cell.name} finished, but was not logged to MLflow: {error}", stacklevel=2)
+        warnings.warn(f"{run.name} finished, but was not logged to MLflow: {error}", stacklevel=2)
 
 
 def read_means(results: Mapping[str, Any]) -> dict[str, float]:

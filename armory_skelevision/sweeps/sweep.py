@@ -1,105 +1,123 @@
-"""A sweep from its grid file to its last cell: what is done already, what is to run, how long it will take."""
+"""A sweep from its grid file to its last run: what is done already, what is to run, how long it will take."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tqdm import tqdm
 
 from armory_skelevision.io import atomic_write
-from armory_skelevision.sweeps.grid import read_grid
+from armory_skelevision.sweeps.execute import Ended
+from armory_skelevision.sweeps.grid import read_grid, read_object
 from armory_skelevision.sweeps.local_engine import run_local
-from armory_skelevision.sweeps.mlflow_log import log_cell
-from armory_skelevision.sweeps.process import DONE, FAILED, Ended
-from armory_skelevision.sweeps.run import Cell, is_finished, read_record
+from armory_skelevision.sweeps.mlflow_log import log_run
+from armory_skelevision.sweeps.run import Run, is_finished, read_record
+
+GRID, RUNS = "grid.json", "runs.json"
+"""What a sweep's folder has beside the folders of its runs: a copy of the grid file, and all runs that it asks for."""
 
 
-class State(NamedTuple):
-    """How a cell stands."""
+class Progress(NamedTuple):
+    """How far a run is."""
 
-    cell: Cell
+    run: Run
     state: str
     """"finished", "failed", "outdated" (finished with another config, other versions or weights) or "to run"."""
     seconds: float | None
-    """What it took, where it is known."""
+    """How long it took, where it has finished."""
 
 
-class Failure(NamedTuple):
-    """A cell that has no result."""
-
-    cell: Cell
-    error: str
-
-
-def survey(grid: Path, out: Path) -> list[State]:
-    """How each cell of a grid stands; writes nothing.
+def read_progress(grid: Path, out: Path) -> list[Progress]:
+    """How far each run of a grid is; writes nothing.
 
     Raises:
-        FileNotFoundError, ValueError: As `read_grid`.
+        FileNotFoundError: If the grid or a base is not there.
+        InvalidValueError: For a grid that cannot be right; see `read_grid`.
     """
-    return [_state_of(cell, out / cell.name) for cell in read_grid(grid)]
+    return [_progress_of(run, out / run.name) for run in read_grid(grid)]
 
 
-def estimate_seconds(states: Sequence[State], jobs: int) -> float | None:
-    """How long the cells that are not finished will take, after what the others took; None where none is finished."""
-    took = [state.seconds for state in states if state.state == "finished" and state.seconds is not None]
-    left = sum(state.state != "finished" for state in states)
+def estimate_seconds(progress: Sequence[Progress], jobs: int) -> float | None:
+    """How long the unfinished runs will take, judged by the finished ones; None where none has finished."""
+    took = [each.seconds for each in progress if each.state == "finished" and each.seconds is not None]
+    left = sum(each.state != "finished" for each in progress)
     return left * sum(took) / len(took) / min(jobs, max(left, 1)) if took else None
 
 
 def run_sweep(
     grid: Path, out: Path, engine: Literal["local", "ray"] = "local", jobs: int = 1, mlflow: bool = False
-) -> list[Failure]:
-    """Run all cells of a grid that are not finished; failed ones are tried again.
+) -> list[Ended]:
+    """Carry out all runs of a grid that are not finished; failed ones are tried again.
 
     Args:
-        grid: The grid file; a copy is kept as ``grid.json``.
+        grid: The grid file; a copy is kept as ``grid.json``, the runs that it asks for as ``runs.json``.
         out: The sweep's folder; made if absent.
-        engine: Where cells are run.
+        engine: Where runs are carried out.
         jobs: How many at a time.
         mlflow: Log what finishes to MLflow, too.
 
     Returns:
-        The cells that failed, in the order in which they did.
+        The runs that failed, in the order in which they did.
     """
     _install_weights()
-    states = survey(grid, out)
-    out.mkdir(parents=True, exist_ok=True)
-    atomic_write(out / "grid.json", grid.read_bytes())
-    left = [state.cell for state in states if state.state != "finished"]
-    run_cells = _engine(engine)
-    failures = []
-    done = len(states) - len(left)
+    progress = read_progress(grid, out)
+    _write_plan(grid, out, [each.run for each in progress])
+    left = [each.run for each in progress if each.state != "finished"]
+    carry_out = _engine(engine)
+    failed = []
+    done = len(progress) - len(left)
     with (
-        tqdm(total=len(states), initial=done, unit="cell", desc="Sweep", disable=None, smoothing=0) as bar,
-        closing(run_cells(left, out, jobs)) as events,
+        tqdm(total=len(progress), initial=done, unit="run", desc="Sweep", disable=None, smoothing=0) as bar,
+        closing(carry_out(left, out, jobs)) as events,
     ):
         for ended in events:
             if ended is None:
                 bar.refresh()
                 continue
             bar.update()
-            if ended.code != DONE:
-                failures.append(_failure_of(ended, out))
-                bar.set_postfix(failed=len(failures))
+            if ended.error is not None:
+                failed.append(ended)
+                bar.set_postfix(failed=len(failed))
             elif mlflow:
-                log_cell(ended.cell, out / ended.cell.name, grid.stem)
-    return failures
+                log_run(ended.run, out / ended.run.name, grid.stem)
+    return failed
 
 
-def _state_of(cell: Cell, folder: Path) -> State:
+def format_progress(progress: Sequence[Progress], jobs: int) -> str:
+    """A line for each run, and two for all: what `--dry-run` prints."""
+    lines = [f"{each.state:9} {each.run.name}{_took(each.seconds)}" for each in progress]
+    counts = {name: sum(each.state == name for each in progress) for name in ("finished", "failed", "outdated")}
+    counted = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "finished")
+    lines.append(f"{len(progress)} runs: {counted}, {len(progress) - counts['finished']} to run")
+    seconds = estimate_seconds(progress, jobs)
+    if counts["finished"] < len(progress):
+        unknown = "the time left is unknown until a run has finished"
+        lines.append(unknown if seconds is None else f"about {_duration(seconds)} left, {jobs} at a time")
+    return "\n".join(lines)
+
+
+def _progress_of(run: Run, folder: Path) -> Progress:
     record = read_record(folder)
     if record is None:
-        return State(cell, "to run", None)
-    if is_finished(cell, folder):
-        return State(cell, "finished", float(record["seconds"]))
-    return State(cell, "failed" if record.get("state") == "failed" else "outdated", None)
+        return Progress(run, "to run", None)
+    if is_finished(run, folder):
+        return Progress(run, "finished", float(record["seconds"]))
+    return Progress(run, "failed" if record.get("state") == "failed" else "outdated", None)
 
 
-def _engine(name: str) -> Callable[[Sequence[Cell], Path, int], Generator[Ended | None]]:
+def _write_plan(grid: Path, out: Path, runs: Sequence[Run]) -> None:
+    """Write once what the sweep will run, so that whoever reads its results has no need to derive it."""
+    out.mkdir(parents=True, exist_ok=True)
+    plan: dict[str, Any] = {"grid": read_object(grid), "runs": [run._asdict() for run in runs]}
+    atomic_write(out / GRID, grid.read_bytes())
+    atomic_write(out / RUNS, (json.dumps(plan, indent=4, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def _engine(name: str) -> Callable[[Sequence[Run], Path, int], Generator[Ended | None]]:
     if name == "ray":
         from armory_skelevision.sweeps.ray_engine import run_on_ray
 
@@ -113,24 +131,6 @@ def _install_weights() -> None:
     from armory_skelevision.weights.resolve import saved_model_dir
 
     install_weights(saved_model_dir())
-
-
-def _failure_of(ended: Ended, out: Path) -> Failure:
-    record = read_record(out / ended.cell.name) if ended.code == FAILED else None
-    return Failure(ended.cell, str((record or {}).get("error", f"its process ended with {ended.code}")))
-
-
-def describe(states: Sequence[State], jobs: int) -> str:
-    """A line for each cell, and two for all: what `--dry-run` prints."""
-    lines = [f"{state.state:9} {state.cell.name}" + _took(state.seconds) for state in states]
-    counts = {name: sum(state.state == name for state in states) for name in ("finished", "failed", "outdated")}
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "finished")
-    lines.append(f"{len(states)} cells: {told}, {len(states) - counts['finished']} to run")
-    seconds = estimate_seconds(states, jobs)
-    if counts["finished"] < len(states):
-        unknown = "no cell is finished yet that the time left could be estimated from"
-        lines.append(unknown if seconds is None else f"some {_duration(seconds)} left, {jobs} at a time")
-    return "\n".join(lines)
 
 
 def _took(seconds: float | None) -> str:

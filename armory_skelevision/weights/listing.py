@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from armory_skelevision.io import atomic_write, hash_file
-from armory_skelevision.io.ledger import recorded_hash
-from armory_skelevision.io.obtain import obtain
-from armory_skelevision.io.source import Source
+from armory_skelevision.io.checksums import recorded_hash
+from armory_skelevision.io.fetch import fetch_file
+from armory_skelevision.io.remote_file import RemoteFile
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.unet import UNETS
+from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights import Metadata, load_weights, read_metadata, read_state, save_weights
 from armory_skelevision.weights.checkpoints import PICKLED, read_header
 from armory_skelevision.weights.loading import find_problems
@@ -96,7 +97,7 @@ def fetch_weights(name: str, folder: Path, origin: str | None = None) -> Path:
     if name not in WEIGHTS:
         raise ValueError(f"no weights {name!r} to fetch; known are {list(WEIGHTS)}")
     source = WEIGHTS[name]
-    found, target = obtain(source, folder, origin, _check_weights), folder / source.file
+    found, target = fetch_file(source, folder, origin, _check_weights), folder / source.file
     if target.is_file() and hash_file(target) != hash_file(found):
         raise FileExistsError(f"{target} is there and differs from {found}: delete or rename it first")
     if not target.is_file():
@@ -170,7 +171,7 @@ def _make_metadata(
 def _check_weights(path: Path) -> None:
     faults = find_faults(path)
     if faults:
-        raise ValueError("; ".join(faults))
+        raise InvalidValueError(str(path), "weights that fit a tracker", "; ".join(faults))
 
 
 def _is_unet(path: Path) -> bool:
@@ -195,7 +196,7 @@ def _describe_unet(path: Path) -> str:
     return _paragraph(path.name, [*lines, ("sha256", hash_file(path)), ("where", _place(path))])
 
 
-def _describe_source(source: Source, path: Path) -> str:
+def _describe_source(source: RemoteFile, path: Path) -> str:
     if path.is_file():
         found, recorded = hash_file(path), recorded_hash(path)
         note = "" if recorded == found else " (not fetched by this command)" if recorded is None else " (CHANGED)"

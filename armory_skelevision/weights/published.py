@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from armory_skelevision.io.source import Source
+from armory_skelevision.io.remote_file import RemoteFile
 
 # Names, Google Drive ids, training data and licence: MODEL_ZOO.md of github.com/STVIR/pysot. No hashes are published.
 # The form of the download's address is that of github.com/wkentaro/gdown.
@@ -11,7 +11,7 @@ _PYSOT = {
     "siamrpn_alex_dwxcorr_otb": "1gCpmR85Qno3C-naR3SLqRNpVfU7VJ2W0",
 }
 WEIGHTS = {
-    name: Source(
+    name: RemoteFile(
         name=name,
         file=f"{name}.pth",
         url=f"https://drive.google.com/uc?id={drive_id}",

@@ -57,7 +57,7 @@ def test_errors_are_one_line(run: Run, tmp_path: Path) -> None:
     assert run("summary", tmp_path / "no.json") == (
         1,
         "",
-        f"error: {tmp_path / 'no.json'}: No such file or directory\n",
+        f"error: {tmp_path / 'no.json'}: expected a result file of ARMORY, got no file\n",
     )
     (tmp_path / "bad.json").write_text("nonsense")
     code, out, err = run("summary", tmp_path / "bad.json")
@@ -75,7 +75,7 @@ def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("arguments", "package", "mend"),
     [
-        (["data", "walkers", "--out", "new", "--seed", "9"], "bpy", "make render-env"),
+        (["data", "walkers", "--out", "new", "--seed", "9"], "skelevision_town", "make town-env"),
         (["sweep", "grid.json", "--out", "out", "--engine", "ray"], "ray", 'pip install "armory_skelevision[cluster]"'),
         (["sweep", "grid.json", "--out", "out", "--mlflow"], "mlflow", 'pip install "armory_skelevision[mlflow]"'),
         (["train", "multitask", "settings.json"], "lightning", 'pip install "armory_skelevision[train]"'),
@@ -125,7 +125,7 @@ def test_data_crops_makes_one_store_of_two_data_sets(run: Run, tmp_path: Path) -
     assert (code, out) == (1, "")
     assert "lasot-train: 18 cannot be used, listed in" in err and err.count("\n") == 1
     told = f"4 crops in {store}\n18 left out, listed in {store}/lasot-train-faults.txt\n"
-    assert run(*lasot, "--skip-faulty") == (0, told, "")
+    assert run(*lasot, "--skip-invalid") == (0, told, "")
     assert len(list(store.glob("*.safetensors"))) == 3
 
 
@@ -135,8 +135,8 @@ def test_data_fetches_from_a_local_folder(run: Run, tmp_path: Path) -> None:
     arguments = ("data", "otb", "--out", tmp_path / "otb", "--from", tmp_path, "Crossing")
     assert run(*arguments) == (0, f"{tmp_path / 'otb' / 'Crossing'}\n", "")
     for arguments, complaint in [
-        (("data", "lasot", "--out", tmp_path / "lasot", "--from", tmp_path), f"no file {tmp_path / 'person.zip'}"),
-        (("data", "coco", "--out", tmp_path / "coco", "--from", tmp_path, "test"), "no split test"),
+        (("data", "lasot", "--out", tmp_path / "lasot", "--from", tmp_path), f"{tmp_path / 'person.zip'}: expected"),
+        (("data", "coco", "--out", tmp_path / "coco", "--from", tmp_path, "test"), "splits: expected some of train"),
     ]:
         code, out, err = run(*arguments)
         assert (code, out) == (1, "")

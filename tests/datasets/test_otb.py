@@ -1,4 +1,4 @@
-"""Folders of OTB-style sequences: how they are read, what the patch covers, and what comes out of the generator."""
+"""OTB-style sequences: how they are read, what the patch covers, and the batches."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from armory_skelevision.datasets import otb_person
-from armory_skelevision.datasets.otb import read_image
+from armory_skelevision.datasets.images import read_image
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOXES = ["11,21,30,60", "12,21,30,60", "13,22,31,60"]
 
@@ -51,7 +52,7 @@ def test_two_targets_are_two_sequences(tmp_path: Path) -> None:
     assert [s.name for s in find_sequences(tmp_path, ["Jogging"])] == ["Jogging-1", "Jogging-2"]
 
 
-def test_an_empty_file_for_one_of_two_targets_is_passed_over(tmp_path: Path) -> None:
+def test_an_empty_file_for_one_of_two_targets_is_ignored(tmp_path: Path) -> None:
     write_sequence(tmp_path, "Human4", {"groundtruth_rect.1.txt": "\n", "groundtruth_rect.2.txt": "\n".join(BOXES)})
     (sequence,) = find_sequences(tmp_path)
     assert sequence.name == "Human4"
@@ -63,7 +64,7 @@ def test_frames_may_start_at_any_number(tmp_path: Path) -> None:
     assert [path.name for path in sequence.images] == ["0247.png", "0248.png", "0249.png"]
 
 
-def test_knows_which_frames_of_diving_are_annotated(tmp_path: Path) -> None:
+def test_takes_only_the_annotated_frames_of_diving(tmp_path: Path) -> None:
     folder = write_sequence(tmp_path, "Diving", {"groundtruth_rect.txt": "1,1,9,9\n" * 215}, range(1))
     for number in range(1, 232):
         (folder / "img" / f"{number:04d}.jpg").touch()
@@ -106,64 +107,72 @@ TRUTH = "groundtruth_rect.txt"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "key", "got"),
     [
-        (drop("img/0002.png"), r"img: 1 of the frames 1 to 3 missing: 2"),
-        (drop("img/0003.png"), r"groundtruth_rect\.txt has 3 boxes for 2 images \(0001\.png to 0002\.png\)"),
-        (drop(TRUTH), r"has images but no groundtruth_rect\.txt"),
-        (write(TRUTH, "\n".join(BOXES[:2])), r"has 2 boxes for 3 images .* one line for each image"),
-        (write(TRUTH, "\n".join(BOXES * 2)), r"has 6 boxes for 3 images"),
-        (write(TRUTH, "1,2,3,4\n1,2,x,4\n1,2,3,4"), r"line 2: expected four numbers x y w h, got '1,2,x,4'"),
-        (write(TRUTH, "1,2,3,4\n\n1,2,3,4"), r"line 2: expected four numbers x y w h, got ''"),
-        (write(TRUTH, "1,2,3\n"), r"line 1: expected four numbers"),
-        (write(TRUTH, "1,2,3,nan\n"), r"line 1: expected finite numbers"),
-        (write(TRUTH, "1,2,0,4\n"), r"line 1: expected a box wider and higher than 0, got '1,2,0,4'"),
-        (write(TRUTH, "1,2,5,-4\n"), r"line 1: expected a box wider and higher than 0"),
-        (write(TRUTH, ""), r"groundtruth_rect\.txt is empty"),
-        (write("img/cover.png", ""), r"cover\.png: expected a file name that ends in the frame's number"),
-        (write("img/0002.jpg", ""), r"are both frame 2"),
-        (put("img/0002.png", (50, 80)), r"0002\.png is 80×50: expected the size of the sequence's first image, 80×100"),
-        (cut("img/0002.png"), r"0002\.png: expected a whole JPEG or PNG image"),
-        (write("img/0002.png", "text"), r"0002\.png: expected a whole JPEG or PNG image"),
+        (drop("img/0002.png"), "img", "1 missing: 2"),
+        (drop("img/0003.png"), TRUTH, "3 boxes for 2 images (0001.png to 0002.png)"),
+        (drop(TRUTH), ".", "images only"),
+        (write(TRUTH, "\n".join(BOXES[:2])), TRUTH, "2 boxes for 3 images (0001.png to 0003.png)"),
+        (write(TRUTH, "\n".join(BOXES * 2)), TRUTH, "6 boxes for 3 images (0001.png to 0003.png)"),
+        (write(TRUTH, "1,2,3,4\n1,2,x,4\n1,2,3,4"), f"{TRUTH}:2", "'1,2,x,4'"),
+        (write(TRUTH, "1,2,3,4\n\n1,2,3,4"), f"{TRUTH}:2", "''"),
+        (write(TRUTH, "1,2,3\n"), f"{TRUTH}:1", "'1,2,3'"),
+        (write(TRUTH, "1,2,3,nan\n"), f"{TRUTH}:1", "'1,2,3,nan'"),
+        (write(TRUTH, "1,2,0,4\n"), f"{TRUTH}:1", "'1,2,0,4'"),
+        (write(TRUTH, "1,2,5,-4\n"), f"{TRUTH}:1", "'1,2,5,-4'"),
+        (write(TRUTH, ""), TRUTH, "an empty file"),
+        (write("img/cover.png", ""), "img/cover.png", "cover.png"),
+        (write("img/0002.jpg", ""), "img/0002.png", "0002.jpg for frame 2, too"),
+        (put("img/0002.png", (50, 80)), "img/0002.png", "80×50"),
+        (cut("img/0002.png"), "img/0002.png", "none (image file is truncated"),
+        (write("img/0002.png", "text"), "img/0002.png", "none (cannot identify image file"),
     ],
 )
 def test_names_what_is_wrong_and_leaves_nothing_behind(
-    tmp_path: Path, spoil: Callable[[Path], None], message: str
+    tmp_path: Path, spoil: Callable[[Path], None], key: str, got: str
 ) -> None:
-    spoil(write_sequence(tmp_path / "otb"))
-    with pytest.raises(ValueError, match=message):
+    folder = write_sequence(tmp_path / "otb")
+    spoil(folder)
+    with pytest.raises(InvalidValueError) as caught:
         otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "datasets")
+    assert caught.value.key == str(folder / key)
+    assert caught.value.got.startswith(got)
     assert not list((tmp_path / "datasets").rglob("*.tfrecord*"))
 
 
 def test_names_the_places_of_a_missing_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError) as caught:
+    with pytest.raises(MissingFileError) as caught:
         otb_person(dataset_dir="datasets")
-    assert str(tmp_path / "otb") in str(caught.value)
-    assert str(tmp_path / "datasets" / "otb") in str(caught.value)
+    assert caught.value.key == "root"
+    assert str(tmp_path / "otb") in caught.value.expected
+    assert str(tmp_path / "datasets" / "otb") in caught.value.expected
     (tmp_path / "otb" / "notes").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"holds no person sequences: expected folders <name>/ with img/"):
+    with pytest.raises(MissingFileError) as caught:
         otb_person(dataset_dir="datasets")
+    assert (caught.value.key, caught.value.got) == (str(tmp_path / "otb"), "none")
     write_sequence(tmp_path / "otb")
-    with pytest.raises(FileNotFoundError, match=r"lacks the sequences \['Other'\]; it has \['Walker'\]"):
+    with pytest.raises(MissingFileError) as caught:
         otb_person(dataset_dir="datasets", names=["Walker", "Other"])
-    with pytest.raises(FileNotFoundError, match=r"lacks the sequences \['Basketball', 'BlurBody'"):
+    assert (caught.value.expected, caught.value.got) == ("the sequences Other", "only Walker")
+    with pytest.raises(MissingFileError) as caught:
         otb_person(dataset_dir="datasets", names="paper")
+    assert caught.value.expected.startswith("the sequences Basketball, BlurBody")
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "message"),
+    ("options", "expected", "got"),
     [
-        ({"split": "dev"}, ValueError, r"otb_person: split: expected 'test' \(slices as in dev\[2:5\]\), got 'dev'"),
-        ({"names": "Walker"}, ValueError, "names: expected a list"),
-        ({"padding": 3}, TypeError, "unknown option padding; known are split, .*root, names, max_frames"),
-        ({"max_frames": 2.5}, ValueError, "max_frames: expected a whole number"),
+        ({"split": "dev"}, "'test'", "'dev'"),
+        ({"names": "Walker"}, "a list of values, each text or 'paper' or null", "'Walker'"),
+        ({"padding": 3}, "a known key", "an unknown one"),
+        ({"max_frames": 2.5}, "a whole number of at least 1 or null", "2.5"),
     ],
 )
-def test_refuses_options(tmp_path: Path, options: dict[str, object], error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
+def test_refuses_options(tmp_path: Path, options: dict[str, object], expected: str, got: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
         otb_person(root=tmp_path, dataset_dir=tmp_path, **options)  # type: ignore[arg-type]
+    assert (caught.value.key, caught.value.expected, caught.value.got) == (*options, expected, got)
 
 
 def test_patch_covers_all_but_margin_person_and_first_frame() -> None:

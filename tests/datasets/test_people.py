@@ -1,4 +1,4 @@
-"""Who is chosen of COCO and LaSOT, and what of them is found to be wrong."""
+"""People selected from COCO and LaSOT, and annotations that cannot be used."""
 
 import json
 
@@ -9,6 +9,7 @@ from people_data import annotate, make_coco, make_lasot, save_coco
 from armory_skelevision.datasets import coco
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOX = (10, 20, 50, 100)
 
@@ -24,7 +25,7 @@ def persons_of(people):
 def test_coco_reads_boxes_and_keypoints(tmp_path):
     make_coco(tmp_path, 2)
     people = read(tmp_path)
-    assert (people.name, people.faults) == ("coco-people", [])
+    assert (people.name, people.problems) == ("coco-people", [])
     first, second = persons_of(people)
     assert first.picture == tmp_path / "images/000000000000.jpg"
     assert (first.size, first.frame) == ((320, 240), 0)
@@ -49,38 +50,38 @@ def test_coco_chooses_as_the_paper_does(tmp_path):
     people = read(tmp_path)
     assert [person.track for person in persons_of(people)] == [1, 5, 100]
     assert not persons_of(people)[0].keypoints[6:].any()
-    assert people.faults == []
+    assert people.problems == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "fault"),
+    ("changes", "problem"),
     [
-        ({"image_id": 77}, "there is no picture 77"),
-        ({"bbox": [1, 2, 0, 5]}, "expected a bbox x y w h of some area, got [1, 2, 0, 5]"),
-        ({"bbox": [1, 2, float("nan"), 5]}, "expected a bbox"),
+        ({"image_id": 77}, "image_id: expected an image of the file, got 77"),
+        ({"bbox": [1, 2, 0, 5]}, "bbox: expected x y w h of positive area, got [1, 2, 0, 5]"),
+        ({"bbox": [1, 2, float("nan"), 5]}, "bbox: "),
         ({"bbox": "wide"}, "could not convert"),
-        ({"keypoints": [1, 2, 2] * 16}, "expected 51 numbers for the keypoints, got 48"),
-        ({"keypoints": [1, 2, 3] * 17}, "expected visibilities 0, 1 or 2, got [3.0]"),
-        ({"num_keypoints": 9}, "it says 9 keypoints, but 17 are labelled"),
-        ({"keypoints": None}, "expected 51 numbers"),
+        ({"keypoints": [1, 2, 2] * 16}, "keypoints: expected 51 finite numbers, got 48"),
+        ({"keypoints": [1, 2, 3] * 17}, "keypoints: expected visibilities 0, 1 or 2, got [3.0]"),
+        ({"num_keypoints": 9}, "num_keypoints: expected 17 as labelled, got 9"),
+        ({"keypoints": None}, "keypoints: expected 51 finite numbers"),
     ],
 )
-def test_coco_lists_annotations_that_cannot_be_right(tmp_path, changes, fault):
+def test_coco_lists_annotations_that_cannot_be_right(tmp_path, changes, problem):
     content = make_coco(tmp_path, 1)
     content["annotations"].append(annotate(0, BOX) | {"id": 7} | changes)
     save_coco(tmp_path, content)
     people = read(tmp_path)
     assert [person.track for person in persons_of(people)] == [100]
-    assert len(people.faults) == 1
-    assert people.faults[0].startswith("people.json, annotation 7: ")
-    assert fault in people.faults[0]
+    assert len(people.problems) == 1
+    assert people.problems[0].startswith("people.json, annotation 7: ")
+    assert problem in people.problems[0]
 
 
 def test_coco_is_read_in_parts(tmp_path, monkeypatch):
     content = make_coco(tmp_path, 3)
     content["annotations"].append(annotate(0, BOX, id=7))
     save_coco(tmp_path, content)
-    monkeypatch.setattr(coco, "PICTURES_IN_A_PART", 2)
+    monkeypatch.setattr(coco, "IMAGES_PER_PART", 2)
     parts = {name: [person.track for person in part] for name, part in read(tmp_path).parts.items()}
     assert parts == {"00000": [7, 100, 101], "00001": [102]}
 
@@ -89,23 +90,27 @@ def test_coco_is_read_in_parts(tmp_path, monkeypatch):
 def test_other_files_are_refused(tmp_path, text):
     make_coco(tmp_path, 1)
     (tmp_path / "people.json").write_text(text)
-    with pytest.raises(ValueError, match=r"people\.json is not a file of COCO's person keypoints"):
+    with pytest.raises(InvalidValueError) as caught:
         read(tmp_path)
+    assert caught.value.key == str(tmp_path / "people.json")
+    assert caught.value.expected == "a file of COCO's person keypoints"
 
 
 def test_coco_without_people_or_pictures(tmp_path):
     content = make_coco(tmp_path, 1)
     save_coco(tmp_path, content | {"annotations": []})
-    with pytest.raises(ValueError, match="has no person with more than 5 keypoints"):
+    with pytest.raises(InvalidValueError) as invalid:
         read(tmp_path)
+    assert invalid.value.expected == "persons with more than 5 keypoints"
     # annotations of objects, not of keypoints
     save_coco(tmp_path, content | {"annotations": [annotate(0, BOX) | {"num_keypoints": None}]})
-    with pytest.raises(ValueError, match="is not a file of COCO's person keypoints"):
+    with pytest.raises(InvalidValueError) as invalid:
         read(tmp_path)
-    with pytest.raises(FileNotFoundError, match="expected the pictures that people.json is about"):
-        read_coco(tmp_path / "people.json", tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="no file .*nowhere.json"):
-        read_coco(tmp_path / "nowhere.json", tmp_path / "images")
+    assert invalid.value.expected == "a file of COCO's person keypoints"
+    for annotations, images in (("people.json", "nowhere"), ("nowhere.json", "images")):
+        with pytest.raises(MissingFileError) as missing:
+            read_coco(tmp_path / annotations, tmp_path / images)
+        assert "nowhere" in missing.value.key
 
 
 def test_real_coco_annotations(shared_data):
@@ -134,7 +139,7 @@ def test_lasot_divides_and_leaves_out_frames_without_the_person(tmp_path):
     for name, row in zip(("full_occlusion.txt", "out_of_view.txt"), flags, strict=True):
         (folder / name).write_text(",".join(map(str, row)))
     train = read_lasot(tmp_path, "train")
-    assert (train.name, len(train.parts), train.faults) == ("lasot-train", 20, [])
+    assert (train.name, len(train.parts), train.problems) == ("lasot-train", 20, [])
     frames = [person.frame for person in train.parts["person-3"]]
     assert frames == [i for i in range(800) if i not in (4, 7)]
     person = train.parts["person-3"][0]
@@ -148,28 +153,34 @@ def test_lasot_divides_and_leaves_out_frames_without_the_person(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "fault"),
+    ("file", "content", "problem"),
     [
-        ("groundtruth.txt", "1,2,3\n", "expected x,y,w,h in each line"),
-        ("groundtruth.txt", "1,2,3,four\n", "expected x,y,w,h in each line"),
-        ("groundtruth.txt", "1,2,3,4\n", "has 2 flags for 1 boxes"),
-        ("out_of_view.txt", "0,0,0", "has 3 flags for 2 boxes"),
+        ("groundtruth.txt", "1,2,3\n", "groundtruth.txt: expected x,y,w,h in each line"),
+        ("groundtruth.txt", "1,2,3,four\n", "groundtruth.txt: expected x,y,w,h in each line"),
+        (
+            "groundtruth.txt",
+            "1,2,3,4\n",
+            "full_occlusion.txt: expected 1 flags, as many as boxes",
+        ),
+        ("out_of_view.txt", "0,0,0", "out_of_view.txt: expected 2 flags, as many as boxes"),
         ("out_of_view.txt", None, "No such file"),
-        ("img/00000003.jpg", "", "has 3 pictures, but 2 boxes"),
+        ("img/00000003.jpg", "", "groundtruth.txt: expected a box per image, got 2 boxes for 3 images"),
     ],
 )
-def test_lasot_lists_sequences_that_do_not_fit_together(tmp_path, file, content, fault):
+def test_lasot_lists_inconsistent_sequences(tmp_path, file, content, problem):
     make_lasot(tmp_path, frames=2)
     path = tmp_path / "person-7" / file
     path.write_text(content) if content is not None else path.unlink()
     people = read_lasot(tmp_path, "train")
     assert "person-7" not in people.parts and len(people.parts) == 19
-    assert len(people.faults) == 1
-    assert people.faults[0].startswith("LaSOT person-7 is left out: ") and fault in people.faults[0]
+    assert len(people.problems) == 1
+    assert people.problems[0].startswith("LaSOT person-7 is left out: ") and problem in people.problems[0]
 
 
 def test_lasot_elsewhere(tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no usable sequence person-1 to person-20"):
+    with pytest.raises(MissingFileError) as missing:
         read_lasot(tmp_path, "train")
-    with pytest.raises(ValueError, match="split: expected one of \\['train', 'val'\\], got 'test'"):
+    assert missing.value.key == str(tmp_path)
+    with pytest.raises(InvalidValueError) as invalid:
         read_lasot(tmp_path, "test")
+    assert (invalid.value.key, invalid.value.expected) == ("split", "'train' or 'val'")

@@ -16,7 +16,6 @@ from armory_skelevision.networks.unet import unet_base
 from armory_skelevision.tracking import VideoFrames, track
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
-from armory_skelevision.weights.resolve import find_weights
 
 SCENE = screen_scene(frames=3)
 
@@ -149,20 +148,6 @@ def test_whole_frames_come_in_any_number(tmp_path):
         with pytest.raises(InvalidValueError) as refused:
             defense(wrong)
         assert refused.value.key == "x" and expected in refused.value.expected
-
-
-def test_weights_are_found_by_path_and_by_name(tmp_path, monkeypatch):
-    cleaner(tmp_path)
-    path = tmp_path / "random.safetensors"
-    monkeypatch.chdir(tmp_path)
-    assert find_weights("random.safetensors").samefile(path)
-    monkeypatch.chdir("/")
-    monkeypatch.setattr("armory.paths.DockerPaths.__init__", lambda self: vars(self).update(saved_model_dir=tmp_path))
-    assert find_weights("random.safetensors") == find_weights(path) == path
-    name = "dualossdef_small.safetensors"
-    assert find_weights(name) == PACKAGED_WEIGHTS / name
-    with pytest.raises(FileNotFoundError, match=rf"no weights file other\.pth: .*saved_model_dir, {tmp_path}"):
-        find_weights("other.pth")
 
 
 def test_wrong_weights_and_settings_are_named(tmp_path):

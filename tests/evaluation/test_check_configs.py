@@ -1,4 +1,4 @@
-"""Broken configs, and what `skelevision check` says of each: the key, and the mend."""
+"""Broken configs, and what `skelevision check` finds in each: the key, and what is wrong or how to fix it."""
 
 import copy
 import json
@@ -17,6 +17,7 @@ from armory_skelevision.evaluation.check.run import check_file
 from armory_skelevision.evaluation.configs import build_config
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.weights import Metadata, save_weights
+from armory_skelevision.weights import resolve as resolving
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 ABSENT: Any = object()
@@ -26,42 +27,46 @@ RPN = {"knowledge": "white", "kwargs": {}, "module": "armory_skelevision.attacks
 JPEG = build_config("walkers", "mtl", "patch", "jpeg")["defense"]
 ADAPTED = build_config("walkers", "mtl", "patch", "templateadaptation")["defense"]
 
-# what is changed in walkers_mtl_patch.json, the key that is named, and what the line says, the mend last
-FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
-    "section missing": ({"metric": ABSENT}, "config", ["lacks 'metric'", "Add it"]),
-    "key of a section missing": ({"attack.knowledge": ABSENT}, "attack", ["lacks 'knowledge'", "Add it"]),
-    "section of another type": ({"attack": "PatchAttack"}, "attack", ["'PatchAttack'", "Expected type object"]),
-    "value of another type": ({"sysconfig.use_gpu": "yes"}, "sysconfig.use_gpu", ["'yes'", "Expected type boolean"]),
-    "none of the choices": ({"attack.knowledge": "grey"}, "attack.knowledge", ["Expected one of white or black"]),
-    "no attack": ({"attack": None}, "attack", ["fails without one", "--skip-attack"]),
-    "module mistyped": ({"model.module": "armory_skelevison.models"}, "model.module", ["armory_skelevison", "Correct"]),
-    "model mistyped": ({"model.name": "siamrpn_mlt"}, "model.name", ["siamrpn_mlt", "Was 'siamrpn_mtl' meant?"]),
-    "no function": ({"model.name": "__all__"}, "model.name", ["cannot be called", "Name a function"]),
+# what is changed in walkers_mtl_patch.json, the key that is named, and values that the problem or the fix must hold
+ERRORS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
+    "section missing": ({"metric": ABSENT}, "config", ["'metric'"]),
+    "key of a section missing": ({"attack.knowledge": ABSENT}, "attack", ["'knowledge'"]),
+    "section of another type": ({"attack": "PatchAttack"}, "attack", ["object", "'PatchAttack'"]),
+    "value of another type": ({"sysconfig.use_gpu": "yes"}, "sysconfig.use_gpu", ["boolean", "'yes'"]),
+    "none of the choices": ({"attack.knowledge": "grey"}, "attack.knowledge", ["white or black", "'grey'"]),
+    "no attack": ({"attack": None}, "attack", ["null", "--skip-attack"]),
+    "module mistyped": ({"model.module": "armory_skelevison.models"}, "model.module", ["armory_skelevison"]),
+    "model mistyped": ({"model.name": "siamrpn_mlt"}, "model.name", ["'siamrpn_mlt'", "'siamrpn_mtl'"]),
+    "no function": ({"model.name": "__all__"}, "model.name", ["a function", "__all__"]),
     "model's kwarg": (
         {"model.model_kwargs": {"keypoint_haed": "deep"}},
-        "model",
-        ["model_kwargs", "keypoint_haed", "Known are ['keypoint_head']"],
+        "model.model_kwargs.keypoint_haed",
+        ["keypoint_head"],
     ),
     "wrapper's kwarg": (
         {"model.wrapper_kwargs": {"device": "cpu"}},
-        "model",
-        ["wrapper_kwargs", "unknown ['device']", "Known are ['device_type', 'tracking']"],
+        "model.wrapper_kwargs.device",
+        ["device_type"],
     ),
     "wrapper's value": (
         {"model.wrapper_kwargs": {"device_type": "tpu"}},
-        "model.device_type",
-        ["'tpu'", 'Expected "gpu" or "cpu"'],
+        "model.wrapper_kwargs.device_type",
+        ["'tpu'"],
     ),
-    "constant's name": ({"model.wrapper_kwargs": {"tracking": {"penalty": 0.1}}}, "model", ["Known are ['penalty_k'"]),
+    "constant's name": (
+        {"model.wrapper_kwargs": {"tracking": {"penalty": 0.1}}},
+        "model.wrapper_kwargs.tracking.penalty",
+        ["penalty_k"],
+    ),
     "constant's value": (
         {"model.wrapper_kwargs": {"tracking": {"penalty_k": "0.1"}}},
-        "model.tracking.penalty_k",
-        ["'0.1'", "Expected a number"],
+        "model.wrapper_kwargs.tracking.penalty_k",
+        ["a number", "'0.1'"],
     ),
     "constants that are none": (
         {"model.wrapper_kwargs": {"tracking": [0.1]}},
-        "model.tracking",
-        ["[0.1]", 'Expected an object such as {"penalty_k": 0.16}'],
+        "model.wrapper_kwargs.tracking",
+        ["an object", "0.1"],
     ),
     "weights missing": (
         {"model.weights_file": "mine.safetensors"},
@@ -76,77 +81,65 @@ FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "weights of another network": (
         {"model.weights_file": "siamrpn_alex_stl.safetensors"},
         "model.weights_file",
-        ["single-task network", "load it with siamrpn_stl"],
+        ["siamrpn_stl"],
     ),
-    "several weights": ({"model.weights_file": ["a", "b"]}, "model.weights_file", ["Name one file"]),
-    "training": ({"model.fit": True}, "model.fit", ['Say "fit": false']),
-    "attack mistyped": ({"attack.name": "PatchAtack"}, "attack.name", ["Was 'PatchAttack' meant?"]),
-    "attack's kwarg": (
-        {"attack.kwargs": {"stepsize": 0.1}},
-        "attack.kwargs.stepsize",
-        ["PatchAttack knows no 'stepsize'", "Was 'step_size' meant?"],
-    ),
-    "attack's choice": ({"attack.kwargs.loss": "l3"}, "attack.kwargs.loss", ["'l3'", "Expected one of ['l1'"]),
-    "attack's range": ({"attack.kwargs.max_iter": -1}, "attack.kwargs.max_iter", ["-1", "Expected a whole number"]),
-    "attack's views": ({"attack.kwargs.eot": {"view": 3}}, "attack.kwargs", ["view", "nown are"]),
-    "attack's start": ({"attack.kwargs.patch_init": "no.npy"}, "attack.kwargs.patch_init", ["no.npy", "Name a .npy"]),
-    "attack without labels": ({"attack.use_label": False}, "attack.use_label", ['Say "use_label": true']),
-    "attack of other trackers": (
+    "several weights": ({"model.weights_file": ["a", "b"]}, "model.weights_file", ["one file", "['a', 'b']"]),
+    "training": ({"model.fit": True}, "model.fit", ["false"]),
+    "attack mistyped": ({"attack.name": "PatchAtack"}, "attack.name", ["'PatchAtack'", "'PatchAttack'"]),
+    "attack's kwarg": ({"attack.kwargs": {"stepsize": 0.1}}, "attack.kwargs.stepsize", ["'step_size'"]),
+    "attack's choice": ({"attack.kwargs.loss": "l3"}, "attack.kwargs.loss", ["'l1'", "'l3'"]),
+    "attack's range": ({"attack.kwargs.max_iter": -1}, "attack.kwargs.max_iter", ["a whole number", "-1"]),
+    "attack's transformations": ({"attack.kwargs.eot": {"view": 3}}, "attack.kwargs.eot.view", ["brightness"]),
+    "attack's start": ({"attack.kwargs.patch_init": "no.npy"}, "attack.kwargs.patch_init", [".png", "no.npy"]),
+    "attack without labels": ({"attack.use_label": False}, "attack.use_label", ["true"]),
+    "attack of frames": (
         {"attack": {**RPN, "name": "PGD", "kwargs": {"eps": 0}}},
         "attack.kwargs.eps",
-        ["got 0", "Expected a number above 0"],
+        ["a number", "0"],
     ),
-    "attack that cannot see through": ({"attack": RPN, "defense": JPEG}, "attack", ["JpegCompression", "PGD"]),
+    "attack that cannot attack through": ({"attack": RPN, "defense": JPEG}, "attack", ["JpegCompression", "PGD"]),
     "defense mistyped": (
         {"defense": {**ADAPTED, "name": "TemplateAdaption"}},
         "defense.name",
-        ["Was 'TemplateAdaptation' meant?"],
+        ["'TemplateAdaptation'"],
     ),
-    "defense's kwarg": (
-        {"defense": {**ADAPTED, "kwargs": {"step": 1}}},
-        "defense.kwargs.step",
-        ["knows no 'step'", "Was 'steps' meant?"],
-    ),
+    "defense's kwarg": ({"defense": {**ADAPTED, "kwargs": {"maxiter": 1}}}, "defense.kwargs.maxiter", ["'max_iter'"]),
     "defense's value": (
         {"defense": {**JPEG, "kwargs": {**JPEG["kwargs"], "quality": 500}}},
         "defense.kwargs",
-        ["quality", "See art.defences.preprocessor.JpegCompression"],
+        ["quality", "art.defences.preprocessor.JpegCompression"],
     ),
     "defense needs": (
         {"defense": {**JPEG, "kwargs": {"quality": 50}}},
         "defense.kwargs.clip_values",
-        ["needs it", "Add it"],
+        ["JpegCompression"],
     ),
     "defense's weights": (
         {"defense": {**ADAPTED, "name": "DuaLossDef", "kwargs": {"weights_file": "no.safetensors"}}},
-        "defense.kwargs",
-        ["no weights file no.safetensors", "saved_model_dir"],
+        "defense.kwargs.weights_file",
+        ["saved_models/no.safetensors"],
     ),
-    "defense's type": ({"defense": {**ADAPTED, "type": "Postprocessor"}}, "defense.type", ["take a 'Preprocessor'"]),
-    "data set mistyped": ({"dataset.name": "walker"}, "dataset.name", ["Was 'walkers' meant?"]),
-    "data set's option": ({"dataset.maxframes": 5}, "dataset.maxframes", ["Was 'max_frames' meant?"]),
-    "data set's value": ({"dataset.max_frames": 0}, "dataset.max_frames", ["got 0", "Expected a whole number above 0"]),
-    "two videos at a time": ({"dataset.batch_size": 2}, "dataset.batch_size", ["got 2", "Expected 1"]),
-    "data set's split": ({"dataset.eval_split": "test"}, "dataset.eval_split", ["'test'", "Expected 'dev' or 'mini'"]),
+    "defense's type": ({"defense": {**ADAPTED, "type": "Postprocessor"}}, "defense.type", ["'Preprocessor'"]),
+    "data set mistyped": ({"dataset.name": "walker"}, "dataset.name", ["'walkers'"]),
+    "data set's option": ({"dataset.maxframes": 5}, "dataset.maxframes", ["'max_frames'"]),
+    "data set's value": ({"dataset.max_frames": 0}, "dataset.max_frames", ["a whole number", "0"]),
+    "two videos at a time": ({"dataset.batch_size": 2}, "dataset.batch_size", ["1", "2"]),
+    "data set's split": ({"dataset.eval_split": "test"}, "dataset.eval_split", ["'dev' or 'mini'", "'test'"]),
     "data set's folder": ({"dataset.root": "no/such"}, "dataset.root", ["no/such", "skelevision data walkers"]),
-    "metric mistyped": (
-        {"metric.task": ["video_tracking_mean_iuo"]},
-        "metric.task",
-        ["Was 'video_tracking_mean_iou' meant?"],
-    ),
-    "metric's module": ({"metric.task": "no.such.metric"}, "metric.task", ["'no.such'", "Correct the name"]),
-    "metric's key": ({"metric.kwargs": {}}, "metric.kwargs", ["ARMORY knows no 'kwargs'", "Was 'task_kwargs' meant?"]),
-    "no metric": ({"metric": None}, "metric", ['"task": ["video_tracking_mean_iou"]']),
-    "scenario mistyped": ({"scenario.name": "CarlaVideoTracker"}, "scenario.name", ["Was 'CarlaVideoTracking' meant?"]),
-    "exported batches": ({"scenario.export_batches": "all"}, "scenario.export_batches", ["'all'", "whole number"]),
-    "hook mistyped": ({"user_init.name": "prepare"}, "user_init.name", ["Was 'prepare_run' meant?"]),
-    "hook's kwarg": ({"user_init.kwargs": {"a": 1}}, "user_init.kwargs.a", ["prepare_run knows no 'a'"]),
+    "metric mistyped": ({"metric.task": ["video_tracking_mean_iuo"]}, "metric.task", ["'video_tracking_mean_iou'"]),
+    "metric's module": ({"metric.task": "no.such.metric"}, "metric.task", ["'no.such'"]),
+    "metric's key": ({"metric.kwargs": {}}, "metric.kwargs", ["'task_kwargs'"]),
+    "no metric": ({"metric": None}, "metric", ["video_tracking_mean_iou"]),
+    "scenario mistyped": ({"scenario.name": "CarlaVideoTracker"}, "scenario.name", ["'CarlaVideoTracking'"]),
+    "exported batches": ({"scenario.export_batches": "all"}, "scenario.export_batches", ["whole number", "'all'"]),
+    "hook mistyped": ({"user_init.name": "prepare"}, "user_init.name", ["'prepare_run'"]),
+    "hook's kwarg": ({"user_init.kwargs": {"a": 1}}, "user_init.kwargs.a", ["none"]),
     "hook missing": ({"user_init": None}, "user_init", ["siamrpn_alex_mtl.safetensors", '"prepare_run"']),
-    "hook of another type": ({"user_init": "prepare_run"}, "user_init", ['Expected {"kwargs": {}, "module"']),
+    "hook of another type": ({"user_init": "prepare_run"}, "user_init", ['"module"', "'prepare_run'"]),
     "image of another version": (
         {"sysconfig.docker_image": "armory-skelevision:0.0.9"},
         "sysconfig.docker_image",
-        ["0.0.9", f"Say armory-skelevision:{__version__}"],
+        ["0.0.9", f"armory-skelevision:{__version__}"],
     ),
     "image with a port": (
         {"sysconfig.docker_image": f"host:5000/armory-skelevision:{__version__}"},
@@ -156,9 +149,9 @@ FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "GPU in the image without": (
         {"sysconfig.docker_image": f"mine/armory-skelevision:{__version__}-cpu", "sysconfig.use_gpu": True},
         "sysconfig.docker_image",
-        ["without CUDA", f"Say armory-skelevision:{__version__}, or"],
+        ["CUDA", f"armory-skelevision:{__version__}, or"],
     ),
-    "GPUs": ({"sysconfig.gpus": "first"}, "sysconfig.gpus", ["'first'", "'0,1'"]),
+    "GPUs": ({"sysconfig.gpus": "first"}, "sysconfig.gpus", ["'0,1'", "'first'"]),
     "repository": (
         {"sysconfig.external_github_repo": "https://x/y"},
         "sysconfig.external_github_repo",
@@ -167,14 +160,18 @@ FAULTS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 }
 
 WARNINGS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
-    "unknown section": ({"atack": {}}, "atack", ["ARMORY knows no 'atack'", "Was 'attack' meant?"]),
-    "unknown key": ({"model.weight_file": "a"}, "model.weight_file", ["Was 'weights_file' meant?"]),
-    "old export": ({"scenario.export_samples": 1}, "scenario.export_samples", ["does nothing", '"export_batches": 1']),
-    "no IoU": ({"metric.task": ["video_tracking_mean_success_rate"]}, "metric.task", ["Add it"]),
-    "image of others": (
+    "unknown section": ({"atack": {}}, "atack", ["'attack'"]),
+    "unknown key": ({"model.weight_file": "a"}, "model.weight_file", ["'weights_file'"]),
+    "old export": ({"scenario.export_samples": 1}, "scenario.export_samples", ['"export_batches": 1']),
+    "no IoU": (
+        {"metric.task": ["video_tracking_mean_success_rate"]},
+        "metric.task",
+        ["video_tracking_mean_iou", "add it"],
+    ),
+    "third-party image": (
         {"sysconfig.docker_image": "twosixarmory/armory"},
         "sysconfig.docker_image",
-        ["not this package's image", f"Say armory-skelevision:{__version__}"],
+        ["twosixarmory/armory", f"armory-skelevision:{__version__}"],
     ),
     "repository without tag": (
         {"sysconfig.external_github_repo": "a/b"},
@@ -184,33 +181,33 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "CARLA's data": (
         {"dataset": {**build_config("carla", "mtl")["dataset"], "dataset_dir": "/no/where"}},
         "dataset",
-        ["not here: there is no /no/where/carla_video_tracking_dev", "ARMORY downloads them"],
+        ["/no/where/carla_video_tracking_dev", "ARMORY downloads them"],
     ),
     "OTB's data": (
         {"dataset": {**build_config("otb", "mtl")["dataset"], "root": "/no/where"}},
         "dataset.root",
-        ["not here", "skelevision data otb"],
+        ["/no/where", "skelevision data otb"],
     ),
     "COCO's data": (
         {"dataset": {**build_config("walkers", "mtl")["dataset"], "name": "coco_people", "eval_split": "val"}},
         "dataset.root",
-        ["not here", "skelevision data coco"],
+        ["coco", "skelevision data coco"],
     ),
     "weights with a backdoor": (
         {key: build_config("walkers", "backdoor", "oneshot")[key] for key in ("model", "scenario")},
         "model.weights_file",
-        ["there is no", "Train them, `skelevision train backdoor training_configs/backdoors/fsba.json`"],
+        ["siamrpn_alex_mtl_backdoor.safetensors", "skelevision train backdoor"],
     ),
     "NanoTrack's weights": (
         {"model": build_config("walkers", "nanotrack")["model"]},
         "model.weights_file",
-        ["not part of this package", "Get nanotrackv3.pth in https://github.com/HonglinChu"],
+        ["nanotrackv3.pth", "https://github.com/HonglinChu"],
     ),
 }
 
 
 @pytest.fixture(autouse=True)
-def _surroundings() -> Iterator[None]:
+def _environment() -> Iterator[None]:
     with as_in_a_run():
         yield
 
@@ -235,78 +232,84 @@ def change(changes: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def check_told(findings: list[Finding], level: str, key: str, parts: list[str]) -> None:
+def check_found(findings: list[Finding], level: str, key: str, parts: list[str]) -> None:
     assert [(finding.level, finding.key) for finding in findings] == [(level, key)], [str(f) for f in findings]
-    place = -1
-    line = str(findings[0])
-    assert "\n" not in line
+    (finding,) = findings
+    assert "\n" not in str(finding)
     for part in parts:
-        assert (place := line.find(part, place + 1)) >= 0, f"{part!r} is not, or not in its place, in {line!r}"
-    assert findings[0].mend
+        assert part in finding.problem or part in finding.fix, f"{part!r} is not in {finding}"
+    assert finding.fix or "expected" in finding.problem
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_faults_are_named_with_their_mend(name: str) -> None:
-    changes, key, parts = FAULTS[name]
-    check_told(check_config(change(changes)), "fault", key, parts)
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_found_with_their_key_and_fix(name: str) -> None:
+    changes, key, parts = ERRORS[name]
+    check_found(check_config(change(changes)), "error", key, parts)
 
 
 @pytest.mark.parametrize("name", WARNINGS)
-def test_warnings_are_named_with_their_mend(name: str) -> None:
+def test_warnings_are_found_with_their_key_and_fix(name: str) -> None:
     changes, key, parts = WARNINGS[name]
-    check_told(check_config(change(changes)), "warning", key, parts)
+    check_found(check_config(change(changes)), "warning", key, parts)
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_every_error_is_found_at_once() -> None:
     config = change({"attack.kwargs": {"stepsize": 1, "maxiter": 2}, "dataset.root_": 1, "sysconfig.gpus": "x"})
-    told = [finding.key for finding in check_config(config)]
-    assert told == ["attack.kwargs.stepsize", "attack.kwargs.maxiter", "dataset.root_", "sysconfig.gpus"]
+    keys = [finding.key for finding in check_config(config)]
+    assert keys == ["attack.kwargs.stepsize", "attack.kwargs.maxiter", "dataset.root_", "sysconfig.gpus"]
     config = change({"attack.module": ABSENT, "attack.name": ABSENT, "model.fit": ABSENT})
-    assert [finding.key for finding in check_config(config)] == ["attack", "model"]
-    assert "lacks 'module', 'name'" in str(check_config(config)[0])
+    first, second = check_config(config)
+    assert (first.key, second.key) == ("attack", "model")
+    assert "'module', 'name'" in first.problem
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "key", "part"),
     [
-        ("{", "is not JSON"),
-        ("[]", "Expected type object"),
-        ('{"model": 1, "model": 2}', "'model' stands twice"),
-        ("[" * 100_000, "is not JSON"),
-        ("\udcff", "is not JSON"),
+        ("{", "file", "JSON"),
+        ("[]", "config", "type object"),
+        ('{"model": 1, "model": 2}', "file", "'model'"),
+        ("[" * 100_000, "file", "JSON"),
+        ("\udcff", "file", "JSON"),
     ],
 )
-def test_files_that_are_no_configs(tmp_path: Path, text: str, told: str) -> None:
+def test_files_that_are_no_configs(tmp_path: Path, text: str, key: str, part: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(text, errors="surrogateescape")
     (finding, *_) = check_file(path)
-    assert finding.level == "fault"
-    assert told in str(finding)
+    assert (finding.level, finding.key) == ("error", key)
+    assert part in finding.problem
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (finding,) = check_file(tmp_path / "none.json")
+    assert (finding.level, finding.key) == ("error", "file")
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     config = change({"sysconfig.use_gpu": True})
-    check_told(check_config(config), "fault", "sysconfig.use_gpu", ["none is seen", '"use_gpu": false'])
+    check_found(check_config(config), "error", "sysconfig.use_gpu", ["a GPU", '"use_gpu": false'])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert check_config(config) == []
     config["sysconfig"]["gpus"] = "1,2"
-    check_told(check_config(config), "fault", "sysconfig.gpus", ["no GPU 2", "Name one of 0 to 1"])
+    check_found(check_config(config), "error", "sysconfig.gpus", ["from 0 to 1", "got 2"])
 
 
 def test_weights_with_a_backdoor_and_damaged_ones(tmp_path: Path) -> None:
     path = tmp_path / "poisoned.safetensors"
     save_weights(SiamRPN(), path, Metadata(None, 0.0, "None.", "MIT", 1, backdoor=True))
     config = change({"model.name": "siamrpn_stl", "model.weights_file": str(path)})
-    check_told(check_config(config), "warning", "model.weights_file", ["carries a backdoor", "Name other weights"])
+    check_found(check_config(config), "warning", "model.weights_file", [str(path), "a backdoor"])
 
     path.write_bytes(path.read_bytes()[:-100])
-    check_told(check_config(config), "fault", "model.weights_file", ["truncated", "skelevision weights verify"])
+    check_found(check_config(config), "error", "model.weights_file", [str(path), "skelevision weights verify"])
 
 
 def test_other_weights_in_the_place_of_packaged_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "saved_model_dir", lambda: tmp_path)
+    for module in (model, resolving):
+        monkeypatch.setattr(module, "saved_model_dir", lambda: tmp_path)
     name = "siamrpn_alex_mtl.safetensors"
     assert model.find_weights_file(change({})) == (PACKAGED_WEIGHTS / name, [])
     installed = Path(shutil.copy(PACKAGED_WEIGHTS / name, tmp_path))
@@ -316,7 +319,7 @@ def test_other_weights_in_the_place_of_packaged_ones(tmp_path: Path, monkeypatch
         file.write(bytes([installed.read_bytes()[-1] ^ 1]))
     path, findings = model.find_weights_file(change({}))
     assert path == installed
-    check_told(findings, "warning", "model.weights_file", ["differs from the weights of that name", "Delete or rename"])
+    check_found(findings, "warning", "model.weights_file", [str(installed), "delete or rename it"])
 
 
 def test_modules_of_the_working_directory_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,17 +331,17 @@ def test_modules_of_the_working_directory_are_found(tmp_path: Path, monkeypatch:
         config = change({"model.module": "my_tracker", "model.name": "make"})
         assert check_config(config) == []
         config["model"]["weights_file"] = "mine.pt"
-        check_told(check_config(config), "warning", "model.weights_file", ["mine.pt", "Put the file there"])
+        check_found(check_config(config), "warning", "model.weights_file", ["mine.pt", "put the file there"])
         config["model"]["weights_file"] = None
         config["model"]["module"] = "my_broken_tracker"
-        check_told(check_config(config), "fault", "model.module", ["ZeroDivisionError", "Mend 'my_broken_tracker'"])
+        check_found(check_config(config), "error", "model.module", ["ZeroDivisionError", "my_broken_tracker"])
 
 
 def test_shipped_configs_are_right(root: Path) -> None:
     paths = sorted((root / "scenario_configs").glob("*.json"))
     findings = {path.stem: check_file(path) for path in paths}
     assert len(findings) > 20
-    assert [str(finding) for found in findings.values() for finding in found if finding.level == "fault"] == []
+    assert [str(finding) for found in findings.values() for finding in found if finding.level == "error"] == []
     for name, found in findings.items():
         if name.startswith("walkers") and not {"nanotrack", "backdoor"} & set(name.split("_")):
             assert found == [], json.dumps([str(finding) for finding in found])

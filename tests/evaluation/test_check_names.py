@@ -1,19 +1,19 @@
-"""What `skelevision check` knows of the names in configs without importing TensorFlow, and that it is so."""
+"""Names in configs that `skelevision check` finds without importing TensorFlow."""
 
 import sys
 
 import pytest
 
 from armory_skelevision.evaluation.check import names
-from armory_skelevision.evaluation.check.names import find_object, is_usual
+from armory_skelevision.evaluation.check.names import find_object, is_shipped
 from armory_skelevision.evaluation.table import TASKS
 
-USUAL = {name for task in TASKS.values() for name in (".".join(task.scenario), *task.metrics)}
+SHIPPED = {name for task in TASKS.values() for name in (".".join(task.scenario), *task.metrics)}
 
 
-@pytest.mark.parametrize("name", sorted(USUAL))
+@pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_what_is_known_without_importing_it_is_there(name: str) -> None:
-    assert is_usual(name)
+    assert is_shipped(name)
     if "." in name:
         module, _, attribute = name.rpartition(".")
         assert find_object("", module, attribute)[1] == []
@@ -24,10 +24,10 @@ def test_what_is_known_without_importing_it_is_there(name: str) -> None:
 
 
 def test_what_is_not_in_the_file_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not is_usual("armory.scenarios.scenario.Scenario")  # there, but in no config of ours
-    monkeypatch.setattr(names, "_USUAL", {("armory.scenarios.scenario", "Scenery"), ("armory.no.such", "thing")})
-    assert not is_usual("armory.scenarios.scenario.Scenery")
-    assert not is_usual("armory.no.such.thing")
+    assert not is_shipped("armory.scenarios.scenario.Scenario")  # there, but in no config of ours
+    monkeypatch.setattr(names, "_SHIPPED", {("armory.scenarios.scenario", "Scenery"), ("armory.no.such", "thing")})
+    assert not is_shipped("armory.scenarios.scenario.Scenery")
+    assert not is_shipped("armory.no.such.thing")
 
 
 def test_armorys_additions_to_art_are_imported_without_tensorflow_if_they_do_without(

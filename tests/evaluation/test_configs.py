@@ -8,6 +8,7 @@ import pytest
 
 from armory_skelevision import __version__
 from armory_skelevision.evaluation import configs
+from armory_skelevision.validation import InvalidValueError
 
 NAMES = sorted(configs.render_configs())
 
@@ -89,10 +90,17 @@ def test_differences_are_named(tmp_path: Path) -> None:
     assert differing.startswith(f"{paths[1]} differs")
 
 
-def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ValueError, match="datasets are"):
-        configs.build_config("mot17", "stl")
-    with pytest.raises(ValueError, match="attack 'pgd' and defense None; .* not all together"):
-        configs.build_config("carla", "stl", "pgd")
-    with pytest.raises(ValueError, match="defenses are None and .*'jpeg'"):
-        configs.build_config("walkers", "mtl", "patch", "prayer")
+@pytest.mark.parametrize(
+    ("names", "key"),
+    [
+        (("mot17", "stl"), "dataset"),
+        (("walkers", "yolo"), "model"),
+        (("walkers", "stl", "magic"), "attack"),
+        (("walkers", "mtl", "patch", "prayer"), "defense"),
+        (("carla", "stl", "pgd"), "attack, defense"),
+    ],
+)
+def test_unknown_names_are_refused(names: tuple[str, ...], key: str) -> None:
+    with pytest.raises(InvalidValueError) as refused:
+        configs.build_config(*names)
+    assert refused.value.key == key

@@ -1,12 +1,17 @@
+"""What `armory run` is started with, which result is found, and what is left of a run that fails or is stopped."""
+
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from armory_skelevision.evaluation import runner
+from armory_skelevision.evaluation.process import Limits, StoppedError
+from armory_skelevision.validation import MissingFileError
 
 
 @pytest.fixture
@@ -17,25 +22,27 @@ def config(tmp_path: Path) -> Path:
 
 
 class FakeArmory:
-    """Stands in for `subprocess.run`: notes the command, and writes results as ARMORY does."""
+    """Stands in for `run_process`: notes the command, and writes results as ARMORY does."""
 
-    def __init__(self, outputs: Path, code: int = 0, results: int = 1) -> None:
-        self.outputs, self.code, self.results = outputs, code, results
-        self.command: list[str] = []
+    def __init__(self, outputs: Path, code: int = 0, results: int = 1, error: Exception | None = None) -> None:
+        self.outputs, self.code, self.results, self.error = outputs, code, results, error
+        self.command: Sequence[str] = []
 
-    def __call__(self, command: list[str], env: dict[str, str], check: bool) -> Any:
-        self.command, self.env = command, env
+    def __call__(self, command: Sequence[str], environment: Mapping[str, str], **_: Any) -> int:
+        self.command, self.environment = command, environment
         name = command[command.index("--output-dir") + 1]
         for number in range(self.results):
             folder = self.outputs / f"{name}_2026-01-01T000000.{number}"
             folder.mkdir(parents=True)
             (folder / "CarlaVideoTracking_1.json").write_text(json.dumps({}))
-        return subprocess.CompletedProcess(command, self.code)
+        if self.error is not None:
+            raise self.error
+        return self.code
 
 
 def put_in_place(fake: FakeArmory, monkeypatch: pytest.MonkeyPatch) -> FakeArmory:
-    monkeypatch.setattr(subprocess, "run", fake)
-    monkeypatch.setattr(runner, "_folder", lambda kind: fake.outputs)
+    monkeypatch.setattr(runner, "run_process", fake)
+    monkeypatch.setattr(runner, "_armory_folder", lambda kind: fake.outputs)
     return fake
 
 
@@ -55,34 +62,67 @@ def test_what_the_user_set_in_the_environment_stays(
     monkeypatch.setenv("PYTHONWARNINGS", "default")
     fake = put_in_place(FakeArmory(tmp_path / "outputs"), monkeypatch)
     runner.run_config(config)
-    assert fake.env["PYTHONWARNINGS"] == "default"
+    assert fake.environment["PYTHONWARNINGS"] == "default"
 
 
-@pytest.mark.parametrize(("code", "results"), [(1, 0), (1, 1), (0, 0)])
+@pytest.mark.parametrize(
+    ("code", "results", "message"), [(1, 0, "exit code 1"), (1, 1, "exit code 1"), (0, 0, "left 0")]
+)
 def test_failures_are_errors(
-    code: int, results: int, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: int, results: int, message: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_in_place(FakeArmory(tmp_path / "outputs", code, results), monkeypatch)
-    with pytest.raises(RuntimeError, match=f"exit code {code}"):
+    with pytest.raises(runner.RunFailedError, match=message):
         runner.run_config(config)
 
 
 def test_what_a_stopped_run_leaves_is_deleted(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = put_in_place(FakeArmory(tmp_path / "outputs"), monkeypatch)
+    put_in_place(FakeArmory(tmp_path / "outputs"), monkeypatch)
     kept = runner.run_config(config)
-
-    def stop(command: list[str], environment: Any) -> int:
-        fake(command, environment, check=False)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        runner.run_config(config, call=stop)
+    put_in_place(FakeArmory(tmp_path / "outputs", error=StoppedError()), monkeypatch)
+    with pytest.raises(StoppedError):
+        runner.run_config(config)
     assert list((tmp_path / "outputs").iterdir()) == [kept.parent]
 
 
+def test_a_run_of_the_same_name_takes_the_place_of_what_an_earlier_one_left(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in_place(FakeArmory(tmp_path / "outputs"), monkeypatch)
+    left = tmp_path / "outputs" / "mine_2025"
+    left.mkdir(parents=True)
+    (left / "half.json").touch()
+    assert runner.run_config(config, name="mine").parent.name.startswith("mine_2026")
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    ("log", "limits", "message"),
+    [
+        ("Traceback\n  \x1b[31mValueError\x1b[0m: 13 is wrong\nfailed\n", None, "ValueError: 13 is wrong"),
+        ("some.module.OddError\nRuntimeError: last\n", None, "RuntimeError: last"),
+        ("nothing\nin particular\n", None, "ARMORY failed with exit code 1: in particular"),
+        ("", None, "ARMORY failed with exit code 1: it wrote no message"),
+        ("what(): std::bad_alloc\n", Limits(memory_gb=2), "out of memory: 2 GB"),
+        ("what(): std::bad_alloc\n", None, "ARMORY failed with exit code 1: what(): std::bad_alloc"),
+    ],
+)
+def test_the_last_error_is_taken_from_the_log(
+    log: str, limits: Limits | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text(log)
+    monkeypatch.setattr(runner, "run_process", lambda *_, **__: 1)
+    with pytest.raises(runner.RunFailedError) as failed:
+        runner.run_armory(["armory"], {}, log=path, limits=limits)
+    assert str(failed.value) == message
+    assert "\x1b" not in path.read_text()
+
+
 def test_no_config_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no config at"):
+    with pytest.raises(MissingFileError) as missing:
         runner.run_config(tmp_path / "none.json")
+    assert missing.value.key == str(tmp_path / "none.json")
 
 
 def test_interpreter_in_a_folder_with_blanks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

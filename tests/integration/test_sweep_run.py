@@ -1,4 +1,4 @@
-"""A sweep of real evaluations, killed in its second cell and gone on with."""
+"""A sweep of real evaluations, killed in its second run and resumed."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 DELTA = "attack.kwargs.step_size"
 
 
-def test_a_killed_sweep_of_armory_runs_goes_on(tmp_path: Path) -> None:
+def test_a_killed_sweep_of_armory_runs_resumes(tmp_path: Path) -> None:
     (tmp_path / "base.json").write_text(format_config(build_config("walkers", "mtl")))
     grid, out = tmp_path / "grid.json", tmp_path / "out"
     settings = {"attack.kwargs.checkpoints": [0, 1], "attack.kwargs.max_iter": 1, "dataset.max_frames": 5}
@@ -31,14 +31,14 @@ def test_a_killed_sweep_of_armory_runs_goes_on(tmp_path: Path) -> None:
     time.sleep(1)
     process.kill()
     process.wait()
-    first = (out / "0.1" / "cell.json").stat().st_mtime_ns
-    assert not (out / "0.2" / "cell.json").exists()
+    first = (out / "0.1" / "run.json").stat().st_mtime_ns
+    assert not (out / "0.2" / "run.json").exists()
     assert subprocess.run(command, check=False).returncode == 0
-    assert (out / "0.1" / "cell.json").stat().st_mtime_ns == first
+    assert (out / "0.1" / "run.json").stat().st_mtime_ns == first
 
     results = {}
     for name in ("0.1", "0.2"):
-        assert json.loads((out / name / "cell.json").read_text())["state"] == "finished"
+        assert json.loads((out / name / "run.json").read_text())["state"] == "finished"
         results[name] = json.loads((out / name / "result.json").read_text())["results"]
     for result in results.values():
         ((mean_iou,),) = result["adversarial_video_tracking_mean_iou"]

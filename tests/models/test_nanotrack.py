@@ -22,7 +22,7 @@ from armory_skelevision.networks.frozen import freeze
 from armory_skelevision.tracking import PointSettings, TrackerState, VideoFrames
 from armory_skelevision.tracking.points import decode, points_xy
 from armory_skelevision.tracking.tracker import update
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOTH = pytest.mark.parametrize("version", [2, 3])
 CPU = {"device_type": "cpu"}
@@ -247,7 +247,7 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path):
     [
         ({"version": 1}, {}, "model_kwargs.version", "1"),
         ({"depth": 2}, {}, "model_kwargs.depth", "an unknown one"),
-        ({}, {"tracking": {"k": 1}}, "tracking.k", "an unknown one"),
+        ({}, {"tracking": {"k": 1}}, "wrapper_kwargs.tracking.k", "an unknown one"),
     ],
 )
 def test_wrong_settings_are_named(model_kwargs, wrapper_kwargs, key, got):
@@ -257,9 +257,9 @@ def test_wrong_settings_are_named(model_kwargs, wrapper_kwargs, key, got):
 
 
 def test_missing_weights_come_with_their_source():
-    with pytest.raises(InvalidValueError) as caught:
+    with pytest.raises(MissingFileError) as caught:
         nanotrack({}, {}, None)
-    assert caught.value.key == "weights_path" and "nanotrackv3.pth" in caught.value.expected
+    assert caught.value.key == "weights_file" and "nanotrackv3.pth" in caught.value.expected
     assert "https://github.com/HonglinChu" in caught.value.fix
 
 

@@ -1,4 +1,4 @@
-"""Submissions put to a suite: each in a process of its own, ranked, going on after a stop."""
+"""Submissions evaluated on a suite: each in a process of its own, ranked, resumed after a stop."""
 
 import json
 import re
@@ -12,15 +12,18 @@ import pytest
 from bundles import bundle, make_config, make_files
 
 from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.evaluation.process import Limits
+from armory_skelevision.evaluation.runner import RunFailedError
 from armory_skelevision.submission import evaluate as evaluating
-from armory_skelevision.submission import process
-from armory_skelevision.submission.evaluate import Entry, evaluate
+from armory_skelevision.submission import run
+from armory_skelevision.submission.evaluate import Participant, evaluate
 from armory_skelevision.submission.manifest import Claim, Manifest
 from armory_skelevision.submission.pack import pack
-from armory_skelevision.submission.process import Limits, Scores, run_evaluation
-from armory_skelevision.submission.ranking import find_interval, format_table, penalized_scores, write_tables
+from armory_skelevision.submission.ranking import find_interval, format_table, rank, write_tables
+from armory_skelevision.submission.run import VideoScores, run_evaluation
 from armory_skelevision.submission.suite import Suite, read_suite
 from armory_skelevision.submission.verify import Terms, smoke_run, verify_bundle
+from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 STEP = {**build_config("walkers", "mtl")["attack"], "kwargs": {"max_iter": 1, "verbose": False}}
@@ -38,7 +41,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def script(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr(process, "COMMAND", ("-c", code))
+    monkeypatch.setattr(run, "COMMAND", ("-c", code))
 
 
 LIMITS = Limits(minutes=1, memory_gb=4)
@@ -58,7 +61,7 @@ def test_a_process_has_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "weights").write_text("weights")
     (home := tmp_path / "home").mkdir()
     scores = run_evaluation(make_config(), {"w": tmp_path / "weights"}, home, LIMITS, videos=3)
-    assert scores == Scores([0.5], [0.25])
+    assert scores == VideoScores([0.5], [0.25])
     environment, arguments, weights = json.loads((tmp_path / "seen.json").read_text())
     assert (environment["HOME"], weights) == (str(home), "weights")
     assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
@@ -70,12 +73,12 @@ def test_a_process_has_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     assert not folders["dataset_dir"].startswith(str(home))
 
 
-def test_a_process_out_of_time_is_ended_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_of_time_end_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pulse = tmp_path / "pulse"
     beat = f"import time\nwhile True: open({str(pulse)!r}, 'a').write('x'); time.sleep(0.01)"
     script(monkeypatch, f"import subprocess, sys; subprocess.run([sys.executable, '-c', {beat!r}])")
     (home := tmp_path / "home").mkdir()
-    with pytest.raises(RuntimeError, match="out of time: 0.05 minutes"):
+    with pytest.raises(RunFailedError, match=r"^out of time: 0\.05 minutes$"):
         run_evaluation(make_config(), {}, home, LIMITS._replace(minutes=0.05))
     size = pulse.stat().st_size
     time.sleep(0.3)
@@ -83,17 +86,19 @@ def test_a_process_out_of_time_is_ended_with_its_children(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "reason"),
     [
-        ("import time; time.sleep(0.5); x = bytearray(3 * 10**9)", "out of memory: 1 GB"),
-        ("raise ValueError('no such thing')", "exit code 1: ValueError: no such thing"),
-        ("import os; os.abort()", "exit code -6: it said nothing"),
-        ("pass", "exit code 0"),
+        ("x = bytearray(3 * 10**9)", "out of memory: 1 GB"),
+        ("raise ValueError('no such thing')", "ValueError: no such thing"),
+        ("import os; os.abort()", "exit code 134: it wrote no message"),
+        ("pass", "left 0 result files"),
     ],
 )
-def test_a_process_that_fails_says_why(code: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_come_with_their_reason(
+    code: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script(monkeypatch, code)
-    with pytest.raises(RuntimeError, match=told):
+    with pytest.raises(RunFailedError, match=reason):
         run_evaluation(make_config(), {}, tmp_path, LIMITS._replace(memory_gb=1))
 
 
@@ -105,14 +110,14 @@ class FakeRuns:
         self.failing = False
         monkeypatch.setattr(evaluating, "run_evaluation", self)
 
-    def __call__(self, config: dict[str, Any], *_: object) -> Scores:
+    def __call__(self, config: dict[str, Any], *_: object) -> VideoScores:
         if self.failing and self.made:
-            raise RuntimeError("out of time: 1 minutes")
+            raise RunFailedError("out of time: 1 minutes")
         self.made.append(config)
-        return Scores([0.9, 0.7], [0.1 * len(self.made), 0.5])
+        return VideoScores([0.9, 0.7], [0.1 * len(self.made), 0.5])
 
 
-def test_evaluation_goes_on_where_it_stopped(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluation_resumes_where_it_stopped(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs, suite, out = FakeRuns(monkeypatch), Suite(**SUITE), tmp_path / "out"
     (bad := tmp_path / "bad.tar.gz").write_bytes(bundle(make_files(b"no weights")))
     runs.failing = True
@@ -120,14 +125,14 @@ def test_evaluation_goes_on_where_it_stopped(packed: Path, tmp_path: Path, monke
     assert (refused.manifest, refused.scores) == (None, {})
     assert refused.problem is not None and refused.problem.startswith("refused: ")
     assert failed.problem == "again: out of time: 1 minutes"
-    assert penalized_scores([refused, failed], suite) == []
+    assert rank([refused, failed], suite) == []
     assert "- bad.tar.gz: refused: " in format_table([], [refused, failed], suite)
 
     runs.failing = False
-    (entry,) = evaluate([packed], suite, out, Terms.usual())
+    (found,) = evaluate([packed], suite, out, Terms.usual())
     assert len(runs.made) == 2  # the first was not run again
-    assert entry.problem is None
-    assert entry.scores == {"step": Scores([0.9, 0.7], [0.1, 0.5]), "again": Scores([0.9, 0.7], [0.2, 0.5])}
+    assert found.problem is None
+    assert found.scores == {"step": VideoScores([0.9, 0.7], [0.1, 0.5]), "again": VideoScores([0.9, 0.7], [0.2, 0.5])}
     assert runs.made[0]["model"]["weights_file"] == "team_siamrpn_alex_mtl.safetensors"
     assert runs.made[0]["attack"] == STEP
     assert runs.made[0]["sysconfig"]["use_gpu"] is False
@@ -140,17 +145,17 @@ def test_evaluation_goes_on_where_it_stopped(packed: Path, tmp_path: Path, monke
     assert len(runs.made) == 4  # that one, and the changed one
 
 
-def entry(team: str, claimed: Claim | None = None, **scores: list[float]) -> Entry:
+def participant(team: str, claimed: Claim | None = None, **scores: list[float]) -> Participant:
     manifest = Manifest(team, "1", None, None, {}, {}, claimed)
-    found = {name: Scores([0.9] * len(values), values) for name, values in scores.items()}
-    return Entry(Path(f"{team}.tar.gz"), team * 64, manifest, found, None)
+    found = {name: VideoScores([0.9] * len(values), values) for name, values in scores.items()}
+    return Participant(Path(f"{team}.tar.gz"), team * 64, manifest, found, None)
 
 
 def test_the_worst_case_of_each_video_decides() -> None:
     suite = Suite("s", {"a": {}, "b": {}}, {})
     # means of 0.5 each, but never both attacks on the same video; y is weaker on average and steadier
-    x, y = entry("x", a=[0.1, 0.9], b=[0.9, 0.1]), entry("y", a=[0.3, 0.3], b=[0.3, 0.3])
-    rows = penalized_scores([x, y, y._replace(manifest=y.manifest and y.manifest._replace(team="z"))], suite)
+    x, y = participant("x", a=[0.1, 0.9], b=[0.9, 0.1]), participant("y", a=[0.3, 0.3], b=[0.3, 0.3])
+    rows = rank([x, y, y._replace(manifest=y.manifest and y.manifest._replace(team="z"))], suite)
     assert [(row.rank, row.team) for row in rows] == [(1, "y"), (1, "z"), (3, "x")]
     assert rows[2].worst.mean == pytest.approx(0.1)
     assert rows[2].attacks == pytest.approx({"a": 0.5, "b": 0.5})
@@ -169,10 +174,10 @@ def test_intervals() -> None:
 
 def test_tables(tmp_path: Path) -> None:
     suite = Suite("spring", {"a": {}}, {})
-    entries = [entry("x", Claim(0.8, 0.25, 3), a=[0.2, 0.4]), entry("y", a=[0.5, 0.7])]
-    entries.append(Entry(Path("z.tar.gz"), "f" * 64, None, {}, "refused: a link"))
-    rows = penalized_scores(entries, suite)
-    paths = write_tables(rows, entries, suite, tmp_path / "new")
+    participants = [participant("x", Claim(0.8, 0.25, 3), a=[0.2, 0.4]), participant("y", a=[0.5, 0.7])]
+    participants.append(Participant(Path("z.tar.gz"), "f" * 64, None, {}, "refused: a link"))
+    rows = rank(participants, suite)
+    paths = write_tables(rows, participants, suite, tmp_path / "new")
     assert [path.name for path in paths] == ["ranking.md", "ranking.csv", "ranking.json"]
     markdown, table, told = (path.read_text() for path in paths)
     assert markdown.startswith("# spring\n\n| rank | team |")
@@ -187,22 +192,24 @@ def test_tables(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "key", "part"),
     [
-        ({"attacks": {}}, "attacks: .*"),
-        ({"attacks": {"../x": STEP}}, "'../x' does not match"),
-        ({"videos": 0}, "videos: 0 is less than"),
-        ({"hours": 1}, "'hours' was unexpected"),
-        ({"attacks": {"a": {**STEP, "name": "Patch"}}}, "attack 'a': attack.name: .* Was 'PatchAttack' meant"),
-        ({"dataset": {**DATA, "root": "no/where"}}, "dataset.root: .*no/where"),
-        ({"dataset": {**build_config("otb", "mtl")["dataset"], "root": "no/where"}}, "the data are not here"),
+        ({"attacks": {}}, "attacks", "{}"),
+        ({"attacks": {"../x": STEP}}, "attacks", "'../x'"),
+        ({"videos": 0}, "videos", "0"),
+        ({"hours": 1}, "suite.json", "'hours'"),
+        ({"attacks": {"a": {**STEP, "name": "Patch"}}}, "attacks.a", "attack.name: "),
+        ({"dataset": {**DATA, "root": "no/where"}}, "attacks.step", "dataset.root: "),
+        ({"dataset": {**build_config("otb", "mtl")["dataset"], "root": "no/where"}}, "attacks.step", "dataset.root: "),
     ],
 )
-def test_suites_that_could_not_run(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
+def test_suites_that_could_not_run(changes: dict[str, Any], key: str, part: str, tmp_path: Path) -> None:
     path = tmp_path / "suite.json"
     path.write_text(json.dumps({**SUITE, **changes}))
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(InvalidValueError) as refused:
         read_suite(path)
+    assert refused.value.key.removeprefix(f"{tmp_path}/") == key
+    assert part in refused.value.got
 
 
 def test_the_suite_of_the_docs_could_run(root: Path, tmp_path: Path) -> None:
@@ -223,7 +230,7 @@ def test_a_bundle_scores_the_same_on_another_machine(
     # another home, another copy of the package, another place and name of the bundle; the suite asks the same
     other = tmp_path / "another machine"
     checkout = other / "checkout"
-    shutil.copytree(Path(process.__file__).parent.parent, checkout / "armory_skelevision")
+    shutil.copytree(Path(run.__file__).parent.parent, checkout / "armory_skelevision")
     monkeypatch.setenv("HOME", str(other))
     monkeypatch.setenv("PYTHONPATH", str(checkout))
     moved = Path(shutil.copy(packed, other / "renamed.tar.gz"))

@@ -7,9 +7,10 @@ import pytest
 
 from armory_skelevision.evaluation.configs import build_config, format_config
 from armory_skelevision.sweeps.grid import read_grid
+from armory_skelevision.validation import InvalidValueError
 
 ROOT = Path(__file__).parent.parent.parent
-GRIDS = sorted((ROOT / "grids").glob("*.json"))
+GRIDS = sorted((ROOT / "sweep_configs").glob("*.json"))
 COUNTS = {"benign": 6, "keypoints": 24, "losses": 2, "walkers": 20}
 COUNTS |= {"table1_carla": 12, "table2_otb": 12, "table3_ablation": 9}
 DELTA = "attack.kwargs.step_size"
@@ -28,16 +29,16 @@ def write(tmp_path: Path):
     return write_grid
 
 
-def test_cells_are_all_combinations_less_the_excluded(write):
+def test_runs_are_all_combinations_less_the_excluded(write):
     model = {"one": {"model.name": "siamrpn_stl", "model.weights_file": "a.safetensors"}, "the other": {}}
     axes = {"model": model, DELTA: [0.1, 0.2], "attack.kwargs.eot": [None, {"blur": 1}]}
-    cells = read_grid(write(axes=axes, set={"dataset.max_frames": 9}, exclude=[{"model": "one", DELTA: 0.2}]))
-    assert [cell.name for cell in cells] == [
+    runs = read_grid(write(axes=axes, set={"dataset.max_frames": 9}, exclude=[{"model": "one", DELTA: 0.2}]))
+    assert [run.name for run in runs] == [
         "one-0.1-null",
         "one-0.1-blur_1",
         *(f"the_other-{delta}-{eot}" for delta in (0.1, 0.2) for eot in ("null", "blur_1")),
     ]
-    first, last = cells[0], cells[-1]
+    first, last = runs[0], runs[-1]
     assert first.labels == {"model": "one", DELTA: 0.1, "attack.kwargs.eot": None}
     assert first.values == {**model["one"], DELTA: 0.1, "attack.kwargs.eot": None}
     assert first.config["model"]["name"] == "siamrpn_stl" and first.config["dataset"]["max_frames"] == 9
@@ -50,15 +51,15 @@ def test_cells_are_all_combinations_less_the_excluded(write):
 
 def test_bases_can_be_an_axis_and_defenses_too(write):
     jpeg = build_config("walkers", "mtl", "patch", "jpeg")["defense"]
-    cells = read_grid(write(base=None, axes={"base": ["stl.json", "mtl.json"], "defense": [None, jpeg]}))
-    assert [cell.config["model"]["name"] for cell in cells] == ["siamrpn_stl"] * 2 + ["siamrpn_mtl"] * 2
-    assert [cell.config["defense"] for cell in cells] == [None, jpeg] * 2
-    assert len({cell.name for cell in cells}) == 4
+    runs = read_grid(write(base=None, axes={"base": ["stl.json", "mtl.json"], "defense": [None, jpeg]}))
+    assert [run.config["model"]["name"] for run in runs] == ["siamrpn_stl"] * 2 + ["siamrpn_mtl"] * 2
+    assert [run.config["defense"] for run in runs] == [None, jpeg] * 2
+    assert len({run.name for run in runs}) == 4
 
 
 def test_hash_follows_what_is_run(write):
     def hashes(**grid):
-        return {cell.hash for cell in read_grid(write(**grid))}
+        return {run.hash for run in read_grid(write(**grid))}
 
     one = hashes(axes={DELTA: [0.1]})
     assert one == hashes(axes={"renamed": {"x": {DELTA: 0.1}}})
@@ -67,48 +68,51 @@ def test_hash_follows_what_is_run(write):
 
 
 def test_equal_names_are_told_apart(write):
-    cells = read_grid(write(axes={"attack.kwargs.export": ["a/x.y", "b/x.y"]}))
-    assert len({cell.name for cell in cells}) == 2 and all(cell.name.startswith("x-") for cell in cells)
+    runs = read_grid(write(axes={"attack.kwargs.export": ["a/x.y", "b/x.y"]}))
+    assert len({run.name for run in runs}) == 2 and all(run.name.startswith("x-") for run in runs)
 
 
 @pytest.mark.parametrize(
-    ("grid", "message"),
+    ("grid", "key", "got"),
     [
-        ({"axis": {}}, r"unknown \['axis'\]; a grid has"),
-        ({"axes": []}, "axes: expected an object"),
-        ({"axes": {DELTA: 0.1}}, f"axis {DELTA}: expected a list of values"),
-        ({"axes": {DELTA: []}}, f"axis {DELTA}: expected a list of values"),
-        ({"axes": {"model": {"MTL": "siamrpn_mtl"}}}, "axis model: expected a list of values, or an object of named"),
-        ({"axes": {DELTA: [0.1, 0.1]}}, "cells 0.1 and 0.1 have the same config"),
-        (
-            {"axes": {"model.weight_file": ["a"]}},
-            r"model.weight_file: mtl.json has no 'weight_file' there; it has \['fit'",
-        ),
-        ({"axes": {"attack.max_iter": [1]}}, "attack.max_iter: mtl.json has no 'max_iter' there"),
-        ({"axes": {"atack.kwargs.seed": [1]}}, "mtl.json has no object 'atack' there"),
-        ({"axes": {"defense.kwargs.seed": [1]}}, "mtl.json has no object 'defense' there"),
-        ({"axes": {"sysconfig.use_gpu": ["yes"]}}, "cell yes: ARMORY refuses sysconfig.use_gpu: 'yes' is not"),
-        ({"base": "none.json"}, "none.json"),
-        ({"base": 3}, "base: expected the path of a config"),
-        ({"exclude": [{"seed": 1}]}, "exclude: expected objects of axes and their values"),
-        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.1}]}, "no cell is left"),
-        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.3}]}, "exclude: no cell has {'attack.kwargs.step_size': 0.3}"),
-        ({"options": ["--check", 1]}, "options: expected options of `armory run`"),
+        ({"axis": {}}, "axis", "an unknown one"),
+        ({"axes": []}, "axes", "[]"),
+        ({"axes": {DELTA: 0.1}}, f"axes.{DELTA}", "0.1"),
+        ({"axes": {DELTA: []}}, f"axes.{DELTA}", "[]"),
+        ({"axes": {"model": {"MTL": "siamrpn_mtl"}}}, "axes.model", "{'MTL': 'siamrpn_mtl'}"),
+        ({"axes": {DELTA: [0.1, 0.1]}}, "axes", "0.1 and 0.1 alike"),
+        ({"axes": {"model.weight_file": ["a"]}}, "model.weight_file", "no 'weight_file' there"),
+        ({"axes": {"attack.max_iter": [1]}}, "attack.max_iter", "no 'max_iter' there"),
+        ({"axes": {"atack.kwargs.seed": [1]}}, "atack.kwargs.seed", "no object 'atack' there"),
+        ({"axes": {"defense.kwargs.seed": [1]}}, "defense.kwargs.seed", "no object 'defense' there"),
+        ({"axes": {"sysconfig.use_gpu": ["yes"]}}, "yes: sysconfig.use_gpu", "'yes' is not of type 'boolean'"),
+        ({"base": 3}, "base", "3"),
+        ({"exclude": [{"seed": 1}]}, "exclude", "{'seed': 1}"),
+        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.1}]}, "axes", "none"),
+        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.3}]}, "exclude", '{"attack.kwargs.step_size": 0.3}'),
+        ({"options": ["--check", 1]}, "options", "1"),
     ],
 )
-def test_what_cannot_be_right_is_refused(write, grid, message):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+def test_what_cannot_be_right_is_refused(write, grid, key, got):
+    with pytest.raises(InvalidValueError) as refused:
         read_grid(write(**grid))
+    assert (refused.value.key, refused.value.got) == (key, got)
 
 
-def test_files_that_are_no_grids_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        read_grid(tmp_path / "none.json")
+def test_files_that_are_no_grids_are_refused(tmp_path, write):
     path = tmp_path / "grid.json"
-    for text, message in (("{", "is not JSON"), ("[]", "expected a JSON object"), ("{}", 'no "axes"')):
+    for missing in (tmp_path / "none.json", write(base="none.json")):
+        with pytest.raises(FileNotFoundError, match=r"none\.json"):
+            read_grid(missing)
+    for text, key, expected in (
+        ("{", path, "JSON"),
+        ("[]", path, "a JSON object"),
+        ("{}", "axes", "an object of axes"),
+    ):
         path.write_text(text)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InvalidValueError) as refused:
             read_grid(path)
+        assert (refused.value.key, refused.value.expected) == (str(key), expected)
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
@@ -117,17 +121,17 @@ def test_grids_of_the_repository(path):
 
     from armory_skelevision import attacks as ours
 
-    cells = read_grid(path)
-    assert len(cells) == COUNTS[path.stem]
-    attacks = [cell.config["attack"]["kwargs"] for cell in cells]
+    runs = read_grid(path)
+    assert len(runs) == COUNTS[path.stem]
+    attacks = [run.config["attack"]["kwargs"] for run in runs]
     tracker = random_estimator(keypoint_head="shallow")
-    for cell in cells:
-        attack = cell.config["attack"]
+    for run in runs:
+        attack = run.config["attack"]
         getattr(ours, attack["name"])(tracker, **attack["kwargs"])
     if path.stem == "keypoints":
         return
     if path.stem == "benign":
-        assert all(cell.options == ("--skip-attack",) for cell in cells)
+        assert all(run.options == ("--skip-attack",) for run in runs)
         return
     assert all(kwargs["checkpoints"][-1] == kwargs["max_iter"] for kwargs in attacks)
     if not path.stem.startswith("table"):  # those of the paper
@@ -136,9 +140,9 @@ def test_grids_of_the_repository(path):
     assert {(kwargs["update"], kwargs["keep"]) for kwargs in attacks} == {("accumulated_sign", "last")}
     assert [row["where"] for row in published["cells"]] != []
     by_place = {json.dumps(row["where"], sort_keys=True): row for row in published["cells"]}
-    assert set(by_place) == {json.dumps(cell.labels, sort_keys=True) for cell in cells}
+    assert set(by_place) == {json.dumps(run.labels, sort_keys=True) for run in runs}
     for row in published["cells"]:
-        assert list(map(int, row["adversarial"])) == cells[0].config["attack"]["kwargs"]["checkpoints"]
+        assert list(map(int, row["adversarial"])) == runs[0].config["attack"]["kwargs"]["checkpoints"]
 
 
 def test_the_guides_example_is_a_grid(tmp_path):
@@ -151,7 +155,7 @@ def test_the_guides_example_is_a_grid(tmp_path):
 
 def test_published_numbers():
     def row(name, **where):
-        rows = json.loads((ROOT / "grids" / f"{name}.json").read_text())["published"]["cells"]
+        rows = json.loads((ROOT / "sweep_configs" / f"{name}.json").read_text())["published"]["cells"]
         return next(row for row in rows if row["where"] == where)
 
     stl = row("table1_carla", model="STL", **{DELTA: 0.1})

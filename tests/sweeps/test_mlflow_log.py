@@ -1,12 +1,12 @@
-"""What of a finished cell goes to MLflow."""
+"""What of a finished run goes to MLflow."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from armory_skelevision.sweeps.mlflow_log import log_cell, read_curve, read_means
-from armory_skelevision.sweeps.run import Cell
+from armory_skelevision.sweeps.mlflow_log import log_run, read_curve, read_means
+from armory_skelevision.sweeps.run import Run
 
 RESULTS = {
     "benign_mean_x": [0.75],
@@ -23,20 +23,22 @@ def test_means_and_curves_of_a_result() -> None:
     assert read_curve({}) == {}
 
 
-def test_a_cell_becomes_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_becomes_one_of_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
     (tmp_path / "result.json").write_text(json.dumps({"results": RESULTS}))
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "cell.json").write_text('{"seconds": 12.5}')
-    cell = Cell("MTL-0.1", {"model": "MTL", "delta": 0.1}, {"model.name": "siamrpn_mtl", "delta": 0.1}, {"attack": {}})
-    log_cell(cell, tmp_path, "walkers")
+    (tmp_path / "run.json").write_text('{"seconds": 12.5}')
+    planned = Run(
+        "MTL-0.1", {"model": "MTL", "delta": 0.1}, {"model.name": "siamrpn_mtl", "delta": 0.1}, {"attack": {}}
+    )
+    log_run(planned, tmp_path, "walkers")
 
     client = mlflow.MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("walkers").experiment_id])
     assert run.info.run_name == "MTL-0.1" and run.info.status == "FINISHED"
-    assert run.data.params == {"model": "MTL", "delta": "0.1", "model.name": "siamrpn_mtl", "hash": cell.hash}
+    assert run.data.params == {"model": "MTL", "delta": "0.1", "model.name": "siamrpn_mtl", "hash": planned.hash}
     assert run.data.metrics["benign_mean_x"] == 0.75 and run.data.metrics["seconds"] == 12.5
     history = client.get_metric_history(run.info.run_id, "adversarial_mean_iou_after_steps")
     assert [(point.step, point.value) for point in history] == [(2, 0.625), (10, 0.125)]

@@ -1,24 +1,21 @@
-"""Sweeps whose cells take no time: what is run, what is kept, and what is left of those that are stopped."""
+"""Sweeps whose runs take no time: what is run, what is kept, and what is left of those that are stopped."""
 
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 from signals import hear_ctrl_c
 from sweeping import Sweeping
 
 from armory_skelevision.evaluation.configs import build_config
-from armory_skelevision.sweeps import process
-from armory_skelevision.sweeps import run as cells
+from armory_skelevision.sweeps import run as planned
 from armory_skelevision.sweeps.grid import read_grid
-from armory_skelevision.sweeps.process import BUSY, DONE, run_cell
-from armory_skelevision.sweeps.sweep import describe, run_sweep, survey
+from armory_skelevision.sweeps.local_engine import run_local
+from armory_skelevision.sweeps.sweep import format_progress, read_progress, run_sweep
 
 STEPS = "attack.kwargs.max_iter"
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -33,10 +30,10 @@ def sweeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def states(sweeping):
-    return [state.state for state in survey(sweeping.grid, sweeping.out)]
+    return [progress.state for progress in read_progress(sweeping.grid, sweeping.out)]
 
 
-def test_every_cell_is_run_once_with_its_config_beside_its_result(sweeping):
+def test_every_run_is_carried_out_once_with_its_config_beside_its_result(sweeping):
     sweeping.write({STEPS: [1, 2], "attack.kwargs.eps": [0.1, 0.2]}, options=["--skip-benign"])
     assert run_sweep(sweeping.grid, sweeping.out) == []
     names = ["1-0.1", "1-0.2", "2-0.1", "2-0.2"]
@@ -60,14 +57,14 @@ def test_every_cell_is_run_once_with_its_config_beside_its_result(sweeping):
     assert sweeping.events() == names
 
 
-def test_patches_are_exported_into_the_cell_s_folder(sweeping):
+def test_patches_are_exported_into_the_folder_of_the_run(sweeping):
     sweeping.write({STEPS: [1, 2]}, set={"attack.kwargs.export": "patches"})
     assert run_sweep(sweeping.grid, sweeping.out) == []
-    for cell in ("1", "2"):
-        config = json.loads((sweeping.out / cell / "config.json").read_text())
-        assert config["attack"]["kwargs"]["export"] == str(sweeping.out.absolute() / cell / "patches")
+    for name in ("1", "2"):
+        config = json.loads((sweeping.out / name / "config.json").read_text())
+        assert config["attack"]["kwargs"]["export"] == str(sweeping.out.absolute() / name / "patches")
     assert run_sweep(sweeping.grid, sweeping.out) == []
-    assert sweeping.events() == ["1", "2"], "a cell's hash must not depend on where it lies"
+    assert sweeping.events() == ["1", "2"], "a run's hash must not depend on where its folder is"
 
 
 def test_what_changed_is_run_again_and_nothing_else(sweeping, monkeypatch):
@@ -79,7 +76,7 @@ def test_what_changed_is_run_again_and_nothing_else(sweeping, monkeypatch):
     run_sweep(sweeping.grid, sweeping.out)
     assert sweeping.events() == ["1", "2", "2", "3"]
 
-    (sweeping.out / "1" / "cell.json").write_text("{half")
+    (sweeping.out / "1" / "run.json").write_text("{half")
     weights = sweeping.models / "siamrpn_alex_mtl.safetensors"
     assert states(sweeping) == ["to run", "finished", "finished"]
     weights.unlink()
@@ -87,11 +84,11 @@ def test_what_changed_is_run_again_and_nothing_else(sweeping, monkeypatch):
     weights.write_bytes(b"other weights")
     assert states(sweeping) == ["to run", "outdated", "outdated"]
     weights.unlink()
-    monkeypatch.setattr(cells, "versions", lambda: {"torch": "3"})
+    monkeypatch.setattr(planned, "versions", lambda: {"torch": "3"})
     assert states(sweeping) == ["to run", "outdated", "outdated"]
 
 
-def test_weights_of_a_defense_are_among_those_that_a_cell_depends_on(sweeping, tmp_path, monkeypatch):
+def test_weights_of_a_defense_are_among_those_that_a_run_depends_on(sweeping, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes(b"some weights")
@@ -100,7 +97,7 @@ def test_weights_of_a_defense_are_among_those_that_a_cell_depends_on(sweeping, t
     sweeping.write({"defense.kwargs.weights_file": [packaged, mine.name]})
     assert run_sweep(sweeping.grid, sweeping.out) == []
     assert states(sweeping) == ["finished", "finished"]
-    assert len(sweeping.record("mine.safetensors")["weights"][str(mine)]) == 64
+    assert len(sweeping.record("mine.safetensors")["weights"][mine.name]) == 64
     (sweeping.models / packaged).unlink()  # a link: to write through it would change the packaged file
     (sweeping.models / packaged).write_bytes(b"other weights")
     assert states(sweeping) == ["outdated", "finished"]
@@ -108,10 +105,10 @@ def test_weights_of_a_defense_are_among_those_that_a_cell_depends_on(sweeping, t
     assert states(sweeping) == ["outdated", "outdated"]
 
 
-def test_a_failed_cell_keeps_the_end_of_its_log_and_stops_nobody(sweeping):
+def test_a_failed_run_keeps_the_end_of_its_log_and_does_not_stop_others(sweeping):
     sweeping.write({STEPS: [13, 2]})
-    ((cell, error),) = run_sweep(sweeping.grid, sweeping.out)
-    assert (cell.name, error) == ("13", "ValueError: 13 is no number of steps")
+    ((run, error),) = run_sweep(sweeping.grid, sweeping.out)
+    assert (run.name, error) == ("13", "ValueError: 13 is no number of steps")
     record = sweeping.record("13")
     assert record["state"] == "failed" and record["log_end"][-1] == "run did not finish"
     assert not (sweeping.out / "13" / "result.json").exists()
@@ -120,11 +117,34 @@ def test_a_failed_cell_keeps_the_end_of_its_log_and_stops_nobody(sweeping):
     assert sweeping.events() == ["13", "2", "13"]
 
 
-def test_missing_weights_are_said_plainly(sweeping):
+def test_missing_weights_fail_before_armory_starts(sweeping):
     sweeping.write({"model.weights_file": ["siamrpn_alex_mtl.safetensors", "mine.safetensors"]})
-    ((cell, error),) = run_sweep(sweeping.grid, sweeping.out)
-    assert cell.name == "mine.safetensors" and sweeping.events() == ["siamrpn_alex_mtl.safetensors"]
-    assert error.startswith(f"no weights mine.safetensors: {sweeping.models / 'mine.safetensors'} is not there; train")
+    ((run, error),) = run_sweep(sweeping.grid, sweeping.out)
+    assert run.name == "mine.safetensors" and sweeping.events() == ["siamrpn_alex_mtl.safetensors"]
+    assert str(sweeping.models / "mine.safetensors") in error and sweeping.record(run.name)["error"] == error
+
+
+def test_all_runs_of_the_grid_are_written_down_before_the_first_starts(sweeping):
+    def plan():
+        written = json.loads((sweeping.out / "runs.json").read_text())
+        assert written["grid"] == json.loads(sweeping.grid.read_text())
+        assert [set(run) for run in written["runs"]] == [{"name", "labels", "values", "config", "options"}] * len(
+            written["runs"]
+        )
+        return written["runs"]
+
+    sweeping.write({STEPS: [1, 2]}, seconds=60, options=["--skip-benign"])
+    stopped = sweeping.start(**QUIET)
+    sweeping.wait_for(1)
+    stopped.kill()
+    stopped.wait()
+    first, second = plan()
+    assert (first["name"], second["labels"], second["values"]) == ("1", {STEPS: 2}, {STEPS: 2})
+    assert second["config"]["attack"]["kwargs"]["max_iter"] == 2 and second["options"] == ["--skip-benign"]
+    sweeping.wait_until(lambda: not sweeping.runs_left())
+    sweeping.write({STEPS: [3]})
+    run_sweep(sweeping.grid, sweeping.out)
+    assert [run["name"] for run in plan()] == ["3"]
 
 
 def test_jobs_run_side_by_side(sweeping):
@@ -135,23 +155,21 @@ def test_jobs_run_side_by_side(sweeping):
     assert times["start", "3"] > min(times["end", "1"], times["end", "2"])
 
 
-def test_a_held_cell_is_left_alone(sweeping):
-    sweeping.write({STEPS: [1]})
-    (cell,) = read_grid(sweeping.grid)
-    folder = sweeping.out / cell.name
-    folder.mkdir(parents=True)
-    with cells.locked(folder) as lock:
+def test_a_run_that_another_sweep_holds_is_left_alone_and_waited_for(sweeping):
+    sweeping.write({STEPS: [1, 2]})
+    runs = read_grid(sweeping.grid)
+    events = run_local(runs, sweeping.out, 1)
+    with planned.locked(sweeping.out / "1") as lock:
         assert lock is not None
-        assert run_cell(cell, folder) == BUSY
-        assert not (folder / "config.json").exists()
-    with cells.locked(folder) as lock:
-        assert lock is not None
-    run_sweep(sweeping.grid, sweeping.out)
-    assert run_cell(cell, folder) == DONE
-    assert sweeping.events() == ["1"]
+        ended = [next(event for event in events if event is not None)]
+        assert sweeping.events() == ["2"] and not (sweeping.out / "1" / "config.json").exists()
+    ended += [event for event in events if event is not None]
+    assert ended == [(runs[1], None), (runs[0], None)]
+    assert [event for event in run_local(runs, sweeping.out, 1) if event is not None] == [(run, None) for run in runs]
+    assert sweeping.events() == ["2", "1"]
 
 
-def test_two_sweeps_on_one_folder_share_the_cells(sweeping):
+def test_two_sweeps_on_one_folder_share_the_runs(sweeping):
     sweeping.write({STEPS: [1, 2, 3, 4, 5]}, seconds=0.5)
     both = [sweeping.start(**QUIET) for _ in range(2)]
     assert [each.wait(timeout=240) for each in both] == [0, 0]
@@ -159,23 +177,24 @@ def test_two_sweeps_on_one_folder_share_the_cells(sweeping):
     assert states(sweeping) == ["finished"] * 5
 
 
-def test_a_killed_sweep_goes_on_and_gives_the_same_table(sweeping):
+def test_a_killed_sweep_resumes_and_gives_the_same_table(sweeping):
     sweeping.write({STEPS: [1, 2, 3, 4]}, seconds=0.4)
     for records in (0, 1):
         before = len(sweeping.events())
         killed = sweeping.start("--jobs", "2", **QUIET)
         sweeping.wait_for(before + 2)
-        sweeping.wait_until(lambda: len(list(sweeping.out.glob("*/cell.json"))) >= records)  # noqa: B023
+        sweeping.wait_until(lambda: len(list(sweeping.out.glob("*/run.json"))) >= records)  # noqa: B023
         killed.kill()
         killed.wait()
         sweeping.wait_until(lambda: not sweeping.runs_left())
-    finished = {path.parent.name: path.stat().st_mtime_ns for path in sweeping.out.glob("*/cell.json")}
+    finished = {path.parent.name: path.stat().st_mtime_ns for path in sweeping.out.glob("*/run.json")}
     assert 0 < len(finished) < 4
     assert sweeping.start("--jobs", "2", **QUIET).wait(timeout=240) == 0
     assert states(sweeping) == ["finished"] * 4
-    assert all((sweeping.out / name / "cell.json").stat().st_mtime_ns == when for name, when in finished.items())
+    assert all((sweeping.out / name / "run.json").stat().st_mtime_ns == when for name, when in finished.items())
     found = [json.loads((sweeping.out / str(n) / "result.json").read_text())["results"] for n in (1, 2, 3, 4)]
     assert [result["adversarial_mean_x"] for result in found] == [[0.01], [0.02], [0.03], [0.04]]
+    assert list((sweeping.folder / "armory" / "outputs").iterdir()) == []
 
 
 def test_ctrl_c_ends_all_within_two_seconds_and_leaves_nothing_half_done(sweeping):
@@ -187,40 +206,25 @@ def test_ctrl_c_ends_all_within_two_seconds_and_leaves_nothing_half_done(sweepin
     assert stopped.wait(timeout=30) != 0
     assert time.monotonic() - began < 2
     assert sweeping.runs_left() == []
-    assert not list(sweeping.out.glob("*/cell.json")) and not list(sweeping.out.glob("*/result.json"))
+    assert not list(sweeping.out.glob("*/run.json")) and not list(sweeping.out.glob("*/result.json"))
     assert [list((sweeping.folder / "armory" / name).iterdir()) for name in ("outputs", "tmp")] == [[], []]
-
-
-def test_who_does_not_end_in_time_is_killed_with_all_below(monkeypatch):
-    monkeypatch.setattr(process, "_GRACE_SECONDS", 0.2)
-    below = "import subprocess, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
-    deaf = subprocess.Popen([sys.executable, "-c", below], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert deaf.stdout is not None
-    child = int(deaf.stdout.readline())
-    process.stop(deaf)
-    deaf.stdout.close()
-    assert deaf.returncode == -signal.SIGKILL
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_dry_run_counts_and_estimates(sweeping, capsys):
     sweeping.write({STEPS: [1, 2, 13, 4]})
-    assert describe(survey(sweeping.grid, sweeping.out), 1).splitlines()[-2:] == [
-        "4 cells: 0 finished, 4 to run",
-        "no cell is finished yet that the time left could be estimated from",
+    assert format_progress(read_progress(sweeping.grid, sweeping.out), 1).splitlines()[-2:] == [
+        "4 runs: 0 finished, 4 to run",
+        "the time left is unknown until a run has finished",
     ]
     assert not sweeping.out.exists()
     run_sweep(sweeping.grid, sweeping.out)
     sweeping.write({STEPS: [1, 2, 13, 4, 5, 6, 7]})
     for name, seconds in (("1", 400), ("2", 800), ("4", 600)):
         record = sweeping.record(name) | {"seconds": seconds}
-        (sweeping.out / name / "cell.json").write_text(json.dumps(record))
-    lines = describe(survey(sweeping.grid, sweeping.out), 2).splitlines()
+        (sweeping.out / name / "run.json").write_text(json.dumps(record))
+    lines = format_progress(read_progress(sweeping.grid, sweeping.out), 2).splitlines()
     assert lines[0] == "finished  1  7 min" and lines[2] == "failed    13"
-    assert lines[-2:] == ["7 cells: 3 finished, 1 failed, 4 to run", "some 20 min left, 2 at a time"]
+    assert lines[-2:] == ["7 runs: 3 finished, 1 failed, 4 to run", "about 20 min left, 2 at a time"]
     assert len(sweeping.events()) == 4
 
 
@@ -231,10 +235,10 @@ def test_command(sweeping):
     assert (done.returncode, out) == (1, f"results {sweeping.out}\n")
     assert err == f"failed: 13: ValueError: 13 is no number of steps  log {sweeping.out / '13' / 'log.txt'}\n"
     dry = sweeping.start("--dry-run", stdout=subprocess.PIPE, text=True)
-    assert "2 cells: 1 finished, 1 failed, 1 to run" in dry.communicate(timeout=240)[0]
+    assert "2 runs: 1 finished, 1 failed, 1 to run" in dry.communicate(timeout=240)[0]
 
 
-def test_a_lost_ray_worker_loses_no_cell(sweeping):
+def test_a_lost_ray_worker_loses_no_run(sweeping):
     pytest.importorskip("ray")
     sweeping.write({STEPS: [1, 2, 3]}, seconds=2.0)
     on_ray = sweeping.start("--engine", "ray", "--jobs", "2", **QUIET)

@@ -210,7 +210,7 @@ def test_settings(root, tmp_path) -> None:
         ({"feature_weight": -1}, "feature_weight"),
         ({"feature_margin": 0}, "feature_margin"),
         ({"hold": -1}, "hold"),
-        ({"trigger": {"colour": 1}}, "trigger: unknown"),
+        ({"trigger": {"colour": 1}}, "trigger.colour"),
         ({"speed": 1}, "unknown settings"),
     ]:
         (tmp_path / "settings.json").write_text(json.dumps(good | change))

@@ -11,7 +11,7 @@ from people_data import SIZE, annotate, make_coco, make_lasot, save_coco
 
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
-from armory_skelevision.datasets.people import Person
+from armory_skelevision.datasets.people import AnnotatedPerson
 from armory_skelevision.tracking.frames import VideoFrames
 from armory_skelevision.tracking.windows import centred_window, resize_crop
 from armory_skelevision.training.data.crops import making
@@ -52,7 +52,7 @@ def bright_box(picture):
 def test_crops_show_what_a_tracker_sees(box_xyxy):
     picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (*SIZE[::-1], 3), np.uint8), (0, 0), 3)
     box = np.array(box_xyxy, np.float32)
-    person = Person("he", None, None, box, np.full((17, 3), (50, 155, 2), np.float32), 1, 0)
+    person = AnnotatedPerson("he", None, None, box, np.full((17, 3), (50, 155, 2), np.float32), 1, 0)
     crop = cut_crop(picture, person)
     (w, h), (cx, cy) = box[2:] - box[:2], (box[:2] + box[2:]) / 2
     window = centred_window(cx, cy, np.sqrt((w + (w + h) / 2) * (h + (w + h) / 2)) * 511 / 127)
@@ -213,7 +213,7 @@ FAULTS = [
 def test_faults_are_listed_and_refused_or_left_out(tmp_path):
     break_files(tmp_path)
     out = tmp_path / "store"
-    with pytest.raises(ValueError, match="coco-people: 5 cannot be used, listed in .*; 1 can.*--skip-faulty"):
+    with pytest.raises(ValueError, match="coco-people: 5 cannot be used, listed in .*; 1 can.*--skip-invalid"):
         make_crops(coco_at(tmp_path), out)
     listed = (out / "coco-people-faults.txt").read_text().splitlines()
     assert len(listed) == 5

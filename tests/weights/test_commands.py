@@ -80,7 +80,7 @@ def test_fetch_refuses_what_is_no_weights(run: Run, files: FileServer, tmp_path:
         files.content = content
         code, out, err = run("weights", "fetch", NAME, "--into", tmp_path)
         assert (code, out) == (1, "")
-        assert re.fullmatch(rf"error: .*By hand: get {NAME}\.pth from https://drive\.google\.com/open\?id=.*\n", err)
+        assert re.fullmatch(rf"error: .*by hand: get {NAME}\.pth from https://drive\.google\.com/open\?id=.*\n", err)
         assert not list(tmp_path.glob("*.pth"))
 
 

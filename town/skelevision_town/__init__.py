@@ -1,4 +1,5 @@
-"""The simulated town of `walkers`: people, streets, camera, rendering; its fixed videos lie in ``splits/``.
+"""Renders the simulated town of the ``walkers`` data set with Blender: videos, people and backgrounds for training.
 
-The only place that imports bpy (Blender as a module). `pairs` makes training pairs of rendered people, without it.
+A video is sampled as plain numbers first (`sampling`, `plan`), then built and rendered (`render`). Blender's module
+``bpy`` is imported when something is built, so plans can be sampled without it.
 """

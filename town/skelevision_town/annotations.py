@@ -1,4 +1,4 @@
-"""Ground truth out of the scene: box, joints, the screen's corners, and where the screen is really seen."""
+"""Annotations of a frame, read from the scene: box, keypoints, the screen's corners and its visible pixels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from skelevision_town.plan import HEIGHT, WIDTH, Camera, Screen
+from skelevision_town.plan import HEIGHT, WIDTH, CameraTrajectory, GreenScreen
 from skelevision_town.shapes import Array
 
 DEPTHS = np.array([0.06] * 5 + [0.17] * 12)  # m; how deep COCO's joints lie under the skin at most: face, body
 _PURE = 0.99  # coverage from which a pixel shows nothing but the sheet
 
 
-class FrameTruth(TypedDict):
-    """Annotation of one frame, ready for JSON; see the package's walkers format."""
+class FrameAnnotation(TypedDict):
+    """Annotation of one frame, ready for JSON: a row of each list in a video's annotation file."""
 
     box_xyxy: list[float]
     keypoints: list[list[float]]
@@ -23,7 +23,7 @@ class FrameTruth(TypedDict):
     mask: str
 
 
-def mesh_points(things: Sequence[Any], depsgraph: Any) -> Array:
+def mesh_vertices(things: Sequence[Any], depsgraph: Any) -> Array:
     """Vertices (n, 3) of ``things`` in the world, modifiers and pose applied."""
     points = []
     for thing in things:
@@ -37,17 +37,30 @@ def mesh_points(things: Sequence[Any], depsgraph: Any) -> Array:
     return np.concatenate(points)
 
 
-def box_around_xyxy(camera: Camera, frame: int, points: Array) -> list[float]:
+def box_around_xyxy(camera: CameraTrajectory, frame: int, points: Array) -> list[float]:
     """Box around the projected ``points`` (n, 3), pixel edges, clipped to the frame."""
     x, y, _ = camera.project(points, frame).T
     box_xyxy = (max(x.min(), 0.0), max(y.min(), 0.0), min(x.max(), WIDTH), min(y.max(), HEIGHT))
     return [round(float(value), 2) for value in box_xyxy]
 
 
-def see_joints(
-    camera: Camera, frame: int, joints: Array, things: Sequence[Any], scene: Any, depsgraph: Any
+def annotate_keypoints(
+    camera: CameraTrajectory, frame: int, joints: Array, things: Sequence[Any], scene: Any, depsgraph: Any
 ) -> list[list[float]]:
-    """Joints (17, 3) in the picture as (x, y, v): v = 2 visible, 1 hidden by something or by the body, 0 outside."""
+    """Keypoints in the picture.
+
+    Args:
+        camera: The camera.
+        frame: Number of the frame.
+        joints: (17, 3) world positions in COCO's order, metres.
+        things: The person's own meshes.
+        scene: Blender's scene.
+        depsgraph: Its evaluated dependency graph.
+
+    Returns:
+        17 triples x, y, v in pixels: v is 2 for visible, 1 for occluded by something or by the body, 0 for outside of
+        the frame.
+    """
     from mathutils import Vector
 
     eye, names, seen = camera.positions[frame], {thing.name for thing in things}, []
@@ -64,17 +77,18 @@ def see_joints(
     return seen
 
 
-def screen_corners(camera: Camera, frame: int, screen: Screen) -> list[list[int]]:
-    """The sheet's corners in whole pixels; order as ``Screen.corners``."""
+def screen_corners(camera: CameraTrajectory, frame: int, screen: GreenScreen) -> list[list[int]]:
+    """The sheet's corners (4, 2) in whole pixels, in the order of ``GreenScreen.corners``."""
     return [[int(round(x)), int(round(y))] for x, y, _ in camera.project(screen.corners(), frame)]
 
 
 def screen_mask(coverage: Array) -> str:
-    """COCO run lengths of the pixels that show nothing but the sheet.
+    """The pixels that show nothing but the sheet, as COCO's compressed run lengths.
 
     Args:
-        coverage: (H, W) share of every pixel that is sheet; the renderer averages it over the same jittered, motion
-            blurred samples as the picture, so a pixel that somebody's edge or moving arm brushes has less than 1.
+        coverage: (H, W) fraction of each pixel that is sheet, in [0, 1]. The renderer averages it over the same
+            jittered, motion-blurred samples as the picture, so a pixel touched by an edge or a moving arm has less
+            than 1.
     """
     from pycocotools import mask
 

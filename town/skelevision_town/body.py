@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from armory_skelevision.keypoints import KEYPOINTS
-from skelevision_town.figure import Part, Tailor
-from skelevision_town.gait import Array, pose
-from skelevision_town.person import Person
+from skelevision_town.figure import BodyBuilder, BodyPart
+from skelevision_town.gait import pose
+from skelevision_town.person import PersonTraits
+from skelevision_town.shapes import Array
 
 
-class Moment(NamedTuple):
-    """Where and how a person is in one frame."""
+class Keyframe(NamedTuple):
+    """Position and pose of a person in one frame."""
 
     frame: int
     xyz: Sequence[float] | Array
@@ -30,54 +31,54 @@ class Moment(NamedTuple):
 
 
 class Body:
-    """Builds a person's parts in the current scene; `animate` moves them.
+    """A person's body in the current scene; `animate` moves it.
 
     Args:
-        person: Who.
-        walking: False for one who stands.
+        person: Traits of the person.
+        walking: False for a person who stands.
     """
 
-    def __init__(self, person: Person, walking: bool = True) -> None:
+    def __init__(self, person: PersonTraits, walking: bool = True) -> None:
         self.person = person
         self.walking = walking
-        self._parts = Tailor(person).make()
-        self._moments: dict[int, Moment] = {}
+        self._parts = BodyBuilder(person).build()
+        self._keyframes: dict[int, Keyframe] = {}
 
     @property
     def objects(self) -> list[Any]:
         """All meshes of the body."""
         return [part.object for part in self._parts]
 
-    def animate(self, moments: Iterable[Moment]) -> None:
-        """Set keyframes for each moment; between them Blender interpolates linearly."""
-        for moment in moments:
-            self._moments[moment.frame] = moment
-            joints = self._joints_world(moment)
+    def animate(self, keyframes: Iterable[Keyframe]) -> None:
+        """Set the keyframes; Blender interpolates linearly between them."""
+        for keyframe in keyframes:
+            self._keyframes[keyframe.frame] = keyframe
+            joints = self._joints_world(keyframe)
             for part in self._parts:
                 _pose_part(part, joints)
                 for path in ("location", "rotation_quaternion"):
-                    part.object.keyframe_insert(path, frame=moment.frame)
+                    part.object.keyframe_insert(path, frame=keyframe.frame)
         for part in self._parts:
             _make_linear(part.object)
 
     def keypoints_world(self, frame: int) -> Array:
-        """The 17 COCO keypoints (17, 3) in world coordinates at a frame given to `animate`."""
-        joints = self._joints_world(self._moments[frame])
+        """COCO's keypoints (17, 3) in world coordinates, metres, at a frame given to `animate`."""
+        joints = self._joints_world(self._keyframes[frame])
         return np.stack([joints[name] for name in KEYPOINTS])
 
-    def _joints_world(self, moment: Moment) -> dict[str, Array]:
+    def _joints_world(self, keyframe: Keyframe) -> dict[str, Array]:
         """Joints in the world, the direction "forward", and points straight above the head and below the hand."""
-        c, s = np.cos(moment.heading), np.sin(moment.heading)
+        c, s = np.cos(keyframe.heading), np.sin(keyframe.heading)
         turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-        local = pose(self.person, moment.phase, self.walking)
-        joints = {name: turn @ point + np.asarray(moment.xyz, dtype=np.float64) for name, point in local.items()}
+        local = pose(self.person, keyframe.phase, self.walking)
+        joints = {name: turn @ point + np.asarray(keyframe.xyz, dtype=np.float64) for name, point in local.items()}
         joints["forward"] = turn[:, 0]
         joints["above_head"] = joints["head"] + [0, 0, 1]
         joints["below_hand"] = joints["left_hand"] - [0, 0, 1]
         return joints
 
 
-def _pose_part(part: Part, joints: dict[str, Array]) -> None:
+def _pose_part(part: BodyPart, joints: dict[str, Array]) -> None:
     from mathutils import Matrix
 
     z = joints[part.end] - joints[part.start]

@@ -1,14 +1,14 @@
-"""The plan's camera as a Blender camera with a key on every frame, so that its motion blurs."""
+"""The plan's camera as a Blender camera, keyframed on every frame so that its motion blurs the picture."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from skelevision_town.plan import HEIGHT, WIDTH, Camera
+from skelevision_town.plan import HEIGHT, WIDTH, CameraTrajectory
 
 
-def build_camera(camera: Camera) -> Any:
-    """Put ``camera`` into the current scene; frame i of the plan is Blender's frame i."""
+def build_camera(camera: CameraTrajectory) -> Any:
+    """Add ``camera`` to the current scene; frame i of the plan is Blender's frame i."""
     import bpy
     from mathutils import Matrix
 
@@ -21,8 +21,8 @@ def build_camera(camera: Camera) -> Any:
     scene.camera = thing
     scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
     thing.rotation_mode, before = "QUATERNION", None
-    for frame, (position, turn) in enumerate(zip(camera.positions, camera.turns, strict=True)):
-        spin = Matrix(turn.tolist()).to_quaternion()
+    for frame, (position, rotation) in enumerate(zip(camera.positions, camera.rotations, strict=True)):
+        spin = Matrix(rotation.tolist()).to_quaternion()
         if before is not None:
             spin.make_compatible(before)
         before = spin

@@ -1,10 +1,10 @@
-"""How the tracked person and the green screen sit in the picture: the camera's way, sizes, the sheet's place."""
+"""Places the camera and the green screen around the tracked person's path."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from skelevision_town.plan import FRAME_RATE, HEIGHT, WIDTH, Camera, Screen, Town, Walker, look
+from skelevision_town.plan import FRAME_RATE, HEIGHT, WIDTH, CameraTrajectory, GreenScreen, Town, Walker, look_at
 from skelevision_town.shapes import Array
 
 _STATURE = 1.75  # m, for the tests; real people differ a little
@@ -18,8 +18,12 @@ def _wobble(frames: int, size: float, rng: np.random.Generator) -> Array:
     return np.asarray((np.sin(2 * np.pi * pace * time + phase) * [1.0, 0.5, 0.18]).sum(-1) * size)
 
 
-def sample_camera(town: Town, feet: Array, rng: np.random.Generator) -> Camera | None:
-    """A camera across the way from the path's middle: fixed, panning, travelling or hand-held."""
+def sample_camera(town: Town, feet: Array, rng: np.random.Generator) -> CameraTrajectory | None:
+    """A fixed, panning, travelling or hand-held camera opposite the middle of the path ``feet`` (F, 3).
+
+    Returns:
+        The camera's trajectory; None where no place fits between the house fronts.
+    """
     middle, frames = feet.mean(0), len(feet)
     focal = float(rng.uniform(480, 900))
     distance = focal * _STATURE / float(rng.uniform(85, 165))
@@ -46,12 +50,12 @@ def sample_camera(town: Town, feet: Array, rng: np.random.Generator) -> Camera |
     aim = middle + right + (feet - middle) * follow + [0.0, 0.0, float(rng.uniform(0.7, 1.5))]
     aim = aim + _wobble(frames, shake * distance * 0.25, rng)
     roll = float(np.radians(rng.normal(0, 0.7))) + _wobble(frames, shake * 0.12, rng)[:, 0]
-    turns = np.stack([look(p, t, r) for p, t, r in zip(positions, aim, roll, strict=True)])
-    return Camera(focal, positions, turns)
+    rotations = np.stack([look_at(p, t, r) for p, t, r in zip(positions, aim, roll, strict=True)])
+    return CameraTrajectory(focal, positions, rotations)
 
 
-def person_box_xyxy(camera: Camera, feet: Array, stature: float = _STATURE) -> Array:
-    """Boxes (F, 4) around a walking person taken as an upright cylinder 0.8 m thick: an outer bound."""
+def person_box_xyxy(camera: CameraTrajectory, feet: Array, stature: float = _STATURE) -> Array:
+    """Boxes (F, 4), pixels, around an upright cylinder 0.8 m thick: an outer bound of a walking person."""
     around = [(0.4 * np.cos(a), 0.4 * np.sin(a), z) for a in np.arange(8) * np.pi / 4 for z in (0.0, stature)]
     boxes = []
     for frame, foot in enumerate(feet):
@@ -60,21 +64,21 @@ def person_box_xyxy(camera: Camera, feet: Array, stature: float = _STATURE) -> A
     return np.array(boxes)
 
 
-def stature_px(camera: Camera, feet: Array) -> Array:
-    """Height in the picture (F,) of the upright line of a person's length over ``feet``."""
+def stature_px(camera: CameraTrajectory, feet: Array) -> Array:
+    """Height in the picture (F,), pixels, of an upright line of average stature at ``feet`` (F, 3)."""
     ends = [camera.project(np.stack([foot, foot + [0.0, 0.0, _STATURE]]), i) for i, foot in enumerate(feet)]
     return np.array([np.hypot(*(a - b)[:2]) for a, b in ends])
 
 
-def framed(camera: Camera, feet: Array) -> bool:
+def is_well_framed(camera: CameraTrajectory, feet: Array) -> bool:
     """Whether the person stays inside the frame, 70 to 180 px tall, and the camera looks at most 32 degrees down."""
     box_xyxy, tall = person_box_xyxy(camera, feet), stature_px(camera, feet)
     inside = box_xyxy[:, :2].min() > _MARGIN and box_xyxy[:, 2].max() < WIDTH - _MARGIN
-    level = abs(np.degrees(np.arcsin(camera.turns[:, 2, 2]))).max() < 32
+    level = abs(np.degrees(np.arcsin(camera.rotations[:, 2, 2]))).max() < 32
     return bool(inside and level and box_xyxy[:, 3].max() < HEIGHT - _MARGIN and tall.min() > 70 and tall.max() < 180)
 
 
-def sample_screen(camera: Camera, feet: Array, walker: Walker, rng: np.random.Generator) -> Screen:
+def sample_screen(camera: CameraTrajectory, feet: Array, walker: Walker, rng: np.random.Generator) -> GreenScreen:
     """A sheet behind the path's middle, between parallel to the path and square to the view."""
     middle = feet.mean(0)
     view = (middle - camera.positions.mean(0))[:2]
@@ -89,12 +93,12 @@ def sample_screen(camera: Camera, feet: Array, walker: Walker, rng: np.random.Ge
     spread = abs(float(edge @ behind)) / float(np.linalg.norm(edge)) * width / 2
     centre = middle[:2] + behind * (spread + float(rng.uniform(0.65, 1.1))) + along * float(rng.uniform(-0.8, 0.8))
     lift = float(rng.uniform(0.05, 0.3))
-    return Screen((float(centre[0]), float(centre[1]), float(middle[2]) + lift), float(np.arctan2(edge[1], edge[0])),
-                  width, height)  # fmt: skip
+    position = (float(centre[0]), float(centre[1]), float(middle[2]) + lift)
+    return GreenScreen(position, float(np.arctan2(edge[1], edge[0])), width, height)
 
 
-def screen_serves(camera: Camera, screen: Screen, feet: Array) -> bool:
-    """Whether the sheet lies in the tracker's search window most of the time, and is not seen edge-on."""
+def is_screen_in_view(camera: CameraTrajectory, screen: GreenScreen, feet: Array) -> bool:
+    """Whether the sheet covers enough of a tracker's search window in more than 80 % of the frames."""
     shares, boxes_xyxy = [], person_box_xyxy(camera, feet)
     for frame, (x0, y0, x1, y1) in enumerate(boxes_xyxy):
         sheet = camera.project(screen.corners(), frame)

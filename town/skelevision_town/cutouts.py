@@ -1,8 +1,7 @@
-"""People for training: cut-outs with joints, ``people/`` of the training store.
+"""Cut-outs of people with keypoints, ``people/`` of a training store: ``python -m skelevision_town.cutouts STORE``.
 
-Every person is rendered in several views: the same clothes and light, another moment of the gait, the body and the
-camera turned a little. Run: ``python -m skelevision_town.cutouts STORE --people 500`` (``--val`` for the
-second, differently made world).
+Each person is rendered in several views, with the same clothes and light: another phase of the gait, the body and the
+camera turned a little. ``--val`` samples from other ranges, for validation.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelevision_town import annotations, engine, light
-from skelevision_town.body import Body, Moment
-from skelevision_town.person import Person, sample_cloth, sample_person
-from skelevision_town.plan import look
+from skelevision_town import engine, light
+from skelevision_town.annotations import DEPTHS, mesh_vertices
+from skelevision_town.body import Body, Keyframe
+from skelevision_town.person import PersonTraits, sample_cloth, sample_person
+from skelevision_town.plan import look_at
 from skelevision_town.sampling import sample_sky
 from skelevision_town.shapes import Array
 
@@ -31,11 +31,11 @@ _SAMPLES = 10
 _SPACING = 10  # frames between views, so that no pose leaks into the next
 
 
-class View(NamedTuple):
-    """A camera that frames one figure tightly."""
+class CutoutCamera(NamedTuple):
+    """A camera whose picture is one person and a narrow margin."""
 
     eye: Array
-    turn: Array
+    rotation: Array
     """(3, 3), camera to world axes."""
     scale: float
     """Pixels per unit of tangent."""
@@ -46,19 +46,19 @@ class View(NamedTuple):
 
     def project(self, points: Array) -> Array:
         """World points (n, 3) to pixels (n, 2)."""
-        tangents = _tangents(points, self.eye, self.turn)
+        tangents = _tangents(points, self.eye, self.rotation)
         x = self.size[0] / 2 + (tangents[:, 0] - self.centre[0]) * self.scale
         y = self.size[1] / 2 - (tangents[:, 1] - self.centre[1]) * self.scale
         return np.stack([x, y], axis=1)
 
 
 def render_people(store: str | Path, people: int, val: bool = False) -> None:
-    """Render persons 0 to ``people`` - 1 into ``store``; those listed in people.jsonl already are left alone.
+    """Render people 0 to ``people`` - 1 into ``store``, except views that ``people.jsonl`` lists already.
 
     Args:
-        store: Folder of the training store; made if need be.
-        people: How many.
-        val: The second world: other builds and clothes, a lower sun.
+        store: Folder of the training store; created if absent.
+        people: Number of people.
+        val: Whether to sample for validation: other builds and clothes, a lower sun.
     """
     from tqdm import tqdm
 
@@ -76,7 +76,7 @@ def render_people(store: str | Path, people: int, val: bool = False) -> None:
 
 
 def _read_entries(listing: Path) -> list[dict[str, Any]]:
-    """What was rendered so far; a line that a killed run left half-written is cut off."""
+    """Entries of finished views; an incomplete last line, left by a killed run, is cut off."""
     if not listing.is_file():
         return []
     text = listing.read_text()
@@ -87,7 +87,7 @@ def _read_entries(listing: Path) -> list[dict[str, Any]]:
 
 
 def render_person(store: Path, number: int, views: list[int], val: bool) -> Iterator[dict[str, Any]]:
-    """Render one person's views and yield a line of people.jsonl for each."""
+    """Render the given views of one person, and yield the entry of each for people.jsonl."""
     import bpy
 
     rng = np.random.default_rng([VAL_SEED if val else TRAIN_SEED, number])
@@ -105,40 +105,40 @@ def render_person(store: Path, number: int, views: list[int], val: bool) -> Iter
     body = Body(person, walking=bool(rng.random() < 0.85))
     heading, raised = rng.uniform(0, 2 * np.pi), np.arcsin(rng.uniform(0.0, 0.8))
     body.animate(
-        Moment(_SPACING * view, (0.0, 0.0, 0.0), heading + float(rng.normal(0, 0.25)), float(rng.random()))
+        Keyframe(_SPACING * view, (0.0, 0.0, 0.0), heading + float(rng.normal(0, 0.25)), float(rng.random()))
         for view in range(VIEWS)
     )
-    cameras = [_sample_eye(rng, raised) for _ in range(VIEWS)]
+    eyes = [_sample_eye(rng, raised) for _ in range(VIEWS)]
     tall = rng.uniform(160, 256)
     brightness = float(rng.uniform(-0.6, 1.6))
     for view in views:
         scene.frame_set(_SPACING * view)
-        points = annotations.mesh_points(body.objects, bpy.context.evaluated_depsgraph_get())
-        framed = _frame(cameras[view], points, tall)
-        _set_camera(scene, framed)
+        points = mesh_vertices(body.objects, bpy.context.evaluated_depsgraph_get())
+        camera = _fit_camera(eyes[view], points, tall)
+        _set_camera(scene, camera)
         scene.view_settings.exposure = brightness
         file = f"people/{number:05d}_{view:02d}.png"
         _render(scene, store / file)
-        yield _describe(file, number, view, framed, points, body, scene)
+        yield _make_entry(file, number, view, camera, points, body, scene)
 
 
-def _describe(file: str, number: int, view: int, framed: View, points: Array, body: Body, scene: Any) -> dict[str, Any]:
-    outline = framed.project(points)
+def _make_entry(
+    file: str, number: int, view: int, camera: CutoutCamera, points: Array, body: Body, scene: Any
+) -> dict[str, Any]:
+    outline = camera.project(points)
     (x1, y1), (x2, y2) = outline.min(axis=0), outline.max(axis=0)
     joints = body.keypoints_world(_SPACING * view)
-    hidden = [
-        _is_hidden(joint, depth, framed.eye, scene) for joint, depth in zip(joints, annotations.DEPTHS, strict=True)
-    ]
+    hidden = [_is_hidden(joint, depth, camera.eye, scene) for joint, depth in zip(joints, DEPTHS, strict=True)]
     keypoints = [
         [round(float(x), 2), round(float(y), 2), 1 if covered else 2]
-        for (x, y), covered in zip(framed.project(joints), hidden, strict=True)
+        for (x, y), covered in zip(camera.project(joints), hidden, strict=True)
     ]
     box_xyxy = [round(float(value), 2) for value in (x1, y1, x2, y2)]
     return {"file": file, "person": number, "view": view, "box_xyxy": box_xyxy, "keypoints": keypoints}
 
 
-def _vary(person: Person, rng: np.random.Generator) -> Person:
-    """A figure from outside the range of the first world."""
+def _vary(person: PersonTraits, rng: np.random.Generator) -> PersonTraits:
+    """Replace some traits by ones that training data do not have."""
     return replace(
         person,
         girth=float(rng.uniform(1.15, 1.5)) if rng.random() < 0.5 else float(rng.uniform(0.72, 0.85)),
@@ -149,7 +149,7 @@ def _vary(person: Person, rng: np.random.Generator) -> Person:
 
 
 def _bounce_light(rng: np.random.Generator) -> None:
-    """The ground's light from below, and none of its picture."""
+    """Add a ground that reflects light from below but is not visible itself."""
     import bpy
 
     from skelevision_town.cloth import plain_material
@@ -162,7 +162,7 @@ def _bounce_light(rng: np.random.Generator) -> None:
 
 
 def _sample_eye(rng: np.random.Generator, raised: float) -> Array:
-    """A camera place around the origin; ``raised`` is the angle above the person's middle, radians."""
+    """Sample the camera's position around the origin; ``raised`` is its elevation in radians."""
     azimuth, angle = float(rng.normal(0, 0.15)), raised + float(rng.normal(0, 0.06))
     distance = float(rng.uniform(5, 25))
     flat = np.cos(angle) * distance
@@ -170,41 +170,41 @@ def _sample_eye(rng: np.random.Generator, raised: float) -> Array:
     return np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), height])
 
 
-def _frame(eye: Array, points: Array, tall: float) -> View:
-    """Look at the figure so that it is ``tall`` pixels high and its margin fills the picture."""
-    turn = look(eye, points.mean(axis=0))
-    tangents = _tangents(points, eye, turn)
+def _fit_camera(eye: Array, points: Array, tall: float) -> CutoutCamera:
+    """A camera at ``eye`` in whose picture the points (n, 3) are ``tall`` pixels high."""
+    rotation = look_at(eye, points.mean(axis=0))
+    tangents = _tangents(points, eye, rotation)
     low, high = tangents.min(axis=0), tangents.max(axis=0)
     scale = tall / (high[1] - low[1])
     width, height = (int(np.ceil(extent * scale)) + 2 * MARGIN for extent in high - low)
-    return View(eye, turn, scale, tuple((low + high) / 2), (width, height))
+    return CutoutCamera(eye, rotation, scale, tuple((low + high) / 2), (width, height))
 
 
-def _tangents(points: Array, eye: Array, turn: Array) -> Array:
-    local = (points - eye) @ turn
+def _tangents(points: Array, eye: Array, rotation: Array) -> Array:
+    local = (points - eye) @ rotation
     return local[:, :2] / -local[:, 2:]
 
 
-def _set_camera(scene: Any, view: View) -> None:
+def _set_camera(scene: Any, camera: CutoutCamera) -> None:
     import bpy
     from mathutils import Matrix
 
     if scene.camera is None:
         scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
         scene.collection.objects.link(scene.camera)
-    width, height = view.size
+    width, height = camera.size
     scene.render.resolution_x, scene.render.resolution_y = width, height
     lens = scene.camera.data
     lens.sensor_fit, lens.sensor_width = "HORIZONTAL", 36.0
-    lens.lens = 36.0 * view.scale / width
-    lens.shift_x, lens.shift_y = (tangent * view.scale / width for tangent in view.centre)
+    lens.lens = 36.0 * camera.scale / width
+    lens.shift_x, lens.shift_y = (tangent * camera.scale / width for tangent in camera.centre)
     matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = view.turn, view.eye
+    matrix[:3, :3], matrix[:3, 3] = camera.rotation, camera.eye
     scene.camera.matrix_world = Matrix(matrix.tolist())
 
 
 def _is_hidden(joint: Array, depth: float, eye: Array, scene: Any) -> bool:
-    """Whether the body hides a joint: the first surface on the way to it lies more than ``depth`` before it."""
+    """Whether the body hides a joint: the first surface towards it lies more than ``depth`` metres before it."""
     import bpy
     from mathutils import Vector
 
@@ -220,20 +220,20 @@ def _render(scene: Any, path: Path) -> None:
     settings = scene.render.image_settings
     settings.media_type, settings.file_format = "IMAGE", "PNG"
     settings.color_mode, settings.color_depth, settings.compression = "RGBA", "8", 30
-    half_done = path.with_name(path.stem + ".part.png")
+    temporary = path.with_name(path.stem + ".part.png")
     bpy.ops.render.render()
-    bpy.data.images["Render Result"].save_render(str(half_done), scene=scene)
-    os.replace(half_done, path)
+    bpy.data.images["Render Result"].save_render(str(temporary), scene=scene)
+    os.replace(temporary, path)
 
 
 def main() -> None:
-    """The command line: which store, how many people, which world."""
+    """Command line of the module."""
     parser = argparse.ArgumentParser(description="Render people for training.")
     parser.add_argument("store", type=Path)
-    parser.add_argument("--people", type=int, default=500)
-    parser.add_argument("--val", action="store_true", help="the second, differently made world")
-    choice = parser.parse_args()
-    render_people(choice.store, choice.people, choice.val)
+    parser.add_argument("--people", type=int, default=500, help="number of people")
+    parser.add_argument("--val", action="store_true", help="people for validation, sampled from other ranges")
+    arguments = parser.parse_args()
+    render_people(arguments.store, arguments.people, arguments.val)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the town is rendered: Cycles settings, a preview for the exposure, and one frame to disk.
+"""Cycles settings, exposure from a preview, and one rendered frame on disk.
 
 Few samples and a denoiser: outdoors the sun does most of the work, and after one bounce the rest of the light is
 taken as ambient ("fast GI"), which halves the time of a frame.
@@ -48,7 +48,7 @@ def set_engine(scene: Any, samples: int, threads: int = 2) -> None:
 
 
 def add_pass(scene: Any, name: str) -> None:
-    """Let Cycles write the value that materials give under ``name``."""
+    """Add a render pass that holds the value which materials output under ``name``."""
     entry = scene.view_layers[0].aovs.add()
     entry.name, entry.type = name, "VALUE"
 
@@ -69,16 +69,16 @@ def _save(scene: Any, path: Path, kind: str) -> None:
 
 
 def render_frame(scene: Any, frame: int, path: Path, passes: Path | None = None) -> dict[str, Array]:
-    """Render ``frame`` to ``path``, a .png or .jpg (whole or not at all).
+    """Render ``frame`` to ``path``, a .png or .jpg, atomically.
 
     Args:
-        scene: with camera, light and engine set.
+        scene: Blender's scene with camera, light and engine set.
         frame: Blender's frame number.
-        path: of the picture.
-        passes: scratch file for the passes; without it none are read.
+        path: The picture's file.
+        passes: Temporary file for the render passes; None reads none.
 
     Returns:
-        Channel name to (H, W) float values, empty without ``passes``.
+        (H, W) float64 values by channel name; empty without ``passes``.
     """
     import bpy
 
@@ -89,14 +89,14 @@ def render_frame(scene: Any, frame: int, path: Path, passes: Path | None = None)
         _save(scene, passes, "EXR")
         channels = read_exr(passes)
         passes.unlink()
-    half_done = path.with_name(f"{path.stem}.part{path.suffix}")
-    _save(scene, half_done, "PNG" if path.suffix == ".png" else "JPEG")
-    os.replace(half_done, path)
+    temporary = path.with_name(f"{path.stem}.part{path.suffix}")
+    _save(scene, temporary, "PNG" if path.suffix == ".png" else "JPEG")
+    os.replace(temporary, path)
     return channels
 
 
-def expose_scene(scene: Any, frame: int, brightness: float, scratch: Path) -> None:
-    """Set the exposure by a small preview of ``frame``, as a camera meters."""
+def set_exposure(scene: Any, frame: int, brightness: float, scratch: Path) -> None:
+    """Set the exposure from a small preview of ``frame``, like a camera's light meter."""
     render, cycles = scene.render, scene.cycles
     keep = (render.resolution_x, render.resolution_y, cycles.samples)
     render.use_persistent_data = False
@@ -106,5 +106,5 @@ def expose_scene(scene: Any, frame: int, brightness: float, scratch: Path) -> No
     render.resolution_x, render.resolution_y, cycles.samples = keep
     picture = np.stack([next(v for k, v in channels.items() if k.endswith(f"Combined.{c}")) for c in "RGB"], axis=-1)
     sheet = next((v for k, v in channels.items() if f".{COVERAGE}." in k), np.zeros(picture.shape[:2]))
-    scene.view_settings.exposure = light.expose(picture, sheet, brightness)
+    scene.view_settings.exposure = light.choose_exposure(picture, sheet, brightness)
     render.use_persistent_data = True

@@ -46,10 +46,10 @@ def _channel_names(block: bytes, path: Path) -> list[str]:
 
 
 def read_exr(path: Path) -> dict[str, Array]:
-    """Channels of an uncompressed multi-part 32-bit EXR file, name to (H, W) values.
+    """Read an uncompressed multi-part 32-bit EXR file: (H, W) float64 values by channel name.
 
     Raises:
-        ValueError: the file is no multi-part EXR, compressed, or not of 32-bit floats.
+        ValueError: If the file is not a multi-part EXR, is compressed, or has other values than 32-bit floats.
     """
     data = path.read_bytes()
     if data[:4] != _MAGIC or not data[5] & _MULTIPART:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skelevision_town import materials
-from skelevision_town.shapes import Shape
+from skelevision_town.shapes import MeshBuilder
 
 _WALLS = {
     "brick": ("#8a4b3a", "#9c5f45", "#6f3d33", "#b08560", "#7d5548", "#a9a095"),
@@ -34,7 +34,9 @@ def _wall(rng: np.random.Generator) -> tuple[Any, Any]:
     return wall, base
 
 
-def _opening(shape: Shape, x: float, z: float, size: tuple[float, float], glass: str, bars: tuple[int, int]) -> None:
+def _opening(
+    shape: MeshBuilder, x: float, z: float, size: tuple[float, float], glass: str, bars: tuple[int, int]
+) -> None:
     """A window or door: reveal, frame with ``bars`` (columns, rows), glass set back from the wall at y = 0."""
     width, height = size
     x0, x1, z0, z1, depth, rim = x - width / 2, x + width / 2, z, z + height, 0.16, 0.06
@@ -50,7 +52,7 @@ def _opening(shape: Shape, x: float, z: float, size: tuple[float, float], glass:
         shape.add_box((x0, depth - 0.05, at - rim / 2), (x1, depth - 0.004, at + rim / 2), "frame")
 
 
-def _panel(shape: Shape, x: tuple[float, float], z: tuple[float, float], wall: str,
+def _panel(shape: MeshBuilder, x: tuple[float, float], z: tuple[float, float], wall: str,
            hole: tuple[float, float, float, float] | None) -> None:  # fmt: skip
     """A piece of wall at y = 0 with at most one rectangular ``hole`` (x0, x1, z0, z1)."""
     if hole is None:
@@ -61,7 +63,7 @@ def _panel(shape: Shape, x: tuple[float, float], z: tuple[float, float], wall: s
             shape.add_quads([[(a, 0, c), (b, 0, c), (b, 0, d), (a, 0, d)]], wall)
 
 
-def _balcony(shape: Shape, x: float, z: float, width: float) -> None:
+def _balcony(shape: MeshBuilder, x: float, z: float, width: float) -> None:
     x0, x1, reach = x - width / 2 - 0.25, x + width / 2 + 0.25, 0.9
     shape.add_box((x0, -reach, z - 0.14), (x1, 0, z), "trim")
     for at in np.arange(x0, x1 + 1e-6, 0.14):
@@ -71,7 +73,7 @@ def _balcony(shape: Shape, x: float, z: float, width: float) -> None:
         shape.add_box((side - 0.02, -reach, z + 0.45), (side + 0.02, 0, z + 0.98), "rail")
 
 
-def _shop(shape: Shape, x: tuple[float, float], height: float, rng: np.random.Generator) -> None:
+def _shop(shape: MeshBuilder, x: tuple[float, float], height: float, rng: np.random.Generator) -> None:
     """Ground floor of a shop: large panes, a door, a sign board, now and then an awning."""
     margin, top = 0.35, height - 0.75
     hole = (x[0] + margin, x[1] - margin, 0.35, top)
@@ -89,7 +91,7 @@ def _shop(shape: Shape, x: tuple[float, float], height: float, rng: np.random.Ge
             shape.add_quads([[(a, -reach, hem), (b, -reach, hem), (b, -reach, low), (a, -reach, low)]], cloth)
 
 
-def _ground_floor(shape: Shape, width: float, height: float, bays: int, rng: np.random.Generator) -> None:
+def _ground_floor(shape: MeshBuilder, width: float, height: float, bays: int, rng: np.random.Generator) -> None:
     if rng.random() < 0.55:
         count = max(1, round(width / 5.5))
         edges = np.linspace(0.0, width, count + 1)
@@ -105,18 +107,18 @@ def _ground_floor(shape: Shape, width: float, height: float, bays: int, rng: np.
         _opening(shape, middle, sill, size, "door" if bay == door else "glass", (1 if bay == door else 2, 1))
 
 
-def facade(width: float, height: float, rng: np.random.Generator) -> Any:
+def build_facade(width: float, height: float, rng: np.random.Generator) -> Any:
     """A house front as a Blender mesh.
 
     Args:
-        width: metres along x, from 0.
-        height: metres of the eaves above the pavement; floors are fitted into it.
-        rng: source of style, colours and openings.
+        width: Metres along x, from 0.
+        height: Metres of the eaves above the pavement; floors are fitted into it.
+        rng: Source of style, colours and openings.
 
     Returns:
         A mesh whose wall lies in y = 0 and looks towards -y, with 8 m of house behind it.
     """
-    shape, ground = Shape(), float(rng.uniform(3.3, 4.2))
+    shape, ground = MeshBuilder(), float(rng.uniform(3.3, 4.2))
     floors = max(1, round((height - ground) / rng.uniform(2.8, 3.4)))
     bays = max(2, round(width / rng.uniform(2.0, 3.2)))
     step, bay = (height - ground) / floors, width / bays
@@ -141,10 +143,10 @@ def facade(width: float, height: float, rng: np.random.Generator) -> Any:
             shape.add_box((0, -0.06, z - 0.1), (width, 0.01, z + 0.1), "trim")
     shape.add_box((-0.1, -0.35, height - 0.05), (width + 0.1, 0.05, height + 0.35), "trim")
     shape.add_box((0, 0.3, 0), (width, 8.0, height), "wall")
-    return shape.mesh("house", _wardrobe(rng))
+    return shape.mesh("house", _materials(rng))
 
 
-def _wardrobe(rng: np.random.Generator) -> dict[str, Any]:
+def _materials(rng: np.random.Generator) -> dict[str, Any]:
     wall, base = _wall(rng)
     paint = materials.linear(str(rng.choice(_PAINTS)))
     trim = np.array(materials.linear(str(rng.choice(["#d9d4c8", "#bdb7aa", "#8f8a80", "#efece4"])))) * 0.9

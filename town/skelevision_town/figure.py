@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skelevision_town.cloth import cloth_material, plain_material
-from skelevision_town.person import Person
-from skelevision_town.shapes import Array, Shape, place
+from skelevision_town.person import PersonTraits
+from skelevision_town.shapes import Array, MeshBuilder, place
 
 SIDES = 14
 
 
-class Part(NamedTuple):
+class BodyPart(NamedTuple):
     """A mesh between two joints."""
 
     start: str
@@ -36,14 +36,14 @@ class Profile(NamedTuple):
     """Of all rings, forward."""
 
 
-class Tailor:
-    """Makes the parts of one person.
+class BodyBuilder:
+    """Builds the parts of one person's body in the current scene.
 
     Args:
-        person: Whose.
+        person: Traits of the person.
     """
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: PersonTraits) -> None:
         self.person = person
         self.skin = plain_material("skin", person.skin, 0.55)
         self.hair = plain_material("hair", person.hair, 0.7)
@@ -52,14 +52,14 @@ class Tailor:
         self.bottom = cloth_material("bottom", person.bottom)
         self.hip_width = (person.hips / 2 + 0.045) * (0.6 + 0.4 * person.girth)
 
-    def make(self) -> list[Part]:
+    def build(self) -> list[BodyPart]:
         """All parts, in no particular order."""
         parts = [*self._trunk(), *self._head()]
         for side in ("left", "right"):
             parts += [*self._leg(side), *self._arm(side)]
         return parts + list(self._bag())
 
-    def _trunk(self) -> Iterator[Part]:
+    def _trunk(self) -> Iterator[BodyPart]:
         p, g, hips = self.person, self.person.girth, self.hip_width
         length, wide, waist = 0.82 - p.legs, (p.shoulders + 0.035) / 2, 0.08 * p.girth
         z = length * np.array([-0.28, -0.1, 0.12, 0.35, 0.62, 0.85, 0.95, 1.0, 1.05])
@@ -85,7 +85,7 @@ class Tailor:
         ry = [0.02, hips * 1.06 * flare, hips * 1.08, waist * 1.05, waist * 0.5]
         return Profile([rim, rim * 0.98, -0.02, 0.2 * length, 0.4 * length], rx, ry)
 
-    def _head(self) -> Iterator[Part]:
+    def _head(self) -> Iterator[BodyPart]:
         p = self.person
         z = [-0.068, -0.064, -0.045, -0.01, 0.03, 0.055, 0.066]
         skull = Profile(z, [0, 0.03, 0.05, 0.056, 0.054, 0.036, 0], [0, 0.022, 0.037, 0.043, 0.043, 0.03, 0])
@@ -102,7 +102,7 @@ class Tailor:
             rx, ry = [0.04, 0.062, 0.06, 0.04, 0], [0.04, 0.05, 0.05, 0.036, 0]
             yield self._part("head", "above_head", Profile([0.024, 0.026, 0.05, 0.072, 0.078], rx, ry), self.top)
 
-    def _leg(self, side: str) -> Iterator[Part]:
+    def _leg(self, side: str) -> Iterator[BodyPart]:
         p, g = self.person, self.person.girth
         loose = 1.0 if p.bottom_kind == "skirt" else 1.12
         thigh = _limb(0.245, (0.055 * g * loose, 0.052 * g, 0.035 * loose))
@@ -114,7 +114,7 @@ class Tailor:
         )
         yield self._part(f"{side}_ankle", f"{side}_toe", shoe, self.shoes)
 
-    def _arm(self, side: str) -> Iterator[Part]:
+    def _arm(self, side: str) -> Iterator[BodyPart]:
         p, g = self.person, self.person.girth
         radii = (0.03 * g, 0.03 * g, 0.025)
         bare = _limb(0.172, tuple(0.86 * radius for radius in radii))
@@ -126,7 +126,7 @@ class Tailor:
         yield self._part(f"{side}_elbow", f"{side}_wrist", forearm, self.top if p.sleeve > 0.9 else self.skin)
         yield self._part(f"{side}_wrist", f"{side}_hand", hand, self.skin)
 
-    def _bag(self) -> Iterator[Part]:
+    def _bag(self) -> Iterator[BodyPart]:
         if self.person.bag == "none":
             return
         material = plain_material("bag", self.person.bag_colour, 0.6)
@@ -137,19 +137,19 @@ class Tailor:
             pouch = Profile([0.02, 0.025, 0.1, 0.13], [0.05, 0.07, 0.06, 0], [0.02, 0.025, 0.02, 0])
             yield self._part("left_hand", "below_hand", pouch, material)
 
-    def _part(self, start: str, end: str, profile: Profile, material: Any) -> Part:
+    def _part(self, start: str, end: str, profile: Profile, material: Any) -> BodyPart:
         angle = 2 * np.pi * np.arange(SIDES) / SIDES
         rings = [
             np.stack([profile.shift + a * np.cos(angle), b * np.sin(angle), np.full(SIDES, z)], axis=1)
             for z, a, b in zip(profile.z, profile.rx, profile.ry, strict=True)
         ]
-        shape = Shape()
+        shape = MeshBuilder()
         shape.add_loft(np.stack(rings) * self.person.height, "cover")
         thing = place(shape.mesh(start, {"cover": material}, smooth=True))
         thing.rotation_mode = "QUATERNION"
         rounding = thing.modifiers.new("round", "SUBSURF")
         rounding.levels = rounding.render_levels = 1
-        return Part(start, end, thing)
+        return BodyPart(start, end, thing)
 
 
 def _limb(length: float, radii: Sequence[float], start: float = 0.0, flat: float = 1.0) -> Profile:

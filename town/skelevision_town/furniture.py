@@ -1,16 +1,16 @@
-"""Where the town's things stand, and which of them a video can do with. Numpy only."""
+"""Where trees, lamps, cars and the like stand, and which of them a video keeps. NumPy only."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from skelevision_town import occlusion
-from skelevision_town.plan import Camera, Prop, Screen, Town
+from skelevision_town.plan import CameraTrajectory, GreenScreen, Prop, Town
 from skelevision_town.shapes import Array
 
 
-def furnish(town: Town, rng: np.random.Generator) -> list[Prop]:
-    """Trees, lamps, cars, benches and the like where a town puts them, over 100 m of it."""
+def sample_props(town: Town, rng: np.random.Generator) -> list[Prop]:
+    """Sample trees, lamps, cars, benches and the like along 100 m of a town."""
     things: list[tuple[str, float, float, float]] = []
     if town.kind == "street":
         for side in (-1, 1):
@@ -38,8 +38,17 @@ def furnish(town: Town, rng: np.random.Generator) -> list[Prop]:
             for kind, x, y, turn in things]  # fmt: skip
 
 
-def keep_clear(props: list[Prop], camera: Camera, paths: list[Array], screen: Screen) -> tuple[Prop, ...]:
-    """Drop what stands in somebody's way, in the screen, before the lens, or hides the tracked person for long."""
+def drop_obstructing_props(
+    props: list[Prop], camera: CameraTrajectory, paths: list[Array], screen: GreenScreen
+) -> tuple[Prop, ...]:
+    """Drop objects in a walker's way, in the screen or close to the camera, and those that occlude too much.
+
+    Args:
+        props: Candidates; the first may occlude the tracked person in more frames than the others.
+        camera: The camera.
+        paths: (F, 3) positions of each walker's feet; those of the tracked person first.
+        screen: The green screen.
+    """
     kept: list[Prop] = []
     feet = paths[0]
     points = np.concatenate([occlusion.body_points(camera, feet), _sheet_points(screen, len(feet))], axis=1)
@@ -47,21 +56,21 @@ def keep_clear(props: list[Prop], camera: Camera, paths: list[Array], screen: Sc
         room = 0.6 if prop.kind == "car" else 0.45
         if min(float(occlusion.prop_distance(path, prop).min()) for path in paths) < room:
             continue
-        cylinders = occlusion.solids(prop)
+        cylinders = occlusion.prop_cylinders(prop)
         low = cylinders[cylinders[:, 3] < 2.0]
         if float(np.min(occlusion.screen_distance(low[:, :2], screen) - low[:, 2])) < 0.3:
             continue
         gap = np.linalg.norm(camera.positions[:, None, :2] - cylinders[:, :2], axis=-1) - cylinders[:, 2]
         if gap.min() < (0.6 if len(cylinders) == 1 else 1.3):
             continue
-        hits = np.asarray(occlusion.blocked(camera.positions, points, cylinders).any(-1))
+        hits = np.asarray(occlusion.is_blocked(camera.positions, points, cylinders).any(-1))
         body, sheet = hits[:, :15], hits[:, 15:]
         if body.mean() < 0.12 and sheet.mean() < 0.2 and (index == 0 or body.any(1).mean() < 0.5):
             kept.append(prop)
     return tuple(kept)
 
 
-def _sheet_points(screen: Screen, frames: int) -> Array:
+def _sheet_points(screen: GreenScreen, frames: int) -> Array:
     """Points (frames, 9, 3) on the sheet."""
     a, b, c, d = screen.corners()
     share = (0.1, 0.5, 0.9)

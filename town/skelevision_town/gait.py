@@ -1,4 +1,4 @@
-"""How a person walks: joint positions over a cycle (no Blender).
+"""Human gait: joint positions over a walking cycle (no Blender).
 
 Convention: the body frame has x forward, y to the left, z up, metres, ground at z = 0 and the pelvis above its origin.
 ``phase`` counts cycles; at 0 the left heel strikes. While the body moves on at `speed`, a foot on the ground rests.
@@ -7,11 +7,9 @@ Convention: the body frame has x forward, y to the left, z up, metres, ground at
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from skelevision_town.person import Person
-
-Array = NDArray[np.float64]
+from skelevision_town.person import PersonTraits
+from skelevision_town.shapes import Array
 
 STANCE = 0.6  # share of the cycle that a foot spends on the ground
 HEEL_RISE = 0.33  # share of the cycle after which its heel rises
@@ -22,16 +20,16 @@ ANKLE, THIGH, FOOT = 0.045, 0.245, (0.12, -0.025)
 CYCLE_TIME = 1.08  # seconds per cycle at a stride of 0.82 times the height
 
 
-def pose(person: Person, phase: float, walking: bool = True) -> dict[str, Array]:
-    """Joint positions at a moment of the cycle.
+def pose(person: PersonTraits, phase: float, walking: bool = True) -> dict[str, Array]:
+    """Joint positions at a phase of the walking cycle.
 
     Args:
-        person: Who.
+        person: Traits of the person.
         phase: Cycles since a heel strike of the left foot.
         walking: False gives a person who stands.
 
     Returns:
-        Name to position (3,): those of `JOINTS` and "pelvis", "chest", "neck", "head", "left_toe", "right_toe",
+        Positions (3,) by name, metres: COCO's keypoints and "pelvis", "chest", "neck", "head", "left_toe", "right_toe",
         "left_hand" and "right_hand".
     """
     stride = person.stride if walking else 0.0
@@ -44,7 +42,7 @@ def pose(person: Person, phase: float, walking: bool = True) -> dict[str, Array]
     return joints
 
 
-def _add_trunk(joints: dict[str, Array], person: Person, phase: float, walking: bool) -> None:
+def _add_trunk(joints: dict[str, Array], person: PersonTraits, phase: float, walking: bool) -> None:
     h = person.height
     up = np.array([np.sin(person.lean), 0.0, np.cos(person.lean)])
     twist = 0.12 * np.cos(2 * np.pi * phase) if walking else 0.0
@@ -63,7 +61,9 @@ def _add_trunk(joints: dict[str, Array], person: Person, phase: float, walking: 
     joints["nose"] = head + np.array([0.062 * h, 0.0, -0.008 * h])
 
 
-def _add_leg(joints: dict[str, Array], person: Person, side: str, sign: float, phase: float, stride: float) -> None:
+def _add_leg(
+    joints: dict[str, Array], person: PersonTraits, side: str, sign: float, phase: float, stride: float
+) -> None:
     h = person.height
     reach, pitch, rise = _step(person, phase, stride)
     ankle = np.array([reach * h, sign * 0.04 * h, (ANKLE + rise) * h])
@@ -75,7 +75,7 @@ def _add_leg(joints: dict[str, Array], person: Person, side: str, sign: float, p
     joints[f"{side}_toe"] = ankle + foot
 
 
-def _hip_height(person: Person, phase: float, stride: float) -> float:
+def _hip_height(person: PersonTraits, phase: float, stride: float) -> float:
     """As high as both legs reach without stretching: the pelvis vaults over the foot on the ground."""
     leg = 0.99 * (person.legs - 0.035)
     steps = [_step(person, phase + offset, stride) for offset in (0.0, 0.5)]
@@ -85,7 +85,7 @@ def _hip_height(person: Person, phase: float, stride: float) -> float:
     )
 
 
-def _step(person: Person, phase: float, stride: float) -> tuple[float, float, float]:
+def _step(person: PersonTraits, phase: float, stride: float) -> tuple[float, float, float]:
     """One leg's cycle, in heights: the ankle's place forward, the foot's pitch (toe up, radians), the ankle's rise.
 
     The foot lands heel first, rests flat, then rolls over the resting toe until it leaves the ground and swings.
@@ -111,7 +111,9 @@ def _roll(flat: float, pitch: float) -> tuple[float, float, float]:
     return toe - (FOOT[0] * c - FOOT[1] * s), pitch, FOOT[1] - (FOOT[0] * s + FOOT[1] * c)
 
 
-def _add_arm(joints: dict[str, Array], person: Person, side: str, sign: float, phase: float, walking: bool) -> None:
+def _add_arm(
+    joints: dict[str, Array], person: PersonTraits, side: str, sign: float, phase: float, walking: bool
+) -> None:
     h = person.height
     swing = -person.arm_swing * np.cos(2 * np.pi * phase) if walking else 0.05
     spread = 0.12

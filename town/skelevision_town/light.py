@@ -1,4 +1,4 @@
-"""Daylight: one sun lamp, a sky with clouds, and an exposure found as a camera finds it."""
+"""Daylight: a sun lamp, a sky with clouds, and automatic exposure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skelevision_town.shapes import Array
 
 
 def build_light(sky: Sky) -> None:
-    """Put sun and sky of ``sky`` into the current scene."""
+    """Add sun and sky to the current scene."""
     import bpy
     from mathutils import Vector
 
@@ -46,13 +46,13 @@ def _sky(sky: Sky) -> None:
     world.cycles.sample_map_resolution = 256
 
 
-def expose(picture: Array, sheet: Array, brightness: float) -> float:
-    """Exposure in stops, as a camera with a grey card would choose it.
+def choose_exposure(picture: Array, sheet: Array, brightness: float) -> float:
+    """Exposure in stops, as a camera's automatic exposure would choose it.
 
     Args:
         picture: (H, W, 3) linear preview.
-        sheet: (H, W) share of every pixel that is green screen.
-        brightness: 0..1, how bright the picture is to be.
+        sheet: (H, W) fraction of each pixel that is green screen, in [0, 1].
+        brightness: Target brightness of the picture, in [0, 1].
 
     Returns:
         Stops that bring the sheet to a max channel of about 0.55 in the finished picture, or, where that is too far

@@ -1,15 +1,15 @@
-"""Who hides whom: things as upright cylinders, and sight lines that run into them. Numpy only."""
+"""Occlusion tests: objects and people as upright cylinders that sight lines run into. NumPy only."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skelevision_town.plan import Camera, Prop, Screen
+from skelevision_town.plan import CameraTrajectory, GreenScreen, Prop
 from skelevision_town.shapes import Array
 
-# kind: (offset along the thing's own x, radius, lowest z, highest z), metres
-SOLIDS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
+# kind: (offset along the object's own x, radius, lowest z, highest z), metres
+CYLINDERS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
     "tree": ((0.0, 0.25, 0.0, 2.6), (0.0, 2.9, 2.5, 9.0)),
     "car": tuple((x, 0.95, 0.0, 1.5) for x in (-1.6, -0.8, 0.0, 0.8, 1.6)),
     "lamp_post": ((0.0, 0.1, 0.0, 6.5),),
@@ -23,27 +23,27 @@ SOLIDS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
 _BODY = np.array([(x, z) for z in (0.15, 0.5, 0.9, 1.3, 1.65) for x in (-0.18, 0.0, 0.18)])
 
 
-def solids(prop: Prop) -> Array:
-    """Cylinders (n, 5) of a thing: x, y, radius, lowest z, highest z."""
+def prop_cylinders(prop: Prop) -> Array:
+    """Cylinders (n, 5) of an object: x, y, radius, lowest z, highest z, metres."""
     x, y, z = prop.position
     c, s = np.cos(prop.heading), np.sin(prop.heading)
-    return np.array([(x + c * d, y + s * d, r, z + low, z + high) for d, r, low, high in SOLIDS[prop.kind]])
+    return np.array([(x + c * d, y + s * d, r, z + low, z + high) for d, r, low, high in CYLINDERS[prop.kind]])
 
 
-def body_points(camera: Camera, feet: Array) -> Array:
+def body_points(camera: CameraTrajectory, feet: Array) -> Array:
     """Fifteen points (F, 15, 3) over the body that walks along ``feet`` (F, 3), spread across the view."""
-    right = camera.turns[:, :, 0] * [1.0, 1.0, 0.0]
+    right = camera.rotations[:, :, 0] * [1.0, 1.0, 0.0]
     right /= np.linalg.norm(right, axis=1, keepdims=True)
     lift = np.array([0.0, 0.0, 1.0])
     return np.asarray(feet[:, None] + _BODY[None, :, :1] * right[:, None] + _BODY[None, :, 1:] * lift)
 
 
-def blocked(eyes: Array, points: Array, cylinders: Array) -> NDArray[np.bool_]:
+def is_blocked(eyes: Array, points: Array, cylinders: Array) -> NDArray[np.bool_]:
     """Which sight lines run into which cylinders.
 
     Args:
         eyes: (F, 3) camera positions.
-        points: (F, P, 3) what is looked at.
+        points: (F, P, 3) points that are looked at.
         cylinders: (n, 5), or (F, n, 5) when they move: x, y, radius, lowest z, highest z.
 
     Returns:
@@ -62,28 +62,28 @@ def blocked(eyes: Array, points: Array, cylinders: Array) -> NDArray[np.bool_]:
 
 
 def path_cylinders(feet: Array) -> Array:
-    """A walking person as a moving cylinder, (F, 1, 5)."""
-    _, radius, low, high = SOLIDS["walker"][0]
+    """A walking person as a moving cylinder (F, 1, 5); columns as in `prop_cylinders`."""
+    _, radius, low, high = CYLINDERS["walker"][0]
     z = feet[:, 2]
     return np.stack([feet[:, 0], feet[:, 1], np.full(len(feet), radius), z + low, z + high], axis=-1)[:, None]
 
 
 def segment_distance(points: Array, start: Array, end: Array) -> Array:
-    """Distance of ``points`` (..., 2) from the segment ``start`` to ``end``."""
+    """Distance (...) of ``points`` (..., 2) from the segment ``start`` to ``end``."""
     along = end - start
     share = np.clip(((points - start) @ along) / max(float(along @ along), 1e-9), 0.0, 1.0)
     return np.asarray(np.linalg.norm(points - start - share[..., None] * along, axis=-1))
 
 
-def screen_distance(points: Array, screen: Screen) -> Array:
-    """Distance on the ground of ``points`` (..., 3) from the foot of the screen."""
+def screen_distance(points: Array, screen: GreenScreen) -> Array:
+    """Distance on the ground (...) of ``points`` (..., 3) from the lower edge of the screen, metres."""
     corners = screen.corners()
     return segment_distance(points[..., :2], corners[3, :2], corners[2, :2])
 
 
 def prop_distance(points: Array, prop: Prop) -> Array:
-    """Free room on the ground between ``points`` (..., 3) and a thing, not counting what is above 2 m."""
-    cylinders = solids(prop)
+    """Clearance on the ground (...) between ``points`` (..., 3) and the parts of an object below 2 m, metres."""
+    cylinders = prop_cylinders(prop)
     cylinders = cylinders[cylinders[:, 3] < 2.0]
     gaps = np.linalg.norm(points[..., None, :2] - cylinders[:, :2], axis=-1) - cylinders[:, 2]
     return np.asarray(gaps.min(axis=-1))

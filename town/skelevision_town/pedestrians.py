@@ -1,4 +1,4 @@
-"""Who else walks there, what stands in between, and what stands around. Numpy only."""
+"""The other people of a video, and an object that occludes the tracked person. NumPy only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from skelevision_town import occlusion
 from skelevision_town.gait import CYCLE_TIME
 from skelevision_town.person import sample_person
-from skelevision_town.plan import FRAME_RATE, Camera, Prop, Screen, Town, Walker
+from skelevision_town.plan import FRAME_RATE, CameraTrajectory, GreenScreen, Prop, Town, Walker
 from skelevision_town.shapes import Array
 
 
@@ -18,17 +18,20 @@ def walking_speed(person: int, rng: np.random.Generator) -> float:
 
 
 def sample_others(
-    town: Town, camera: Camera, walker: Walker, screen: Screen, frames: int, rng: np.random.Generator
+    town: Town, camera: CameraTrajectory, walker: Walker, screen: GreenScreen, frames: int, rng: np.random.Generator
 ) -> tuple[Walker, ...]:
-    """Two to five more walkers: one beside the tracked person, one crossing before it, the rest anywhere."""
+    """Up to five more walkers who keep their distance from each other, the screen and the camera.
+
+    The first crosses before or behind the tracked person if there is room.
+    """
     found: list[Walker] = []
     wanted, feet = int(rng.integers(2, 6)), walker.path(frames)
-    reach = camera.turns[:, :, 2].mean(0)[:2]
+    reach = camera.rotations[:, :, 2].mean(0)[:2]
     for attempt in range(60):
         if len(found) == wanted:
             break
         role = "crossing" if not found and attempt < 20 else str(rng.choice(["beside", "far", "far", "crossing"]))
-        other = _other(role, town, walker, feet, reach / np.linalg.norm(reach), rng)
+        other = _sample_other(role, town, walker, feet, reach / np.linalg.norm(reach), rng)
         path = other.path(frames)
         rest = [feet, *(w.path(frames) for w in found)]
         free = min(float(np.linalg.norm(path - p, axis=1).min()) for p in rest) > 0.62
@@ -40,7 +43,9 @@ def sample_others(
     return tuple(found)
 
 
-def _other(role: str, town: Town, walker: Walker, feet: Array, toward: Array, rng: np.random.Generator) -> Walker:
+def _sample_other(
+    role: str, town: Town, walker: Walker, feet: Array, toward: Array, rng: np.random.Generator
+) -> Walker:
     person = int(rng.integers(2**31))
     speed, frames = walking_speed(person, rng), len(feet)
     along = np.array([np.cos(walker.heading), np.sin(walker.heading)])
@@ -64,8 +69,8 @@ def _other(role: str, town: Town, walker: Walker, feet: Array, toward: Array, rn
     return Walker(person, (float(start[0]), float(start[1]), town.ground(float(spot[1]))), heading, speed)
 
 
-def sample_occluder(town: Town, camera: Camera, feet: Array, rng: np.random.Generator) -> list[Prop]:
-    """In two videos of three, one thing on the line of sight for some of the frames."""
+def sample_occluder(town: Town, camera: CameraTrajectory, feet: Array, rng: np.random.Generator) -> list[Prop]:
+    """In two of three videos, one object on the line of sight in some of the frames."""
     if rng.random() > 0.67:
         return []
     spot = feet[int(len(feet) * rng.uniform(0.2, 0.8))]
@@ -78,12 +83,14 @@ def sample_occluder(town: Town, camera: Camera, feet: Array, rng: np.random.Gene
     return [Prop(kind, int(rng.integers(2**31)), position, heading)]
 
 
-def hidden_share(camera: Camera, feet: Array, props: tuple[Prop, ...], others: tuple[Walker, ...]) -> Array:
-    """Share of the tracked person (F,) that things and other walkers hide."""
+def occluded_fraction(
+    camera: CameraTrajectory, feet: Array, props: tuple[Prop, ...], others: tuple[Walker, ...]
+) -> Array:
+    """Fraction of the tracked person (F,) in [0, 1] that objects and other walkers occlude."""
     points = occlusion.body_points(camera, feet)
     hits = np.zeros(points.shape[:2], dtype=bool)
     for prop in props:
-        hits |= occlusion.blocked(camera.positions, points, occlusion.solids(prop)).any(-1)
+        hits |= occlusion.is_blocked(camera.positions, points, occlusion.prop_cylinders(prop)).any(-1)
     for other in others:
-        hits |= occlusion.blocked(camera.positions, points, occlusion.path_cylinders(other.path(len(feet)))).any(-1)
+        hits |= occlusion.is_blocked(camera.positions, points, occlusion.path_cylinders(other.path(len(feet)))).any(-1)
     return np.asarray(hits.mean(1))

@@ -1,4 +1,4 @@
-"""Who walks through the town: proportions, clothes, hair and manner of walking, as plain numbers (no Blender)."""
+"""Traits of a person: proportions, clothes, hair and gait, as plain numbers (no Blender)."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Cloth:
 
 
 @dataclass(frozen=True)
-class Person:
-    """One individual.
+class PersonTraits:
+    """What makes up one person.
 
     Attributes:
         height: Metres, shoes included.
@@ -90,11 +90,11 @@ class Person:
     lift: float
 
 
-def sample_person(rng: np.random.Generator) -> Person:
-    """Draw a person; the same generator state gives the same person."""
+def sample_person(rng: np.random.Generator) -> PersonTraits:
+    """Sample a person; the same generator state gives the same person."""
     height = float(np.clip(rng.normal(1.71, 0.09), 1.48, 1.98))
     long_sleeves = rng.random() < 0.55
-    return Person(
+    return PersonTraits(
         height=height,
         girth=float(np.clip(rng.normal(1.0, 0.11), 0.8, 1.4)),
         shoulders=float(rng.uniform(0.2, 0.245)),
@@ -121,7 +121,7 @@ def sample_person(rng: np.random.Generator) -> Person:
 
 
 def sample_cloth(rng: np.random.Generator, plain: float = 0.55, dark: float = 0.35) -> Cloth:
-    """Draw a cloth; ``plain`` and ``dark`` are the shares of plain and of dark or grey ones."""
+    """Sample a cloth; ``plain`` and ``dark`` are the probabilities of a plain and of a dark or grey one."""
     colour, second = _cloth_colour(rng, dark), _cloth_colour(rng, dark)
     pattern = "plain" if rng.random() < plain else str(rng.choice(PATTERNS[1:]))
     return Cloth(colour, second, pattern, float(rng.uniform(0.03, 0.14)))

@@ -1,4 +1,4 @@
-"""What a video of the town holds, before anything is built: plain numbers, no Blender.
+"""The plan of a video, as plain numbers (no Blender).
 
 Convention: right-handed world, x along the street, y across it, z up, metres; headings in radians from +x towards +y.
 A camera looks along its own -z, its x points right and its y up; pixels count from the frame's upper left corner.
@@ -19,7 +19,15 @@ KERB = 0.12  # m; pavements lie at z = 0, the road lies below
 
 @dataclass(frozen=True)
 class Sky:
-    """Daylight: where the sun stands (radians), how much cloud (0..1), haze (0..1), and the picture's brightness."""
+    """Daylight.
+
+    Attributes:
+        azimuth: Direction of the sun, radians.
+        elevation: Height of the sun above the horizon, radians.
+        cloud: Cloud cover, 0 clear to 1 overcast.
+        haze: 0 to 1.
+        brightness: Of the picture, 0 to 1.
+    """
 
     azimuth: float
     elevation: float
@@ -30,12 +38,13 @@ class Sky:
 
 @dataclass(frozen=True)
 class Town:
-    """The ground plan; ``seed`` settles everything else about the houses.
+    """The ground plan.
 
     Attributes:
         kind: ``"street"``, ``"square"`` or ``"park"``.
-        road_half: half the road's width (street), or half the width of the path (park), metres.
-        front: distance of the house fronts from the x axis, metres.
+        seed: Seed of everything else about ground and houses.
+        road_half: Half the road's width (street), or half the width of the path (park), metres.
+        front: Distance of the house fronts from the x axis, metres.
     """
 
     kind: str
@@ -50,7 +59,14 @@ class Town:
 
 @dataclass(frozen=True)
 class Walker:
-    """Somebody who walks straight on: start (x, y, z), heading, speed in m/s; ``seed`` is the person."""
+    """A person who walks straight on.
+
+    Attributes:
+        seed: Seed of the person's looks and gait.
+        start: x, y, z of the feet in frame 0, metres.
+        heading: Radians.
+        speed: Metres per second.
+    """
 
     seed: int
     start: tuple[float, float, float]
@@ -65,7 +81,7 @@ class Walker:
 
 @dataclass(frozen=True)
 class Prop:
-    """A thing that stands around; ``kind`` is the name of its maker in ``props``."""
+    """An object that stands in the town; ``kind`` is its key in ``props.BUILDERS``."""
 
     kind: str
     seed: int
@@ -74,13 +90,14 @@ class Prop:
 
 
 @dataclass(frozen=True)
-class Screen:
+class GreenScreen:
     """The green screen: a flat upright sheet.
 
     Attributes:
-        centre: of its lower edge, (x, y, z).
-        heading: direction in which a reader standing before it sees its right side.
-        width, height: metres.
+        centre: x, y, z of the middle of its lower edge, metres.
+        heading: Direction of its right side, as seen from the front, radians.
+        width: Metres.
+        height: Metres.
     """
 
     centre: tuple[float, float, float]
@@ -89,29 +106,29 @@ class Screen:
     height: float
 
     def corners(self) -> Array:
-        """Top-left, top-right, bottom-right, bottom-left as a reader before it sees them, (4, 3)."""
+        """Corners (4, 3): top left, top right, bottom right, bottom left, as seen from the front."""
         right = np.array([np.cos(self.heading), np.sin(self.heading), 0.0]) * self.width / 2
         up, centre = np.array([0.0, 0.0, self.height]), np.asarray(self.centre)
         return np.stack([centre - right + up, centre + right + up, centre + right, centre - right])
 
 
 @dataclass(frozen=True, eq=False)
-class Camera:
+class CameraTrajectory:
     """A pinhole camera that moves.
 
     Attributes:
-        focal: focal length, px.
-        positions: (F, 3) metres.
-        turns: (F, 3, 3) rotations from camera to world axes.
+        focal: Focal length, pixels.
+        positions: (F, 3), metres.
+        rotations: (F, 3, 3), from camera to world axes.
     """
 
     focal: float
     positions: Array
-    turns: Array
+    rotations: Array
 
     def project(self, points: Array, frame: int) -> Array:
         """Project ``points`` (..., 3) into ``frame``: (..., 3) of x and y in pixels and the depth in metres."""
-        local = (np.asarray(points, dtype=np.float64) - self.positions[frame]) @ self.turns[frame]
+        local = (np.asarray(points, dtype=np.float64) - self.positions[frame]) @ self.rotations[frame]
         depth = -local[..., 2]
         safe = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
         x = WIDTH / 2 + self.focal * local[..., 0] / safe
@@ -119,7 +136,7 @@ class Camera:
         return np.stack([x, y, depth], axis=-1)
 
 
-def look(position: Array, target: Array, roll: float = 0.0) -> Array:
+def look_at(position: Array, target: Array, roll: float = 0.0) -> Array:
     """Rotation (3, 3), camera to world axes, of a camera at ``position`` that looks at ``target``."""
     back = position - target
     back = back / np.linalg.norm(back)
@@ -132,14 +149,14 @@ def look(position: Array, target: Array, roll: float = 0.0) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class VideoPlan:
-    """One video: the tracked ``walker``, the ``others``, and all that is around them."""
+    """One video: the tracked ``walker``, the ``others``, and everything around them."""
 
     seed: int
     frames: int
     sky: Sky
     town: Town
-    camera: Camera
+    camera: CameraTrajectory
     walker: Walker
     others: tuple[Walker, ...]
     props: tuple[Prop, ...]
-    screen: Screen | None
+    screen: GreenScreen | None

@@ -1,4 +1,4 @@
-"""What stands in a street: trees, hedges, parked cars, lamp posts, benches, bollards, bins, signs."""
+"""Meshes of street furniture: trees, hedges, parked cars, lamp posts, benches, bollards, bins, signs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skelevision_town import materials
-from skelevision_town.shapes import Array, Shape
+from skelevision_town.shapes import Array, MeshBuilder
 
 _CAR_PAINTS = ("#c4c8cc", "#3a3d42", "#f0f0ec", "#a02f2a", "#2f4f80", "#7b8188", "#55694f", "#b3a58c", "#3f8594")
 _CLOTHS = ("#b5352c", "#2f5f8f", "#caa23c", "#3f6b4a", "#8a8a86")
@@ -32,7 +32,7 @@ def _clump(centre: Array, radii: Array, count: int, rng: np.random.Generator) ->
 
 def tree(rng: np.random.Generator) -> Any:
     """A deciduous tree of 6 to 9 m: trunk, some boughs, and leaves in a dozen clumps."""
-    shape, height, fork = Shape(), float(rng.uniform(6.0, 9.0)), float(rng.uniform(2.4, 3.2))
+    shape, height, fork = MeshBuilder(), float(rng.uniform(6.0, 9.0)), float(rng.uniform(2.4, 3.2))
     lean = rng.normal(0, 0.12, size=2)
     top = np.array([lean[0] * 3, lean[1] * 3, height * 0.72])
     trunk = np.array([(0, 0, -0.2), (0, 0, 0.25), (*(lean * 0.6), fork), top])
@@ -54,7 +54,7 @@ def tree(rng: np.random.Generator) -> Any:
 
 def hedge(rng: np.random.Generator) -> Any:
     """A clipped hedge, 3 m along x, about 1 m high."""
-    shape, length, height, half = Shape(), 3.0, float(rng.uniform(0.7, 1.2)), 0.32
+    shape, length, height, half = MeshBuilder(), 3.0, float(rng.uniform(0.7, 1.2)), 0.32
     shape.add_box((0.05, -half + 0.06, 0), (length - 0.05, half - 0.06, height - 0.06), "core")
     count = int(length * 320)
     centres = rng.uniform([0, -half, 0], [length, half, height], size=(count, 3))
@@ -75,7 +75,7 @@ def _ring(x: float, half: float, low: float, high: float, tuck: float) -> list[t
     return [(x, y, z) for y, z in right] + [(x, -y, z) for y, z in reversed(right)]
 
 
-def _wheel(shape: Shape, x: float, y: float) -> None:
+def _wheel(shape: MeshBuilder, x: float, y: float) -> None:
     outward = np.sign(y)
     shape.add_tube([(x, y - 0.1, 0.31), (x, y + 0.1, 0.31)], [0.31, 0.31], "tyre", sides=16)
     shape.add_tube([(x, y + outward * 0.09, 0.31), (x, y + outward * 0.115, 0.31)], [0.2, 0.18], "rim", sides=12)
@@ -83,7 +83,7 @@ def _wheel(shape: Shape, x: float, y: float) -> None:
 
 def car(rng: np.random.Generator) -> Any:
     """A parked car, its nose towards +x: saloon, hatchback or van."""
-    shape, kind = Shape(), str(rng.choice(["saloon", "hatch", "van"]))
+    shape, kind = MeshBuilder(), str(rng.choice(["saloon", "hatch", "van"]))
     half, belt = 0.87, {"saloon": 0.88, "hatch": 0.92, "van": 1.05}[kind]
     end, roof = {"saloon": 2.25, "hatch": 2.0, "van": 2.35}[kind], {"saloon": 1.42, "hatch": 1.5, "van": 1.95}[kind]
     body = [(-end, 0.72, belt - 0.22), (-end + 0.12, 0.95, belt - 0.04), (-end * 0.5, 1.0, belt), (0.3, 1.0, belt),
@@ -104,8 +104,8 @@ def car(rng: np.random.Generator) -> Any:
             out, wide = np.array([0, sign * 0.012, 0]), np.array([0.05, 0, 0])
             shape.add_quads([[low + out - wide, low + out + wide, high + out + wide, high + out - wide]], "paint")
     left, right = [(x, -w, z) for x, w, z in inner], [(x, w, z) for x, w, z in inner]
-    for index, worn in enumerate(("glass", "paint", "glass")):
-        shape.add_quads([[left[index], left[index + 1], right[index + 1], right[index]]], worn)
+    for index, material in enumerate(("glass", "paint", "glass")):
+        shape.add_quads([[left[index], left[index + 1], right[index + 1], right[index]]], material)
     top = [[(x, y, roof + rise) for x, y in _oval(inner, wide)] for rise, wide in ((-0.05, 1.03), (0.03, 0.9))]
     shape.add_loft(top, "paint")
     for x in (-end * 0.62, end * 0.62):
@@ -117,7 +117,7 @@ def car(rng: np.random.Generator) -> Any:
     for x in (-end - 0.02, end - 0.04):
         shape.add_box((x, -0.26, 0.42), (x + 0.06, 0.26, 0.54), "plate")
         shape.add_box((x, -0.8, 0.3), (x + 0.05, 0.8, 0.4), "trim")
-    return shape.mesh("car", _car_wardrobe(rng))
+    return shape.mesh("car", _car_materials(rng))
 
 
 def _oval(inner: list[tuple[float, float, float]], wide: float) -> list[tuple[float, float]]:
@@ -127,7 +127,7 @@ def _oval(inner: list[tuple[float, float, float]], wide: float) -> list[tuple[fl
             (back - 0.06, 0.0)]  # fmt: skip
 
 
-def _car_wardrobe(rng: np.random.Generator) -> dict[str, Any]:
+def _car_materials(rng: np.random.Generator) -> dict[str, Any]:
     paint = materials.plain("car paint", materials.linear(str(rng.choice(_CAR_PAINTS))), 0.22, specular=0.6)
     return {
         "paint": paint,
@@ -143,7 +143,7 @@ def _car_wardrobe(rng: np.random.Generator) -> dict[str, Any]:
 
 def lamp_post(rng: np.random.Generator) -> Any:
     """A street lamp of 5 to 7 m; its arm reaches towards -y."""
-    shape, height = Shape(), float(rng.uniform(5.0, 7.0))
+    shape, height = MeshBuilder(), float(rng.uniform(5.0, 7.0))
     shape.add_tube([(0, 0, 0), (0, 0, 0.8), (0, 0, 0.85), (0, 0, height)], [0.11, 0.1, 0.07, 0.05], "metal")
     arm = [(0, 0, height - 0.1), (0, -0.5, height + 0.25), (0, -1.2, height + 0.3)]
     shape.add_tube(arm, [0.04, 0.04, 0.03], "metal")
@@ -154,7 +154,7 @@ def lamp_post(rng: np.random.Generator) -> Any:
 
 def bench(rng: np.random.Generator) -> Any:
     """A slatted bench, 1.8 m along x, its back towards +y."""
-    shape = Shape()
+    shape = MeshBuilder()
     for y in (-0.2, -0.06, 0.08, 0.22):
         shape.add_box((-0.9, y - 0.055, 0.42), (0.9, y + 0.055, 0.46), "wood")
     for z in (0.58, 0.72, 0.86):
@@ -169,7 +169,7 @@ def bench(rng: np.random.Generator) -> Any:
 
 def bollard(rng: np.random.Generator) -> Any:
     """A bollard of 0.9 m with a light band."""
-    shape = Shape()
+    shape = MeshBuilder()
     shape.add_tube([(0, 0, 0), (0, 0, 0.85), (0, 0, 0.93)], [0.08, 0.075, 0.03], "iron")
     shape.add_tube([(0, 0, 0.68), (0, 0, 0.76)], [0.084, 0.084], "band")
     tone = float(rng.uniform(0.02, 0.12))
@@ -179,7 +179,7 @@ def bollard(rng: np.random.Generator) -> Any:
 
 def litter_bin(rng: np.random.Generator) -> Any:
     """A litter bin."""
-    shape = Shape()
+    shape = MeshBuilder()
     shape.add_tube([(0, 0, 0.08), (0, 0, 0.85), (0, 0, 0.95)], [0.2, 0.24, 0.2], "body", sides=12)
     shape.add_tube([(0, 0, 0.95), (0, 0, 1.0)], [0.25, 0.22], "lid", sides=12)
     body = materials.linear(str(rng.choice(["#37503f", "#44484c", "#27364d", "#5a4a3a"])))
@@ -188,20 +188,20 @@ def litter_bin(rng: np.random.Generator) -> Any:
 
 def sign(rng: np.random.Generator) -> Any:
     """A traffic sign or a small hoarding on a pole, facing -y."""
-    shape, face = Shape(), str(rng.choice(["disc", "board"]))
+    shape, face = MeshBuilder(), str(rng.choice(["disc", "board"]))
     shape.add_tube([(0, 0, 0), (0, 0, 2.7)], [0.035, 0.035], "pole")
     if face == "disc":
-        for depth, radius, worn in ((0.04, 0.32, "rim"), (0.055, 0.25, "face")):
-            shape.add_tube([(0, -depth, 2.35), (0, -depth - 0.012, 2.35)], [radius, radius], worn, sides=20)
+        for depth, radius, material in ((0.04, 0.32, "rim"), (0.055, 0.25, "face")):
+            shape.add_tube([(0, -depth, 2.35), (0, -depth - 0.012, 2.35)], [radius, radius], material, sides=20)
     else:
         shape.add_box((-0.35, -0.06, 1.7), (0.35, -0.03, 2.6), "rim")
         shape.add_box((-0.3, -0.075, 1.76), (0.3, -0.05, 2.3), "face")
     rim = materials.linear(str(rng.choice(_CLOTHS)))
-    wardrobe = {"pole": materials.plain("pole", (0.3,) * 3, 0.4), "rim": materials.plain("sign rim", rim)}
-    return shape.mesh("sign", wardrobe | {"face": materials.plain("sign face", (0.75, 0.74, 0.7))})
+    surfaces = {"pole": materials.plain("pole", (0.3,) * 3, 0.4), "rim": materials.plain("sign rim", rim)}
+    return shape.mesh("sign", surfaces | {"face": materials.plain("sign face", (0.75, 0.74, 0.7))})
 
 
-MAKERS = {
+BUILDERS = {
     "tree": tree,
     "hedge": hedge,
     "car": car,
@@ -211,4 +211,4 @@ MAKERS = {
     "bin": litter_bin,
     "sign": sign,
 }
-"""Kind of a thing to the function that makes one."""
+"""Functions that build a mesh, by the kind of object."""

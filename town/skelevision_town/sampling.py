@@ -1,43 +1,45 @@
-"""From a seed to the plan of a video: draw, test, draw again until the tracked person can be seen. Numpy only."""
+"""Samples the plan of a video from a seed, by rejection: until the tracked person can be seen. NumPy only."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
-from skelevision_town.camera_placement import framed, sample_camera, sample_screen, screen_serves
-from skelevision_town.furniture import furnish, keep_clear
-from skelevision_town.pedestrians import hidden_share, sample_occluder, sample_others, walking_speed
+from armory_skelevision.validation import Range, check_value
+from skelevision_town.camera_placement import is_screen_in_view, is_well_framed, sample_camera, sample_screen
+from skelevision_town.furniture import drop_obstructing_props, sample_props
+from skelevision_town.pedestrians import occluded_fraction, sample_occluder, sample_others, walking_speed
 from skelevision_town.plan import FRAME_RATE, Sky, Town, VideoPlan, Walker
 
-_TRIES = 400
+_MAX_ATTEMPTS = 400
 
 
 def sample_video(seed: int, frames: int) -> VideoPlan:
-    """Draw a video; equal arguments give equal plans.
+    """Sample a video; equal arguments give equal plans.
 
     Args:
-        seed: of everything in the video.
-        frames: how many, at ``FRAME_RATE``; at least 2.
+        seed: Seed of everything in the video, at least 0.
+        frames: Number of frames at ``FRAME_RATE``, at least 2.
 
     Returns:
-        A plan in which the tracked person is 60 to 200 px tall, inside the frame, never wholly hidden, and walks past
+        A plan in which the tracked person is 60 to 200 px tall, inside the frame, never wholly occluded, and walks past
         a green screen.
 
     Raises:
-        ValueError: ``frames`` is too small.
-        RuntimeError: no plan was found in the allowed number of tries.
+        InvalidValueError: If ``frames`` is too small.
+        RuntimeError: If no plan is found in 400 attempts.
     """
-    if frames < 2:
-        raise ValueError(f"a video has at least 2 frames, got {frames}")
-    for attempt in range(_TRIES):
-        plan = _draw(seed, frames, np.random.default_rng([seed, attempt]))
+    check_value("frames", frames, Annotated[int, Range(2)])
+    for attempt in range(_MAX_ATTEMPTS):
+        plan = _sample_plan(seed, frames, np.random.default_rng([seed, attempt]))
         if plan is not None:
             return plan
-    raise RuntimeError(f"no plan for seed {seed} with {frames} frames in {_TRIES} tries; take another seed")
+    raise RuntimeError(f"no plan for seed {seed} with {frames} frames in {_MAX_ATTEMPTS} attempts; take another seed")
 
 
 def sample_town(rng: np.random.Generator, kinds: tuple[float, float, float] = (0.6, 0.22, 0.18)) -> Town:
-    """A ground plan; ``kinds`` are the chances of street, square and park."""
+    """Sample a ground plan; ``kinds`` are the probabilities of street, square and park."""
     kind = str(rng.choice(["street", "square", "park"], p=kinds))
     seed = int(rng.integers(2**31))
     if kind == "street":
@@ -49,33 +51,33 @@ def sample_town(rng: np.random.Generator, kinds: tuple[float, float, float] = (0
 
 
 def sample_sky(rng: np.random.Generator) -> Sky:
-    """Sun between 22 and 62 degrees high, one sky in four overcast."""
+    """Sample a sky: sun 22 to 62 degrees above the horizon, one sky in four overcast."""
     cloud = float(rng.uniform(0.85, 1.0)) if rng.random() < 0.25 else float(rng.uniform(0.0, 0.55))
     azimuth, elevation = float(rng.uniform(0, 2 * np.pi)), float(np.radians(rng.uniform(22, 62)))
     return Sky(azimuth, elevation, cloud, float(rng.uniform(0, 1)), float(rng.uniform(0.0, 1.0)))
 
 
-def _draw(seed: int, frames: int, rng: np.random.Generator) -> VideoPlan | None:
+def _sample_plan(seed: int, frames: int, rng: np.random.Generator) -> VideoPlan | None:
     town, sky = sample_town(rng), sample_sky(rng)
-    walker = _tracked(town, frames, rng)
+    walker = _sample_tracked(town, frames, rng)
     feet = walker.path(frames)
     camera = sample_camera(town, feet, rng)
-    if camera is None or not framed(camera, feet):
+    if camera is None or not is_well_framed(camera, feet):
         return None
     screen = sample_screen(camera, feet, walker, rng)
-    if not screen_serves(camera, screen, feet) or abs(max(screen.corners()[:, 1], key=abs)) > town.front - 0.15:
+    if not is_screen_in_view(camera, screen, feet) or abs(max(screen.corners()[:, 1], key=abs)) > town.front - 0.15:
         return None
     others = sample_others(town, camera, walker, screen, frames, rng)
-    near, around = sample_occluder(town, camera, feet, rng), furnish(town, rng)
-    props = keep_clear(near + around, camera, [w.path(frames) for w in (walker, *others)], screen)
-    hidden = hidden_share(camera, feet, props, others)
+    near, around = sample_occluder(town, camera, feet, rng), sample_props(town, rng)
+    props = drop_obstructing_props(near + around, camera, [w.path(frames) for w in (walker, *others)], screen)
+    hidden = occluded_fraction(camera, feet, props, others)
     if hidden.max() > 0.7 or hidden.mean() > 0.2 or len(others) < 2:
         return None
     return VideoPlan(seed, frames, sky, town, camera, walker, others, props, screen)
 
 
-def _tracked(town: Town, frames: int, rng: np.random.Generator) -> Walker:
-    """The person to follow: on a pavement, in the road, over a square or along a path."""
+def _sample_tracked(town: Town, frames: int, rng: np.random.Generator) -> Walker:
+    """The tracked person: on a pavement, in the road, across a square or along a path."""
     person = int(rng.integers(2**31))
     length, speed = frames / FRAME_RATE, walking_speed(person, rng)
     lean = float(np.radians(rng.uniform(-12, 12)))

@@ -1,6 +1,6 @@
-"""Backgrounds for training: views of further towns without a tracked person, ``scenes/`` of the training store.
+"""Backgrounds, ``scenes/`` of a training store: ``python -m skelevision_town.scenes STORE --count 260``.
 
-Run ``python -m skelevision_town.scenes STORE --count 260``; ``--val`` makes the second, different world.
+Each is a still view of a town without a tracked person. ``--val`` samples from other ranges, for validation.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from skelevision_town import actors, engine, light, materials, occlusion, screen, street
 from skelevision_town.camera import build_camera
-from skelevision_town.furniture import furnish
-from skelevision_town.plan import Camera, Prop, Screen, Sky, Town, Walker, look
+from skelevision_town.furniture import sample_props
+from skelevision_town.plan import CameraTrajectory, GreenScreen, Prop, Sky, Town, Walker, look_at
 from skelevision_town.sampling import sample_sky, sample_town
 from skelevision_town.shapes import Array
 
@@ -25,8 +25,12 @@ VIEWS = 3  # of every town
 _SAMPLES = 5
 
 
-def sample_view(town: Town, props: list[Prop], rng: np.random.Generator) -> Camera:
-    """A still camera 1.5 to 15 m high somewhere in the open, looking slightly or steeply down."""
+def sample_viewpoint(town: Town, props: list[Prop], rng: np.random.Generator) -> CameraTrajectory:
+    """Sample a still camera 1.5 to 15 m above the ground, clear of all objects, that looks slightly or steeply down.
+
+    Raises:
+        RuntimeError: If there is no free place.
+    """
     for _ in range(200):
         height = float(np.exp(rng.uniform(np.log(1.5), np.log(15.0))))
         reach = town.front - 1.0
@@ -39,29 +43,29 @@ def sample_view(town: Town, props: list[Prop], rng: np.random.Generator) -> Came
             continue
         if all(_outside(eye, prop) for prop in props):
             focal = float(rng.uniform(450, 1100))
-            return Camera(focal, eye[None], look(eye, target, float(np.radians(rng.normal(0, 1.2))))[None])
+            return CameraTrajectory(focal, eye[None], look_at(eye, target, float(np.radians(rng.normal(0, 1.2))))[None])
     raise RuntimeError(f"no free place for a camera in the {town.kind} of seed {town.seed}")
 
 
 def _outside(eye: Array, prop: Prop) -> bool:
-    """Whether a camera at ``eye`` keeps its distance from a thing."""
-    for x, y, radius, low, high in occlusion.solids(prop):
+    """Whether a camera at ``eye`` (3,) keeps its distance from an object."""
+    for x, y, radius, low, high in occlusion.prop_cylinders(prop):
         if low - 0.5 < eye[2] < high + 0.5 and np.hypot(eye[0] - x, eye[1] - y) < radius + 1.2:
             return False
     return True
 
 
-def horizon(camera: Camera) -> float:
-    """Height of the horizon in the picture, px; may lie outside of it."""
-    ahead = -camera.turns[0, :, 2] * [1.0, 1.0, 0.0]
+def horizon(camera: CameraTrajectory) -> float:
+    """Y of the horizon, pixels; may lie outside of the picture."""
+    ahead = -camera.rotations[0, :, 2] * [1.0, 1.0, 0.0]
     return float(camera.project(camera.positions[0] + 1e6 * ahead / np.linalg.norm(ahead), 0)[1])
 
 
-def _distant(town: Town, camera: Camera, rng: np.random.Generator) -> list[Walker]:
+def _sample_distant_people(town: Town, camera: CameraTrajectory, rng: np.random.Generator) -> list[Walker]:
     """Up to five people, 14 to 45 m away."""
     people = []
     for _ in range(int(rng.integers(0, 6))):
-        ahead, gap = -camera.turns[0, :, 2], float(rng.uniform(14, 45))
+        ahead, gap = -camera.rotations[0, :, 2], float(rng.uniform(14, 45))
         spot = camera.positions[0] + ahead / np.hypot(*ahead[:2]) * gap + [0.0, float(rng.uniform(-4, 4)), 0.0]
         if abs(spot[1]) < town.front - 1.0:
             start = (float(spot[0]), float(spot[1]), town.ground(float(spot[1])))
@@ -69,18 +73,18 @@ def _distant(town: Town, camera: Camera, rng: np.random.Generator) -> list[Walke
     return people
 
 
-def _board(camera: Camera, rng: np.random.Generator) -> None:
-    """A sheet or poster of any colour some metres away."""
-    ahead = -camera.turns[0, :, 2]
+def _add_poster(camera: CameraTrajectory, rng: np.random.Generator) -> None:
+    """Add a poster of any colour, 8 to 18 m away."""
+    ahead = -camera.rotations[0, :, 2]
     spot = camera.positions[0] + ahead / np.hypot(*ahead[:2]) * float(rng.uniform(8, 18))
     turn = float(np.arctan2(ahead[1], ahead[0]) - np.pi / 2 + rng.normal(0, 0.5))
     wide, high = (float(v) for v in rng.uniform([1.5, 1.4], [3.0, 2.4]))
-    sheet = screen.build_screen(Screen((float(spot[0]), float(spot[1]), 0.15), turn, wide, high))
+    sheet = screen.build_screen(GreenScreen((float(spot[0]), float(spot[1]), 0.15), turn, wide, high))
     sheet.data.materials[0] = materials.blotched("poster", rng.uniform(0.02, 0.7, 3), float(rng.uniform(0.5, 3.0)))
 
 
 def _sample_world(rng: np.random.Generator, val: bool) -> tuple[Town, Sky]:
-    """Town and sky; the second world has no streets and a lower sun."""
+    """Town and sky; for validation there are no streets and the sun is lower."""
     if not val:
         return sample_town(rng), sample_sky(rng)
     town, sky = sample_town(rng, (0.0, 0.55, 0.45)), sample_sky(rng)
@@ -89,13 +93,21 @@ def _sample_world(rng: np.random.Generator, val: bool) -> tuple[Town, Sky]:
 
 
 def render_town(store: Path, seed: int, numbers: list[int], val: bool, people: bool) -> None:
-    """Render the views ``numbers`` of one town and append a line for each to ``scenes.jsonl``."""
+    """Render views of one town and append an entry for each to ``scenes.jsonl``.
+
+    Args:
+        store: Folder of the training store.
+        seed: Seed of the town.
+        numbers: Numbers of the views; each seeds its view.
+        val: Whether to sample for validation.
+        people: Whether distant people may appear.
+    """
     for number in numbers:
         rng = np.random.default_rng([seed, 0])
         town, sky = _sample_world(rng, val)
-        props = furnish(town, rng)
+        props = sample_props(town, rng)
         view = np.random.default_rng([seed, number])
-        camera = sample_view(town, props, view)
+        camera = sample_viewpoint(town, props, view)
         if number == numbers[0]:
             scene = engine.new_scene()
             street.build_town(town, props)
@@ -104,11 +116,11 @@ def render_town(store: Path, seed: int, numbers: list[int], val: bool, people: b
             scene.render.use_motion_blur = False
         build_camera(camera)
         lasting = set(scene.objects)
-        for walker in _distant(town, camera, view) if people else []:
+        for walker in _sample_distant_people(town, camera, view) if people else []:
             actors.build_walker(walker, 2)
         if view.random() < 0.15:
-            _board(camera, view)
-        engine.expose_scene(scene, 0, sky.brightness, store / ".meter")
+            _add_poster(camera, view)
+        engine.set_exposure(scene, 0, sky.brightness, store / ".meter")
         file = f"scenes/{number:05d}.jpg"
         engine.render_frame(scene, 0, store / file)
         with (store / "scenes.jsonl").open("a") as lines:
@@ -117,7 +129,7 @@ def render_town(store: Path, seed: int, numbers: list[int], val: bool, people: b
 
 
 def _remove(things: set[Any]) -> None:
-    """Take ``things`` out of Blender's file, so that the next view of the town does not show them."""
+    """Remove objects from Blender's file, so that the next view of the town does not show them."""
     import bpy
 
     for thing in things:
@@ -125,7 +137,14 @@ def _remove(things: set[Any]) -> None:
 
 
 def render_scenes(store: str | Path, count: int, val: bool = False, people: bool = True) -> None:
-    """Render scenes 0 to ``count`` - 1 into ``store``; those that are listed in scenes.jsonl already are left alone."""
+    """Render scenes 0 to ``count`` - 1 into ``store``, except those that ``scenes.jsonl`` lists already.
+
+    Args:
+        store: Folder of the training store; created if absent.
+        count: Number of scenes.
+        val: Whether to sample for validation.
+        people: Whether distant people may appear.
+    """
     from tqdm import tqdm
 
     store = Path(store)
@@ -143,14 +162,14 @@ def render_scenes(store: str | Path, count: int, val: bool = False, people: bool
 
 
 def main() -> None:
-    """The command line: which store, how many scenes, which world."""
+    """Command line of the module."""
     parser = argparse.ArgumentParser(description="Render backgrounds for training.")
     parser.add_argument("store", type=Path)
-    parser.add_argument("--count", type=int, default=260)
-    parser.add_argument("--val", action="store_true", help="the second, differently made world")
-    parser.add_argument("--no-people", action="store_true")
-    choice = parser.parse_args()
-    render_scenes(choice.store, choice.count, choice.val, not choice.no_people)
+    parser.add_argument("--count", type=int, default=260, help="number of scenes")
+    parser.add_argument("--val", action="store_true", help="scenes for validation, sampled from other ranges")
+    parser.add_argument("--no-people", action="store_true", help="leave out distant people")
+    arguments = parser.parse_args()
+    render_scenes(arguments.store, arguments.count, arguments.val, not arguments.no_people)
 
 
 if __name__ == "__main__":

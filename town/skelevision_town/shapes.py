@@ -1,4 +1,4 @@
-"""Polygon soup with material names, and its way into Blender.
+"""Builds Blender meshes from quads that name their material.
 
 Convention: right-handed world, x along the street, y across it, z up, metres.
 """
@@ -16,8 +16,8 @@ Array = NDArray[np.float64]
 _BOX_FACES = np.array([[0, 3, 2, 1], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]])
 
 
-class Shape:
-    """Quads gathered piece by piece; each names the material it wears."""
+class MeshBuilder:
+    """Collects quads, each with the name of its material, and makes a mesh of them."""
 
     def __init__(self) -> None:
         self._points: list[Array] = []
@@ -79,15 +79,6 @@ class Shape:
         cap = np.stack([half, half + 1, sides - 2 - half, sides - 1 - half], 1)
         faces += [cap[:, ::-1], cap + (count - 1) * sides]
         self.add(rings.reshape(-1, 3), np.concatenate(faces), material)
-
-    def merge(self, other: Shape, offset: Sequence[float] = (0.0, 0.0, 0.0), heading: float = 0.0) -> None:
-        """Append ``other``, turned by ``heading`` (radians, about z) and then moved by ``offset``."""
-        c, s = np.cos(heading), np.sin(heading)
-        turn = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
-        start = 0
-        for points, faces, slots in zip(other._points, other._faces, other._slots, strict=True):
-            self.add(points @ turn + np.asarray(offset), faces - start, other.materials[slots[0]] if len(slots) else "")
-            start += len(points)
 
     def mesh(self, name: str, materials: Mapping[str, Any], smooth: bool = False) -> Any:
         """Make a Blender mesh; ``materials`` maps each name used here to a Blender material."""

@@ -1,4 +1,4 @@
-"""Builds the town of a plan in Blender: ground, houses, and the things that stand around."""
+"""Builds the town of a plan in Blender: ground, houses and street furniture."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import numpy as np
 
 from skelevision_town import facades, materials, props
 from skelevision_town.plan import KERB, Prop, Town
-from skelevision_town.shapes import Shape, place
+from skelevision_town.shapes import MeshBuilder, place
 
 _REACH = 60.0  # m; the town ends there on both sides
 _FAR = 400.0  # m; the ground beyond
 
 
-def build_town(town: Town, things: Iterable[Prop]) -> None:
-    """Put ground, houses and ``things`` into the current scene."""
+def build_town(town: Town, objects: Iterable[Prop]) -> None:
+    """Add ground, houses and ``objects`` to the current scene."""
     rng = np.random.default_rng([town.seed, 1])
     place(_ground(town, rng))
     _houses(town, rng)
-    _furniture(town, things)
+    _furniture(town, objects)
 
 
-def _sheet(shape: Shape, x: tuple[float, float], y: tuple[float, float], z: float, material: str) -> None:
+def _sheet(shape: MeshBuilder, x: tuple[float, float], y: tuple[float, float], z: float, material: str) -> None:
     shape.add_quads([[(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)]], material)
 
 
 def _ground(town: Town, rng: np.random.Generator) -> Any:
-    shape, wide = Shape(), (-_FAR, _FAR)
+    shape, wide = MeshBuilder(), (-_FAR, _FAR)
     if town.kind == "street":
         _road(shape, town, rng)
     elif town.kind == "square":
@@ -47,7 +47,7 @@ def _ground(town: Town, rng: np.random.Generator) -> Any:
     return shape.mesh("ground", _ground_materials(town, rng))
 
 
-def _road(shape: Shape, town: Town, rng: np.random.Generator) -> None:
+def _road(shape: MeshBuilder, town: Town, rng: np.random.Generator) -> None:
     half, wide = town.road_half, (-_FAR, _FAR)
     _sheet(shape, wide, (-half, half), -KERB, "asphalt")
     for side in (-1, 1):
@@ -99,7 +99,7 @@ def _row(start: tuple[float, float], heading: float, length: float, heights: tup
     done = 0.0
     while done < length:
         width = float(rng.uniform(8.0, 15.0))
-        mesh = facades.facade(width, float(rng.uniform(*heights)), rng)
+        mesh = facades.build_facade(width, float(rng.uniform(*heights)), rng)
         at = (start[0] + np.cos(heading) * done, start[1] + np.sin(heading) * done, -0.02)
         place(mesh, at, heading)
         done += width + (float(rng.uniform(1.5, 5.0)) if rng.random() < 0.12 else 0.0)
@@ -114,13 +114,13 @@ def _houses(town: Town, rng: np.random.Generator) -> None:
     _row((-reach, -front - 8), np.pi / 2, 2 * front + 16, (low, high), rng)
 
 
-def _furniture(town: Town, things: Iterable[Prop]) -> None:
+def _furniture(town: Town, objects: Iterable[Prop]) -> None:
     """Instances of a few makes of each kind of thing."""
     made: dict[tuple[str, int], Any] = {}
-    for index, prop in enumerate(things):
+    for index, prop in enumerate(objects):
         make = (prop.kind, prop.seed)
         if make not in made:
             rng = np.random.default_rng([town.seed, 2, prop.seed, len(prop.kind)])
-            made[make] = props.MAKERS[prop.kind](rng)
+            made[make] = props.BUILDERS[prop.kind](rng)
         spin = 2.4 * index if prop.kind == "tree" else prop.heading
         place(made[make], prop.position, spin, 1.0 + 0.12 * np.sin(7.0 * index) if prop.kind == "tree" else 1.0)

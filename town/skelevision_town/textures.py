@@ -1,4 +1,4 @@
-"""Pictures that surfaces wear, made of filtered noise; tileable, so that no seam shows."""
+"""Tileable textures, made of filtered noise."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def cloud_noise(size: int, rng: np.random.Generator, slope: float = 1.3, lowest:
     """Tileable fractal noise (size, size): mean 0, deviation 1, amplitude falling as frequency**-slope.
 
     Args:
-        size: pixels of a side.
-        rng: source of the phases.
+        size: Pixels of a side.
+        rng: Source of the phases.
         slope: 0 is white, 1 to 2 looks like plaster to clouds.
-        lowest: waves per tile under which nothing is left.
+        lowest: Waves per tile under which nothing is left.
     """
     across = np.fft.fftfreq(size, 1.0 / size)
     frequency = np.hypot(across[:, None], across[None, :])
@@ -52,13 +52,13 @@ def masonry(
     """Bricks, slabs or panels as linear colours (size, size, 3).
 
     Args:
-        colour, joint: linear RGB of the stones and of what is between them.
-        grid: stones per tile across and up (an even number, so that shifted rows meet).
-        gap: width of the joints as a share of a stone, across and up.
-        spread: relative deviation of brightness from stone to stone.
-        rng: source of the differences.
-        size: pixels of a side.
-        shift: by how much of a stone every second row is moved.
+        colour, joint: Linear RGB of the stones and of what is between them.
+        grid: Stones per tile across and up (an even number, so that shifted rows meet).
+        gap: Width of the joints as a share of a stone, across and up.
+        spread: Relative deviation of brightness from stone to stone.
+        rng: Source of the differences.
+        size: Pixels of a side.
+        shift: By how much of a stone every second row is moved.
     """
     v, u = np.meshgrid(np.arange(size) / size * grid[1], np.arange(size) / size * grid[0], indexing="ij")
     row = v.astype(int)
@@ -77,11 +77,11 @@ def sky_dome(
     """An equirectangular sky (size / 2, size, 3), linear; rows run from straight down to straight up.
 
     Args:
-        horizon, zenith: linear RGB of the clear sky.
+        horizon, zenith: Linear RGB of the clear sky.
         cloud: 0 clear to 1 closed.
-        white: brightness of the clouds.
-        rng: source of the clouds.
-        size: pixels across.
+        white: Brightness of the clouds.
+        rng: Source of the clouds.
+        size: Pixels across.
     """
     rise = (np.arange(size // 2) + 0.5) / (size // 2) * np.pi - np.pi / 2
     turn = (np.arange(size) + 0.5) / size * 2 * np.pi

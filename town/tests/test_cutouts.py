@@ -1,4 +1,4 @@
-"""Cut-outs of one person through Blender, where the package ``bpy`` is installed (the extra ``render``)."""
+"""Cut-outs of one person with Blender, where `bpy` is installed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("bpy", reason="Blender's bpy is not installed (pip install armory-skelevision[render])")
+pytest.importorskip("bpy", reason="Blender's bpy is not installed; `make town-env` sets it up")
 cv2 = pytest.importorskip("cv2")
 
 from skelevision_town import cutouts  # noqa: E402

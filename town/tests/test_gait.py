@@ -1,4 +1,4 @@
-"""Walking: all joints there, limbs of constant length, and feet that rest while they carry the body."""
+"""Gait: all joints are there, limbs keep their length, and feet rest while they carry the body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The people of the town: the same for the same seed, different otherwise, and within the ranges they promise."""
+"""Traits of people: equal for equal seeds, different otherwise, and within their documented ranges."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from skelevision_town.person import BOTTOMS, HATS, PATTERNS, Cloth, Person, sample_cloth, sample_person
+from skelevision_town.person import BOTTOMS, HATS, PATTERNS, Cloth, PersonTraits, sample_cloth, sample_person
 
-CROWD = [sample_person(np.random.default_rng(seed)) for seed in range(300)]
+PEOPLE = [sample_person(np.random.default_rng(seed)) for seed in range(300)]
 
 
 def test_same_seed_gives_same_person():
@@ -16,7 +16,7 @@ def test_same_seed_gives_same_person():
 
 
 def test_other_seeds_give_other_people():
-    assert len(set(CROWD)) == len(CROWD)
+    assert len(set(PEOPLE)) == len(PEOPLE)
 
 
 def test_one_generator_gives_one_person_after_another():
@@ -26,7 +26,7 @@ def test_one_generator_gives_one_person_after_another():
 
 def test_a_person_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        CROWD[0].height = 1.0
+        PEOPLE[0].height = 1.0
 
 
 @pytest.mark.parametrize(
@@ -35,20 +35,20 @@ def test_a_person_cannot_be_changed():
      ("hair_length", 0.0, 1.0), ("arm_swing", 0.3, 0.6), ("lift", 0.06, 0.11)],
 )  # fmt: skip
 def test_numbers_stay_in_range_and_vary(field, low, high):
-    values = np.array([getattr(person, field) for person in CROWD])
+    values = np.array([getattr(person, field) for person in PEOPLE])
     assert low <= values.min() < values.max() <= high
     assert values.max() - values.min() > 0.5 * (high - low)
 
 
 def test_every_fashion_occurs():
-    assert {person.bottom_kind for person in CROWD} == set(BOTTOMS)
-    assert {person.hat for person in CROWD} == set(HATS)
-    assert {person.bag for person in CROWD} == {"none", "backpack", "handbag"}
-    assert {person.top.pattern for person in CROWD} == set(PATTERNS)
+    assert {person.bottom_kind for person in PEOPLE} == set(BOTTOMS)
+    assert {person.hat for person in PEOPLE} == set(HATS)
+    assert {person.bag for person in PEOPLE} == {"none", "backpack", "handbag"}
+    assert {person.top.pattern for person in PEOPLE} == set(PATTERNS)
 
 
 def test_colours_are_colours():
-    for person in CROWD:
+    for person in PEOPLE:
         assert all(0 <= channel <= 1 for colour in colours_of(person) for channel in colour)
 
 
@@ -61,7 +61,7 @@ def test_cloths_are_as_plain_and_as_dark_as_asked():
     assert np.median(hues) > 2 * np.median(greys)
 
 
-def colours_of(person: Person) -> list[tuple[float, float, float]]:
+def colours_of(person: PersonTraits) -> list[tuple[float, float, float]]:
     values = [getattr(person, field.name) for field in dataclasses.fields(person)]
     cloths = [colour for value in values if isinstance(value, Cloth) for colour in (value.colour, value.second)]
     return cloths + [value for value in values if isinstance(value, tuple)]

@@ -1,4 +1,4 @@
-"""Plans of walkers videos: repeatable, and the tracked person where it was promised."""
+"""Plans of videos: reproducible, and the tracked person is in view."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from skelevision_town import occlusion, pedestrians
 from skelevision_town.camera_placement import person_box_xyxy, stature_px
-from skelevision_town.plan import HEIGHT, WIDTH, Camera, Prop, Screen, look
+from skelevision_town.plan import HEIGHT, WIDTH, CameraTrajectory, GreenScreen, Prop, look_at
 from skelevision_town.sampling import sample_video
+
+from armory_skelevision.validation import InvalidValueError
 
 SEEDS = [0, 1, 5, 100]
 
@@ -18,7 +20,7 @@ def test_equal_seeds_give_equal_plans():
         two.sky, two.town, two.walker, two.others, two.props, two.screen,
     )  # fmt: skip
     assert np.array_equal(one.camera.positions, two.camera.positions)
-    assert np.array_equal(one.camera.turns, two.camera.turns)
+    assert np.array_equal(one.camera.rotations, two.camera.rotations)
 
 
 def test_other_seeds_give_other_plans():
@@ -32,12 +34,12 @@ def test_tracked_person_is_seen(seed):
     box_xyxy = person_box_xyxy(plan.camera, feet)
     assert box_xyxy[:, :2].min() > 0 and box_xyxy[:, 2].max() < WIDTH and box_xyxy[:, 3].max() < HEIGHT
     assert stature_px(plan.camera, feet).min() > 60 and stature_px(plan.camera, feet).max() < 200
-    assert pedestrians.hidden_share(plan.camera, feet, plan.props, plan.others).max() <= 0.7
+    assert pedestrians.occluded_fraction(plan.camera, feet, plan.props, plan.others).max() <= 0.7
     assert np.linalg.norm(feet[-1] - feet[0]) > 2.0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_company_keeps_its_distance(seed):
+def test_pedestrians_keep_their_distance(seed):
     plan = sample_video(seed, 38)
     assert 2 <= len(plan.others) <= 5
     paths = [walker.path(38) for walker in (plan.walker, *plan.others)]
@@ -60,7 +62,7 @@ def test_screen_is_near_and_faces_the_camera(seed):
 
 def test_projection_of_known_points():
     eye = np.array([0.0, -10.0, 2.0])
-    camera = Camera(500.0, eye[None], look(eye, np.array([0.0, 0.0, 2.0]))[None])
+    camera = CameraTrajectory(500.0, eye[None], look_at(eye, np.array([0.0, 0.0, 2.0]))[None])
     points = np.array([[0.0, 0.0, 2.0], [1.0, 0.0, 2.0], [0.0, 0.0, 3.0]])
     expected = [[320, 240, 10], [370, 240, 10], [320, 190, 10]]
     assert np.allclose(camera.project(points, 0), expected)
@@ -68,16 +70,17 @@ def test_projection_of_known_points():
 
 def test_sight_line_through_a_post_is_blocked():
     eyes, points = np.array([[0.0, -10.0, 1.5]]), np.array([[[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, -9.0, 1.0]]])
-    post = occlusion.solids(Prop("lamp_post", 0, (0.0, -5.0, 0.0), 0.0))
-    assert occlusion.blocked(eyes, points, post)[0, :, 0].tolist() == [True, False, False]
+    post = occlusion.prop_cylinders(Prop("lamp_post", 0, (0.0, -5.0, 0.0), 0.0))
+    assert occlusion.is_blocked(eyes, points, post)[0, :, 0].tolist() == [True, False, False]
 
 
 def test_screen_corners_go_round_from_the_upper_left():
-    corners = Screen((1.0, 2.0, 0.1), 0.0, 2.0, 1.5).corners()
+    corners = GreenScreen((1.0, 2.0, 0.1), 0.0, 2.0, 1.5).corners()
     assert np.allclose(corners, [[0, 2, 1.6], [2, 2, 1.6], [2, 2, 0.1], [0, 2, 0.1]])
 
 
 @pytest.mark.parametrize("frames", [1, 0, -3])
 def test_too_short_a_video_is_refused(frames):
-    with pytest.raises(ValueError, match="at least 2 frames"):
+    with pytest.raises(InvalidValueError) as caught:
         sample_video(0, frames)
+    assert (caught.value.key, caught.value.got) == ("frames", str(frames))

@@ -1,6 +1,6 @@
-"""Whether this machine is ready and configs are right, before a run finds out: one finding per line, with its mend."""
+"""Checks before a run: whether this machine is ready and configs are right. One finding per problem, with its fix."""
 
-from armory_skelevision.evaluation.check.findings import Finding, format_findings, to_json
+from armory_skelevision.evaluation.check.findings import Finding, format_findings, has_errors, to_json
 from armory_skelevision.evaluation.check.run import check_all, check_config
 
-__all__ = ["Finding", "check_all", "check_config", "format_findings", "to_json"]
+__all__ = ["Finding", "check_all", "check_config", "format_findings", "has_errors", "to_json"]

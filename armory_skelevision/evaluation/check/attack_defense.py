@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.check.findings import Finding, explain, fault, find_strangers
+from armory_skelevision.evaluation.check.findings import Finding, error, explain, has_errors, unknown_keys
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
 
 ATTACK_KEYS = (
@@ -15,7 +15,7 @@ ATTACK_KEYS = (
 )
 DEFENSE_KEYS = ("kwargs", "module", "name", "type")
 TRUSTED = ("armory_skelevision", "armory", "art")
-"""Packages whose defenses are cheap to make, and say at once what they do not take."""
+"""Packages whose defenses are cheap to make, and refuse at once what they cannot take."""
 
 
 def check_defense(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
@@ -23,22 +23,22 @@ def check_defense(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
 
     Args:
         config: One that fits ARMORY's schema.
-        estimator: The model; the defense is put before it. None if there is none to be had.
+        estimator: The model; the defense is put before it. None if it could not be made.
     """
     section = config["defense"]
     if estimator is not None:
-        estimator.set_params(preprocessing_defences=[])  # of the config before, if it serves again
+        estimator.set_params(preprocessing_defences=[])  # of an earlier config with the same model
     if section is None:
         return []
-    findings = find_strangers("defense", section, DEFENSE_KEYS, "warning", "ARMORY")
+    findings = unknown_keys("defense", section, DEFENSE_KEYS, "warning")
     if section["type"] != "Preprocessor":
-        findings.append(fault("defense.type", f"got {section['type']!r}", "Trackers take a 'Preprocessor'"))
+        findings.append(error("defense.type", f"expected 'Preprocessor' for a tracker, got {section['type']!r}"))
     made, found = find_object("defense", section["module"], section["name"])
     findings += found
     if made is None:
         return findings
     findings += check_arguments("defense.kwargs", made, section["kwargs"])
-    if any(finding.level == "fault" for finding in findings) or section["module"].split(".")[0] not in TRUSTED:
+    if has_errors(findings) or section["module"].split(".")[0] not in TRUSTED:
         return findings
     kwargs = dict(section["kwargs"])
     if isinstance(kwargs.get("clip_values"), list):
@@ -47,8 +47,8 @@ def check_defense(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
         defense = made(**kwargs)
         if estimator is not None:
             estimator.set_params(preprocessing_defences=[defense])
-    except Exception as error:  # whatever ART and ARMORY make of wrong values
-        findings.append(explain("defense.kwargs", error, f"See {section['module']}.{section['name']}"))
+    except Exception as raised:  # ART and ARMORY raise any kind of exception for wrong values
+        findings.append(explain("defense.kwargs", raised, f"see {section['module']}.{section['name']}"))
     return findings
 
 
@@ -57,13 +57,12 @@ def check_attack(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
 
     Args:
         config: One that fits ARMORY's schema.
-        estimator: The model, behind the defense; None if there is none to be had.
+        estimator: The model, behind the defense; None if it could not be made.
     """
     section = config["attack"]
     if section is None:
-        mend = "Name an attack; `armory run --skip-attack` leaves it out"
-        return [fault("attack", "ARMORY's tracking scenario fails without one", mend)]
-    findings = find_strangers("attack", section, ATTACK_KEYS, "warning", "ARMORY")
+        return [error("attack", "expected an attack, got null", "`armory run --skip-attack` leaves it out")]
+    findings = unknown_keys("attack", section, ATTACK_KEYS, "warning")
     made, found = find_object("attack", section["module"], section["name"])
     findings += found
     if made is None:
@@ -72,29 +71,32 @@ def check_attack(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
     if not is_ours(section["module"]):
         return findings
     if section.get("use_label") is not True:
-        findings.append(fault("attack.use_label", "the attack needs the true boxes", 'Say "use_label": true'))
+        findings.append(error("attack.use_label", "expected true: the attack needs the true boxes"))
     findings += _check_start(section["kwargs"])
-    if estimator is None or any(finding.level == "fault" for finding in findings):
+    if estimator is None or has_errors(findings):
         return findings
     try:
         attack = made(estimator, **section["kwargs"])
-    except Exception as error:  # a value of the wrong type ends anywhere
-        return [*findings, explain("attack.kwargs", error, f"See {section['module']}.{section['name']}")]
-    return findings + _check_reach(attack, estimator)
+    except Exception as raised:  # a value of the wrong type can raise anything
+        return [*findings, explain("attack.kwargs", raised, f"see {section['module']}.{section['name']}")]
+    return findings + _check_frame_operations(attack, estimator)
 
 
 def _check_start(kwargs: Mapping[str, Any]) -> list[Finding]:
     start = kwargs.get("patch_init")
     if start is None or Path(start).exists():
         return []
-    return [fault("attack.kwargs.patch_init", f"there is no {start}", "Name a .npy or .png file, or a folder of them")]
+    return [
+        error("attack.kwargs.patch_init", f"expected a .npy or .png file, or a folder of them, got none at {start}")
+    ]
 
 
-def _check_reach(attack: Any, estimator: Any) -> list[Finding]:
+def _check_frame_operations(attack: Any, estimator: Any) -> list[Finding]:
+    """Attacks that work frame by frame cannot differentiate a defense of whole videos."""
     from armory_skelevision.attacks.digital.online import OnlineAttack
 
     names = [type(operation).__name__ for operation in estimator.frame_operations]
     if not names or not isinstance(attack, OnlineAttack):
         return []
-    problem = f"{type(attack).__name__} works frame by frame and cannot see through {', '.join(names)}"
-    return [fault("attack", problem, 'Attack with PGD, or say "defense": null')]
+    problem = f"{type(attack).__name__} works on single frames and cannot attack through {', '.join(names)}"
+    return [error("attack", problem, 'attack with PGD, or set "defense": null')]

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from armory_skelevision import validation
 from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
 from armory_skelevision.datasets.carla import VERSION as CARLA_VERSION
-from armory_skelevision.datasets.options import check_options, find_root, single_split
+from armory_skelevision.datasets.options import find_root, single_split
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_sequences import find_sequences
-from armory_skelevision.datasets.walker_videos import SPLITS
-from armory_skelevision.evaluation.check.findings import Finding, explain, fault, warning
+from armory_skelevision.datasets.walker_videos import find_split
+from armory_skelevision.evaluation.check.findings import Finding, error, explain, warning
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
 
 NOT_OPTIONS = ("eval_split", "module", "name", "train_split")
-"""What ARMORY keeps for itself; the rest of the section goes to the function."""
+"""Keys that ARMORY reads itself; the rest of the section goes to the function."""
 
 DEFAULT_SPLIT = "dev"
 """What ARMORY's tracking scenario takes where a config names none."""
@@ -43,71 +42,64 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
     if findings or not is_ours(section["module"]):
         return findings
     try:
-        check_options(
-            function,
-            {},
-            batch_size=options["batch_size"],
-            epochs=1,
-            framework=options.get("framework", "numpy"),
-            max_frames=options.get("max_frames"),
-        )
+        validation.check_arguments(function, options)
         return _CHECKS[function](section.get("eval_split", DEFAULT_SPLIT), options)
-    except (ValueError, TypeError) as error:
-        return [_explain(error)]
+    except (ValueError, TypeError) as raised:
+        finding = explain("dataset", raised, f"see {function.__module__}.{function.__name__}")
+        # the function's argument is called otherwise in the config
+        return [finding._replace(key="dataset.eval_split") if finding.key == "dataset.split" else finding]
 
 
-def _check_walkers(function: Callable[..., Any], split: str, options: Mapping[str, Any]) -> list[Finding]:
+def _check_walkers(split: str, options: Mapping[str, Any]) -> list[Finding]:
     try:
-        source = SPLITS if options.get("root") is None else find_root(options["root"], _dataset_dir(options))
-    except FileNotFoundError as error:
-        mend = 'Leave "root" out for the embedded videos, or render some: `skelevision data walkers`'
-        return [fault("dataset.root", str(error), mend)]
-    single_split(function, split, sorted(path.name for path in source.iterdir() if any(path.glob("*.mp4"))))
+        root = None if options.get("root") is None else find_root(options["root"], _dataset_dir(options))
+    except validation.MissingFileError as raised:
+        fix = 'leave "root" out for the embedded videos, or render some: `skelevision data walkers`'
+        return [explain("dataset", raised, "")._replace(fix=fix)]
+    find_split(split, root)
     return []
 
 
 def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    single_split(otb_person, split, ["test"])
+    single_split(split, ["test"])
     names = options.get("names")
-    if isinstance(names, str) and names != "paper":
-        raise ValueError(f"names: expected a list of sequence names, 'paper' or null, got {names!r}")
     try:
         root = find_root(options.get("root", "otb"), _dataset_dir(options))
         find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
-    except FileNotFoundError as error:
-        mend = 'Fetch them, `skelevision data otb --out otb Crossing Human7`, or name their folder as "root"'
-        return [warning("dataset.root", f"the data are not here: {error}", mend)]
+    except FileNotFoundError as raised:
+        fix = 'fetch them, `skelevision data otb --out otb Crossing Human7`, or name their folder as "root"'
+        return [warning("dataset.root", f"the data are not here: {raised}", fix)]
     return []
 
 
 def _check_coco(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    single_split(coco_people, split, ["val"])
-    mend = 'Fetch them, `skelevision data coco --out coco val`, or name their folder as "root"'
+    single_split(split, ["val"])
+    fix = 'fetch them, `skelevision data coco --out coco val`, or name their folder as "root"'
     try:
         root = find_root(options.get("root", "coco"), _dataset_dir(options))
-    except FileNotFoundError as error:
-        return [warning("dataset.root", f"the data are not here: {error}", mend)]
+    except FileNotFoundError as raised:
+        return [warning("dataset.root", f"the data are not here: {raised}", fix)]
     usual = inspect.signature(coco_people).parameters
     places = {name: root / options.get(name, usual[name].default) for name in ("annotations", "images")}
     missing = {name: place for name, place in places.items() if not place.exists()}
-    return [warning(f"dataset.{name}", f"there is no {place}", mend) for name, place in missing.items()]
+    return [warning(f"dataset.{name}", f"there is no {place}", fix) for name, place in missing.items()]
 
 
 def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    name = f"carla_video_tracking_{single_split(carla_video_tracking, split, ['dev', 'test'])}"
+    name = f"carla_video_tracking_{single_split(split, ['dev', 'test'])}"
     folder = _dataset_dir(options)
     prepared = folder / name / CARLA_VERSION
     if (prepared / "dataset_info.json").is_file():
         return []
     if prepared.is_dir():
-        return [fault("dataset", f"{prepared} lacks its dataset_info.json", "Delete it; it will be made again")]
-    mend = f"ARMORY downloads them at the first run; without network, that run says what to put into {folder}"
-    return [warning("dataset", f"the data are not here: there is no {prepared}", mend)]
+        return [error("dataset", f"{prepared} lacks its dataset_info.json", "delete it; it will be made again")]
+    fix = f"ARMORY downloads them at the first run; without network, that run lists what to put into {folder}"
+    return [warning("dataset", f"the data are not here: there is no {prepared}", fix)]
 
 
 _CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Finding]]] = {
-    walkers: partial(_check_walkers, walkers),
-    walker_people: partial(_check_walkers, walker_people),
+    walkers: _check_walkers,
+    walker_people: _check_walkers,
     coco_people: _check_coco,
     otb_person: _check_otb,
     carla_video_tracking: _check_carla,
@@ -120,10 +112,3 @@ def _dataset_dir(options: Mapping[str, Any]) -> Path:
     from armory import paths
 
     return Path(paths.runtime_paths().dataset_dir)
-
-
-def _explain(error: Exception) -> Finding:
-    # the messages begin with the function's name, and the config has the split under another key
-    told = re.sub(rf"^({'|'.join(function.__name__ for function in _CHECKS)}): ", "", str(error))
-    found = explain("dataset", ValueError(told), "See armory_skelevision.datasets")
-    return found._replace(key=found.key.replace("dataset.split", "dataset.eval_split"))

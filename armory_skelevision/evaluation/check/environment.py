@@ -1,4 +1,4 @@
-"""The surroundings of a check: those that `armory run --no-docker` will find, without its talk."""
+"""The environment of a check: that of `armory run --no-docker`, without its messages."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def as_in_a_run() -> Iterator[None]:
-    """ARMORY's folders of the host and modules of the working directory; nothing is printed. All is put back after.
+    """Use ARMORY's folders of the host and modules of the working directory, and print nothing; restored afterwards.
 
-    ARMORY and TensorFlow talk on stdout and stderr as soon as they are imported.
+    ARMORY and TensorFlow print messages as soon as they are imported.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

@@ -1,67 +1,68 @@
-"""A finding: what is wrong, where, and how to mend it; and how findings are told."""
+"""A finding: what is wrong, where, and how to fix it; and how findings are printed."""
 
 from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-Level = Literal["fault", "warning"]
+from armory_skelevision.validation import StructuredError
+
+Level = Literal["error", "warning"]
 
 
 class Finding(NamedTuple):
-    """One thing that keeps an evaluation from running, or from meaning what it seems to mean."""
+    """One thing that keeps an evaluation from running, or from measuring what its config seems to ask for."""
 
     level: Level
-    """A "fault" would end the run or falsify it; a "warning" need not, or asks for something to be fetched first."""
+    """An "error" would end the run or falsify it; a "warning" may be intended, or asks for something to be fetched."""
     key: str
     """In a config the way to the value, such as ``attack.kwargs.max_iter``; on the machine, what it is about."""
     problem: str
-    mend: str
+    fix: str = ""
+    """What to do about it; "" where the problem says what is expected."""
     where: str = ""
     """The config's path, or ``this machine``."""
 
     def __str__(self) -> str:
         """One line."""
-        text = f"{self.where}: {self.level}: {self.key}: {self.problem}. {self.mend}"
-        return " ".join(text.split())
+        return " ".join(f"{self.where}: {self.level}: {describe(self)}".split())
 
 
-def fault(key: str, problem: str, mend: str) -> Finding:
+def error(key: str, problem: str, fix: str = "") -> Finding:
     """A finding that ends a run."""
-    return Finding("fault", key, problem, mend)
+    return Finding("error", key, problem, fix)
 
 
-def warning(key: str, problem: str, mend: str) -> Finding:
+def warning(key: str, problem: str, fix: str = "") -> Finding:
     """A finding that need not end a run."""
-    return Finding("warning", key, problem, mend)
+    return Finding("warning", key, problem, fix)
 
 
-def explain(key: str, error: Exception, mend: str) -> Finding:
-    """The fault that an error of this package tells of.
+def describe(finding: Finding) -> str:
+    """A finding without its level and place: ``key: problem; fix``."""
+    return f"{finding.key}: {finding.problem}" + (f"; {finding.fix}" if finding.fix else "")
 
-    Messages here follow one manner, ``name: expected THIS, got THAT`` or ``what is wrong; what would be right``, from
-    which the mend is taken.
+
+def explain(section: str, raised: Exception, fix: str) -> Finding:
+    """The finding on an exception that was raised for a section of a config.
 
     Args:
-        key: Of the section.
-        error: What was raised.
-        mend: What to say where the message holds no mend.
+        section: Way to the section, which comes before the key of a structured error.
+        raised: The exception. Of a structured error the parts are taken, of any other the message.
+        fix: What to do where the exception does not have it.
     """
-    message = " ".join(str(error).split()) or type(error).__name__
-    pair = re.fullmatch(r"(?:([\w.]+): )?expected (.*?), (?:got|found) (.*)", message)
-    if pair:
-        return fault(f"{key}.{pair[1]}" if pair[1] else key, f"got {pair[3]}", f"Expected {pair[2]}")
-    problem, _, advice = message.partition("; ")
-    return fault(key, problem, advice[0].upper() + advice[1:] if advice else mend)
+    if isinstance(raised, StructuredError):
+        problem = f"expected {raised.expected}, got {raised.got}"
+        return error(f"{section}.{raised.key}" if raised.key else section, problem, raised.fix)
+    return error(section, " ".join(str(raised).split()) or type(raised).__name__, fix)
 
 
-def find_strangers(key: str, given: Iterable[str], known: Sequence[str], level: Level, who: str) -> list[Finding]:
-    """Keys that ``who`` does not know, each with the one that was meant, or all there are."""
+def unknown_keys(section: str, given: Iterable[str], known: Sequence[str], level: Level = "error") -> list[Finding]:
+    """A finding for each key that is not known, with the one that was probably meant, or all that are known."""
     return [
-        Finding(level, f"{key}.{name}" if key else name, f"{who} knows no {name!r}", suggest(name, known))
+        Finding(level, f"{section}.{name}" if section else name, "unknown key", suggest(name, known))
         for name in given
         if name not in known
     ]
@@ -70,26 +71,31 @@ def find_strangers(key: str, given: Iterable[str], known: Sequence[str], level: 
 def suggest(name: str, known: Sequence[str]) -> str:
     """What was probably meant by a name, or which names there are."""
     close = difflib.get_close_matches(name, known, n=1)
-    return f"Was {close[0]!r} meant?" if close else f"Known are {', '.join(sorted(known)) or 'none'}"
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known)) or 'none'}"
+
+
+def has_errors(findings: Iterable[Finding]) -> bool:
+    """Whether any of the findings ends a run."""
+    return any(finding.level == "error" for finding in findings)
 
 
 def format_findings(findings: Sequence[Finding], configs: int) -> str:
-    """All findings, a line each, faults first, and a last line that counts them."""
+    """All findings, a line each, errors first, and a last line that counts them."""
     lines = [str(finding) for finding in sorted(findings, key=lambda finding: finding.level)]
-    counted = f"{_count(findings, 'fault')}, {_count(findings, 'warning')}"
+    counted = f"{_count(findings, 'error')}, {_count(findings, 'warning')}"
     return "\n".join([*lines, f"{counted}: this machine and {configs} config{'' if configs == 1 else 's'} checked"])
 
 
 def to_json(findings: Sequence[Finding], configs: int) -> str:
     """The same as one JSON object."""
     levels = [finding.level for finding in findings]
-    told = {
+    content = {
         "configs": configs,
-        "faults": levels.count("fault"),
+        "errors": levels.count("error"),
         "warnings": levels.count("warning"),
         "findings": [finding._asdict() for finding in findings],
     }
-    return json.dumps(told, indent=4, ensure_ascii=False)
+    return json.dumps(content, indent=4, ensure_ascii=False)
 
 
 def _count(findings: Sequence[Finding], level: Level) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from armory_skelevision.evaluation.check.findings import Finding, fault, warning
+from armory_skelevision.evaluation.check.findings import Finding, error, warning
 
 PACKAGE = "armory_skelevision"
 CONSTRAINTS = Path(__file__).parent.parent.parent / "constraints.txt"
@@ -30,7 +30,7 @@ _NAMES = ("dataset_dir", "local_git_dir", "output_dir", "saved_model_dir", "tmp_
 
 
 def check_machine() -> list[Finding]:
-    """What this machine lacks, whatever is evaluated on it."""
+    """What this machine lacks, independently of any config."""
     findings = [
         *check_package(),
         *compare_with_tested(CONSTRAINTS),
@@ -41,20 +41,20 @@ def check_machine() -> list[Finding]:
 
 
 def check_package() -> list[Finding]:
-    """Whether all is here that the package says it needs, and that in turn what is not imported here says it needs."""
+    """Whether the package's dependencies are installed, and those of the packages that a check does not import."""
     try:
         findings = check_versions(metadata.requires(PACKAGE) or [])
     except metadata.PackageNotFoundError:
-        problem = "found on Python's path, but not installed: what it needs is not checked"
-        return [warning(PACKAGE, problem, "pip install it, from its repository with -e")]
+        problem = "it is on Python's path, but not installed: its dependencies are not checked"
+        return [warning(PACKAGE, problem, "install it with pip, from its repository with -e")]
     for name in NOT_IMPORTED:
         if _installed(name) is not None:
-            # another version than asked for may do, and often does
+            # another version than the required one often works
             findings += check_versions(metadata.requires(name) or [], differing=warning)
     return list(dict.fromkeys(findings))
 
 
-def check_versions(requirements: Iterable[str], differing: Callable[[str, str, str], Finding] = fault) -> list[Finding]:
+def check_versions(requirements: Iterable[str], differing: Callable[[str, str, str], Finding] = error) -> list[Finding]:
     """What is absent or too old of what the package needs.
 
     Args:
@@ -65,11 +65,11 @@ def check_versions(requirements: Iterable[str], differing: Callable[[str, str, s
     for requirement in map(Requirement, requirements):
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        found, mend = _installed(requirement.name), f'pip install "{requirement.name}{requirement.specifier}"'
+        found, fix = _installed(requirement.name), f'pip install "{requirement.name}{requirement.specifier}"'
         if found is None:
-            findings.append(fault(requirement.name, "is not installed", mend))
+            findings.append(error(requirement.name, "it is not installed", fix))
         elif not requirement.specifier.contains(found, prereleases=True):
-            findings.append(differing(requirement.name, f"version {found} is installed, {requirement} is needed", mend))
+            findings.append(differing(requirement.name, f"expected {requirement}, got {found}", fix))
     return findings
 
 
@@ -92,8 +92,8 @@ def compare_with_tested(constraints: Path) -> list[Finding]:
     ]
     if not differing:
         return []
-    mend = f"If something fails: pip install -c {constraints.name} -e ."
-    return [warning("versions", f"not those that were tested together: {', '.join(differing)}", mend)]
+    fix = f"if something fails: pip install -c {constraints.name} -e ."
+    return [warning("versions", f"not those that were tested together: {', '.join(differing)}", fix)]
 
 
 def check_ffmpeg() -> list[Finding]:
@@ -104,29 +104,28 @@ def check_ffmpeg() -> list[Finding]:
         import imageio_ffmpeg
 
         imageio_ffmpeg.get_ffmpeg_exe()
-    except (ImportError, RuntimeError) as error:
-        mend = "pip install --force-reinstall imageio-ffmpeg, or install the system's ffmpeg"
-        return [fault("ffmpeg", f"no such program here ({error}): videos cannot be exported", mend)]
+    except (ImportError, RuntimeError) as raised:
+        fix = "pip install --force-reinstall imageio-ffmpeg, or install the system's ffmpeg"
+        return [error("ffmpeg", f"there is no such program ({raised}): videos cannot be exported", fix)]
     return []
 
 
 def check_folders() -> list[Finding]:
-    """Whether ARMORY knows its folders, may write to them, and has room. Makes none of them."""
+    """Whether ARMORY's folders are configured and writable, and have room. Makes none of them."""
     from armory import configuration, paths
 
     defaults = paths.HostDefaultPaths()
     settings = Path(defaults.armory_config)
     if not settings.is_file():
-        unset = f"ARMORY is not configured; it uses {defaults.armory_dir}"
-        advice = "`armory configure` chooses other folders, if that one does not suit"
-        findings = [warning("armory configure", unset, advice)]
+        problem = f"ARMORY is not configured; it uses {defaults.armory_dir}"
+        findings = [warning("armory configure", problem, "run `armory configure` to choose other folders")]
         folders = {name: Path(getattr(defaults, name)) for name in _NAMES}
     else:
         try:
             read = configuration.load_global_config(str(settings))
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            told = error.args[0] if isinstance(error, KeyError) else error
-            return [fault(FOLDERS, f"{settings} cannot be used ({told})", "Run `armory configure` again")]
+        except (ValueError, KeyError, TypeError, OSError) as raised:
+            reason = raised.args[0] if isinstance(raised, KeyError) else raised
+            return [error(FOLDERS, f"{settings} cannot be used ({reason})", "run `armory configure` again")]
         findings = []
         folders = {name: Path(read[name]) for name in _NAMES}
     for name, folder in folders.items():
@@ -139,19 +138,19 @@ def _check_writable(name: str, folder: Path) -> list[Finding]:
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
     if not there.is_dir():
-        return [fault(FOLDERS, f"{name} is {folder}, but {there} is a file", "Move it, or run `armory configure`")]
+        return [error(FOLDERS, f"{name} is {folder}, but {there} is a file", "move it, or run `armory configure`")]
     # a container that ran as root leaves such folders behind
     problem = f"{name} is {folder}, but you may not write to {there}, which belongs to {_owner(there)}"
-    return [fault(FOLDERS, problem, f'Run `sudo chown -R "$(id -u)" {there}`, or `armory configure` for other folders')]
+    return [error(FOLDERS, problem, f'run `sudo chown -R "$(id -u)" {there}`, or `armory configure` for other folders')]
 
 
 def _check_room(output_dir: Path) -> list[Finding]:
     free = shutil.disk_usage(_nearest(output_dir)).free
     if free >= PLENTY:
         return []
-    told = warning if free >= SCARCE else fault
-    mend = f"Make room, {PLENTY / 1e9:.0f} GB for exported videos, or choose another disk by `armory configure`"
-    return [told("disk", f"{free / 1e9:.1f} GB are free for results in {output_dir}", mend)]
+    level = warning if free >= SCARCE else error
+    fix = f"free {PLENTY / 1e9:.0f} GB for exported videos, or choose another disk with `armory configure`"
+    return [level("disk", f"{free / 1e9:.1f} GB are free for results in {output_dir}", fix)]
 
 
 def _nearest(folder: Path) -> Path:
@@ -162,7 +161,7 @@ def _nearest(folder: Path) -> Path:
 def _owner(folder: Path) -> str:
     try:
         return folder.owner()
-    except KeyError:  # a container's user that this machine does not know
+    except KeyError:  # a container's user, which has no name here
         return f"uid {folder.stat().st_uid}"
 
 

@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.check.findings import Finding, fault, find_strangers, suggest
+from armory_skelevision.evaluation.check.findings import Finding, error, suggest, unknown_keys
 from armory_skelevision.evaluation.table import TASKS
 
 OURS = "armory_skelevision"
-"""The package whose refusals are known to be cheap and to say what would be right."""
+"""This package: its objects are cheap to make, and their errors have what would be right."""
 
 METRICS = "armory.metrics.task"
 """Where ARMORY defines the metrics that configs name without a module."""
@@ -27,7 +27,9 @@ def _place(metric: str) -> tuple[str, str]:
     return module or METRICS, name
 
 
-_USUAL = {task.scenario for task in TASKS.values()} | {_place(name) for task in TASKS.values() for name in task.metrics}
+_SHIPPED = {task.scenario for task in TASKS.values()} | {
+    _place(name) for task in TASKS.values() for name in task.metrics
+}
 
 
 def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
@@ -42,18 +44,17 @@ def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
     """
     try:
         found = _import(module)
-    except ImportError as error:
-        # what is missing may be something that the module imports
-        missing = error.name or module
-        mend = f"Correct the name, or put {missing!r} where Python finds it (the working directory, or pip install)"
-        return None, [fault(f"{key}.module", f"{module!r} cannot be imported ({error})", mend)]
-    except Exception as error:  # whatever the module of somebody else does on import
-        return None, [fault(f"{key}.module", f"importing {module!r} raises {error!r}", f"Mend {module!r}")]
+    except ImportError as raised:
+        missing = raised.name or module  # perhaps something that the module imports
+        fix = f"correct the name, or make {missing!r} importable (from the working directory, or by pip install)"
+        return None, [error(f"{key}.module", f"{module!r} cannot be imported ({raised})", fix)]
+    except Exception as raised:  # a third-party module can raise anything on import
+        return None, [error(f"{key}.module", f"importing {module!r} raises {raised!r}", f"correct {module!r}")]
     if not hasattr(found, name):
         known = getattr(found, "__all__", [other for other in vars(found) if not other.startswith("_")])
-        return None, [fault(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, list(known)))]
+        return None, [error(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, list(known)))]
     if not callable(getattr(found, name)):
-        return None, [fault(f"{key}.name", f"{module}.{name} cannot be called", "Name a function or a class")]
+        return None, [error(f"{key}.name", f"expected a function or a class, got another object, {module}.{name}")]
     return getattr(found, name), []
 
 
@@ -74,17 +75,17 @@ def _import(module: str) -> Any:
     return import_module(module)
 
 
-def is_usual(metric_or_scenario: str) -> bool:
+def is_shipped(metric_or_scenario: str) -> bool:
     """Whether this package's own configs name a metric or scenario, and its module's file has it.
 
-    It is not imported, as all metrics and scenarios import TensorFlow. What could keep them from that is looked for in
-    `machine.check_package`.
+    It is not imported, as all metrics and scenarios import TensorFlow, which takes long; `machine.check_package` checks
+    that TensorFlow can be imported.
 
     Args:
         metric_or_scenario: Such as ``armory_skelevision.metrics.oks``; a metric of ARMORY's without its module.
     """
     module, name = _place(metric_or_scenario)
-    return (module, name) in _USUAL and name in _top_level_names(module)
+    return (module, name) in _SHIPPED and name in _top_level_names(module)
 
 
 @cache
@@ -114,7 +115,7 @@ def is_ours(module: str) -> bool:
 def check_arguments(
     key: str, function: Callable[..., Any], kwargs: Mapping[str, Any], positional: int = 0
 ) -> list[Finding]:
-    """Keyword arguments that a function does not know, and those that it needs and does not get.
+    """Keyword arguments that a function does not take, and those that it needs and does not get.
 
     Args:
         key: Of the arguments in the config.
@@ -129,9 +130,7 @@ def check_arguments(
     parameters = list(signature.parameters.values())[positional:]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     known = [parameter.name for parameter in named]
-    # our data set functions collect what they do not know, to refuse it
-    takes_any = any(p.kind is p.VAR_KEYWORD and p.name != "unknown" for p in parameters)
-    who = function.__name__
-    findings = [] if takes_any else find_strangers(key, kwargs, known, "fault", who)
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    findings = [] if takes_any else unknown_keys(key, kwargs, known)
     needed = [p.name for p in named if p.default is p.empty and p.name not in kwargs]
-    return findings + [fault(f"{key}.{name}", f"{who} needs it, and it is not given", "Add it") for name in needed]
+    return findings + [error(f"{key}.{name}", f"expected a value for {function.__name__}, got none") for name in needed]

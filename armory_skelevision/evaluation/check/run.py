@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from armory_skelevision.evaluation.check.environment import as_in_a_run
-from armory_skelevision.evaluation.check.findings import Finding, fault, find_strangers
+from armory_skelevision.evaluation.check.findings import Finding, error, has_errors, unknown_keys
 from armory_skelevision.evaluation.check.machine import FOLDERS, check_machine
 from armory_skelevision.io import parse_json
 
@@ -35,28 +35,29 @@ def check_file(path: Path, made: dict[str, Any] | None = None) -> list[Finding]:
     """What is wrong with a config file; otherwise as `check_config`."""
     try:
         config = parse_json(path.read_bytes())
-    except OSError as error:
-        return [fault("file", f"cannot be read ({error.strerror})", "Name a JSON file")]
-    except ValueError as error:
-        return [fault("file", f"is not JSON: {error}", "Correct it there")]
+    except OSError as raised:
+        return [error("file", f"expected a readable file, got: {raised.strerror}")]
+    except ValueError as raised:
+        return [error("file", f"expected JSON, got: {raised}")]
     return check_config(config, made)
 
 
 def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Finding]:
-    """What is wrong with a config. To be called in the surroundings of a run (`surroundings.as_in_a_run`).
+    """What is wrong with a config. To be called in the environment of a run (`as_in_a_run`).
 
     Args:
         config: What its file holds.
         made: The models made for other configs, see `model.check_model`; None for none.
     """
     findings = check_schema(config)
-    if any(finding.level == "fault" for finding in findings):
+    if has_errors(findings):
         return findings
-    # here, since all that follows needs torch and ART
+    # imported here, since all that follows needs torch and ART
     from armory_skelevision.evaluation.check.attack_defense import check_attack, check_defense
     from armory_skelevision.evaluation.check.dataset import check_dataset
+    from armory_skelevision.evaluation.check.metric_scenario import check_hook, check_metric, check_scenario
     from armory_skelevision.evaluation.check.model import check_model
-    from armory_skelevision.evaluation.check.sysconfig import check_hook, check_metric, check_scenario, check_system
+    from armory_skelevision.evaluation.check.sysconfig import check_system
 
     model = check_model(config, {} if made is None else made)
     return [
@@ -78,31 +79,31 @@ def check_schema(config: Any) -> list[Finding]:
     from armory.utils.configuration import DEFAULT_SCHEMA
 
     schema = json.loads(Path(DEFAULT_SCHEMA).read_text(encoding="utf-8"))
-    errors = jsonschema.Draft7Validator(schema).iter_errors(config)
-    # the validator tells every absent key by itself, and all of them each time
-    findings = list(dict.fromkeys(_explain(inner) for error in errors for inner in _descend(error)))
+    failures = jsonschema.Draft7Validator(schema).iter_errors(config)
+    # the validator reports every absent key by itself, with all of them each time
+    findings = list(dict.fromkeys(_explain(inner) for failure in failures for inner in _descend(failure)))
     known = list(schema["properties"])
-    return findings + (find_strangers("", config, known, "warning", "ARMORY") if isinstance(config, Mapping) else [])
+    return findings + (unknown_keys("", config, known, "warning") if isinstance(config, Mapping) else [])
 
 
-def _descend(error: Any) -> list[Any]:
-    """Of alternatives that all failed, the errors of the one that the config came nearest to."""
-    if not error.context:
-        return [error]
+def _descend(failure: Any) -> list[Any]:
+    """Of alternatives that all failed, the failures of the one that the config came nearest to."""
+    if not failure.context:
+        return [failure]
     tried: dict[int, list[Any]] = {}
-    for inner in error.context:
+    for inner in failure.context:
         tried.setdefault(inner.schema_path[0], []).append(inner)
     nearest = max(tried.values(), key=lambda errors: max(len(inner.absolute_path) for inner in errors))
     return [deeper for inner in nearest for deeper in _descend(inner)]
 
 
-def _explain(error: Any) -> Finding:
-    key = ".".join(str(part) for part in error.absolute_path) or "config"
-    if error.validator == "required":
-        absent = [name for name in error.validator_value if name not in error.instance]
-        return fault(key, f"lacks {', '.join(map(repr, absent))}", f"Add {'it' if len(absent) == 1 else 'them'}")
-    manners = {"type": "type", "enum": "one of", "minimum": "at least", "pattern": "text of the form"}
-    value = error.validator_value
+def _explain(failure: Any) -> Finding:
+    key = ".".join(str(part) for part in failure.absolute_path) or "config"
+    if failure.validator == "required":
+        absent = [name for name in failure.validator_value if name not in failure.instance]
+        return error(key, f"expected a value for {', '.join(map(repr, absent))}, got none")
+    words = {"type": "type", "enum": "one of", "minimum": "at least", "pattern": "text of the form"}
+    value = failure.validator_value
     wanted = " or ".join(map(str, value)) if isinstance(value, list) else value
-    told = manners.get(error.validator, error.validator)
-    return fault(key, f"got {error.instance!r:.80}", f"Expected {told} {wanted}")
+    expected = f"{words.get(failure.validator, failure.validator)} {wanted}"
+    return error(key, f"expected {expected}, got {failure.instance!r:.80}")

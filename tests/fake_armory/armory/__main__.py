@@ -10,14 +10,14 @@ from armory.paths import HostPaths
 
 config = json.loads(Path(sys.argv[2]).read_text())
 name = sys.argv[sys.argv.index("--output-dir") + 1]
-cell = Path(sys.argv[2]).parent.name
+run = Path(sys.argv[2]).parent.name
 kwargs = config["attack"]["kwargs"]
 paths = HostPaths()
 
 
 def note(event):
     with (Path(paths.output_dir).parent / "events").open("a") as file:
-        file.write(f"{event} {cell} {time.time()}\n")
+        file.write(f"{event} {run} {time.time()}\n")
 
 
 note("start")
@@ -25,7 +25,7 @@ output = Path(paths.output_dir) / f"{name}_2026"
 (output / "saved_samples").mkdir(parents=True)
 (Path(paths.tmp_dir) / f"{name}_2026").mkdir(parents=True)
 (output / "saved_samples" / "video.mp4").write_bytes(b"video")
-print("working on", cell, "with", *sys.argv[5:], flush=True)
+print("working on", run, "with", *sys.argv[5:], flush=True)
 # ARMORY, too, does its work in a process below its own.
 waiting = subprocess.run([sys.executable, "-c", f"import time; time.sleep({kwargs.get('eps_step', 0)})"])
 if kwargs["max_iter"] == 13:

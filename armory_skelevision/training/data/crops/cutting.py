@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from armory_skelevision.datasets.people import Person
+from armory_skelevision.datasets.people import AnnotatedPerson
 from armory_skelevision.tracking.settings import TrackerSettings
 from armory_skelevision.tracking.windows import centred_window, context_side
 from armory_skelevision.training.data.pairs.painting import Affine, move_points, shift_to_centres
@@ -35,8 +35,8 @@ class Crop(NamedTuple):
         jpeg: The file of the picture (511, 511, 3), as (bytes,) uint8.
         box_xyxy: (4,) float32, the part of the person's box inside the picture, in crop pixels.
         keypoints: (17, 3) float32: x, y in crop pixels, v.
-        track: See `Person`.
-        frame: See `Person`.
+        track: See `AnnotatedPerson`.
+        frame: See `AnnotatedPerson`.
     """
 
     jpeg: NDArray[np.uint8]
@@ -60,7 +60,7 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
 
 
-def cut_crop(picture: NDArray[np.uint8], person: Person) -> Crop:
+def cut_crop(picture: NDArray[np.uint8], person: AnnotatedPerson) -> Crop:
     """The crop around a person.
 
     Args:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from armory_skelevision.datasets.people import People, Person
+from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
 from armory_skelevision.io import atomic_write
 from armory_skelevision.training.data.crops.cutting import JPEG_QUALITY, Crop, cut_crop, read_picture
 from armory_skelevision.training.data.crops.store import SUFFIX, open_part, write_part
@@ -29,7 +29,7 @@ class Made(NamedTuple):
     faults: list[str]
 
 
-def make_crops(people: People, out: Path, skip_faulty: bool = False) -> Made:
+def make_crops(people: AnnotatedPeople, out: Path, skip_faulty: bool = False) -> Made:
     """Cut crops of people into a store. Goes on where it was stopped.
 
     All that can be cut is cut before anything is refused, so that one run finds all faults and a second one, once they
@@ -45,7 +45,7 @@ def make_crops(people: People, out: Path, skip_faulty: bool = False) -> Made:
         ValueError: Something cannot be used, or the store has parts of that name that were cut from other people.
     """
     out.mkdir(parents=True, exist_ok=True)
-    faults, crops = list(people.faults), 0
+    faults, crops = list(people.problems), 0
     total = sum(len(persons) for persons in people.parts.values())
     with tqdm(total=total, unit="crop", desc=people.name, disable=None, leave=False) as bar:
         for key, persons in people.parts.items():
@@ -63,12 +63,12 @@ def make_crops(people: People, out: Path, skip_faulty: bool = False) -> Made:
     if faults and not skip_faulty:
         raise ValueError(
             f"{people.name}: {len(faults)} cannot be used, listed in {listed}; {crops} can. The first: "
-            f"{faults[0]}. Mend them and run the command again, or leave them out with --skip-faulty"
+            f"{faults[0]}. Mend them and run the command again, or leave them out with --skip-invalid"
         )
     return Made(crops, faults)
 
 
-def _cut(persons: Sequence[Person], bar: tqdm) -> tuple[list[Crop], list[str]]:
+def _cut(persons: Sequence[AnnotatedPerson], bar: tqdm) -> tuple[list[Crop], list[str]]:
     """Crops sorted by track and frame, and what went wrong with the others, a sentence for each."""
     crops: list[Crop] = []
     faults: list[str] = []
@@ -89,7 +89,7 @@ def _cut(persons: Sequence[Person], bar: tqdm) -> tuple[list[Crop], list[str]]:
     return sorted(crops, key=lambda crop: (crop.track, crop.frame)), faults
 
 
-def _faults_of_finished(path: Path, persons: Sequence[Person]) -> list[str] | None:
+def _faults_of_finished(path: Path, persons: Sequence[AnnotatedPerson]) -> list[str] | None:
     """What is left out of a part that is there already; None if it is not."""
     if not path.is_file():
         return None
@@ -100,7 +100,7 @@ def _faults_of_finished(path: Path, persons: Sequence[Person]) -> list[str] | No
     return found
 
 
-def _hash(persons: Sequence[Person]) -> str:
+def _hash(persons: Sequence[AnnotatedPerson]) -> str:
     """Of all that decides what is cut, save where the pictures lie."""
     lines = [f"JPEG {JPEG_QUALITY}"]
     for person in persons:

@@ -1,8 +1,8 @@
 """Videos as TFDS records: prepared once on first use, then read through ARMORY's own generator.
 
-A data set is stored as ``<dataset_dir>/<name>/<config>/<version>/`` by TFDS, which writes into a temporary folder and
-renames it, so that it is there whole or not at all. The config's name carries a hash of the source: changed data
-are prepared anew beside the old.
+TFDS stores a data set as ``<dataset_dir>/<name>/<config>/<version>/``. It writes into a temporary folder and renames
+it, so no incomplete data set is left. The config's name contains a hash of the source, so changed data are prepared
+again, beside the old ones.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from numpy.typing import NDArray
 VERSION = "1.0.0"
 """Version of the records' layout; raise it when the features of a data set change."""
 
-_SHUFFLED = 10  # videos that are held to draw the next one from
+_SHUFFLE_BUFFER = 10  # videos
 
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
-Labels: TypeAlias = tuple[list[dict[str, NDArray[Any]]], dict[str, Any]]
-Describe: TypeAlias = Callable[[int, int, Columns], tuple[NDArray[np.float32], dict[str, Any]]]
+ArmoryLabels: TypeAlias = tuple[list[dict[str, NDArray[Any]]], dict[str, Any]]
+MakeLabels: TypeAlias = Callable[[int, int, Columns], tuple[NDArray[np.float32], dict[str, Any]]]
 """``(height, width, columns of one video) -> (boxes_xyxy (F, 4), patch metadata)``."""
 
 
 @dataclass(frozen=True)
-class Records:
+class TfdsSplit:
     """One split of a data set, as TFDS stores it.
 
     Attributes:
-        name: The data set, a folder name.
-        config: The split and a hash of the source, a folder name.
-        split: The split.
-        dataset_dir: The folder of prepared data.
+        name: Name of the data set, which is a folder's.
+        config: Name of the split with a hash of the source, which is a folder's.
+        split: Name of the split.
+        dataset_dir: Folder of prepared data.
     """
 
     name: str
@@ -46,27 +46,27 @@ class Records:
 
     @property
     def folder(self) -> Path:
-        """Where the records lie."""
+        """Folder of the records."""
         return self.dataset_dir / self.name / self.config / VERSION
 
     def is_prepared(self) -> bool:
-        """Whether the records are there, whole."""
+        """Whether the records exist, completely."""
         return (self.folder / "dataset_info.json").is_file()
 
 
 def prepare_records(
-    records: Records, features: Mapping[str, Any], examples: Iterable[Mapping[str, Any]], count: int
+    records: TfdsSplit, features: Mapping[str, Any], examples: Iterable[Mapping[str, Any]], count: int
 ) -> None:
-    """Store examples in their order, unless they are there already. Shows its progress on a terminal.
+    """Store examples in their order, unless they are stored already. Shows its progress on a terminal.
 
     Args:
-        records: What to store, and where.
-        features: TFDS feature per label, beside ``video``.
+        records: Where to store them.
+        features: TFDS feature of each label; ``video`` is added.
         examples: ``{"video": PNG bytes per frame, "labels": {...}}``.
-        count: How many examples there are, for the progress bar.
+        count: Number of examples, for the progress bar.
 
     Raises:
-        OSError: If the folder cannot be written. What ``examples`` raises passes through; nothing is left behind.
+        OSError: If the folder cannot be written. Errors of ``examples`` pass through; nothing is left behind.
     """
     if records.is_prepared():
         return
@@ -95,8 +95,8 @@ def prepare_records(
 
 
 def open_records(
-    records: Records,
-    describe: Describe,
+    records: TfdsSplit,
+    make_labels: MakeLabels,
     *,
     split: str,
     epochs: int,
@@ -109,16 +109,16 @@ def open_records(
 
     Args:
         records: What to read.
-        describe: Makes boxes and patch metadata of a video's size and columns, both already cut to ``max_frames``.
+        make_labels: Makes boxes and patch metadata from a video's size and columns, cut to ``max_frames``.
         split: The split expression, slices included.
         epochs: Passes over the data.
-        frame_rate: Frames per second, for the context.
+        frame_rate: Frames per second.
         index: ARMORY's choice of videos: a list of numbers, a slice as text, or None for all.
-        max_frames: Frames kept of each video, or None.
+        max_frames: Frames kept of each video; None keeps all.
         shuffle_files: Whether the order is random.
 
     Returns:
-        An ``ArmoryDataGenerator``.
+        ``ArmoryDataGenerator``: x (1, F, H, W, 3) float32 in [0, 1], labels ``([{"boxes"}], metadata)``.
     """
     import tensorflow_datasets as tfds
     from armory.data import datasets
@@ -133,34 +133,34 @@ def open_records(
         videos, count = datasets.filter_by_str_slice(videos, index, count)
     videos = videos.repeat(epochs)
     if shuffle_files:
-        videos = videos.shuffle(_SHUFFLED, reshuffle_each_iteration=True)
+        videos = videos.shuffle(_SHUFFLE_BUFFER, reshuffle_each_iteration=True)
     videos = videos.map(lambda video: (video["video"], video["labels"])).batch(1).prefetch(1)
     context = datasets.VideoContext(x_shape=(None, None, None, 3), frame_rate=frame_rate)
     clip = None if max_frames is None else datasets.ClipFrames(max_frames)
 
-    def label(x: NDArray[np.uint8], y: Columns) -> Labels:
+    def label_video(x: NDArray[np.uint8], y: Columns) -> ArmoryLabels:
         columns = {key: values[0][:max_frames] for key, values in y.items()}
-        boxes_xyxy, metadata = describe(x.shape[2], x.shape[3], columns)
+        boxes_xyxy, metadata = make_labels(x.shape[2], x.shape[3], columns)
         return [{"boxes": boxes_xyxy}], metadata
 
     return datasets.ArmoryDataGenerator(
-        iter(tfds.as_numpy(_without_tuning(videos))),
+        iter(tfds.as_numpy(_without_autotuning(videos))),
         size=count,
         batch_size=1,
         epochs=epochs,
         preprocessing_fn=datasets.preprocessing_chain(
             clip, lambda batch: datasets.canonical_variable_image_preprocess(context, batch)
         ),
-        label_preprocessing_fn=label,
+        label_preprocessing_fn=label_video,
         context=context,
     )
 
 
-def _without_tuning(videos: Any) -> Any:
-    """A data set whose iterator ends at once.
+def _without_autotuning(videos: Any) -> Any:
+    """The data set without TensorFlow's autotuning.
 
-    The thread by which TensorFlow tunes a pipeline misses the call to end now and then, and whoever waits for it, the
-    process's own end above all, waits until it looks again: up to a minute.
+    The tuning thread now and then misses the call to end. Whatever waits for it, above all the end of the process, is
+    then held up for as much as a minute.
     """
     import tensorflow as tf
 
@@ -169,21 +169,10 @@ def _without_tuning(videos: Any) -> Any:
     return videos.with_options(options)
 
 
-def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """Compress an image (H, W, 3) RGB, or (H, W), without loss."""
-    import cv2
-
-    # Level 1 is three times as fast as the default, for a tenth more bytes.
-    done, data = cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise ValueError(f"expected an image (H, W, 3) or (H, W) of uint8, got {image.shape} of {image.dtype}")
-    return bytes(data)
-
-
 @contextlib.contextmanager
 def _silent_tfds() -> Iterator[None]:
-    # TFDS has four bars of its own, off the terminal too, announces a download where there is none, and warns that
-    # what it is about to prepare is not there yet.
+    # TFDS shows four progress bars of its own, even without a terminal, announces a download where there is none, and
+    # warns that the data that it is about to prepare do not exist yet.
     from absl import logging
     from tensorflow_datasets.core.utils import tqdm_utils
 
