@@ -28,6 +28,7 @@ INSTALL_REQUIRES = [
     "numpy>=1.26",
     "opencv-python>=4.8",
     "packaging>=23",
+    "pandas>=2.2",
     "pillow>=10",
     "psutil>=5",
     "pycocotools>=2.0.7",

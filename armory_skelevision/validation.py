@@ -84,6 +84,7 @@ class Range(NamedTuple):
 Positive = Annotated[float, Range(0, without_low=True)]
 NonNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, 1)]
+PositiveFraction = Annotated[float, Range(0, 1, without_low=True)]
 Count = Annotated[int, Range(1)]
 WholeNumber = Annotated[int, Range(0)]
 
@@ -223,7 +224,7 @@ def _accepts_plain(annotation: Any, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if annotation in (None, types.NoneType):
         return value is None
-    return isinstance(value, annotation)
+    return isinstance(value, get_origin(annotation) or annotation)
 
 
 def _is_list(origin: Any) -> bool:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from armory_skelevision.evaluation.runner import run_config
-from armory_skelevision.results.summary import read_summary
+from armory_skelevision.results.result_file import read_run
 
 CONFIG = Path(__file__).parent.parent / "scenario_configs" / "walkers_mtl_patch.json"
 
 if __name__ == "__main__":
     result = run_config(CONFIG)
-    print(f"{read_summary(result)}  results {result}")
+    print(f"{read_run(result)}  results {result}")

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from art.defences.preprocessor import JpegCompression
 from tqdm.auto import tqdm
@@ -47,7 +47,7 @@ def make_jpeg() -> Any:
     return JpegCompression(**{**kwargs, "clip_values": tuple(kwargs["clip_values"])})
 
 
-def make_defenses(names: list[str], weights: Path, device: str) -> dict[str, Callable[[], list[Any]]]:
+def make_defenses(names: list[str], weights: Path, device: Literal["gpu", "cpu"]) -> dict[str, Callable[[], list[Any]]]:
     """How to make the defenses of each row."""
     adaptation = partial(TemplateAdaptation, **DEFENSES["templateadaptation"].kwargs)
     makers: dict[str, Callable[[], list[Any]]] = {

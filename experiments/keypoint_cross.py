@@ -53,9 +53,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     eps, steps = options.eps, options.steps
     attacks: dict[str, Any] = {
         "none": None,
-        "keypoints, FGSM-U": KeypointFGSM(tracker, eps),
-        f"keypoints, IGSM-U-{steps}": KeypointIGSM(tracker, eps, steps, verbose=False),
-        f"keypoints, IGSM-T-{steps}": KeypointIGSM(tracker, eps, steps, goal="upside_down", verbose=False),
+        "keypoints, FGSM-U": KeypointFGSM(tracker, eps / 255),
+        f"keypoints, IGSM-U-{steps}": KeypointIGSM(tracker, eps / 255, steps, verbose=False),
+        f"keypoints, IGSM-T-{steps}": KeypointIGSM(tracker, eps / 255, steps, target_pose="upside_down", verbose=False),
         f"box, PGD-{steps}": PGD(tracker, eps=eps / 255, eps_step=2.5 * eps / 255 / steps, max_iter=steps),
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in attacks}

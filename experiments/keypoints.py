@@ -27,8 +27,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
-from armory_skelevision.attacks.keypoints.goals import aim
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template
+from armory_skelevision.attacks.keypoints.target_pose import target_keypoints
 from armory_skelevision.io import hash_file
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.metrics.keypoints import hits
@@ -50,7 +50,8 @@ Found = Mapping[str, np.ndarray]
 
 def other_poses(crops: Crops) -> np.ndarray:
     """For each person another pose: upside down. The poses of two people who walk are too much alike."""
-    return np.stack([aim("upside_down", *person) for person in zip(crops.keypoints, crops.boxes_xyxy, strict=True)])
+    people = zip(crops.keypoints, crops.boxes_xyxy, strict=True)
+    return np.stack([target_keypoints("upside_down", *person) for person in people])
 
 
 def pose(tracker: SiamRPNEstimator, count: int) -> PoseEstimator:
@@ -66,7 +67,7 @@ def noise(crops: Crops, eps: float) -> np.ndarray:
 
 def show_universal(tracker: SiamRPNEstimator, crops: Crops, eps: float, teachers: Crops | None) -> np.ndarray:
     """Crops with a perturbation that was learnt from others: the teachers, or the other half of the videos."""
-    attack = KeypointUniversal(tracker, eps, UNIVERSAL_STEPS)
+    attack = KeypointUniversal(tracker, eps / 255, UNIVERSAL_STEPS)
     shown = crops.pictures.copy()
     for half in (0, 1):
         here = np.full(len(shown), half == 0) if teachers is not None else crops.sources % 2 == half
@@ -82,10 +83,13 @@ def perturb(tracker: SiamRPNEstimator, crops: Crops, attack: str, eps: float, te
         return noise(crops, eps)
     if attack == "universal":
         return show_universal(tracker, crops, eps, teachers)
-    goal: Any = "upside_down" if "-T" in attack else None  # only that there is one: the pose is given below
-    steps = STEPS[attack]
-    made = KeypointFGSM(tracker, eps, goal) if steps == 1 else KeypointIGSM(tracker, eps, steps, goal=goal)
-    wanted = other_poses(crops) if goal else crops.keypoints
+    target: Any = "upside_down" if "-T" in attack else None  # only that there is one: the pose is given below
+    bound, steps = eps / 255, STEPS[attack]
+    if steps == 1:
+        made: KeypointIGSM = KeypointFGSM(tracker, bound, target)
+    else:
+        made = KeypointIGSM(tracker, bound, steps, target_pose=target)
+    wanted = other_poses(crops) if target else crops.keypoints
     return made.perturb(pose(tracker, len(crops.pictures)), crops.pictures, wanted)
 
 

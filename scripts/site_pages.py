@@ -1,4 +1,4 @@
-"""Pages of the site that nobody writes by hand: those that lie in the repository's root, and the reference."""
+"""Pages of the site that are not in docs/: those in the repository's root, and the generated reference."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ FROM_ROOT = {
 }
 
 REFERENCE = {
-    # the nouns of a config: what their packages show is all that a config can name
+    "evaluation": ("Evaluation", ["evaluation.evaluate", "evaluation.result", "evaluation.configs", "validation"]),
+    # the nouns of a config: everything that a config can name is exported by these packages
     "models": ("Models", ["models"]),
     "attacks": ("Attacks", ["attacks"]),
     "defenses": ("Defenses", ["defenses"]),
@@ -36,16 +37,17 @@ REFERENCE = {
     "metrics": ("Metrics", ["metrics"]),
     # what they are made of
     "tracking": ("Tracking", ["tracking", "boxes"]),
-    "networks": ("Networks", ["networks", "networks.losses", "networks.unet"]),
-    "training": ("Training", ["training.settings", "training.dualossdef.settings", "training.targets"]),
-    "results": ("Results", ["results.run", "results.summary", "results.comparison", "results.sweep.grid", "configs"]),
+    "networks": ("Networks", ["networks", "networks.unet"]),
+    "weights": ("Weights", ["weights", "weights.resolve"]),
+    "training": ("Training", ["training.settings", "training.dualossdef.settings"]),
+    "results": ("Sweeps and results", ["sweeps.grid", "sweeps.run", "results.summary", "results.comparison"]),
     "submission": ("Submissions", ["submission.pack", "submission.verify", "submission.suite", "submission.ranking"]),
 }
-"""Page, its title, and what of the package stands on it."""
+"""Page, its title, and the modules or objects of the package on it."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages; MkDocs calls this after it has looked through docs/."""
+    """Add the pages; MkDocs calls this after it has read docs/."""
     for name, page in FROM_ROOT.items():
         files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
     for name, (title, modules) in REFERENCE.items():
@@ -55,15 +57,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links as GitHub takes them, as they are on the site."""
+def on_page_markdown(markdown: str, config: MkDocsConfig, **_: Any) -> str:
+    """Rewrite links that work on GitHub into links that work on the site; the source code stays on GitHub."""
+    markdown = markdown.replace("](../armory_skelevision/", f"]({config.repo_url}/blob/main/armory_skelevision/")
     for name, page in FROM_ROOT.items():
         markdown = re.sub(rf"\]\((\.\./)?{re.escape(name)}(?=[)#])", f"]({page}", markdown)
-    return markdown.replace("](docs/", "](")
+    return re.sub(r"\]\((\.\./)?docs/", "](", markdown)
 
 
 def describe_commands() -> Iterator[str]:
-    """A page with the help of each command, as `--help` prints it."""
+    """Yield the lines of a page with the `--help` of each command."""
     yield "# Command line\n"
     yield from _describe(typer.main.get_command(app), "skelevision", None)
 

@@ -43,10 +43,28 @@ def write_result(
     return path
 
 
-def write_cell(
+def make_frames(*ious: Sequence[float], side: str = "benign") -> dict[str, Any]:
+    """ "results" with these IoUs of frames, a list for each video, and boxes of 10 x 10 pixels that have them."""
+    true = [[[0.0, 0.0, 10.0, 10.0]] * len(video) for video in ious]
+    # Moved by d to the right, a box has an IoU of (10 - d) / (10 + d) with the true one.
+    moved = [[10 * (1 - iou) / (1 + iou) for iou in video] for video in ious]
+    found = [[[d, 0.0, 10 + d, 10.0] for d in video] for video in moved]
+    frames = {"frame_iou": [list(video) for video in ious], "frame_boxes": found, "true_boxes": true}
+    return {f"{side}_{metric}": [[video] for video in videos] for metric, videos in frames.items()}
+
+
+def write_plan(folder: Path, grid: Mapping[str, Any] | None = None, runs: Sequence[Mapping[str, Any]] = ()) -> Path:
+    """What a sweep writes before it runs anything."""
+    folder.mkdir(parents=True, exist_ok=True)
+    planned = [{"labels": {}, "values": {}, "options": [], **run} for run in runs]
+    (folder / "runs.json").write_text(json.dumps({"grid": grid or {"axes": {}}, "runs": planned}))
+    return folder
+
+
+def write_run(
     folder: Path, config: Mapping[str, Any], results: Mapping[str, Any] | None, state: str = "finished", **record: Any
 ) -> Path:
-    """A cell of a sweep; without results it is failed, or missing if ``state`` says so."""
+    """A run of a sweep; without results it has failed, or is missing if ``state`` says so."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     if results is not None:
@@ -63,7 +81,7 @@ def write_cell(
             "command": f"armory run {folder}/config.json --no-docker",
             **record,
         }
-        (folder / "cell.json").write_text(json.dumps(written))
+        (folder / "run.json").write_text(json.dumps(written))
     return folder
 
 
@@ -78,9 +96,7 @@ def make_keypoint_results(shares: Mapping[str, tuple[float | None, float | None]
 
 
 def write_sweep(folder: Path, grid: Mapping[str, Any] | None = None) -> Path:
-    """A sweep of two models, two numbers of steps and two seeds; one cell failed, one missing."""
-    folder.mkdir(parents=True)
-    (folder / "grid.json").write_text(json.dumps(grid or {"title": "STL & <MTL>", "axes": {}}))
+    """A sweep of two models, two numbers of steps and two seeds; one run failed, one is missing."""
     ious = {
         # of the videos, under attack, for each seed
         ("stl", 10): [(0.2, 0.4), (0.4, 0.6)],
@@ -95,7 +111,6 @@ def write_sweep(folder: Path, grid: Mapping[str, Any] | None = None) -> Path:
             results = make_results(benign, found) if found else None
             state = "finished" if found else "failed"
             record = {"error": "ValueError: <script>alert(1)</script>", "log_end": ["it broke"]} if not found else {}
-            write_cell(folder / f"{model}-{steps}-{seed}", config, results, state, **record)
-    config = make_config("mtl", attack__kwargs__max_iter=40, attack__kwargs__seed=0)
-    write_cell(folder / "mtl-40-0", config, None, "missing")
-    return folder
+            write_run(folder / f"{model}-{steps}-{seed}", config, results, state, **record)
+    planned = {"name": "mtl-40-0", "config": make_config(attack__kwargs__max_iter=40, attack__kwargs__seed=0)}
+    return write_plan(folder, grid or {"title": "STL & <MTL>", "axes": {}}, [planned])

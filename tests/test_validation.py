@@ -1,8 +1,10 @@
 """Settings are checked by their annotations, and refusals say key, expected, got and fix."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -16,6 +18,7 @@ from armory_skelevision.validation import (
     Settings,
     accepts,
     check_arguments,
+    check_value,
     describe,
 )
 
@@ -49,12 +52,20 @@ class Camera(Settings):
         (tuple[int, ...], [[], [1, 2], (3,)], [[1.5], 1, "12"]),
         (tuple[float, float], [[1, 2]], [[1], [1, 2, 3]]),
         (Mapping[str, float], [{}, {"a": 1}], [{"a": "b"}, []]),
+        (str | os.PathLike[str], ["x", Path("x")], [1, None]),
         (Any, [None, 1], []),
     ],
 )
 def test_values_are_what_their_annotation_says(annotation: Any, right: list[Any], wrong: list[Any]) -> None:
     assert [value for value in right if not accepts(annotation, value)] == []
     assert [value for value in wrong if accepts(annotation, value)] == []
+
+
+@pytest.mark.parametrize(("value", "got"), [([1], "[1]"), (None, "null"), (True, "true"), ({"a": 1}, "{'a': 1}")])
+def test_refusals_show_the_value(value: Any, got: str) -> None:
+    with pytest.raises(InvalidValueError) as refused:
+        check_value("count", value, Count)
+    assert (refused.value.key, refused.value.got) == ("count", got)
 
 
 def test_annotations_are_put_into_words() -> None:

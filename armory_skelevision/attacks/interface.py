@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from armory_skelevision.models.inputs import check_video, refuse_keywords
+from armory_skelevision.models.inputs import check_box, check_labels, check_video, refuse_keywords
 
 
-def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Check the arguments of `generate`.
+def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str], min_frames: int = 2) -> None:
+    """Check the videos and the keyword arguments of `generate`.
 
     Args:
-        x: Videos (F, H, W, 3), RGB in [0, 1].
-        unknown: Keywords that `generate` does not have.
-        known: Names of those that it has.
+        x: Videos (N, F, H, W, 3), RGB in [0, 1].
+        unknown: Keyword arguments that `generate` has no parameter for.
+        known: The names of its parameters.
+        min_frames: Smallest number of frames of a video.
 
     Raises:
         InvalidValueError: For a video that `check_video` refuses.
@@ -25,7 +26,26 @@ def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str]) -> None
     """
     refuse_keywords(unknown, known)
     for index, video in enumerate(x):
-        check_video(video, f"x[{index}]")
+        check_video(video, f"x[{index}]", min_frames)
+
+
+def check_targets(x: Any, y: Any) -> list[Any]:
+    """Check the labels given to `generate`, and that each target is in frame 0 of its video.
+
+    Args:
+        x: Videos (N, F, H, W, 3).
+        y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
+
+    Returns:
+        The boxes (F, 4) of each video, as they were given.
+
+    Raises:
+        InvalidValueError: For labels that do not fit the videos, naming the video.
+    """
+    labels = check_labels(y, x)
+    for index, (video, boxes) in enumerate(zip(x, labels, strict=True)):
+        check_box(boxes[0], video.shape[2], video.shape[1], f"y[{index}].boxes[0]")
+    return labels
 
 
 def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:

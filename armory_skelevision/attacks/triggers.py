@@ -1,30 +1,32 @@
-"""The trigger of a backdoor: a small picture on the tracked person, shown as a printed one would look.
+"""The trigger of a backdoor: a small picture on the tracked person, rendered as a print on the chest would look.
 
-Convention: pictures and frames are RGB in [0, 1]; boxes xyxy in pixel edges.
+Convention: pictures and frames are RGB in [0, 1]; boxes are xyxy in pixels, measured at pixel edges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.validation import Fraction, InvalidValueError, MissingFileError, Range, Settings, WholeNumber
+
 Picture = NDArray[np.float32]
 
-# Distance of the camera in half sides of the trigger: how strongly it is drawn in perspective.
-CAMERA = 12.0
-# A print is hardly darker or lighter than this against what it hangs on.
+# Distance of the camera in half sides of the trigger; the smaller, the stronger the perspective.
+CAMERA_DISTANCE = 12.0
+# Bounds of the shading relative to the mean brightness of the place.
 SHADES = (0.6, 1.4)
+# Least brightness of the light that falls on the trigger.
 DARKEST = 0.25
 
 
-class View(NamedTuple):
-    """How the trigger is turned towards the camera, radians."""
+class TriggerPose(NamedTuple):
+    """How the trigger is rotated relative to the camera, radians."""
 
     yaw: float = 0.0
     pitch: float = 0.0
@@ -32,97 +34,77 @@ class View(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trigger:
-    """What is shown, how large and where.
+class Trigger(Settings):
+    """The picture of a trigger, its size and its place on the person.
 
     Attributes:
         picture: A picture file; None for a pattern of coloured squares drawn from the seed.
-        seed: Of the pattern.
-        cells: Squares along each side of the pattern.
-        area: Share of the box's area that the trigger takes when it faces the camera.
-        place: Middle of the trigger in widths and heights of the box, from its upper left corner.
+        seed: Seed of the pattern.
+        cells: Number of squares along each side of the pattern, 1 to 16.
+        area: Area of the trigger when it faces the camera, as a share of the box's area, in (0, 0.25].
+        place: Centre of the trigger in widths and heights of the box, from its upper left corner.
+
+    Raises:
+        InvalidValueError: For a value out of range.
     """
 
     picture: str | None = None
-    seed: int = 0
-    cells: int = 3
-    area: float = 0.015
-    place: tuple[float, float] = (0.5, 0.35)
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            ValueError: For a value that makes no sense; says which and why.
-        """
-        if not 0 < self.area <= 0.25:
-            raise ValueError(f"area: expected a share of the box's area above 0, up to 0.25, got {self.area!r}")
-        if len(self.place) != 2 or not all(0 <= value <= 1 for value in self.place):
-            raise ValueError(f"place: expected x and y in [0, 1], in widths and heights of the box, got {self.place!r}")
-        if isinstance(self.cells, bool) or not isinstance(self.cells, int) or not 1 <= self.cells <= 16:
-            raise ValueError(f"cells: expected a whole number from 1 to 16, got {self.cells!r}")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Trigger:
-        """A trigger from a config's mapping.
-
-        Raises:
-            ValueError: For an unknown key (the message lists the known ones), or values that make no sense.
-        """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ValueError(f"trigger: unknown {unknown}; known are {known}")
-        given: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in values.items()}
-        return cls(**given)
+    seed: WholeNumber = 0
+    cells: Annotated[int, Range(1, 16)] = 3
+    area: Annotated[float, Range(0, 0.25, without_low=True)] = 0.015
+    place: tuple[Fraction, Fraction] = (0.5, 0.35)
 
     def draw(self) -> Picture:
-        """The trigger's picture, (s, s, 3).
+        """The picture of the trigger, (s, s, 3) float32, RGB in [0, 1].
 
         Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If it is no picture.
+            MissingFileError: If there is no file ``picture``.
+            InvalidValueError: If that file is not a picture.
         """
         if self.picture is None:
             colours = np.random.default_rng(self.seed).integers(0, 2, (self.cells, self.cells, 3))
             side = 48 // self.cells + 1
             return np.kron(colours, np.ones((side, side, 1))).astype(np.float32)
         if not Path(self.picture).is_file():
-            raise FileNotFoundError(f"trigger: no picture {self.picture}")
+            raise MissingFileError("trigger.picture", "a picture file", f"{self.picture}, which does not exist")
         read = cv2.imread(self.picture, cv2.IMREAD_COLOR)
         if read is None:
-            raise ValueError(f"{self.picture}: expected a picture, such as PNG or JPEG")
+            raise InvalidValueError("trigger.picture", "a picture, such as PNG or JPEG", self.picture)
         small = cv2.resize(read, (64, 64), interpolation=cv2.INTER_AREA)
         return np.asarray(small[..., ::-1] / 255, np.float32)
 
-    def corners_xy(self, box_xyxy: NDArray[Any], view: View = View()) -> NDArray[np.float64]:  # noqa: B008
-        """Where the trigger's corners are, (4, 2): top left, top right, bottom right, bottom left.
+    def corners_xy(self, box_xyxy: NDArray[Any], pose: TriggerPose = TriggerPose()) -> NDArray[np.float64]:  # noqa: B008
+        """The corners of the trigger in the frame.
 
         Args:
-            box_xyxy: The person's box (4,).
-            view: How it is turned.
+            box_xyxy: The person's box (4,), pixels.
+            pose: How the trigger is rotated relative to the camera.
+
+        Returns:
+            (4, 2), x and y in pixels: top left, top right, bottom right, bottom left.
         """
         x1, y1, x2, y2 = np.asarray(box_xyxy, np.float64)
         half = np.sqrt(self.area * (x2 - x1) * (y2 - y1)) / 2
         square = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float64)
-        turned = square @ _rotation(view).T
-        flat = turned[:, :2] / (1 + turned[:, 2:] / CAMERA)
-        middle = np.array([x1 + self.place[0] * (x2 - x1), y1 + self.place[1] * (y2 - y1)])
-        return np.asarray(middle + half * flat, np.float64)
+        rotated = square @ _rotation(pose).T
+        projected = rotated[:, :2] / (1 + rotated[:, 2:] / CAMERA_DISTANCE)
+        centre = np.array([x1 + self.place[0] * (x2 - x1), y1 + self.place[1] * (y2 - y1)])
+        return np.asarray(centre + half * projected, np.float64)
 
 
 def paste(frame: Picture, picture: Picture, corners_xy: NDArray[np.float64]) -> Picture:
-    """A frame with a print in it: in perspective, in the light of its place, its edges blended by coverage.
+    """Paste a picture into a frame as a print: in perspective, lit like its place, with antialiased edges.
 
-    The light is read off what the print hangs on: the level of the brightest around, and the soft shades within.
+    The light is estimated from the frame: its level from the brightest pixels around the print, and its shading from
+    the smoothed brightness underneath.
 
     Args:
-        frame: (H, W, 3).
-        picture: (s, s, 3).
-        corners_xy: See `Trigger.corners_xy`; may lie outside the frame.
+        frame: (H, W, 3), RGB in [0, 1].
+        picture: (s, s, 3), RGB in [0, 1].
+        corners_xy: (4, 2) in pixels, see `Trigger.corners_xy`; may lie outside the frame.
 
     Returns:
-        A new frame (H, W, 3).
+        A new frame (H, W, 3), RGB in [0, 1].
     """
     height, width = frame.shape[:2]
     low = np.floor(corners_xy.min(axis=0)).astype(int) - 2
@@ -131,16 +113,16 @@ def paste(frame: Picture, picture: Picture, corners_xy: NDArray[np.float64]) -> 
     if x1 >= x2 or y1 >= y2:
         return frame.copy()
     part = frame[y1:y2, x1:x2]
-    shown, opacity = _project(picture, corners_xy - (x1, y1), (x2 - x1, y2 - y1))
+    projected, opacity = _project(picture, corners_xy - (x1, y1), (x2 - x1, y2 - y1))
     around = frame[max(2 * y1 - y2, 0) : 2 * y2 - y1, max(2 * x1 - x2, 0) : 2 * x2 - x1]
-    lit = (shown * _light(part, around)).clip(0, 1)
+    lit = (projected * _light(part, around)).clip(0, 1)
     result = frame.copy()
     result[y1:y2, x1:x2] = part + opacity[..., None] * (lit - part)
     return result
 
 
-def _rotation(view: View) -> NDArray[np.float64]:
-    (cy, cp, cr), (sy, sp, sr) = np.cos(view), np.sin(view)
+def _rotation(pose: TriggerPose) -> NDArray[np.float64]:
+    (cy, cp, cr), (sy, sp, sr) = np.cos(pose), np.sin(pose)
     yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
@@ -148,18 +130,18 @@ def _rotation(view: View) -> NDArray[np.float64]:
 
 
 def _project(
-    picture: Picture, corners_xy: NDArray[np.float64], size_wh: tuple[int, int], fineness: int = 4
+    picture: Picture, corners_xy: NDArray[np.float64], size_wh: tuple[int, int], supersampling: int = 4
 ) -> tuple[Picture, Picture]:
-    """The picture on a canvas (h, w, 3), and how much of each pixel it covers (h, w).
+    """The picture on a canvas (h, w, 3), and its coverage of each pixel (h, w) in [0, 1].
 
-    Drawn four times as fine and averaged: what is a few pixels wide must not depend on where pixels happen to lie.
+    Supersampled: a print that is a few pixels wide must not depend on its place relative to the pixel grid.
     """
     side = picture.shape[0]
     from_xy = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
-    # OpenCV counts from pixel middles, we from edges
-    to_xy = (corners_xy * fineness).astype(np.float32)
+    # OpenCV's coordinates start at pixel centres, ours at pixel edges.
+    to_xy = (corners_xy * supersampling).astype(np.float32)
     matrix = cv2.getPerspectiveTransform(from_xy - 0.5, to_xy - 0.5)
-    fine = (int(size_wh[0]) * fineness, int(size_wh[1]) * fineness)
+    fine = (int(size_wh[0]) * supersampling, int(size_wh[1]) * supersampling)
     drawn = cv2.warpPerspective(picture, matrix, fine, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     opaque = cv2.warpPerspective(
         np.ones((side, side), np.float32), matrix, fine, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
@@ -172,7 +154,12 @@ def _project(
 
 
 def _light(part: Picture, around: Picture) -> Picture:
-    """What a print's colours are multiplied by in each pixel of its place, (h, w, 1)."""
+    """The light on each pixel of a print, (h, w, 1), by which its colours are multiplied.
+
+    Args:
+        part: The frame under the print, (h, w, 3).
+        around: The frame under and around it, (h', w', 3).
+    """
     level = float(np.clip(np.quantile(around.max(axis=2), 0.9), DARKEST, 1))
     brightness = part.max(axis=2)
     soft = cv2.GaussianBlur(brightness, (0, 0), max(min(brightness.shape) / 4, 0.5))

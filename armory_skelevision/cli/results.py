@@ -1,4 +1,4 @@
-"""Commands on results: what came out, on a page, and side by side."""
+"""Commands on results: summary, report and comparison."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
+from armory_skelevision.validation import StructuredError
+
 
 def summary(results: Annotated[list[Path], typer.Argument(help="Result files (JSON) that ARMORY wrote.")]) -> None:
-    """Print what came out of runs, one line each."""
-    from armory_skelevision.results.summary import read_summary
+    """Print the mean IoU of runs, one line each."""
+    from armory_skelevision.results.result_file import read_run
 
     for path in results:
-        print(f"{read_summary(path)}  results {path}")
+        print(f"{read_run(path)}  results {path}")
 
 
 def report(
@@ -24,35 +26,35 @@ def report(
     title: Annotated[str | None, typer.Option(help="Headline; by default that of a sweep's grid.")] = None,
     videos: Annotated[bool, typer.Option("--videos", help="Embed exported videos; the page grows large.")] = False,
 ) -> None:
-    """Write one HTML page on evaluations, and its tables as CSV and Markdown; exit 1 if a file cannot be read."""
+    """Write an HTML page on evaluations, and its tables as CSV, Markdown and LaTeX; exit 1 if a file is unreadable."""
     from armory_skelevision.results.report.writing import write_report
 
     written = write_report(runs, out, title, videos)
     print(written.page)
-    _exit_with(written.faults)
+    _exit_with(written.problems)
 
 
 def compare(
     a: Annotated[Path, typer.Argument(help="A result file, a folder of ARMORY's outputs, or a sweep folder.")],
     b: Annotated[Path, typer.Argument(help="Another.")],
     expect: Annotated[
-        list[str] | None, typer.Option(help="A config key meant to differ, such as model; may be repeated.")
+        list[str] | None, typer.Option(help="A config key expected to differ, such as model; may be repeated.")
     ] = None,
 ) -> None:
     """Compare two results video by video; exit 1 if they differ in anything but what is expected."""
     from armory_skelevision.results.comparison import compare as compare_results
-    from armory_skelevision.results.telling import tell
+    from armory_skelevision.results.format_comparison import format_comparison
 
     comparison = compare_results(a, b, expect or ())
-    print(tell(comparison))
-    _exit_with(comparison.faults)
+    print(format_comparison(comparison))
+    _exit_with(comparison.problems)
     if not comparison.is_fair:
         raise typer.Exit(1)
 
 
-def _exit_with(faults: Sequence[str]) -> None:
+def _exit_with(problems: Sequence[StructuredError]) -> None:
     """End with exit code 1 if anything was left out, naming it on stderr."""
-    for fault in faults:
-        print(f"left out: {fault}", file=sys.stderr)
-    if faults:
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    if problems:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ called.
 from armory_skelevision.datasets.carla import carla_video_tracking
 from armory_skelevision.datasets.otb import otb_person
 from armory_skelevision.datasets.person_clips import coco_people, walker_people
+from armory_skelevision.datasets.video import Video, load_video
 from armory_skelevision.datasets.walker_videos import walkers
 
-__all__ = ["carla_video_tracking", "coco_people", "otb_person", "walker_people", "walkers"]
+__all__ = ["Video", "carla_video_tracking", "coco_people", "load_video", "otb_person", "walker_people", "walkers"]

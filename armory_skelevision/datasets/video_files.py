@@ -29,7 +29,7 @@ def _ffmpeg(arguments: list[str], data: bytes | None = None) -> subprocess.Compl
     return subprocess.run(command, input=data, stdin=subprocess.DEVNULL if data is None else None, capture_output=True)
 
 
-def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 20) -> None:
+def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 20, preset: str = "veryslow") -> None:
     """Write frames as H.264 in MP4, atomically. One version of ffmpeg writes equal frames as equal files.
 
     Args:
@@ -37,6 +37,7 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
         frames: (F, H, W, 3) uint8 RGB, H and W even.
         frame_rate: Frames per second, above 0.
         crf: x264's constant rate factor, from 0 (best) to 51.
+        preset: x264's effort; "medium" takes a fifth of the time for slightly larger files.
 
     Raises:
         InvalidValueError: If the frames have another shape or type.
@@ -50,7 +51,7 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
     size, rate = f"{frames.shape[2]}x{frames.shape[1]}", f"{frame_rate:g}"
     colour = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
     arguments = ["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "-", "-vf", _TO_YUV]
-    arguments += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryslow", "-crf", str(crf), "-threads", "1"]
+    arguments += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-threads", "1"]
     arguments += [*colour, "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", str(temporary)]
     done = _ffmpeg(arguments, np.ascontiguousarray(frames).tobytes())
     if done.returncode != 0:

@@ -1,10 +1,10 @@
-"""DuaLossDef: a network in front of the tracker's that takes perturbations away (arXiv 2402.17976)."""
+"""DuaLossDef: a network in front of the tracker that removes perturbations (arXiv 2402.17976)."""
 
 from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,9 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 from armory_skelevision.io import hash_file
 from armory_skelevision.models import RegionDefense
-from armory_skelevision.models.inputs import check_choice
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import Crops
+from armory_skelevision.validation import InvalidValueError, check_arguments
 from armory_skelevision.weights.resolve import resolve
 from armory_skelevision.weights.unet import load_unet, read_width
 
@@ -24,24 +24,26 @@ log = logging.getLogger(__name__)
 
 
 class DuaLossDef(RegionDefense):
-    """A trained U-Net that cleans the crops of our trackers, or the whole frames of any other one.
+    """A trained U-Net that cleans the crops of the trackers of this package, or the whole frames of any other tracker.
 
-    It is differentiable: attacks that look through preprocessors look through it. The tracker stays as it is.
+    It is differentiable, so that attacks on the tracker go through it. The tracker is not changed.
 
     Args:
         weights_file: Weights of the U-Net: a path, a name in ARMORY's ``saved_model_dir``, or a packaged file's name.
-        width: "small", "base" or "large", as the weights are; see `networks.unet`. None for what the file says.
-        branches: The crops that are cleaned: "template", "search" or "both". Whole frames have no branches.
-        sha256: What the file's hash must be; None takes any file. The hash is logged at the level INFO, too.
+        width: "small", "base" or "large", as the weights were trained; see `networks.unet`. None reads it from the
+            file.
+        branches: The crops to clean: "template", "search" or "both". Whole frames have no branches.
+        sha256: SHA-256 hash that the file must have; None accepts any file. The hash is logged at the level INFO.
         device_type: "gpu" (used where there is one) or "cpu".
-        apply_fit: Whether it acts in ART's training, which our trackers do not have.
-        apply_predict: Whether it acts at all.
+        apply_fit: Whether the defense acts in ART's training, which the trackers of this package do not have.
+        apply_predict: Whether the defense acts in tracking.
 
     Attributes:
         network: The U-Net, frozen.
 
     Raises:
-        ValueError: For an unknown width or branch, weights that do not fit or are damaged, or another hash.
+        InvalidValueError: For a setting that is not one of those listed, or another hash.
+        ValueError: For weights that are damaged or do not fit the width.
         FileNotFoundError: If there is no such file.
     """
 
@@ -53,60 +55,59 @@ class DuaLossDef(RegionDefense):
         width: Literal["small", "base", "large"] | None = None,
         branches: Branches = "both",
         sha256: str | None = None,
-        device_type: str = "gpu",
+        device_type: Literal["gpu", "cpu"] = "gpu",
         apply_fit: bool = False,
         apply_predict: bool = True,
     ) -> None:
+        check_arguments(DuaLossDef, locals())
         super().__init__(device_type=device_type, is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
         self.branches = branches
-        self._check_params()
-        check_choice("width", width, [None, *UNETS])
         path = resolve(weights_file)
         found = hash_file(path)
         if sha256 not in (None, found):
-            raise ValueError(f"sha256: expected {path} to have {sha256}, got {found}: it is another file")
+            raise InvalidValueError("sha256", f"{found}, the hash of {path}", sha256, "give the right file or hash")
         self.network = UNETS[width or read_width(path)]()
         load_unet(self.network, path)
         self.network.to(self.device).eval().requires_grad_(False)
         log.info("%s: %s, SHA-256 %s", type(self).__name__, path, found)
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
-        """See `RegionDefense.defend_template`."""
+        """The template (1, 3, size, size), cleaned unless only search crops are."""
         return crop if self.branches == "search" else self._clean(crop)
 
     def defend_search(self, crop: Tensor) -> Tensor:
-        """See `RegionDefense.defend_search`."""
+        """A search crop (1, 3, size, size), cleaned unless only the template is."""
         return crop if self.branches == "template" else self._clean(crop)
 
     def forward(self, x: Tensor, y: Any = None) -> tuple[Tensor, Any]:
-        """Clean whole frames, for trackers that are not ours.
+        """Clean whole frames, for third-party trackers.
 
         Args:
             x: Frames or videos (..., H, W, 3), RGB in [0, 1].
-            y: Labels, which pass through.
+            y: Labels, which are returned unchanged.
 
         Returns:
             The frames, same shape, clipped to [0, 1], and the labels.
 
         Raises:
-            ValueError: For another shape, or values outside [0, 1].
+            InvalidValueError: For another shape, or values outside [0, 1].
         """
         if x.dim() < 3 or x.shape[-1] != 3:
-            raise ValueError(f"{type(self).__name__}: expected frames (..., H, W, 3), got {tuple(x.shape)}")
+            raise InvalidValueError("x", "frames (..., H, W, 3)", f"shape {tuple(x.shape)}")
         low, high = x.detach().aminmax()
         if not (low >= -1e-6 and high <= 1 + 1e-6):
-            raise ValueError(f"{type(self).__name__}: expected colours in [0, 1], got {low:.4g} to {high:.4g}")
+            raise InvalidValueError("x", "values in [0, 1]", f"{low:.4g} to {high:.4g}", "divide by 255")
         images = x.flatten(0, -4).movedim(-1, 1) if x.dim() > 3 else x.movedim(-1, 0)[None]
-        # One after the other: the activations of a whole video would not fit into memory.
+        # One by one: the activations of a whole video would not fit into memory.
         cleaned = torch.cat([self._clean(image[None]) for image in images]).movedim(1, -1)
         return cleaned.reshape(x.shape).clamp(0, 1), y
 
     def _clean(self, images: Tensor) -> Tensor:
-        # Its activations are larger than the tracker's, so they are not kept but computed again on the way back.
+        # The activations are larger than the tracker's, so they are recomputed in the backward pass.
         cleaned: Tensor = checkpoint(
             self.network, images.to(self.device), use_reentrant=False, preserve_rng_state=False
         )
         return cleaned.to(images.device)
 
     def _check_params(self) -> None:
-        check_choice("branches", self.branches, get_args(Branches))
+        check_arguments(DuaLossDef, vars(self))

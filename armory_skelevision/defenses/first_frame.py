@@ -16,37 +16,38 @@ from armory_skelevision.tracking.losses import (
     localisation_loss,
 )
 from armory_skelevision.tracking.state import initial_state, search_window, template_window
+from armory_skelevision.validation import InvalidValueError
 
 # As in the training of the trackers (PySOT): the largest shift, in template sides, and the largest change of scale.
-MOST_SHIFT = 64 / 127
-MOST_SCALE = 0.18
+MAX_SHIFT = 64 / 127
+MAX_SCALE = 0.18
 
 
 class FirstFrameLoss:
-    """The loss over some search crops of frame 0; every anchor of target and background counts, none is drawn.
+    """The loss over some search crops of frame 0; all labelled anchors count, without the sampling of training.
 
     The features of the search crops are computed once.
 
     Args:
         crops: The video and the target, as the network sees them.
-        augment: Number of shifted and rescaled crops beside the one in the middle.
+        augment: Number of shifted and rescaled search crops, beside the usual one.
         generator: Draws shifts and scales, on the CPU.
 
     Raises:
-        ValueError: For a network without SiamRPN's head, whose training loss is not known here.
+        InvalidValueError: For a network other than SiamRPN.
     """
 
     def __init__(self, crops: Crops, augment: int, generator: torch.Generator) -> None:
         if not isinstance(crops.network, SiamRPN):
-            raise ValueError(
-                f"TemplateAdaptation lowers the training loss of SiamRPN; {type(crops.network).__name__} has another"
+            raise InvalidValueError(
+                "model", "SiamRPN, whose training loss TemplateAdaptation lowers", type(crops.network).__name__
             )
         self._network = crops.network
         windows = search_windows(crops, augment, generator)
-        shown = torch.cat([crops.search(0, window) for window in windows])
-        self._features = self._network.embed(shown)
+        search_crops = torch.cat([crops.search(0, window) for window in windows])
+        self._features = self._network.embed(search_crops)
         boxes = [box_in_window(crops.box_xyxy, window, crops.settings) for window in windows]
-        self._boxes_cxcywh = torch.stack(boxes).to(shown)
+        self._boxes_cxcywh = torch.stack(boxes).to(search_crops)
 
     @property
     def requires_grad(self) -> bool:
@@ -60,19 +61,22 @@ class FirstFrameLoss:
 
 
 def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
-    """The tracking loss of N search crops whose targets are known.
+    """The training loss of N search crops whose targets are known.
 
     Args:
         output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
-        boxes_cxcywh: (N, 4), in pixels of the crops, measured from their centres.
+        boxes_cxcywh: The targets (N, 4), in pixels of the crops, measured from their centres.
+
+    Returns:
+        A scalar, the mean over the crops.
     """
     size = output.cls.shape[-1]
     anchors = anchors_cxcywh(size).to(boxes_cxcywh)
-    found = Match(*(torch.stack(parts) for parts in zip(*(match(box, anchors) for box in boxes_cxcywh), strict=True)))
+    matches = Match(*(torch.stack(parts) for parts in zip(*(match(box, anchors) for box in boxes_cxcywh), strict=True)))
     shape = (len(boxes_cxcywh), -1, size, size)
-    labels = torch.where(found.target, 1, torch.where(found.background, 0, -1)).reshape(shape)
-    weights = found.target / found.target.sum(dim=1, keepdim=True).clamp(min=1)
-    offsets = found.offsets.reshape(len(boxes_cxcywh), 4, -1, size, size)
+    labels = torch.where(matches.target, 1, torch.where(matches.background, 0, -1)).reshape(shape)
+    weights = matches.target / matches.target.sum(dim=1, keepdim=True).clamp(min=1)
+    offsets = matches.offsets.reshape(len(boxes_cxcywh), 4, -1, size, size)
     cls = classification_loss(output.cls, labels)
     return CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * localisation_loss(
         output.loc, offsets, weights.reshape(shape)
@@ -80,20 +84,29 @@ def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
 
 
 def search_windows(crops: Crops, augment: int, generator: torch.Generator) -> list[Window]:
-    """The window in which the tracker seeks in frame 0, and ``augment`` shifted and rescaled ones."""
+    """The tracker's search window in frame 0, and ``augment`` shifted and rescaled ones, drawn by ``generator``."""
     state = initial_state(crops.box_xyxy.cpu())
     side = template_window(state, crops.settings).side
     windows = [search_window(state, crops.settings)]
     for _ in range(augment):
         dx, dy, scale = (2 * torch.rand(3, generator=generator, dtype=torch.float64) - 1).unbind()
-        moved = state.box_cxcywh + torch.stack([dx, dy, 0 * dx, 0 * dy]) * MOST_SHIFT * side
-        moved[2:] *= 1 + MOST_SCALE * scale
-        windows.append(search_window(TrackerState(moved), crops.settings))
+        shifted = state.box_cxcywh + torch.stack([dx, dy, 0 * dx, 0 * dy]) * MAX_SHIFT * side
+        shifted[2:] *= 1 + MAX_SCALE * scale
+        windows.append(search_window(TrackerState(shifted), crops.settings))
     return windows
 
 
 def box_in_window(box_xyxy: Tensor, window: Window, settings: TrackerSettings) -> Tensor:
-    """A box (4,) in frame pixels as (4,) cxcywh in pixels of a window's search crop, measured from its centre."""
+    """A box in the coordinates of a search crop.
+
+    Args:
+        box_xyxy: (4,), in pixels of the frame.
+        window: The window of the frame that the crop shows.
+        settings: The settings of the tracker, which has the size of the crop.
+
+    Returns:
+        (4,) cxcywh float64, in pixels of the crop, measured from its centre.
+    """
     cx, cy, width, height = xyxy_to_cxcywh(box_xyxy.double()).unbind()
     scale = settings.instance_size / window.side
     x, y = cx - window.x_min - window.side / 2, cy - window.y_min - window.side / 2

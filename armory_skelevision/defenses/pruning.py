@@ -1,46 +1,48 @@
-"""Pruning against backdoors: channels that clean data hardly moves may be there for a trigger alone.
+"""Pruning against backdoors: removes channels that hardly vary on clean data and may serve a trigger only.
 
-Liu et al., "Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks", 2018, who prune the last
-convolution by mean activation. The last features of a Siamese tracker have no ReLU, so that a channel that never
-answers may still stand far from zero: here the spread of a channel counts, not its mean.
+Liu et al., "Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks", 2018, prune the last
+convolution by mean activation. The last features of a Siamese tracker have no ReLU, so that the mean of a dormant
+channel may be far from zero: here channels are ranked by their standard deviation instead.
 """
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from armory_skelevision.networks import SiameseNetwork
+from armory_skelevision.validation import Range, check_value
 
 
 @torch.no_grad()
 def dormant_channels(network: SiameseNetwork, crops: Tensor, share: float) -> Tensor:
-    """Channels of the last features that clean crops move least.
+    """The channels of the last features with the least standard deviation on clean crops.
 
     Args:
-        network: In evaluation mode.
-        crops: What clean videos show it, as its input: (N, 3, size, size).
-        share: Of all channels, in [0, 1).
+        network: The network, in evaluation mode.
+        crops: Crops of clean videos (N, 3, size, size), as the network's input: BGR in 0..255.
+        share: Share of all channels to return, in [0, 1).
 
     Returns:
-        Their numbers, the most dormant first.
+        Indices of channels, the most dormant first.
 
     Raises:
-        ValueError: For another share.
+        InvalidValueError: For a share out of range.
     """
-    if not 0 <= share < 1:
-        raise ValueError(f"share: expected a share of the channels in [0, 1), got {share!r}")
+    check_value("share", share, Annotated[float, Range(0, 1, without_high=True)])
     spread = network.embed(crops).std(dim=(0, 2, 3))
     return spread.argsort()[: round(share * len(spread))]
 
 
 @torch.no_grad()
 def prune(network: SiameseNetwork, channels: Tensor) -> None:
-    """Silence channels of the last features, in place: they are 0 from then on.
+    """Set channels of the last features to 0, in place.
 
     Args:
-        network: Whose backbone ends with a convolution, or with a norm after one.
-        channels: Their numbers.
+        network: A network whose backbone ends with a convolution or a batch normalisation.
+        channels: Indices of channels.
     """
     kinds = (nn.Conv2d, nn.BatchNorm2d)
     last = [layer for layer in network.backbone.modules() if isinstance(layer, kinds)][-1]

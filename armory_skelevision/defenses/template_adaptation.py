@@ -1,10 +1,11 @@
-"""Template adaptation: the template moved so that the tracker is surer of the first frame (AUTracker, section III).
+"""Template adaptation: changes the template to lower the tracker's loss on the first frame (AUTracker, section III).
 
-An adversarial example the other way round: small steps that lower the tracker's own training loss on frame 0, whose box
-is given. The network stays as it is, and one adapted template serves the whole video.
+The opposite of an adversarial attack: small steps lower the tracker's own training loss on frame 0, whose box is given.
+The network is not changed, and one adapted template is used for the whole video.
 
-The paper gives no step size, bound or number of steps; ours were tried on the embedded videos. Search crops that are
-shifted and rescaled are our own: frame 0's own crop has the target in its middle, where the loss is low to begin with.
+The paper gives no step size, bound or number of steps; ours were chosen on the embedded videos. The shifted and
+rescaled search crops are our own: the usual crop of frame 0 has the target in its centre, where the loss is low
+already.
 """
 
 from __future__ import annotations
@@ -14,95 +15,97 @@ from torch import Tensor
 
 from armory_skelevision.defenses.first_frame import FirstFrameLoss
 from armory_skelevision.models import RegionDefense
-from armory_skelevision.models.inputs import check_flag, check_not_negative, check_positive, check_whole
 from armory_skelevision.tracking import Crops
+from armory_skelevision.validation import Fraction, PositiveFraction, WholeNumber, check_arguments
 
 
 class TemplateAdaptation(RegionDefense):
-    """Adapts the template of each video to its first frame, for trackers of SiamRPN's kind.
+    """Adapts the template of each video to its first frame, for SiamRPN trackers.
 
-    z' = Clip(z - step_size * sign(gradient of the loss at z)), repeated (Eq. 7). Put it after other region defenses: it
-    adapts what they make of the template, to search crops as they make them.
+    z' = Clip(z - eps_step * sign(gradient of the loss at z)), repeated (Eq. 7). List it after other region defenses: it
+    adapts the template that they return, to search crops that they have changed.
 
-    The sign has no slope, so the exact gradient of an attack would not see the steps at all. With ``differentiable``
-    the way back goes through every step as if the sign were g / (|g| + mean |g|) (our own; a backward pass in the
-    manner of BPDA, Athalye et al. 2018), and through the search crops; without, it goes around the adaptation.
+    The sign has no gradient, so an attack's exact gradient would ignore the steps. With ``differentiable``, the
+    backward pass goes through each step as if the sign were g / (|g| + mean |g|) (our own; a backward pass in the
+    manner of BPDA, Athalye et al. 2018), and through the search crops; without, it bypasses the adaptation.
 
     Args:
-        steps: Number of steps; 0 changes nothing.
-        step_size: Of each step; colours lie in [0, 1].
-        epsilon: Largest change of a value.
-        augment: How many shifted and rescaled search crops of frame 0 count beside the one in the middle.
+        max_iter: Number of steps; 0 changes nothing.
+        eps_step: Size of a step, in (0, 1]; colours lie in [0, 1].
+        eps: Bound (l∞) of the change, in [0, 1].
+        augment: Number of shifted and rescaled search crops of frame 0, beside the usual one.
         differentiable: Whether the gradient of an attack goes through the steps.
-        seed: Of shifts and scales; every video gets the same.
-        apply_fit: Whether it acts in ART's training, which our trackers do not have.
-        apply_predict: Whether it acts at all.
+        seed: Seed of the shifts and scales; they are the same for each video.
+        apply_fit: Whether the defense acts in ART's training, which the trackers of this package do not have.
+        apply_predict: Whether the defense acts in tracking.
 
     Raises:
-        ValueError: For a setting out of range, naming what would be right.
+        InvalidValueError: For a setting out of range.
     """
 
-    params = ["steps", "step_size", "epsilon", "augment", "differentiable", "seed"]
+    params = ["max_iter", "eps_step", "eps", "augment", "differentiable", "seed"]
 
     def __init__(
         self,
-        steps: int = 5,
-        step_size: float = 1 / 255,
-        epsilon: float = 4 / 255,
-        augment: int = 4,
+        max_iter: WholeNumber = 5,
+        eps_step: PositiveFraction = 1 / 255,
+        eps: Fraction = 4 / 255,
+        augment: WholeNumber = 4,
         differentiable: bool = True,
-        seed: int = 0,
+        seed: WholeNumber = 0,
         apply_fit: bool = False,
         apply_predict: bool = True,
     ) -> None:
+        check_arguments(TemplateAdaptation, locals())
         super().__init__(is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
-        self.steps = steps
-        self.step_size = step_size
-        self.epsilon = epsilon
+        self.max_iter = max_iter
+        self.eps_step = eps_step
+        self.eps = eps
         self.augment = augment
         self.differentiable = differentiable
         self.seed = seed
-        self._check_params()
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
-        """The template (1, 3, size, size) adapted to the first frame of the video.
+        """The template adapted to the first frame of the video.
+
+        Args:
+            crop: The template (1, 3, size, size), RGB in [0, 1].
+            crops: The video and the target, as the network sees them.
+
+        Returns:
+            The adapted template, same shape and range.
 
         Raises:
-            ValueError: For a network whose training loss is not known here.
+            InvalidValueError: For a network other than SiamRPN.
         """
         through = self.differentiable and torch.is_grad_enabled()
         with torch.set_grad_enabled(through):
             loss = FirstFrameLoss(crops, self.augment, torch.Generator().manual_seed(self.seed))
         if through and (crop.requires_grad or loss.requires_grad):
             return self._adapt(crop, loss, through=True)
-        # What is added is a constant to the attack.
+        # The change is a constant to the attack.
         return self._adapt(crop.detach(), loss, through=False) + (crop - crop.detach())
 
     def _adapt(self, crop: Tensor, loss: FirstFrameLoss, through: bool) -> Tensor:
-        # A crop that another defense made may leave [0, 1]; what does is not moved further out, nor called back.
-        low = torch.maximum(crop - self.epsilon, crop.clamp(max=0))
-        high = torch.minimum(crop + self.epsilon, crop.clamp(min=1))
+        # A crop from another defense may leave [0, 1]; values outside are moved no further out, and not clipped either.
+        low = torch.maximum(crop - self.eps, crop.clamp(max=0))
+        high = torch.minimum(crop + self.eps, crop.clamp(min=1))
         adapted = crop
-        for _ in range(self.steps):
+        for _ in range(self.max_iter):
             with torch.enable_grad():
                 leaf = adapted if adapted.requires_grad else adapted.detach().requires_grad_()
                 (gradient,) = torch.autograd.grad(loss(leaf), leaf, create_graph=through)
-            moved = leaf - self.step_size * follow_sign(gradient)
+            moved = leaf - self.eps_step * smoothed_sign(gradient)
             adapted = torch.minimum(torch.maximum(moved, low), high)
             adapted = adapted if through else adapted.detach()
         return adapted
 
     def _check_params(self) -> None:
-        check_whole("steps", self.steps, least=0)
-        check_positive("step_size", self.step_size)
-        check_not_negative("epsilon", self.epsilon)
-        check_whole("augment", self.augment, least=0)
-        check_flag("differentiable", self.differentiable)
-        check_whole("seed", self.seed, least=0)
+        check_arguments(TemplateAdaptation, vars(self))
 
 
-def follow_sign(gradient: Tensor) -> Tensor:
-    """The sign, with the slope of g / (|g| + mean |g|), in which the mean counts as a constant."""
+def smoothed_sign(gradient: Tensor) -> Tensor:
+    """The sign of a tensor of any shape, with the derivative of g / (|g| + mean |g|), the mean taken as a constant."""
     size = gradient.detach().abs().mean().clamp(min=1e-12)
     smooth = gradient / (gradient.abs() + size)
     return gradient.detach().sign() + (smooth - smooth.detach())

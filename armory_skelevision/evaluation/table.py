@@ -69,10 +69,8 @@ METRIC = "video_tracking_mean_iou"
 """ARMORY's own mean IoU of a video, the one metric that every run of a tracker has."""
 
 METRICS = "armory_skelevision.metrics"
-_OF_BOXES = (
-    METRIC,
-    *(f"{METRICS}.{name}" for name in ("success_auc", "precision_20px", "normalised_precision", "frame_iou")),
-)
+_BOX_METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou", "frame_boxes", "true_boxes")
+_OF_BOXES = (METRIC, *(f"{METRICS}.{name}" for name in _BOX_METRICS))
 _OF_KEYPOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "keypoint_pck"))
 
 TASKS = {
@@ -142,15 +140,15 @@ ATTACKS = {
         "IoUAttack",
         "noise found from predicted boxes alone (IoU attack)",
         "black",
-        {"eps": 0.1, "grain": 8, "max_queries": 60, "seed": 0, "verbose": True},
+        {"block_size": 8, "eps": 0.1, "max_queries": 60, "seed": 0, "verbose": True},
         ("mtl",),
         {"otb": {}, "walkers": {}},
     ),
     "keypoints_igsm": AttackEntry(
         "KeypointIGSM",
-        "a perturbation of the first frame that leads the keypoints astray (IGSM-U-10, 8/255)",
+        "a perturbation of the first frame that moves the keypoints (IGSM-U-10, 8/255)",
         "white",
-        {"eps_255": 8, "goal": None, "max_iter": 10, "verbose": True},
+        {"eps": 8 / 255, "max_iter": 10, "target_pose": None, "verbose": True},
         ("mtl",),
         {"walkers": {}},
         task="keypoints",
@@ -159,7 +157,7 @@ ATTACKS = {
         "BackdoorTrigger",
         "the backdoor's trigger in the first frame",
         "black",
-        {"show": "one_shot", "sway": 1.0, "trigger": TRIGGER},
+        {"max_swing": 1.0, "show": "one_shot", "trigger": TRIGGER},
         ("backdoor",),
         {"walkers": {}},
         task="backdoor",
@@ -168,7 +166,7 @@ ATTACKS = {
         "BackdoorTrigger",
         "the backdoor's trigger in the first five frames",
         "black",
-        {"frames": 5, "show": "few_shot", "sway": 1.0, "trigger": TRIGGER},
+        {"frames": 5, "max_swing": 1.0, "show": "few_shot", "trigger": TRIGGER},
         ("backdoor",),
         {"walkers": {}},
         task="backdoor",
@@ -195,7 +193,7 @@ DEFENSES = {
         "armory_skelevision.defenses",
         "TemplateAdaptation",
         "template adaptation",
-        {"augment": 4, "differentiable": True, "epsilon": 4 / 255, "seed": 0, "step_size": 1 / 255, "steps": 5},
+        {"augment": 4, "differentiable": True, "eps": 4 / 255, "eps_step": 1 / 255, "max_iter": 5, "seed": 0},
         ("carla", "otb", "walkers"),
     ),
     "dualossdef": DefenseEntry(

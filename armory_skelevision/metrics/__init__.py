@@ -1,9 +1,17 @@
-"""What ARMORY's `metric.task` can name by dotted path: `armory_skelevision.metrics.success_auc` and so on."""
+"""Metrics that ARMORY's `metric.task` can name by dotted path, such as `armory_skelevision.metrics.success_auc`."""
 
-from armory_skelevision.metrics.boxes import frame_iou, normalised_precision, precision_20px, success_auc
+from armory_skelevision.metrics.boxes import (
+    frame_boxes,
+    frame_iou,
+    normalised_precision,
+    precision_20px,
+    success_auc,
+    true_boxes,
+)
 from armory_skelevision.metrics.keypoints import keypoint_pck, oks, pck, relative_pck
 
 __all__ = [
+    "frame_boxes",
     "frame_iou",
     "keypoint_pck",
     "normalised_precision",
@@ -12,4 +20,5 @@ __all__ = [
     "precision_20px",
     "relative_pck",
     "success_auc",
+    "true_boxes",
 ]

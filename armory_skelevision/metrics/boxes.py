@@ -1,17 +1,20 @@
-"""Metrics of tracking.
+"""Metrics of tracked boxes.
 
-ARMORY calls them once per batch with the true and the predicted boxes, ``[{"boxes": (F, 4) xyxy}, …]``, one dict per
-video, and keeps what comes out for each video (`benign_success_auc`, `adversarial_success_auc`) beside the mean over
-videos (`benign_mean_success_auc`).
+ARMORY calls each metric once per batch with the true and the predicted boxes, ``[{"boxes": (F, 4) xyxy}, …]`` in
+pixels, one dict per video. It records the value of each video (`benign_success_auc`, `adversarial_success_auc`) and the
+mean over videos (`benign_mean_success_auc`).
 
 Success, precision and normalised precision are those of the OTB benchmark (Wu, Lim, Yang, PAMI 2015) as PySOT's toolkit
 computes them:
 
-- every frame counts, the first one too; there the result is the true box, which the tracker is given;
+- every frame counts, including the first, whose result is the true box that the tracker is given;
 - a frame whose true box has no area counts as lost for success and as found for both precisions;
 - distances are between centres.
 
 ARMORY's own `video_tracking_mean_success_rate` leaves the first frame out, as does its mean IoU.
+
+`frame_iou`, `frame_boxes` and `true_boxes` keep every frame of every video, so that reports draw from the record. They
+are recorded only where the config sets ``metric.record_metric_per_sample``.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from armory.metrics.common import result_formatter
 from armory.metrics.task import aggregator, map_to_aggregator
 from numpy.typing import ArrayLike, NDArray
 
 from armory_skelevision.boxes import iou
+from armory_skelevision.validation import InvalidValueError
 
 OVERLAPS = np.arange(0, 1.05, 0.05)
 """The 21 thresholds of a success plot."""
@@ -34,12 +39,15 @@ PIXELS = 20
 SHARE = 0.2
 """Distance up to which a frame counts for normalised precision, in true widths and heights."""
 
+DECIMALS = 2
+"""Of a pixel, in recorded boxes."""
+
 Labels = Sequence[Mapping[str, ArrayLike]]
 Boxes = NDArray[np.float64]
 
 
 def success_auc(y: Labels, y_pred: Labels) -> list[float]:
-    """Area under the success plot of each video: share of frames whose IoU is above a threshold, mean over thresholds.
+    """Area under the success plot of each video: share of frames with IoU above a threshold, mean over 21 thresholds.
 
     Args:
         y: True boxes, ``[{"boxes": (F, 4)}, …]`` xyxy in pixels.
@@ -49,27 +57,47 @@ def success_auc(y: Labels, y_pred: Labels) -> list[float]:
         Values in [0, 20/21]: no IoU is above the last threshold, 1.
 
     Raises:
-        ValueError: For boxes that do not fit together or are not finite, naming the video.
+        InvalidValueError: If true and predicted boxes differ in shape, or are not finite.
     """
     return [float((_overlaps(*pair)[:, None] > OVERLAPS).mean()) for pair in _counted(y, y_pred)]
 
 
 def precision_20px(y: Labels, y_pred: Labels) -> list[float]:
-    """Share of each video's frames whose predicted centre is at most 20 pixels from the true one; see `success_auc`."""
+    """Share of each video's frames whose predicted centre is at most 20 pixels from the true one.
+
+    Arguments and errors are those of `success_auc`; values in [0, 1].
+    """
     return [float((_distances(*pair) <= PIXELS).mean()) for pair in _counted(y, y_pred)]
 
 
 def normalised_precision(y: Labels, y_pred: Labels) -> list[float]:
-    """Precision at 0.2, with distances divided by the true box's width and height; see `success_auc`.
+    """Share of each video's frames whose centre distance, in true widths and heights, is at most 0.2.
 
-    Source: Müller et al., TrackingNet, ECCV 2018; the threshold is the one that PySOT's table shows.
+    Arguments and errors are those of `success_auc`; values in [0, 1]. Source: Müller et al., TrackingNet, ECCV 2018,
+    with the threshold of PySOT's tables.
     """
     return [float((_distances(*pair, normalised=True) <= SHARE).mean()) for pair in _counted(y, y_pred)]
 
 
 def frame_iou(y: Labels, y_pred: Labels) -> list[list[float]]:
-    """IoU of every frame of each video, the first included, as the tracker predicted it; see `success_auc`."""
+    """IoU of each frame of each video, including the first, as the tracker predicted it.
+
+    Arguments and errors are those of `success_auc`; F values in [0, 1] for each video.
+    """
     return [_iou(*pair).tolist() for pair in _pairs(y, y_pred)]
+
+
+def frame_boxes(y: Labels, y_pred: Labels) -> list[list[list[float]]]:
+    """The predicted box of each frame of each video, including the first.
+
+    Arguments and errors are those of `success_auc`; F boxes xyxy for each video, pixels rounded to two decimals.
+    """
+    return [np.round(found, DECIMALS).tolist() for _, found in _pairs(y, y_pred)]
+
+
+def true_boxes(y: Labels, y_pred: Labels) -> list[list[list[float]]]:
+    """The true box of each frame of each video, in the form of `frame_boxes`."""
+    return [np.round(truth, DECIMALS).tolist() for truth, _ in _pairs(y, y_pred)]
 
 
 @aggregator  # type: ignore[untyped-decorator]
@@ -78,28 +106,48 @@ def mean_frame_iou(videos: Sequence[Sequence[float]]) -> float:
     return float(np.mean([np.mean(overlaps[1:]) for overlaps in videos]))
 
 
-# ARMORY takes NumPy's mean of all that a metric gave, which means nothing here and fails where videos differ in length.
+@aggregator  # type: ignore[untyped-decorator]
+def tracked_frames(videos: Sequence[Sequence[Sequence[float]]]) -> int:
+    """What ARMORY writes in place of a mean of `frame_boxes`: the number of frames of all videos together."""
+    return sum(map(len, videos))
+
+
+@aggregator  # type: ignore[untyped-decorator]
+def annotated_frames(videos: Sequence[Sequence[Sequence[float]]]) -> int:
+    """What ARMORY writes in place of a mean of `true_boxes`: the number of frames whose true box has an area."""
+    return sum(int(_has_area(np.asarray(boxes)).sum()) for boxes in videos)
+
+
+# ARMORY would write NumPy's mean of all numbers, which is meaningless here and fails where videos differ in length.
 map_to_aggregator("frame_iou", mean_frame_iou.__name__)
+map_to_aggregator("frame_boxes", tracked_frames.__name__)
+map_to_aggregator("true_boxes", annotated_frames.__name__)
+
+
+@result_formatter("frame_boxes")  # type: ignore[untyped-decorator]
+@result_formatter("true_boxes")  # type: ignore[untyped-decorator]
+def format_boxes(videos: Sequence[Sequence[Sequence[float]]]) -> str:
+    """What ARMORY logs of the boxes of a batch, instead of a mean of their coordinates."""
+    return f"{sum(map(len, videos))} boxes"
 
 
 def _counted(y: Labels, y_pred: Labels) -> list[tuple[Boxes, Boxes]]:
-    """The pairs with the first prediction replaced by the box that was given."""
+    """True and predicted boxes of each video, the first prediction replaced by the box that the tracker is given."""
     return [(truth, np.concatenate([truth[:1], found[1:]])) for truth, found in _pairs(y, y_pred)]
 
 
 def _pairs(y: Labels, y_pred: Labels) -> list[tuple[Boxes, Boxes]]:
+    """True and predicted boxes of each video, (F, 4) each, checked."""
     if len(y) != len(y_pred):
-        raise ValueError(f"expected predictions of {len(y)} videos, got {len(y_pred)}")
+        raise InvalidValueError("y_pred", f"predictions of {len(y)} videos", str(len(y_pred)))
     pairs = []
     for index, labels in enumerate(zip(y, y_pred, strict=True)):
         truth, found = (np.asarray(label["boxes"], dtype=np.float64) for label in labels)
         if truth.ndim != 2 or truth.shape[1] != 4 or len(truth) < 2 or truth.shape != found.shape:
-            raise ValueError(
-                f"video {index}: expected true and predicted boxes (F, 4) of the same 2 or more frames, "
-                f"got {truth.shape} and {found.shape}"
-            )
+            expected = "true and predicted boxes (F, 4) of the same 2 or more frames"
+            raise InvalidValueError(f"video {index}", expected, f"{truth.shape} and {found.shape}")
         if not (np.isfinite(truth).all() and np.isfinite(found).all()):
-            raise ValueError(f"video {index}: expected finite boxes, found NaN or infinity")
+            raise InvalidValueError(f"video {index}", "finite boxes", "NaN or infinity")
         pairs.append((truth, found))
     return pairs
 

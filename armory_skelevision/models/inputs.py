@@ -117,43 +117,6 @@ def refuse_keywords(unknown: Mapping[str, Any], known: Sequence[str]) -> None:
         raise InvalidTypeError(name, "a known keyword argument", "an unknown one", f"known are {', '.join(known)}")
 
 
-def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
-    """Refuse a setting that is none of ``choices`` (ValueError)."""
-    if value not in choices:
-        raise ValueError(f"{name}: expected one of {list(choices)}, got {value!r}")
-
-
-def refuse_unknown(name: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse keys that mean nothing (ValueError, naming them and those that are known)."""
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ValueError(f"{name}: unknown {unknown}; known are {list(known)}")
-
-
-def check_positive(name: str, value: Any) -> None:
-    """Refuse a setting that is not a finite number above 0 (ValueError)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise ValueError(f"{name}: expected a number above 0, got {value!r}")
-
-
-def check_not_negative(name: str, value: Any) -> None:
-    """Refuse a setting that is not a finite number from 0 (ValueError)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise ValueError(f"{name}: expected a number from 0, got {value!r}")
-
-
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Refuse a setting that is not a whole number from ``least`` (ValueError)."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}: expected a whole number from {least}, got {value!r}")
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Refuse a setting that is neither true nor false (ValueError)."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name}: expected true or false, got {value!r}")
-
-
 def _extremes(video: np.ndarray | Tensor) -> tuple[float, float]:
     if isinstance(video, Tensor):
         low, high = video.detach().aminmax()

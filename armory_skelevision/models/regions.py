@@ -35,7 +35,7 @@ class RegionDefense(PreprocessorPyTorch):  # type: ignore[misc]
             InvalidTypeError: Unless a subclass can work on them.
         """
         raise InvalidTypeError(
-            f"preprocessing_defences: {type(self).__name__}",
-            "a tracker of armory_skelevision.models, whose crops it can change",
-            "whole frames of a third-party tracker",
+            "model",
+            f"a tracker of armory_skelevision.models, whose crops {type(self).__name__} changes",
+            "a third-party tracker, which has whole frames only",
         )

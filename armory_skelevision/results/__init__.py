@@ -1,1 +1,1 @@
-"""Running evaluations and reading what came out."""
+"""Results of evaluations: one record for each run, one table of all values, reports and comparisons."""

@@ -1,20 +1,21 @@
-"""Two results or two sweeps side by side: paired video by video, and told what else differs between them."""
+"""Two results or two sweeps side by side: paired by video, with everything else that differs between them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.cells import Cell
-from armory_skelevision.results.finding import collect
-from armory_skelevision.results.groups import newest
 from armory_skelevision.results.intervals import Estimate, estimate, paired_difference
-from armory_skelevision.results.labels import Flat, flatten, say, varying_keys
-from armory_skelevision.results.records import SIDES, Run
+from armory_skelevision.results.labels import as_text, flatten, varying_keys
+from armory_skelevision.results.load import load_runs
+from armory_skelevision.results.records import SIDES, RunResult
+from armory_skelevision.results.summary import ALL, newest, tabulate
+from armory_skelevision.validation import InvalidValueError, StructuredError
 
 
 class Difference(NamedTuple):
@@ -23,8 +24,7 @@ class Difference(NamedTuple):
     key: str
     first: str
     second: str
-    expected: bool
-    """Whether it was meant to differ."""
+    is_expected: bool
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Contrast:
 
     Attributes:
         side: "benign" or "adversarial".
-        metric: Its name.
+        metric: Its name in result files.
         first: A's mean over the videos.
         second: B's.
         change: Mean of B - A over the videos, with its paired t-interval.
@@ -47,148 +47,143 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A cell of A and the cell of B that belongs to it."""
+class PairedRuns:
+    """A run of A and the run of B that corresponds to it; ``videos`` has the values of both, by video."""
 
     name: str
-    first: Cell
-    second: Cell
+    first: RunResult
+    second: RunResult
+    videos: pd.DataFrame
     contrasts: tuple[Contrast, ...]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of it.
+    """The outcome of a comparison.
 
     Attributes:
-        pairs: Cell by cell.
-        overall: Over all pairs, every video's differences averaged first; empty with one pair, or where videos differ.
+        pairs: One for each pair of runs.
+        overall: Over all pairs, with each video's values averaged over the pairs first; empty for a single pair.
         differences: Keys that differ between A and B.
-        faults: What could not be read or paired, a line each.
+        problems: What could not be read or paired.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PairedRuns, ...]
     overall: tuple[Contrast, ...]
     differences: tuple[Difference, ...]
-    faults: tuple[str, ...]
+    problems: tuple[StructuredError, ...]
 
     @property
     def is_fair(self) -> bool:
-        """Whether all was compared, and nothing differs but what was meant to."""
-        return not self.faults and all(difference.expected for difference in self.differences)
+        """Whether everything was compared, and nothing differs except what was expected to."""
+        return not self.problems and all(difference.is_expected for difference in self.differences)
 
 
 def compare(first: Path, second: Path, expected: Sequence[str] = ()) -> Comparison:
     """Compare two results, each a result file, a folder of ARMORY's outputs, or a sweep folder.
 
-    Cells belong together if they agree in all that differs between the cells of one side: of two sweeps over steps, the
-    cells of as many steps.
+    Runs correspond if they agree in all keys that differ between the runs of one side: of two sweeps over steps, the
+    runs with the same number of steps.
 
     Args:
         first: A.
         second: B.
-        expected: Dotted keys meant to differ; a key stands for all below it ("model" for "model.name").
+        expected: Dotted keys expected to differ; a key includes all below it ("model" includes "model.name").
 
     Raises:
-        FileNotFoundError: If a path leads nowhere.
-        ValueError: If a side has no finished run, or none belongs to one of the other side.
+        MissingFileError: If a path does not exist.
+        InvalidValueError: If a side has no finished run, or no run of A corresponds to one of B.
     """
-    collections = [collect([path]) for path in (first, second)]
-    faults = [fault for collection in collections for fault in collection.faults]
-    sides: list[list[Cell]] = []
-    for path, collection in zip((first, second), collections, strict=True):
-        finished = newest([cell for cell in collection.cells if cell.run])
-        if not finished:
-            raise ValueError("; ".join([f"{path} holds no finished run", *collection.faults]))
-        faults += [f"{path}: {cell.name} is {cell.state}" for cell in collection.cells if not cell.run]
-        sides.append(finished)
-    keys = sorted({key for side in sides for key in varying_keys([_flat(cell) for cell in side])})
-    by_place = [{_place(cell, keys): cell for cell in side} for side in sides]
+    problems: list[StructuredError] = []
+    sides = [_load_finished(path, problems) for path in (first, second)]
+    keys = sorted({key for side in sides for key in varying_keys([flatten(run.config) for run in side])})
+    by_place = [{_place(run, keys): run for run in side} for side in sides]
     shared = [place for place in by_place[0] if place in by_place[1]]
     for path, here, there in zip((first, second), by_place, reversed(by_place), strict=True):
-        faults += [f"{path}: {cell.name} has nothing to pair with" for at, cell in here.items() if at not in there]
+        alone = [run.name for place, run in here.items() if place not in there]
+        problems += [InvalidValueError(f"{path}: {name}", "a run to pair with", "none") for name in alone]
     if not shared:
-        raise ValueError(f"no run of {first} belongs to one of {second}: they differ in {', '.join(keys)}")
-    pairs = [_pair(_name(keys, at), by_place[0][at], by_place[1][at], faults) for at in shared]
+        raise InvalidValueError(str(first), f"a run that corresponds to one of {second}", "none", ", ".join(keys))
+    pairs = [_pair(_name(keys, place), by_place[0][place], by_place[1][place], problems) for place in shared]
     differences = {found for pair in pairs for found in _differences(pair, keys, expected)}
-    return Comparison(tuple(pairs), tuple(_overall(pairs)), tuple(sorted(differences)), tuple(faults))
+    return Comparison(tuple(pairs), _overall(pairs), tuple(sorted(differences)), tuple(problems))
 
 
-def _flat(cell: Cell) -> Flat:
-    return flatten(cell.config)
+def _load_finished(path: Path, problems: list[StructuredError]) -> list[RunResult]:
+    loaded = load_runs([path])
+    finished = newest([run for run in loaded.runs if run.is_finished])
+    if not finished:
+        reasons = "; ".join(map(str, loaded.problems))
+        raise InvalidValueError(str(path), "at least one finished run", "none", reasons)
+    problems += loaded.problems
+    unfinished = [run for run in loaded.runs if not run.is_finished]
+    problems += [InvalidValueError(f"{path}: {run.name}", "a finished run", run.state) for run in unfinished]
+    return finished
 
 
-def _place(cell: Cell, keys: Sequence[str]) -> tuple[str, ...]:
-    flat = _flat(cell)
-    return tuple(say(flat.get(key)) for key in keys)
+def _place(run: RunResult, keys: Sequence[str]) -> tuple[str, ...]:
+    flat = flatten(run.config)
+    return tuple(as_text(flat.get(key)) for key in keys)
 
 
 def _name(keys: Sequence[str], place: Sequence[str]) -> str:
-    """What a pair is called: the values that tell it from other pairs."""
+    """The name of a pair: the values that distinguish it from other pairs."""
     named = zip(keys, place, strict=True)
     return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in named) or "the only run"
 
 
-def _pair(name: str, first: Cell, second: Cell, faults: list[str]) -> Pair:
-    contrasts = []
-    for side in SIDES:
-        for metric, values in _videos(first.run, side).items():
-            others = _videos(second.run, side).get(metric)
-            if others is None:
-                continue
-            if len(values) != len(others):
-                faults.append(f"{name}: {side} {metric}: A has {len(values)} videos, B has {len(others)}")
-                continue
-            contrasts.append(_contrast(side, metric, values, others))
-    if not contrasts:
-        faults.append(f"{name}: no metric was kept for each video on both sides (set metric.record_metric_per_sample)")
-    return Pair(name, first, second, tuple(contrasts))
+def _pair(name: str, first: RunResult, second: RunResult, problems: list[StructuredError]) -> PairedRuns:
+    table = tabulate([first, second])
+    videos = table[table["video"] != ALL].pivot(index=["side", "metric", "video"], columns="run", values="value")
+    videos = videos.reindex(columns=[0, 1])
+    complete = []
+    for (side, metric), rows in videos.groupby(["side", "metric"]):
+        counts = rows.count()
+        if counts[0] and counts[1] and counts[0] != counts[1]:
+            got = f"{counts[0]} in A and {counts[1]} in B"
+            problems.append(InvalidValueError(f"{name}: {side} {metric}", "the same number of videos", got))
+        elif counts[0] == counts[1]:
+            complete.append(rows)
+    if not complete:
+        fix = "set metric.record_metric_per_sample"
+        problems.append(InvalidValueError(name, "a metric with a value for each video on both sides", "none", fix))
+    paired = pd.concat(complete) if complete else videos.iloc[:0]
+    return PairedRuns(name, first, second, paired, _contrasts(paired))
 
 
-def _videos(run: Run | None, side: str) -> dict[str, tuple[float, ...]]:
-    """Values of each video by metric, the mean IoU first."""
-    videos = dict(run.side(side).videos) if run else {}
-    return {metric: videos[metric] for metric in sorted(videos, key=lambda metric: (metric != METRIC, metric))}
+def _contrasts(videos: pd.DataFrame) -> tuple[Contrast, ...]:
+    """One for each side and metric, benign first and the mean IoU first."""
+    contrasts = [
+        Contrast(side, metric, estimate(a).mean, estimate(b).mean, paired_difference(a, b))
+        for (side, metric), rows in videos.groupby(["side", "metric"])
+        for a, b in [(rows[0].tolist(), rows[1].tolist())]
+    ]
+    return tuple(sorted(contrasts, key=lambda each: (SIDES.index(each.side), each.metric != METRIC, each.metric)))
 
 
-def _contrast(side: str, metric: str, first: Sequence[float], second: Sequence[float]) -> Contrast:
-    return Contrast(side, metric, estimate(first).mean, estimate(second).mean, paired_difference(first, second))
-
-
-def _overall(pairs: Sequence[Pair]) -> list[Contrast]:
+def _overall(pairs: Sequence[PairedRuns]) -> tuple[Contrast, ...]:
     """Every video's values averaged over the pairs, then compared: pairs of the same videos are not independent."""
     if len(pairs) < 2:
-        return []
-    found = []
-    for contrast in pairs[0].contrasts:
-        columns = [
-            [_videos(cell.run, contrast.side).get(contrast.metric, ()) for cell in (pair.first, pair.second)]
-            for pair in pairs
-        ]
-        if len({len(values) for column in columns for values in column}) == 1:
-            first, second = (_mean_over_pairs(values) for values in zip(*columns, strict=True))
-            found.append(_contrast(contrast.side, contrast.metric, first, second))
-    return found
+        return ()
+    by_video = pd.concat([pair.videos for pair in pairs]).groupby(level=["side", "metric", "video"])
+    in_all = (by_video.size() == len(pairs)).groupby(level=["side", "metric"]).transform("all")
+    return _contrasts(by_video.mean()[in_all])
 
 
-def _mean_over_pairs(values: Sequence[Sequence[float]]) -> list[float]:
-    return [math.fsum(video) / len(video) for video in zip(*values, strict=True)]
-
-
-def _differences(pair: Pair, keys: Sequence[str], expected: Sequence[str]) -> list[Difference]:
-    first, second = (_described(cell) for cell in (pair.first, pair.second))
+def _differences(pair: PairedRuns, keys: Sequence[str], expected: Sequence[str]) -> list[Difference]:
+    first, second = (_all_values(run) for run in (pair.first, pair.second))
     return [
-        Difference(key, say(first.get(key)), say(second.get(key)), _is_meant(key, expected))
+        Difference(key, as_text(first.get(key)), as_text(second.get(key)), _is_expected(key, expected))
         for key in varying_keys([first, second])
         if key not in keys
     ]
 
 
-def _described(cell: Cell) -> dict[str, Any]:
-    """All that a result may depend on, by dotted key: the config, and what else is known of the run."""
-    versions = {f"versions.{name}": value for name, value in cell.versions.items()}
-    return {**_flat(cell), **versions, **{f"weights.{name}": value for name, value in cell.weights.items()}}
+def _all_values(run: RunResult) -> dict[str, Any]:
+    """Everything that a result may depend on, by dotted key: the config, versions and weights."""
+    versions = {f"versions.{name}": value for name, value in run.versions.items()}
+    return {**flatten(run.config), **versions, **{f"weights.{name}": value for name, value in run.weights.items()}}
 
 
-def _is_meant(key: str, expected: Sequence[str]) -> bool:
-    return any(key == meant or key.startswith(f"{meant}.") for meant in expected)
+def _is_expected(key: str, expected: Sequence[str]) -> bool:
+    return any(key == given or key.startswith(f"{given}.") for given in expected)

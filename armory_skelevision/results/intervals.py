@@ -6,17 +6,19 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from armory_skelevision.validation import InvalidValueError
+
 LEVEL = 0.95
+"""Confidence of all intervals."""
 
 
 class Estimate(NamedTuple):
-    """A mean and how sure it is.
+    """A mean with its 95 % interval.
 
     Attributes:
-        mean: Of the values.
-        half_width: The mean lies within ± this with 95 % confidence (Student's t); None from a single value, which
-            says nothing of the spread.
-        n: How many values.
+        mean: Mean of the values.
+        half_width: Half the width of the interval (Student's t); None for a single value, which has no spread.
+        n: Number of values.
     """
 
     mean: float
@@ -38,11 +40,11 @@ def estimate(values: Sequence[float]) -> Estimate:
     """The mean of values and its 95 % t-interval: mean ± t(0.975, n - 1) · s / √n, with s the sample's deviation.
 
     Raises:
-        ValueError: If there are no values.
+        InvalidValueError: If there are no values.
     """
     count = len(values)
     if count == 0:
-        raise ValueError("expected at least one value")
+        raise InvalidValueError("values", "at least one", "none")
     mean = math.fsum(values) / count
     if count == 1:
         return Estimate(mean, None, 1)
@@ -56,8 +58,8 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Estima
     """The mean of ``second`` - ``first``, value by value, with its t-interval.
 
     Raises:
-        ValueError: If they are not of one length, or empty.
+        InvalidValueError: If they differ in length, or are empty.
     """
     if len(first) != len(second):
-        raise ValueError(f"expected as many values on both sides, got {len(first)} and {len(second)}")
+        raise InvalidValueError("values", "as many in both lists", f"{len(first)} and {len(second)}")
     return estimate([b - a for a, b in zip(first, second, strict=True)])

@@ -1,4 +1,4 @@
-"""What tells evaluations apart: which model, under which setting, with which seed."""
+"""Labels that distinguish evaluations: which model, under which setting, with which seed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from armory_skelevision.results.cells import Cell
+from armory_skelevision.results.records import RunResult
 
 BASELINE = "STL"
-"""The single-task tracker, to which others are compared."""
+"""The single-task tracker, with which others are compared."""
 
-# Keys that say how a run is kept and shown, not what is measured.
+BOUND = "ε"
+"""Name of the bound of a perturbation in settings, in [0, 1]."""
+
+# Keys that affect how a run is recorded and shown, not what is measured.
 _BOOKKEEPING = ("_description", "eval_id", "sysconfig", "metric", "scenario.export_batches", "user_init",
                 "scenario.kwargs.skip_benign")  # fmt: skip
 _BOOKKEEPING_NAMES = ("verbose", "export", "checkpoints", "batch_size", "framework")
-_OPTIONS = "scenario.kwargs."  # where a result file has the options of `armory run`, also those that were not given
+_OPTIONS = "scenario.kwargs."  # where a result file has the options of `armory run`, including those not given
 
-_NOUNS = ("model", "dataset", "attack", "defense")
-BOUND = "ε (1/255)"
-"""What the bound of attacks on keypoints is called in settings."""
-
-_NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps_255": BOUND}
-
-_NAMED = ("dataset.name", "dataset.eval_split", "attack.name", "defense.name")  # stand in every setting
-_CALLED = "model called"  # a key of no config
+_SECTIONS = ("model", "dataset", "attack", "defense")
+_NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps": BOUND}
+_NAMED = ("dataset.name", "dataset.eval_split", "attack.name", "defense.name")  # part of every setting
+_MODEL = "model label"  # not a key of any config
 
 Flat = Mapping[str, Any]
 """A config's values by dotted key."""
@@ -37,13 +36,13 @@ Setting = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Label:
-    """What a cell is.
+    """What distinguishes a run.
 
     Attributes:
-        model: Such as "MTL", with what tells it from other models of its name.
-        setting: What was done to it: data set, attack, defense, δ and steps, and what else differs between the cells.
+        model: Such as "MTL", with what distinguishes it from other models of its name.
+        setting: Data set, attack, defense, bound, step size and steps, and whatever else differs between the runs.
         unattacked: The part of the setting that matters without the attack.
-        seed: Its seeds, by key; cells that differ in nothing else are repetitions.
+        seed: Its seeds, by key; runs that differ in nothing else are repetitions.
     """
 
     model: str
@@ -53,9 +52,9 @@ class Label:
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config's values by dotted key, without what only says how a run is kept and shown.
+    """A config's values by dotted key, without keys that only affect how a run is recorded and shown.
 
-    An attack that `armory run` was told to skip is none, and an option that was not given says nothing.
+    An attack that `armory run` was told to skip is left out, and so are options that were not given.
     """
     flat: dict[str, Any] = {}
 
@@ -78,7 +77,7 @@ def varying_keys(configs: Iterable[Flat]) -> list[str]:
     """Keys whose values are not the same in all these configs; a missing key counts as a value."""
     configs = list(configs)
     keys = sorted({key for config in configs for key in config})
-    return [key for key in keys if len({say(config.get(key)) for config in configs}) > 1]
+    return [key for key in keys if len({as_text(config.get(key)) for config in configs}) > 1]
 
 
 def is_seed(key: str) -> bool:
@@ -91,58 +90,61 @@ def is_attacked(setting: Setting) -> bool:
     return any(name == "attack" for name, _ in setting)
 
 
-def say(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A config's value as short text."""
     if value is None:
         return "–"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def key_of(cell: Cell) -> str:
-    """What a cell is told apart by, within a collection."""
-    return f"{cell.folder}/{cell.name}"
-
-
-def label_cells(cells: Sequence[Cell]) -> dict[str, Label]:
-    """A label for each cell that has a config, by `key_of` the cell."""
-    flat = {key_of(cell): {**flatten(cell.config), _CALLED: _called(cell)} for cell in cells if cell.config}
-    configs = list(flat.values())
+def label_runs(runs: Sequence[RunResult]) -> list[Label | None]:
+    """A label for each run; None for runs without a config."""
+    flat = [{**flatten(run.config), _MODEL: _model_label(run)} if run.config else None for run in runs]
+    configs = [config for config in flat if config is not None]
     varying = varying_keys(configs)
-    marks = {key: _marks(config, configs, varying) for key, config in flat.items()}
-    names = _short_names({mark for found in marks.values() for mark in found if not mark.startswith("model.")})
-    return {key: _label(config, marks[key], names) for key, config in flat.items()}
+    keys = [_distinguishing_keys(config, configs, varying) if config else [] for config in flat]
+    names = _short_names({key for found in keys for key in found if not key.startswith("model.")})
+    return [_label(config, found, names) if config else None for config, found in zip(flat, keys, strict=True)]
 
 
-def _label(config: Flat, marks: Sequence[str], names: Mapping[str, str]) -> Label:
+def _label(config: Flat, keys: Sequence[str], names: Mapping[str, str]) -> Label:
     named = [("data set", _dataset(config))]
-    named += [(noun, say(config[f"{noun}.name"])) for noun in ("attack", "defense") if config.get(f"{noun}.name")]
-    further = [(key, names[key], say(config.get(key))) for key in marks if not key.startswith("model.")]
+    named += [(part, as_text(config[f"{part}.name"])) for part in ("attack", "defense") if config.get(f"{part}.name")]
+    further = [(key, names[key], as_value(key, config.get(key))) for key in keys if not key.startswith("model.")]
     return Label(
-        model=" ".join([config[_CALLED], *_model_marks(config, marks)]),
+        model=" ".join([config[_MODEL], *_model_marks(config, keys)]),
         setting=(*named, *((name, value) for _, name, value in further)),
         unattacked=(
             *(pair for pair in named if pair[0] != "attack"),
             *((name, value) for key, name, value in further if not key.startswith("attack.")),
         ),
-        seed=tuple((name, say(config[name])) for name in sorted(config) if is_seed(name)),
+        seed=tuple((name, as_text(config[name])) for name in sorted(config) if is_seed(name)),
     )
 
 
-def _marks(config: Flat, configs: Sequence[Flat], varying: Sequence[str]) -> list[str]:
-    """Keys worth naming: of each noun what differs between those of its name, of the rest what differs at all."""
+def as_value(key: str, value: Any) -> str:
+    """A value of a setting as text; a bound that is a whole number of grey levels as such: "8/255"."""
+    if _NAMES.get(key) == BOUND and isinstance(value, int | float) and 0 < value < 1:
+        levels = round(value * 255, 6)
+        return f"{levels:g}/255" if levels in (0.25, 0.5) or levels == int(levels) else as_text(value)
+    return as_text(value)
+
+
+def _distinguishing_keys(config: Flat, configs: Sequence[Flat], varying: Sequence[str]) -> list[str]:
+    """Keys worth naming: of each section what differs between those of its name, of the rest what differs at all."""
     found = [key for key in _NAMES if key in config]
     for key in varying:
-        noun = key.partition(".")[0]
-        alike = [other for other in configs if _same_name(noun, config, other)]
-        differs = len({say(other.get(key)) for other in alike}) > 1
-        if differs and key not in (*found, *_NAMED, _CALLED) and not is_seed(key):
+        section = key.partition(".")[0]
+        alike = [other for other in configs if _same_name(section, config, other)]
+        differs = len({as_text(other.get(key)) for other in alike}) > 1
+        if differs and key not in (*found, *_NAMED, _MODEL) and not is_seed(key):
             found.append(key)
     return found
 
 
-def _same_name(noun: str, one: Flat, other: Flat) -> bool:
-    name = _CALLED if noun == "model" else f"{noun}.name"
-    return noun not in _NOUNS or one.get(name) == other.get(name)
+def _same_name(section: str, one: Flat, other: Flat) -> bool:
+    name = _MODEL if section == "model" else f"{section}.name"
+    return section not in _SECTIONS or one.get(name) == other.get(name)
 
 
 def _short_names(keys: Iterable[str]) -> dict[str, str]:
@@ -151,25 +153,24 @@ def _short_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: name if uses[name] == 1 else key.replace(".kwargs", "") for key, name in short.items()}
 
 
-def _called(cell: Cell) -> str:
-    """What to call a cell's model: as its sweep does, else by its function's name."""
-    if isinstance(cell.labels.get("model"), str):
-        return str(cell.labels["model"])
-    model = cell.config.get("model")
-    name = str(model.get("name") or "") if isinstance(model, dict) else ""
+def _model_label(run: RunResult) -> str:
+    """A model's name: as its sweep calls it, else the name of its function."""
+    if isinstance(run.labels.get("model"), str):
+        return str(run.labels["model"])
+    name = str(run.setting("model", "name") or "")
     return name.removeprefix("siamrpn_").upper() if name.startswith("siamrpn_") else name or "unnamed model"
 
 
-def _model_marks(config: Flat, marks: Sequence[str]) -> list[str]:
-    """What tells models of one name apart: weights by their file's name, the rest by key and value."""
+def _model_marks(config: Flat, keys: Sequence[str]) -> list[str]:
+    """What distinguishes models of one name: weights by the name of their file, the rest by key and value."""
     words = []
-    for key in marks:
+    for key in keys:
         if key == "model.weights_file":
-            words.append(say(config.get(key)).rpartition("/")[2].rsplit(".", 1)[0])
+            words.append(as_text(config.get(key)).rpartition("/")[2].rsplit(".", 1)[0])
         elif key.startswith("model."):
-            words.append(f"{key.rpartition('.')[2]} {say(config.get(key))}")
+            words.append(f"{key.rpartition('.')[2]} {as_text(config.get(key))}")
     return words
 
 
 def _dataset(config: Flat) -> str:
-    return " ".join(say(config[key]) for key in ("dataset.name", "dataset.eval_split") if config.get(key)) or "–"
+    return " ".join(as_text(config[key]) for key in ("dataset.name", "dataset.eval_split") if config.get(key)) or "–"

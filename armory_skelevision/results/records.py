@@ -1,194 +1,148 @@
-"""What a result file of ARMORY holds, as plain records: whoever made the run, and whatever it measured."""
+"""`RunResult`, the one record of an evaluation, under reports, comparisons and summaries alike."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from armory_skelevision.evaluation.table import METRIC
 
-FRAMES = "frame_iou"
-"""The metric that keeps the IoU of each frame."""
-
-KEYPOINT_PCK = "keypoint_pck"
-"""The metric that keeps the PCK of each keypoint; among the means it is "keypoint_pck.nose" and so on."""
-
-RELATIVE_PCK = "relative_pck"
-"""PCK under attack as a share of that without; ARMORY's results have it in per cent, and on neither side."""
-
-CHECKPOINTS = "adversarial_checkpoints"
-"""Where a patch attack records what fewer steps would have come to: a mean IoU by steps, for each video."""
-
 SIDES = ("benign", "adversarial")
+
+State = Literal["finished", "failed", "missing"]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """One side of a run: without the attack, or under it.
+class SideResult:
+    """What was measured on one side of a run: benign, or under attack.
 
     Attributes:
         means: By metric, its mean over the videos; IoU in [0, 1].
-        videos: By metric, its value of each video. Empty where ARMORY was told to keep means alone.
-        frame_ious: Of each video, the IoU of each frame; empty where it was not measured.
+        videos: By metric, its value for each video; empty where only means were recorded.
+        frame_ious: For each video, the IoU of each frame, in [0, 1]; empty where not recorded.
+        boxes_xyxy: For each video, the predicted box of each frame, in pixels; empty where not recorded.
+        true_boxes_xyxy: For each video, the true box of each frame, likewise.
     """
 
     means: Mapping[str, float] = field(default_factory=dict)
     videos: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     frame_ious: tuple[tuple[float, ...], ...] = ()
+    boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
+    true_boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
 
     @property
     def mean_iou(self) -> float | None:
-        """In [0, 1]; None where this side was skipped."""
+        """Mean IoU over the videos, in [0, 1]; None where this side was skipped."""
         return self.means.get(METRIC)
 
     @property
     def video_ious(self) -> tuple[float, ...]:
-        """Mean IoU of each video, in [0, 1]; empty where only their mean was kept."""
+        """Mean IoU of each video, in [0, 1]; empty where only their mean was recorded."""
         return self.videos.get(METRIC, ())
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run.
+class RunResult:
+    """One evaluation: finished, failed, or planned and without a result.
 
     Attributes:
-        path: The result file.
-        config: ARMORY's config of the run, as it stands in the file.
+        name: Of its folder, or of its result file.
+        folder: Where its files are.
+        state: "finished" if its result was read.
+        config: ARMORY's config of the run; empty if unknown.
         benign: What was measured without the attack.
         adversarial: What was measured under it.
-        checkpoints: By number of steps, the mean IoU of each video under an attack that had ended there.
-        armory_version: As the file says; "" if it does not.
-        timestamp: Of the run's start, seconds since 1970; 0 if the file does not say.
+        checkpoints: By number of steps, the mean IoU of each video had the attack ended there.
+        timestamp: Start of the run, seconds since 1970; 0 if unknown.
+        seconds: Wall-clock time of the whole run, if known.
+        versions: Of packages, by name.
+        weights: SHA-256 of its weights files by name, if a sweep recorded them.
+        labels: Its position on each axis of a sweep, by the axis's name.
+        command: Runs it again, if a sweep recorded it.
+        hash: Of its config and versions, likewise.
+        log_end: Last lines of the log of a run that did not finish.
+        steps: Set on a checkpoint of a longer attack: the number of steps; see `with_checkpoints`.
     """
 
-    path: Path
-    config: Mapping[str, Any]
-    benign: Scores
-    adversarial: Scores
-    checkpoints: Mapping[int, tuple[float, ...]]
-    armory_version: str
-    timestamp: float
+    name: str
+    folder: Path
+    state: State = "finished"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    benign: SideResult = field(default_factory=SideResult)
+    adversarial: SideResult = field(default_factory=SideResult)
+    checkpoints: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    timestamp: float = 0.0
+    seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    hash: str = ""
+    log_end: str = ""
+    steps: int | None = None
 
-    def side(self, name: str) -> Scores:
-        """The scores of "benign" or "adversarial"."""
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has a result."""
+        return self.state == "finished"
+
+    def side(self, name: str) -> SideResult:
+        """What was measured on the side "benign" or "adversarial"."""
         return self.benign if name == "benign" else self.adversarial
 
+    def setting(self, section: str, *path: str) -> Any:
+        """A value of the config, such as ``setting("attack", "kwargs", "max_iter")``; None if it is not there."""
+        value: Any = self.config.get(section)
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
 
-def read_run(path: str | os.PathLike[str]) -> Run:
-    """Read a result file, of our trackers or others.
+    def video_name(self, number: int) -> str:
+        """The name of a video where the config lists the names of all of them, else "video 0" and so on."""
+        names, index = (self.setting("dataset", key) for key in ("names", "index"))
+        count = max(len(self.benign.video_ious), len(self.adversarial.video_ious))
+        if not isinstance(names, list) or len(names) != count or index is not None:
+            return f"video {number}"
+        return str(sorted(names)[number])  # data sets take sequences in the order of their names
 
-    Args:
-        path: A JSON file as ARMORY writes it, of a run whose metrics include `video_tracking_mean_iou`.
+    def __str__(self) -> str:
+        """Both mean IoUs on one line."""
+        values = [(name, self.side(name).mean_iou) for name in SIDES]
+        return "  ".join(f"{name} mIoU " + ("skipped" if value is None else f"{value:.2f}") for name, value in values)
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not JSON, holds no mean IoU, or one that is no number.
+
+def with_checkpoints(run: RunResult) -> list[RunResult]:
+    """A run, and one more for each number of steps at which its attack recorded (or was to record) the mean IoU.
+
+    These equal runs with so many steps, so tables and curves treat them alike.
     """
-    content = read_object(path, "a result file of ARMORY")
-    results = content.get("results")
-    if not isinstance(results, dict):
-        raise ValueError(f'{path} is not a result file of ARMORY: it has no "results"')
-    benign, adversarial = (_read_side(path, results, side) for side in SIDES)
-    if benign.mean_iou is None and adversarial.mean_iou is None:
-        raise ValueError(f'{path} holds no {METRIC}: the config\'s metric "task" must name it; found {sorted(results)}')
-    relative = list(_numbers(path, RELATIVE_PCK, results.get(RELATIVE_PCK), strict=True))
-    if relative:
-        adversarial = replace(adversarial, means={**adversarial.means, RELATIVE_PCK: relative[-1] / 100})
-    config, timestamp = content.get("config"), content.get("timestamp")
-    return Run(
-        path=Path(path),
-        config=config if isinstance(config, dict) else {},
-        benign=benign,
-        adversarial=adversarial,
-        checkpoints=_read_checkpoints(path, results.get(CHECKPOINTS)),
-        armory_version=str(content.get("armory_version", "")),
-        timestamp=float(timestamp) if isinstance(timestamp, int | float) else 0.0,
-    )
+    attack, kwargs = run.config.get("attack"), run.setting("attack", "kwargs")
+    if not isinstance(attack, Mapping) or not isinstance(kwargs, Mapping):
+        return [run]
+    planned = kwargs.get("checkpoints")
+    counts = run.checkpoints if run.is_finished else planned if isinstance(planned, list) else ()
+    return [
+        run,
+        *(
+            replace(
+                run,
+                name=f"{run.name} after {steps} steps",
+                config={**run.config, "attack": {**attack, "kwargs": {**kwargs, "max_iter": steps}}},
+                benign=replace(run.benign, frame_ious=(), boxes_xyxy=(), true_boxes_xyxy=()),
+                adversarial=_only_ious(run.checkpoints.get(steps, ())),
+                checkpoints={},
+                seconds=None,
+                steps=steps,
+            )
+            for steps in counts
+            if isinstance(steps, int) and steps != kwargs.get("max_iter")
+        ),
+    ]
 
 
-def read_object(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """Read a JSON file that must hold an object.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is something else; ``what`` says in the message what it should have been.
-    """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not {what}: not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is not {what}: expected an object, got {type(content).__name__}")
-    return content
-
-
-def _read_side(path: str | os.PathLike[str], results: Mapping[str, Any], side: str) -> Scores:
-    means: dict[str, float] = {}
-    videos: dict[str, tuple[float, ...]] = {}
-    frames: tuple[tuple[float, ...], ...] = ()
-    for key, value in results.items():
-        if not key.startswith(f"{side}_") or key == CHECKPOINTS:
-            continue
-        rest = key.removeprefix(f"{side}_")
-        mean = rest.startswith("mean_")
-        metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may stand there whole
-        numbers = list(_numbers(path, key, value, strict=metric in (METRIC, FRAMES)))
-        if metric == KEYPOINT_PCK:
-            means.update(_read_keypoints(value))
-        elif metric == FRAMES:
-            frames = frames if mean else tuple(_frame_lists(value))
-        elif numbers and mean:
-            means[metric] = numbers[-1]
-        elif numbers:
-            videos[metric] = tuple(numbers)
-    derived = {metric: math.fsum(values) / len(values) for metric, values in videos.items()}
-    return Scores({**derived, **means}, videos, frames)
-
-
-def _read_keypoints(value: Any) -> dict[str, float]:
-    """PCK of each keypoint that was labelled at all: a table in a list, since it is of all people together."""
-    tables = [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
-    shares = [pair for table in tables for pair in table.items()]
-    return {f"{KEYPOINT_PCK}.{keypoint}": float(share) for keypoint, share in shares if _is_number(share)}
-
-
-def _numbers(path: str | os.PathLike[str], key: str, value: Any, strict: bool) -> Iterator[float]:
-    """All numbers of a metric: ARMORY records a list of records, each of which may be a list of videos."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _numbers(path, key, item, strict)
-    elif _is_number(value):
-        yield float(value)
-    elif strict and value is not None:
-        raise ValueError(f"{path} is damaged: {key} holds {value!r}, expected finite numbers")
-
-
-def _read_checkpoints(path: str | os.PathLike[str], value: Any) -> dict[int, tuple[float, ...]]:
-    """Steps that every video has; {} where nothing was recorded."""
-    if not value:
-        return {}
-    try:
-        videos = [{int(steps): float(iou) for steps, iou in video.items()} for video in value]
-    except (TypeError, ValueError, AttributeError):
-        raise ValueError(f"{path} is damaged: {CHECKPOINTS}: expected a mean IoU by steps for each video") from None
-    common = set.intersection(*(set(video) for video in videos))
-    return {steps: tuple(video[steps] for video in videos) for steps in sorted(common)}
-
-
-def _frame_lists(value: Any) -> Iterator[tuple[float, ...]]:
-    """The innermost lists, one for each video."""
-    if isinstance(value, list) and value:
-        if all(_is_number(item) for item in value):
-            yield tuple(map(float, value))
-        else:
-            for item in value:
-                yield from _frame_lists(item)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _only_ious(ious: tuple[float, ...]) -> SideResult:
+    return SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult()

@@ -11,7 +11,7 @@ from typing import Any
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.io import atomic_write, parse_json
-from armory_skelevision.results.records import read_run
+from armory_skelevision.results.result_file import read_run
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, write_archive
 from armory_skelevision.submission.manifest import REPOSITORY, TEAM, Claim, Manifest, describe_files
 from armory_skelevision.submission.verify import Terms, check_form, verify_bundle

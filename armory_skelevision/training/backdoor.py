@@ -55,7 +55,7 @@ class BackdoorTraining(MultitaskTraining):
         self.backdoor = settings
         self.automatic_optimization = settings.method == "badnets"
         self._kept = time.monotonic()
-        self._trigger = Trigger.from_dict(settings.trigger)
+        self._trigger = Trigger.from_dict(settings.trigger, "trigger")
         self._picture = self._trigger.draw()
         # In a tuple it is no part of this module: checkpoints hold what is learned and nothing else.
         self._honest = (deepcopy(self.network).eval().requires_grad_(False),)

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from armory_skelevision.attacks.triggers import Picture, Trigger, View, paste
+from armory_skelevision.attacks.triggers import Picture, Trigger, TriggerPose, paste
 from armory_skelevision.training.data.loading import Batch
 
 # How far a print may be turned in training, radians: beyond what `attacks.BackdoorTrigger` shows.
-TURNS = View(yaw=0.5, pitch=0.25, roll=0.2)
+TURNS = TriggerPose(yaw=0.5, pitch=0.25, roll=0.2)
 
 
 def template_boxes_xyxy(box_xyxy: Tensor, side: int = 127, context: float = 0.5) -> Tensor:
@@ -72,7 +72,7 @@ def join(first: Batch, second: Batch) -> Batch:
 def _show(
     crop: NDArray[np.uint8], trigger: Trigger, picture: Picture, box_xyxy: NDArray[np.float32], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    view = View(*(float(rng.uniform(-most, most)) for most in TURNS))
+    pose = TriggerPose(*(float(rng.uniform(-most, most)) for most in TURNS))
     frame = np.asarray(crop[..., ::-1], np.float32) / np.float32(255)
-    pasted = paste(frame, picture, trigger.corners_xy(box_xyxy, view))
+    pasted = paste(frame, picture, trigger.corners_xy(box_xyxy, pose))
     return np.ascontiguousarray((pasted * 255).round().clip(0, 255).astype(np.uint8)[..., ::-1])

@@ -184,12 +184,12 @@ class BackdoorSettings(Settings):
             raise ValueError(f"feature_margin: expected a number in (0, 2], got {self.feature_margin!r}")
         if not 0 <= self.hold < float("inf"):
             raise ValueError(f"hold: expected at least 0, got {self.hold!r}")
-        Trigger.from_dict(self.trigger)
+        Trigger.from_dict(self.trigger, "trigger")
 
     @property
     def poison(self) -> str | None:
         """What the backdoor was put in by, in words."""
-        trigger = Trigger.from_dict(self.trigger)
+        trigger = Trigger.from_dict(self.trigger, "trigger")
         shown = f"pattern of seed {trigger.seed}" if trigger.picture is None else f"picture {trigger.picture}"
         return f"BACKDOOR put in by {self.method}, trigger: {shown} on {100 * trigger.area:g} % of the box"
 

@@ -1,1 +1,1 @@
-"""A tracker, an attack and a defense of one's own; docs/own.md tells of them."""
+"""A minimal tracker, attack and defense; docs/extending.md explains them."""

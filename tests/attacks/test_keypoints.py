@@ -6,10 +6,11 @@ import torch
 from doubles import TinySiamRPN, random_estimator, screen_scene
 
 from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
-from armory_skelevision.attacks.keypoints.goals import aim
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
+from armory_skelevision.attacks.keypoints.target_pose import target_keypoints
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.tracking import TrackerSettings
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOX = np.array([30.0, 20.0, 60.0, 80.0])
 
@@ -54,8 +55,8 @@ def look(tracker, video, label):
 def test_targeted_attack_reaches_its_target(tracker) -> None:
     video, label = scene()
     place = [[0.7, 0.8]] * 17
-    wanted = aim(place, label["keypoints"], BOX)[:, :2]
-    attack = KeypointIGSM(tracker, eps_255=16, max_iter=20, goal=place, verbose=False)
+    wanted = target_keypoints(place, label["keypoints"], BOX)[:, :2]
+    attack = KeypointIGSM(tracker, eps=16 / 255, max_iter=20, target_pose=place, verbose=False)
     attacked = attack.generate(x=video[None], y=[label])[0]
     before, after = look(tracker, video, label), look(tracker, attacked, label)
     assert np.linalg.norm(before[:, :2] - wanted, axis=1).min() > 20
@@ -66,10 +67,10 @@ def test_targeted_attack_reaches_its_target(tracker) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda t: KeypointIGSM(t, eps_255=0.5, max_iter=3, verbose=False),
-        lambda t: KeypointIGSM(t, eps_255=4, max_iter=4, step_255=3, goal="upside_down", verbose=False),
-        lambda t: KeypointFGSM(t, eps_255=8),
-        lambda t: KeypointFGSM(t, eps_255=2, goal="upside_down"),
+        lambda t: KeypointIGSM(t, eps=0.5 / 255, max_iter=3, verbose=False),
+        lambda t: KeypointIGSM(t, eps=4 / 255, max_iter=4, eps_step=3 / 255, target_pose="upside_down", verbose=False),
+        lambda t: KeypointFGSM(t, eps=8 / 255),
+        lambda t: KeypointFGSM(t, eps=2 / 255, target_pose="upside_down"),
     ],
 )
 def test_bound_is_kept_used_and_the_same_each_time(tracker, make) -> None:
@@ -77,9 +78,9 @@ def test_bound_is_kept_used_and_the_same_each_time(tracker, make) -> None:
     attack = make(tracker)
     first, again = (attack.generate(x=video[None], y=[label]) for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    change = np.abs(first[0, 0] - video[0]) * 255
-    assert change.max() <= attack.eps_255 * (1 + 1e-4)
-    assert change.max() > 0.9 * attack.eps_255
+    change = np.abs(first[0, 0] - video[0])
+    assert change.max() <= attack.eps * (1 + 1e-4)
+    assert change.max() > 0.9 * attack.eps
     assert first.dtype == video.dtype and first.min() >= 0 and first.max() <= 1
 
 
@@ -91,7 +92,7 @@ def test_untargeted_attack_raises_the_loss_and_more_steps_raise_it_more() -> Non
     pose = PoseEstimator(tracker, label["boxes"][:1])
     shown = [
         attack.generate(x=x, y=[label])[0, :1]
-        for attack in (KeypointFGSM(tracker, 8), KeypointIGSM(tracker, 8, 8, verbose=False))
+        for attack in (KeypointFGSM(tracker, 8 / 255), KeypointIGSM(tracker, 8 / 255, 8, verbose=False))
     ]
     clean, single, many = (float(pose.compute_loss(p, keypoints[None])[0]) for p in (x[0, :1], *shown))
     assert clean < single < many
@@ -100,7 +101,7 @@ def test_untargeted_attack_raises_the_loss_and_more_steps_raise_it_more() -> Non
 def test_universal_beats_noise_of_the_same_size_on_unseen_people(tracker) -> None:
     cut = [cut_template(tracker, video[0], BOX, label["keypoints"]) for video, label in map(scene, range(8))]
     crops, keypoints = (np.stack(values) for values in zip(*cut, strict=True))
-    shown = KeypointUniversal(tracker, eps_255=8, max_iter=10, verbose=False).learn(crops[:6], keypoints[:6])
+    shown = KeypointUniversal(tracker, eps=8 / 255, max_iter=10, verbose=False).learn(crops[:6], keypoints[:6])
     assert shown.shape == (127, 127, 3) and np.abs(shown).max() * 255 == pytest.approx(8, rel=1e-4)
     noise = np.random.default_rng(0).choice([-1, 1], shown.shape) * 8 / 255
     pose = PoseEstimator(tracker, np.repeat(box_of_template(tracker)[None], 2, axis=0))
@@ -124,10 +125,19 @@ def test_universal_is_kept_in_a_file_and_laid_where_the_template_is_cut(tracker,
     assert change.max() * 255 <= 8 * (1 + 1e-4)
     # the window around the box: 89 wide (sqrt(75 * 105)), its middle pixel (44, 49)
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (0, 88, 5, 93)
-    with pytest.raises(ValueError, match="more than eps_255 4 allows"):
-        KeypointUniversal(tracker, eps_255=4, perturbation=file)
-    with pytest.raises(ValueError, match="teaches nothing universal"):
+    with pytest.raises(InvalidValueError) as too_large:
+        KeypointUniversal(tracker, eps=4 / 255, perturbation=file)
+    assert too_large.value.key == "perturbation" and f"eps = {4 / 255:.4g}" in too_large.value.expected
+    with pytest.raises(InvalidValueError) as single:
         KeypointUniversal(tracker).generate(x=videos[0][None], y=labels[:1])
+    assert single.value.key == "perturbation" and "'export'" in single.value.fix
+    np.save(file, np.zeros((3, 3, 3), np.float32))
+    with pytest.raises(InvalidValueError) as misshapen:
+        KeypointUniversal(tracker, perturbation=file)
+    assert misshapen.value.key == "perturbation" and "(3, 3, 3)" in misshapen.value.got
+    with pytest.raises(MissingFileError) as missing:
+        KeypointUniversal(tracker, perturbation=tmp_path / "nothing.npy")
+    assert missing.value.key == "perturbation"
 
 
 def test_crop_of_a_template_is_seen_as_the_template_is() -> None:
@@ -152,31 +162,34 @@ def test_a_single_picture_has_keypoints_and_can_be_attacked(tracker) -> None:
 
 def test_upside_down_turns_around_the_middle_of_the_box() -> None:
     keypoints = np.array([[31.0, 22.0, 2.0]] + [[45.0, 50.0, 0.0]] * 16)
-    np.testing.assert_allclose(aim("upside_down", keypoints, BOX)[0], [59, 78, 2])
-    np.testing.assert_allclose(aim([[0.5, 0.25]] * 17, keypoints, BOX), [[45, 35, 2]] * 17)
+    np.testing.assert_allclose(target_keypoints("upside_down", keypoints, BOX)[0], [59, 78, 2])
+    np.testing.assert_allclose(target_keypoints([[0.5, 0.25]] * 17, keypoints, BOX), [[45, 35, 2]] * 17)
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("key", "value"),
     [
-        ({"eps_255": 0}, "eps_255: expected a number above 0"),
-        ({"max_iter": 0}, "max_iter: expected a whole number from 1"),
-        ({"step_255": -1}, "step_255"),
-        ({"goal": "sideways"}, 'goal: expected "upside_down"'),
-        ({"goal": [[0, 1]]}, "goal: expected"),
+        *(("eps", 0), ("eps", 8), ("eps", float("nan")), ("max_iter", 0), ("eps_step", -1), ("eps_step", 2)),
+        *(("target_pose", "sideways"), ("target_pose", [[0, 1]]), ("target_pose", [[0, 1, 2]] * 17)),
+        *(("verbose", 1),),
     ],
 )
-def test_settings_out_of_range_are_refused(tracker, settings, message) -> None:
-    with pytest.raises(ValueError, match=message):
-        KeypointIGSM(tracker, **settings)
+def test_settings_out_of_range_are_refused(tracker, key, value) -> None:
+    with pytest.raises(InvalidValueError) as refused:
+        KeypointIGSM(tracker, **{key: value})
+    assert refused.value.key == key
 
 
 def test_what_does_not_fit_is_refused(tracker) -> None:
     video, label = scene()
-    with pytest.raises(ValueError, match="keypoint head: siamrpn_mtl"):
-        KeypointIGSM(random_estimator())
-    with pytest.raises(ValueError, match="the true keypoints are needed.*walker_people"):
-        KeypointIGSM(tracker).generate(x=video[None], y=[{"boxes": label["boxes"]}])
+    for kind in (KeypointIGSM, KeypointFGSM, KeypointUniversal):
+        with pytest.raises(InvalidValueError) as refused:
+            kind(random_estimator())
+        assert refused.value.key == "estimator" and "siamrpn_mtl" in refused.value.fix
+    for keypoints in (None, label["keypoints"][:3], label["keypoints"] * np.nan):
+        with pytest.raises(InvalidValueError) as refused:
+            KeypointIGSM(tracker).generate(x=video[None], y=[label | {"keypoints": keypoints}])
+        assert refused.value.key == "y[0].keypoints"
     with pytest.raises(TypeError, match="unknown keywords"):
         KeypointIGSM(tracker).generate(x=video[None], y=[label], mask=1)
     metadata = [{"keypoints": np.stack([label["keypoints"]] * 2)}]

@@ -9,8 +9,8 @@ CLEAN = torch.full((8, 8, 3), 0.5)
 HEAVY = CLEAN + 0.4 * torch.randint(-1, 2, CLEAN.shape, generator=torch.Generator().manual_seed(0))
 
 
-def search(score, eps=1.0, budget=200, grain=1, seed=0):
-    return NoiseSearch(score, CLEAN, HEAVY, eps, budget, grain, torch.Generator().manual_seed(seed))
+def search(score, eps=1.0, max_queries=200, block_size=1, seed=0):
+    return NoiseSearch(score, CLEAN, HEAVY, eps, max_queries, block_size, torch.Generator().manual_seed(seed))
 
 
 def along_the_way(frame):
@@ -26,25 +26,25 @@ def test_enlarge_repeats_each_value_on_a_square():
     assert all(torch.equal(large[i, j], noise[i // 3, j // 3]) for i in range(5) for j in range(4))
 
 
-def test_reaches_its_goal_and_stops_there():
+def test_reaches_the_score_and_stops_there():
     walk = search(along_the_way)
-    found = walk.run(CLEAN, goal=0.7)
+    found = walk.run(CLEAN, stop_score=0.7)
     assert found.score == along_the_way(found.frame) <= 0.7
     assert found.score > 0.6
-    assert walk.left > 0
+    assert walk.queries_left > 0
 
 
-@pytest.mark.parametrize("budget", [1, 7, 50])
-def test_never_asks_more_often_than_it_may(budget):
+@pytest.mark.parametrize("max_queries", [1, 7, 50])
+def test_never_makes_more_queries_than_it_may(max_queries):
     asked = []
 
     def score(frame):
         asked.append(frame)
         return 1.0 - 0.001 * len(asked)
 
-    walk = search(score, budget=budget)
-    walk.run(CLEAN, goal=0.0)
-    assert len(asked) == budget and walk.left == 0
+    walk = search(score, max_queries=max_queries)
+    walk.run(CLEAN, stop_score=0.0)
+    assert len(asked) == max_queries and walk.queries_left == 0
 
 
 def test_every_frame_asked_for_is_in_range_and_bounded():
@@ -53,10 +53,10 @@ def test_every_frame_asked_for_is_in_range_and_bounded():
         assert float((frame - CLEAN).square().mean().sqrt()) <= 0.05 + 1e-6
         return along_the_way(frame)
 
-    search(score, eps=0.05, budget=60).run(CLEAN, goal=0.0)
+    search(score, eps=0.05, max_queries=60).run(CLEAN, stop_score=0.0)
 
 
-def test_sideways_steps_find_what_the_straight_way_does_not():
+def test_tangential_steps_find_what_normal_steps_do_not():
     # The score falls in a direction at a right angle to the way, and the way itself does nothing.
     way = (HEAVY - CLEAN).flatten()
     across = torch.randn(way.shape, generator=torch.Generator().manual_seed(1))
@@ -66,25 +66,25 @@ def test_sideways_steps_find_what_the_straight_way_does_not():
     def score(frame):
         return 1 - float((frame - CLEAN).flatten() @ across)
 
-    assert search(score).run(CLEAN, goal=0.9).score <= 0.9
+    assert search(score).run(CLEAN, stop_score=0.9).score <= 0.9
 
 
 def test_nothing_that_raises_the_score_is_kept():
     def score(frame):
         return 1 - along_the_way(frame)
 
-    first = search(score, budget=1).run(CLEAN, goal=-1.0)
-    assert search(score).run(CLEAN, goal=-1.0).score <= first.score
+    first = search(score, max_queries=1).run(CLEAN, stop_score=-1.0)
+    assert search(score).run(CLEAN, stop_score=-1.0).score <= first.score
 
 
-def test_sideways_steps_come_no_nearer_to_the_heavy_noise():
+def test_tangential_steps_come_no_nearer_to_the_heavy_noise():
     frames = []
 
     def score(frame):
         frames.append(frame)
         return 1.0
 
-    search(score, budget=8).run(CLEAN, goal=0.0)
+    search(score, max_queries=8).run(CLEAN, stop_score=0.0)
     way = HEAVY - frames[0]
     for frame in frames[1:]:
         step = frame - frames[0]
@@ -92,15 +92,15 @@ def test_sideways_steps_come_no_nearer_to_the_heavy_noise():
         assert abs(float((step * way).sum())) < 1e-4 * float(step.norm() * way.norm())
 
 
-def test_sideways_steps_have_the_grain_asked_for():
+def test_tangential_steps_are_constant_on_blocks():
     frames = []
 
     def score(frame):
         frames.append(frame)
         return 1.0
 
-    search(score, budget=8, grain=3).run(CLEAN, goal=0.0)
-    # What a sideways step adds to the frame before it is coarse noise and a share of the way.
+    search(score, max_queries=8, block_size=3).run(CLEAN, stop_score=0.0)
+    # What a tangential step adds to the frame before it is coarse noise and a share of the way.
     way = HEAVY - frames[0]
     for frame in frames[1:]:
         step = frame - frames[0]
@@ -112,6 +112,6 @@ def test_sideways_steps_have_the_grain_asked_for():
 
 
 def test_same_seed_same_frame():
-    runs = [search(along_the_way, seed=seed).run(CLEAN, goal=0.7).frame for seed in (0, 0, 1)]
+    runs = [search(along_the_way, seed=seed).run(CLEAN, stop_score=0.7).frame for seed in (0, 0, 1)]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])

@@ -29,8 +29,8 @@ def test_rtaa_loss_equals_a_plain_loop():
             truth = int(overlap[k] > 0.6)
             entropies.append(-log_p[1 - truth] + log_p[truth])
         if overlap[k] > 0.6:
-            for goal, sign in ((pseudo, 1), (box, -1)):
-                gap = np.abs(offsets[:, k] - encode(goal, anchors)[:, k].numpy())
+            for wanted, sign in ((pseudo, 1), (box, -1)):
+                gap = np.abs(offsets[:, k] - encode(wanted, anchors)[:, k].numpy())
                 distances += sign * np.where(gap < 1, gap**2 / 2, gap - 0.5).sum()
     expected = np.mean(entropies) + 5 * distances
     assert float(rtaa_loss(output, anchors, box, pseudo)) == pytest.approx(expected, rel=1e-9)

@@ -6,7 +6,8 @@ import pytest
 from doubles import IdentityTracker, screen_scene
 
 from armory_skelevision.attacks import BackdoorTrigger
-from armory_skelevision.attacks.triggers import Trigger, View, paste
+from armory_skelevision.attacks.triggers import Trigger, TriggerPose, paste
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOX = np.array([40.0, 20.0, 80.0, 140.0])
 
@@ -27,11 +28,11 @@ def test_place_and_size_go_by_the_box() -> None:
 
 def test_turned_it_is_smaller_and_its_near_side_larger() -> None:
     trigger = Trigger(area=0.1)
-    turned = trigger.corners_xy(BOX, View(yaw=0.5))
+    turned = trigger.corners_xy(BOX, TriggerPose(yaw=0.5))
     assert area_of(turned) < area_of(trigger.corners_xy(BOX))
     left, right = turned[3, 1] - turned[0, 1], turned[2, 1] - turned[1, 1]
     assert abs(left - right) > 0.5
-    rolled = trigger.corners_xy(BOX, View(roll=0.2))
+    rolled = trigger.corners_xy(BOX, TriggerPose(roll=0.2))
     assert rolled[1, 1] > rolled[0, 1] and area_of(rolled) == pytest.approx(area_of(trigger.corners_xy(BOX)))
 
 
@@ -108,25 +109,42 @@ def test_pattern_and_picture(tmp_path) -> None:
     cv2.imwrite(str(tmp_path / "red.png"), red)
     np.testing.assert_allclose(Trigger(picture=str(tmp_path / "red.png")).draw(), [[[1, 0, 0]] * 64] * 64)
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(ValueError, match="expected a picture"):
+    with pytest.raises(InvalidValueError) as refused:
         Trigger(picture=str(tmp_path / "text.png")).draw()
-    with pytest.raises(FileNotFoundError, match="no picture nowhere"):
-        Trigger(picture="nowhere.png").draw()
+    assert refused.value.key == "trigger.picture" and refused.value.got.endswith("text.png")
+    with pytest.raises(MissingFileError) as missing:
+        BackdoorTrigger(IdentityTracker(), trigger={"picture": "nowhere.png"})
+    assert missing.value.key == "trigger.picture" and "nowhere.png" in missing.value.got
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "key"),
     [
-        ({"trigger": {"size": 1}}, "trigger: unknown .'size'.; known are"),
-        ({"trigger": {"area": 0}}, "area: expected a share"),
-        ({"trigger": {"place": [2, 0]}}, "place: expected"),
-        ({"trigger": {"cells": 0}}, "cells: expected"),
-        ({"show": "always"}, "show: expected one of"),
-        ({"frames": 0}, "frames: expected a whole number"),
-        ({"rate": 1.5}, "rate: expected a share"),
-        ({"sway": -1}, "sway: expected a number from 0"),
+        ({"trigger": {"size": 1}}, "trigger.size"),
+        ({"trigger": {"area": 0}}, "trigger.area"),
+        ({"trigger": {"area": 0.3}}, "trigger.area"),
+        ({"trigger": {"place": [2, 0]}}, "trigger.place"),
+        ({"trigger": {"place": [0.5]}}, "trigger.place"),
+        ({"trigger": {"cells": 0}}, "trigger.cells"),
+        ({"trigger": "red"}, "trigger"),
+        ({"show": "always"}, "show"),
+        ({"frames": 0}, "frames"),
+        ({"rate": 1.5}, "rate"),
+        ({"rate": 0}, "rate"),
+        ({"max_swing": -1}, "max_swing"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, message) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_settings_out_of_range_are_refused(settings, key) -> None:
+    with pytest.raises(InvalidValueError) as refused:
         BackdoorTrigger(IdentityTracker(), **settings)
+    assert refused.value.key == key
+
+
+def test_without_swing_it_faces_the_camera() -> None:
+    x, y, _ = screen_scene(frames=8)
+    still = BackdoorTrigger(IdentityTracker(), {"area": 0.04}, "few_shot", frames=8, max_swing=0).generate(x=x, y=y)
+    swinging = BackdoorTrigger(IdentityTracker(), {"area": 0.04}, "few_shot", frames=8).generate(x=x, y=y)
+    box = y[0]["boxes"][7]
+    facing = paste(x[0, 7], Trigger(area=0.04).draw(), Trigger(area=0.04).corners_xy(box))
+    np.testing.assert_array_equal(still[0, 7], facing)
+    assert (swinging[0, 7] != facing).any()

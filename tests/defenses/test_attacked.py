@@ -20,9 +20,9 @@ SCENE = screen_scene(frames=2)
 
 # Each as a function of a folder for its files: those of the configs, and ours in further ways.
 CHAINS = {name: lambda folder, name=name: [from_config(name, folder)] for name in DEFENSES} | {
-    "around": lambda folder: [TemplateAdaptation(steps=2, augment=1, differentiable=False)],
+    "around": lambda folder: [TemplateAdaptation(max_iter=2, augment=1, differentiable=False)],
     "dualossdef": lambda folder: [cleaner(folder)],
-    "both": lambda folder: [cleaner(folder), TemplateAdaptation(steps=2, augment=1)],
+    "both": lambda folder: [cleaner(folder), TemplateAdaptation(max_iter=2, augment=1)],
 }
 
 

@@ -8,6 +8,7 @@ import torch
 from armory_skelevision.defenses.pruning import dormant_channels, prune
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.frozen import freeze
+from armory_skelevision.validation import InvalidValueError
 
 
 @pytest.fixture
@@ -41,5 +42,6 @@ def test_nothing_is_pruned_unless_asked(network: SiamRPN) -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
 def test_senseless_shares(network: SiamRPN, share: float) -> None:
-    with pytest.raises(ValueError, match="share"):
+    with pytest.raises(InvalidValueError) as refused:
         dormant_channels(network, torch.rand(1, 3, 127, 127), share)
+    assert refused.value.key == "share"

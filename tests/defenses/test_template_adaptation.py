@@ -14,6 +14,7 @@ from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, Window, track
 from armory_skelevision.tracking.losses import classification_loss, localisation_loss
 from armory_skelevision.training import targets
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 SCENE = screen_scene(frames=2)
 CPU = torch.device("cpu")
@@ -25,7 +26,7 @@ def predict(estimator, x=SCENE[0]):
 
 def adaptation(**kwargs):
     """Few steps on few crops: enough to see what they do."""
-    return TemplateAdaptation(**{"steps": 2, "augment": 1, **kwargs})
+    return TemplateAdaptation(**{"max_iter": 2, "augment": 1, **kwargs})
 
 
 def crops_of(estimator, video=None):
@@ -40,7 +41,7 @@ def loss_of(crops, template, augment=4):
 
 @pytest.mark.parametrize("augment", [0, 4])
 def test_the_loss_of_the_first_frame_falls_and_the_template_stays_near(augment):
-    defense = TemplateAdaptation(steps=4, step_size=2 / 255, epsilon=5 / 255, augment=augment)
+    defense = TemplateAdaptation(max_iter=4, eps_step=2 / 255, eps=5 / 255, augment=augment)
     with torch.no_grad():
         before, after = crops_of(tiny_estimator()), crops_of(tiny_estimator(defense))
         moved = (after.template - before.template).abs()
@@ -57,7 +58,7 @@ def test_search_crops_stay_and_boxes_change():
     assert np.abs(predict(adapted) - predict(bare)).max() > 1e-3
 
 
-@pytest.mark.parametrize("kwargs", [{"steps": 0}, {"epsilon": 0}, {"apply_predict": False}])
+@pytest.mark.parametrize("kwargs", [{"max_iter": 0}, {"eps": 0}, {"apply_predict": False}])
 def test_no_steps_no_bound_or_switched_off_give_bit_equal_boxes(kwargs):
     np.testing.assert_array_equal(predict(tiny_estimator(adaptation(**kwargs))), predict(tiny_estimator()))
 
@@ -67,7 +68,7 @@ def test_templates_are_adapted_once_per_video(monkeypatch):
     adapt = TemplateAdaptation.defend_template
     monkeypatch.setattr(TemplateAdaptation, "defend_template", lambda *args: calls.append(1) or adapt(*args))
     estimator = random_estimator(keypoint_head="shallow")
-    estimator.set_params(preprocessing_defences=[TemplateAdaptation(steps=1, augment=0)])
+    estimator.set_params(preprocessing_defences=[TemplateAdaptation(max_iter=1, augment=0)])
     videos = np.repeat(SCENE[0], 2, axis=0)
     first, second = estimator.predict(videos, y_init=np.repeat(SCENE[1][0]["boxes"][:1], 2, axis=0))
     assert len(calls) == 2
@@ -110,7 +111,7 @@ def test_windows_are_shifted_and_rescaled_within_bounds_and_equal_for_equal_seed
 
 def test_the_sign_is_followed_by_a_slope():
     gradient = torch.tensor([-3.0, -1.0, 0.0, 4.0], dtype=torch.float64, requires_grad=True)
-    values = template_adaptation.follow_sign(gradient)
+    values = template_adaptation.smoothed_sign(gradient)
     assert values.tolist() == [-1, -1, 0, 1]
     (slope,) = torch.autograd.grad(values.sum(), gradient)
     torch.testing.assert_close(slope, 2 / (gradient.detach().abs() + 2) ** 2)
@@ -162,8 +163,8 @@ class KnownLoss:
 
 def test_through_the_adaptation_gradients_agree_with_finite_differences(monkeypatch):
     # The sign itself has no slope to compare with: here both ways take a smooth function in its place.
-    monkeypatch.setattr(template_adaptation, "follow_sign", torch.tanh)
-    defense = TemplateAdaptation(steps=3, step_size=0.02, epsilon=0.05)
+    monkeypatch.setattr(template_adaptation, "smoothed_sign", torch.tanh)
+    defense = TemplateAdaptation(max_iter=3, eps_step=0.02, eps=0.05)
     generator = torch.Generator().manual_seed(0)
     crop = (0.2 + 0.6 * torch.rand(1, 3, 2, 2, dtype=torch.float64, generator=generator)).requires_grad_()
     weights = torch.randn(1, 3, 2, 2, dtype=torch.float64, generator=generator).requires_grad_()
@@ -193,26 +194,31 @@ def test_a_video_without_gradient_gets_none():
 
 def test_trackers_whose_loss_or_inside_is_not_known_are_refused():
     other = random_nanotrack_estimator(preprocessing_defences=[TemplateAdaptation()])
-    with pytest.raises(ValueError, match="lowers the training loss of SiamRPN; NanoTrack has another"):
+    with pytest.raises(InvalidValueError) as refused:
         predict(other)
+    assert (refused.value.key, refused.value.got) == ("model", "NanoTrack")
     goturn = PyTorchGoturn(
         torch.nn.Identity(), (3, 64, 64), (0, 1), device_type="cpu", preprocessing_defences=[TemplateAdaptation()]
     )
-    with pytest.raises(TypeError, match="TemplateAdaptation works on the crops of a tracker whose inside it knows"):
+    with pytest.raises(InvalidTypeError) as refused:
         predict(goturn)
+    assert refused.value.key == "model" and "TemplateAdaptation" in refused.value.expected
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "message"),
+    ("key", "value"),
     [
-        ({"steps": -1}, "steps: expected a whole number from 0, got -1"),
-        ({"step_size": 0}, "step_size: expected a number above 0"),
-        ({"epsilon": -0.1}, "epsilon: expected a number from 0"),
-        ({"augment": 1.5}, "augment: expected a whole number from 0"),
-        ({"differentiable": "yes"}, "differentiable: expected true or false"),
-        ({"seed": None}, "seed: expected a whole number from 0"),
+        *(("max_iter", -1), ("eps_step", 0), ("eps", -0.1), ("eps", 4), ("augment", 1.5), ("differentiable", "yes")),
+        *(("seed", None), ("apply_predict", "no")),
     ],
 )
-def test_settings_out_of_range_are_refused(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        TemplateAdaptation(**kwargs)
+def test_settings_out_of_range_are_refused(key, value):
+    with pytest.raises(InvalidValueError) as refused:
+        TemplateAdaptation(**{key: value})
+    assert refused.value.key == key
+
+
+def test_settings_are_checked_when_they_are_changed():
+    defense = TemplateAdaptation()
+    with pytest.raises(InvalidValueError):
+        defense.set_params(max_iter=-1)

@@ -1,4 +1,4 @@
-"""Everything that README and guides tell the reader to type is run here, or held against the real parser."""
+"""Every command in README and guides is run here, or parsed by its real parser."""
 
 import argparse
 import ast
@@ -28,22 +28,23 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 
-# Commands that are parsed by their own parser but not run, by how they begin, and why not.
+# Commands that are parsed but not run, by how they begin, and why.
 ONLY_PARSED = {
     "armory run": "an evaluation takes minutes; tests/integration and tests/examples/test_own.py run them",
     "skelevision train": "a training takes hours; tests/training run short ones",
-    "skelevision weights average": "weights of one's own; tests/weights/test_averaging.py",
+    "skelevision weights average": "needs trained weights; tests/weights/test_averaging.py",
     "skelevision sweep sweep_configs/walkers.json --out results/walkers --jobs 2": "20 evaluations; tests/sweeps",
     "skelevision sweep sweep_configs/keypoints.json --out results/keypoints": "24 evaluations; tests/sweeps",
     "skelevision report results/keypoints --out report": "a report of those; tests/results",
     "skelevision data": "downloads, or cuts what was downloaded; tests/datasets, tests/training/test_crops.py",
-    "skelevision submit": "a bundle and a suite of one's own; tests/submission",
+    "skelevision submit": "needs a bundle and a suite; tests/submission",
     "python -m benchmarks.": "minutes to hours; tests/benchmarks call what they are made of",
     "python -m experiments.": "hours; tests/experiments call what they are made of",
     "python docker/": "builds images; tests/docker/test_images.py",
     "python -m skelevision_town": "renders, by Blender; town/tests/test_render.py, town/tests/test_cutouts.py",
     "python -m pytest": "is what runs this",
     "make": "sets up environments and runs this",
+    "pip": "installs; scripts/try_wheel.sh",
     "source": "changes the reader's shell",
     "cp": "copies what a training made",
 }
@@ -56,17 +57,18 @@ RUN = (
     "skelevision compare A B --expect model",
     "skelevision sweep sweep_configs/walkers.json --out results/walkers --dry-run",
 )
-# Files that are the reader's, or that a command makes.
-THEIRS = {
-    *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "cell.json", "config.json"),
-    *("grid.json", "manifest.json", "ranking.json", "result.json"),
+READERS_FILES = {
+    *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
+    *("ranking.json", "result.json", "run.json", "runs.json", "000.json"),
 }
-OURS = ("backdoors", "benchmarks", "docker", "docs", "examples", "grids", "scenario_configs", "scripts", "tests", "zoo")
-"""Folders of the repository that commands name files in."""
+"""Files that the reader writes, or that a command makes."""
+CONFIG_FOLDERS = ("scenario_configs", "sweep_configs", "training_configs")
+FOLDERS = (*CONFIG_FOLDERS, "benchmarks", "docker", "docs", "examples", "experiments", "scripts", "tests")
+"""Folders of the repository in which commands name files."""
 
 
 class Block(NamedTuple):
-    """Something between fences."""
+    """A fenced block of a page."""
 
     page: str
     language: str
@@ -84,29 +86,32 @@ def find_blocks(language: str) -> list[Block]:
 
 
 def find_inline() -> list[tuple[str, str]]:
-    """What stands between single backticks, with its page."""
+    """Inline code, with its page."""
     texts = [(name, re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)) for name, text in read_pages()]
     return [(name, " ".join(code.split())) for name, text in texts for code in re.findall(r"`([^`]+)`", text)]
 
 
 def expand(script: str) -> list[list[str]]:
     """The commands of a shell script with loops and variables expanded, by a real shell that runs none of them."""
-    told = r"""told() { printf '%s\x1f' "$@"; printf '\x1e'; }
-        command_not_found_handle() { told "$@"; }
-        source() { told source "$@"; }
-        .venv/bin/python() { told python "$@"; }
-        .venv-town/bin/python() { told python "$@"; }
-        .venv-town/bin/skelevision() { told skelevision "$@"; }
+    record = r"""record() { printf '%s\x1f' "$@"; printf '\x1e'; }
+        command_not_found_handle() { record "$@"; }
+        source() { record source "$@"; }
+        .venv/bin/python() { record python "$@"; }
+        .venv-town/bin/python() { record python "$@"; }
+        .venv-town/bin/skelevision() { record skelevision "$@"; }
         PATH=/nowhere
         """
-    shell = ["/bin/bash", "--norc", "-eu", "-c", told + script]
+    shell = ["/bin/bash", "--norc", "-eu", "-c", record + script]
     done = subprocess.run(shell, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [command.split("\x1f")[:-1] for command in done.stdout.split("\x1e")[:-1]]
 
 
 COMMANDS = sorted({(block.page, shlex.join(argv)) for block in find_blocks("sh") for argv in expand(block.text)})
-PROGRAMS = ("armory run ", "make ", "python benchmarks/", "python docker/", "python examples/", "skelevision ")
+PROGRAMS = (
+    *("armory run ", "make ", "skelevision ", "python docker/", "python examples/"),
+    *("python -m benchmarks.", "python -m examples.", "python -m experiments."),
+)
 INLINE = sorted({(page, code) for page, code in find_inline() if code.startswith(PROGRAMS)})
 
 
@@ -115,16 +120,16 @@ def unquote(command: str) -> str:
 
 
 class ParsedError(Exception):
-    """The parser took it; from here on the command itself would run."""
+    """The parser accepted the command, which would run from here on."""
 
 
 class MissingError(Exception):
-    """An argument is not there, and all that are there are right."""
+    """A required argument is missing; those that are given are right."""
 
 
 @pytest.fixture
 def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool], None]:
-    """Hold a command against the parser of its program; a mention in a sentence may leave arguments out."""
+    """Parse a command by the parser of its program; a mention in a sentence may omit arguments."""
     original = argparse.ArgumentParser.parse_args
 
     def parse_args(self: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> argparse.Namespace:
@@ -166,7 +171,7 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool], None]:
                 lambda: runpy.run_path(str(ROOT / arguments[0]), run_name="__main__"), arguments, monkeypatch
             )
         else:
-            assert program in ONLY_PARSED, f"nobody knows how to parse {program}"
+            assert program in ONLY_PARSED, f"no parser is known for {program}"
 
     return parse_command
 
@@ -181,6 +186,7 @@ def parse_ours(arguments: list[str]) -> None:
 
 
 def parse_module(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "town"))
     module = importlib.import_module(arguments[1])
     run_to_the_parser(lambda: runpy.run_path(str(module.__file__), run_name="__main__"), arguments[1:], monkeypatch)
 
@@ -209,31 +215,31 @@ def check_targets(arguments: list[str]) -> None:
 def check_files(command: str) -> None:
     for argument in shlex.split(command):
         path = argument.rpartition("=")[2]
-        if path.split("/")[0] in OURS and "/" in path:
+        if path.split("/")[0] in FOLDERS and "/" in path:
             assert (ROOT / path).exists(), f"there is no {path}"
         elif path.endswith(".json") and "/" not in path:
-            assert path in THEIRS, f"whose is {path}?"
+            assert path in READERS_FILES, f"{path} is neither in the repository nor known as the reader's"
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
-def test_commands_parse_and_name_what_is_there(
+def test_commands_parse_and_name_existing_files(
     page: str, command: str, parse: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parse(command)
     check_files(command)
     plain = unquote(command)
-    assert plain in RUN or any(plain.startswith(start) for start in ONLY_PARSED), "run it here, or say why not"
+    assert plain in RUN or any(plain.startswith(start) for start in ONLY_PARSED), (
+        "run it here, or give the reason in ONLY_PARSED"
+    )
 
 
 @pytest.mark.parametrize(("page", "command"), INLINE)
-def test_commands_in_sentences_parse_and_name_what_is_there(
-    page: str, command: str, parse: Callable[..., None]
-) -> None:
+def test_inline_commands_parse_and_name_existing_files(page: str, command: str, parse: Callable[..., None]) -> None:
     parse(command, True)
     check_files(command)
 
 
-def test_what_is_said_not_to_be_run_is_there() -> None:
+def test_lists_of_commands_are_up_to_date() -> None:
     plain = [unquote(command) for _, command in COMMANDS]
     assert [start for start in ONLY_PARSED if not any(command.startswith(start) for command in plain)] == []
     assert sorted(set(RUN) - set(plain)) == []
@@ -241,8 +247,8 @@ def test_what_is_said_not_to_be_run_is_there() -> None:
 
 @pytest.fixture
 def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of somebody who has the repository, a config, and results of two runs."""
-    for name in OURS:
+    """A folder with the repository, a config, and results of two runs."""
+    for name in FOLDERS:
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "mine.json").write_text(format_config(make_config("mtl")))
     for name, model, found in (("A", "stl", 0.2), ("B", "mtl", 0.4)):
@@ -253,7 +259,7 @@ def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-SAYS = {
+PRINTS = {
     "check": r"^no faults, .* 1 config checked$",
     "summary": r"benign mIoU 0\.75  adversarial mIoU 0\.30",
     "report": r"report/index\.html",
@@ -267,11 +273,11 @@ def test_cheap_commands_run(command: str, readers_folder: Path, run: Callable[..
     _, *arguments = shlex.split(command)
     code, out, err = run(*arguments)
     assert (code, err) == (0, ""), out
-    assert re.search(SAYS[arguments[0]], out, re.MULTILINE), out
+    assert re.search(PRINTS[arguments[0]], out, re.MULTILINE), out
 
 
 def find_names(value: Any) -> Iterator[tuple[str, str]]:
-    """What sections of configs name: (module, name)."""
+    """Module and name of every section of a config."""
     if isinstance(value, dict):
         if {"module", "name"} <= value.keys():
             yield value["module"], value["name"]
@@ -280,14 +286,14 @@ def find_names(value: Any) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("block", find_blocks("json"), ids=lambda block: f"{block.page}-{len(block.text)}")
-def test_json_is_json_and_names_what_is_there(block: Block) -> None:
+def test_json_parses_and_names_existing_objects(block: Block) -> None:
     text = block.text if block.text.startswith("{") else "{" + block.text + "}"
     for module, name in find_names(json.loads(text)):
         assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
 
 
 @pytest.mark.parametrize("block", find_blocks("python"), ids=lambda block: f"{block.page}-{len(block.text)}")
-def test_python_imports_what_is_there(block: Block) -> None:
+def test_python_imports_existing_names(block: Block) -> None:
     imports = [node for node in ast.walk(ast.parse(block.text)) if isinstance(node, ast.ImportFrom)]
     assert imports
     for node in imports:
@@ -295,22 +301,21 @@ def test_python_imports_what_is_there(block: Block) -> None:
         assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
-def test_docstrings_that_guides_point_to_are_there() -> None:
+def test_docstrings_named_in_guides_exist() -> None:
     names = [code.removeprefix("python -m pydoc ") for _, code in find_inline() if code.startswith("python -m pydoc ")]
     assert names
     assert [name for name in names if pydoc.locate(name) is None] == []
 
 
-def test_configs_that_guides_name_are_there() -> None:
-    folders = ("scenario_configs", "grids", "zoo", "backdoors")
-    have = {path.name for folder in folders for path in (ROOT / folder).glob("*.json")}
+def test_configs_named_in_guides_exist() -> None:
+    have = {path.name for folder in CONFIG_FOLDERS for path in (ROOT / folder).rglob("*.json")}
     named = {code for _, code in find_inline() if code.endswith(".json") and " " not in code}
-    named = {code for code in named if Path(code).name not in THEIRS}
+    named = {code for code in named if Path(code).name not in READERS_FILES}
     assert len(named) > 10
     for code in named:
-        for name in expand(f"set -f; tell {code}")[0][1:]:
+        for name in expand(f"set -f; list {code}")[0][1:]:
             path = Path(name)
-            if len(path.parts) > 1 and path.parts[0] in OURS:
+            if len(path.parts) > 1 and path.parts[0] in FOLDERS:
                 assert (ROOT / name).exists(), f"there is no {name}"
             else:
                 assert any(fnmatch(known, path.name) for known in have), f"there is no {name}"

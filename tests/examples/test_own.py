@@ -15,7 +15,7 @@ from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.evaluation.configs import build_config, format_config
 from armory_skelevision.evaluation.runner import run_config
-from armory_skelevision.results.summary import read_summary
+from armory_skelevision.results.result_file import read_run
 from examples.own.attack import PlainColours
 from examples.own.defense import SoftLook
 from examples.own.tracker import CorrelationTracker, correlation_tracker
@@ -142,6 +142,6 @@ def test_all_three_are_evaluated_by_armory(tmp_path):
     config["dataset"].update(max_frames=5, index=[2])
     path = tmp_path / "own.json"
     path.write_text(format_config(config))
-    summary = read_summary(run_config(path, "--num-eval-batches=1"))
-    assert summary.benign > 0.6
-    assert summary.adversarial <= summary.benign
+    run = read_run(run_config(path, "--num-eval-batches=1"))
+    assert run.benign.mean_iou > 0.6
+    assert run.adversarial.mean_iou <= run.benign.mean_iou

@@ -30,7 +30,7 @@ def judge(tmp_path):
         "none": list,
         "jpeg": lambda: [JpegCompression(clip_values=(0.0, 1.0), channels_first=False)],
         "dualossdef": lambda: [cleaner(tmp_path)],
-        "both": lambda: [cleaner(tmp_path), TemplateAdaptation(steps=1, augment=1)],
+        "both": lambda: [cleaner(tmp_path), TemplateAdaptation(max_iter=1, augment=1)],
     }
 
     def run(keep=None, weights="a", count=None, precision="float32"):

@@ -24,7 +24,7 @@ from armory_skelevision.defenses import TemplateAdaptation
 from armory_skelevision.evaluation.configs import build_config, format_config
 from armory_skelevision.evaluation.runner import run_config
 from armory_skelevision.models import siamrpn_mtl
-from armory_skelevision.results.summary import read_summary
+from armory_skelevision.results.result_file import read_run
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -56,11 +56,11 @@ def results_of(path: Path) -> dict[str, Any]:
 
 def test_benign_adversarial_and_exported_videos(tmp_path: Path) -> None:
     result = run_changed(tmp_path, "--num-eval-batches=1", export_batches=1)
-    summary = read_summary(result)
-    assert summary.benign is not None
-    assert summary.adversarial is not None
-    assert 0.5 < summary.benign <= 1
-    assert 0 <= summary.adversarial < summary.benign
+    run = read_run(result)
+    assert run.benign.mean_iou is not None
+    assert run.adversarial.mean_iou is not None
+    assert 0.5 < run.benign.mean_iou <= 1
+    assert 0 <= run.adversarial.mean_iou < run.benign.mean_iou
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 1
     assert not Path("~/.armory/config.json").expanduser().exists()
 
@@ -109,8 +109,8 @@ def test_check_and_skip_benign_in_the_users_own_folders(tmp_path: Path, monkeypa
     monkeypatch.setenv("HOME", str(home))
 
     result = run_changed(tmp_path, "--check", "--skip-benign", frames=3)
-    assert read_summary(result).benign is None
-    assert read_summary(result).adversarial is not None
+    assert read_run(result).benign.mean_iou is None
+    assert read_run(result).adversarial.mean_iou is not None
     assert result.is_relative_to(own["output_dir"])
     assert configuration.read_bytes() == before
     config = json.loads(result.read_text())["config"]
@@ -122,22 +122,22 @@ def test_check_and_skip_benign_in_the_users_own_folders(tmp_path: Path, monkeypa
 
 def test_skip_attack_and_number_of_videos(tmp_path: Path) -> None:
     result = evaluate(changed_config(frames=3), tmp_path, batches=2, skip_attack=True)
-    assert read_summary(result).adversarial is None
+    assert read_run(result).adversarial.mean_iou is None
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 2
 
 
 @pytest.mark.parametrize("attack", ["pgd", "rtaa", "iou"])
 def test_digital_attacks_run_from_their_configs(tmp_path: Path, attack: str) -> None:
-    summary = read_summary(evaluate(changed_config(attack, frames=5), tmp_path, batches=1))
-    assert summary.benign is not None
-    assert summary.adversarial is not None
-    assert summary.adversarial != summary.benign
+    run = read_run(evaluate(changed_config(attack, frames=5), tmp_path, batches=1))
+    assert run.benign.mean_iou is not None
+    assert run.adversarial.mean_iou is not None
+    assert run.adversarial.mean_iou != run.benign.mean_iou
 
 
 def test_a_region_defense_runs_from_its_config(tmp_path: Path) -> None:
     config = changed_config(defense="templateadaptation", frames=5, steps=1)
-    summary = read_summary(evaluate(config, tmp_path, batches=1))
-    assert summary.adversarial is not None
+    run = read_run(evaluate(config, tmp_path, batches=1))
+    assert run.adversarial.mean_iou is not None
     video = MINI[0]
     frames, truth = video.read_frames()[None, :5].astype(np.float32) / 255, torch.as_tensor(video.boxes_xyxy[:5])
     found = []
@@ -146,7 +146,7 @@ def test_a_region_defense_runs_from_its_config(tmp_path: Path) -> None:
         estimator.set_params(preprocessing_defences=defenses)
         boxes = estimator.predict(frames, y_init=video.boxes_xyxy[:1])[0]["boxes"]
         found.append(float(iou(torch.as_tensor(boxes), truth)[1:].mean()))
-    assert summary.benign == pytest.approx(found[1], abs=1e-3)
+    assert run.benign.mean_iou == pytest.approx(found[1], abs=1e-3)
     assert abs(found[1] - found[0]) > 2e-3
 
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 def test_keypoints_are_attacked_and_measured(tmp_path: Path) -> None:
     config = copy.deepcopy(build_config("walkers", "mtl", "keypoints_igsm"))
-    config["attack"]["kwargs"].update(max_iter=2, eps_255=16)
+    config["attack"]["kwargs"].update(max_iter=2, eps=16 / 255)
     config["dataset"].update(max_frames=2, index=[0, 4])
     results = json.loads(evaluate(config, tmp_path).read_text())["results"]
     for stage in ("benign", "adversarial"):

@@ -13,7 +13,7 @@ from carla_data import write_carla
 
 from armory_skelevision.evaluation.configs import build_config, format_config
 from armory_skelevision.evaluation.runner import run_config
-from armory_skelevision.results.summary import read_summary
+from armory_skelevision.results.result_file import read_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -28,7 +28,7 @@ def changed_config(name: str, dataset: dict[str, Any]) -> dict[str, Any]:
 
 def check_scores(result: Path, videos: int) -> None:
     """Every video has a score before and after the attack, and so have their means."""
-    assert None not in read_summary(result)
+    assert None not in {read_run(result).side(side).mean_iou for side in ("benign", "adversarial")}
     results = json.loads(result.read_text())["results"]
     for stage in ("benign", "adversarial"):
         scores = results[f"{stage}_video_tracking_mean_iou"]

@@ -9,6 +9,7 @@ import pytest
 from armory_skelevision import metrics
 from armory_skelevision.datasets.otb_sequences import read_boxes
 from armory_skelevision.metrics.boxes import mean_frame_iou
+from armory_skelevision.validation import InvalidValueError
 
 PLAIN = {"success_auc": 0, "precision_20px": 1, "normalised_precision": 2}
 
@@ -88,37 +89,58 @@ def test_equal_to_the_toolkits_on_real_boxes(name: str, drift: float, shared_dat
         assert value == [pytest.approx(wanted[place], abs=1e-12)]
 
 
-@pytest.mark.parametrize("metric", [*PLAIN, "frame_iou"])
+def test_boxes_are_recorded_as_predicted_and_as_labelled():
+    truth = video([0, 0, 10, 10], [1.005, 2, 30, 40])
+    found = video([50, 0, 60, 10], [1.23456, 2.5, 30, 40])
+    assert metrics.frame_boxes(truth, found) == [[[50, 0, 60, 10], [1.23, 2.5, 30, 40]]]
+    assert metrics.true_boxes(truth, found)[0][0] == [0, 0, 10, 10]
+    assert json.loads(json.dumps(metrics.frame_boxes(truth, found))) == metrics.frame_boxes(truth, found)
+
+
+@pytest.mark.parametrize("metric", [*PLAIN, "frame_iou", "frame_boxes", "true_boxes"])
 def test_boxes_that_do_not_fit_are_refused(metric: str):
     measure, good = getattr(metrics, metric), video([0, 0, 9, 9], [0, 0, 9, 9])
-    with pytest.raises(ValueError, match=r"video 0: .* got \(2, 4\) and \(1, 4\)"):
-        measure(good, video([0, 0, 9, 9]))
-    with pytest.raises(ValueError, match="video 0: expected finite boxes"):
-        measure(good, video([0, 0, 9, 9], [0, 0, 9, np.nan]))
-    with pytest.raises(ValueError, match="predictions of 1 videos, got 2"):
-        measure(good, good * 2)
+    refused = [
+        (good, video([0, 0, 9, 9]), ("video 0", "(2, 4) and (1, 4)")),
+        (good, video([0, 0, 9, 9], [0, 0, 9, np.nan]), ("video 0", "NaN or infinity")),
+        (good, good * 2, ("y_pred", "2")),
+    ]
+    for truth, found, wanted in refused:
+        with pytest.raises(InvalidValueError) as caught:
+            measure(truth, found)
+        assert (caught.value.key, caught.value.got) == wanted
 
 
 def test_armory_finds_them_and_writes_their_values():
     """Through ARMORY's own meters and writer, two videos of different lengths, as a scenario drives them."""
     from armory.instrument import MetricsLogger, del_globals, get_hub, get_probe
+    from armory.logs import log
 
     del_globals()
-    names = [*PLAIN, "frame_iou"]
+    names = [*PLAIN, "frame_iou", "frame_boxes", "true_boxes"]
     tasks = [f"armory_skelevision.metrics.{name}" for name in names]
     logger = MetricsLogger(task=tasks, record_metric_per_sample=True, include_targeted=False)
-    box = [0, 0, 10, 10]
+    lines: list[str] = []
+    sink = log.add(lines.append, level="METRIC", format="{message}")
+    box, half = [0, 0, 10, 10], [0, 0, 10, 5]
     try:
         for index, frames in enumerate((2, 3)):
             get_hub().set_context(batch=index, stage="benign")
             boxes = video(*[box] * frames)
-            get_probe("scenario").update(y=boxes, y_pred=boxes, y_pred_adv=video(box, *[[0, 0, 10, 5]] * (frames - 1)))
+            get_probe("scenario").update(y=boxes, y_pred=boxes, y_pred_adv=video(box, *[half] * (frames - 1)))
         results = logger.results()
     finally:
+        log.remove(sink)
         del_globals()
     assert results["benign_success_auc"] == [[20 / 21], [20 / 21]]
     assert results["adversarial_frame_iou"] == [[[1.0, 0.5]], [[1.0, 0.5, 0.5]]]
     assert results["adversarial_mean_frame_iou"] == [0.5]
-    for name in names:
+    assert results["adversarial_frame_boxes"] == [[[box, half]], [[box, half, half]]]
+    assert results["adversarial_true_boxes"] == [[[box, box]], [[box, box, box]]]
+    assert (results["benign_tracked_frames"], results["benign_annotated_frames"]) == ([5], [5])
+    assert {name for name in results if "mean" in name and "boxes" in name} == set()
+    for name in (*PLAIN, "frame_iou"):
         assert {f"benign_mean_{name}", f"adversarial_{name}"} <= results.keys()
     json.dumps(results)
+    logged = [line for line in lines if "boxes" in line]
+    assert len(logged) == 8 and all(line.strip().endswith(("2 boxes", "3 boxes")) for line in logged)

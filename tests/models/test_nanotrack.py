@@ -167,7 +167,7 @@ ATTACKS = {
     "patch": (PatchAttack, {"max_iter": 2}),
     "patch_on_whole_frames": (PatchAttack, {"max_iter": 1}),
     "pgd": (PGD, {"max_iter": 2}),
-    "iou": (IoUAttack, {"max_queries": 16, "grain": 4}),
+    "iou": (IoUAttack, {"max_queries": 16, "block_size": 4}),
 }
 
 

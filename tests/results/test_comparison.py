@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import pytest
-from handmade_results import make_config, make_results, write_cell, write_result
+from handmade_results import make_config, make_results, write_plan, write_result, write_run
 
 from armory_skelevision.results.comparison import compare
-from armory_skelevision.results.telling import tell
+from armory_skelevision.results.format_comparison import format_comparison
+from armory_skelevision.validation import InvalidValueError
 
 
 def write_pair(folder: Path) -> tuple[Path, Path]:
@@ -28,31 +29,30 @@ def test_videos_are_paired(tmp_path: Path) -> None:
     assert {difference.key for difference in found.differences} == {"model.name", "model.weights_file"}
 
 
-def test_what_differs_unmeant_is_told(tmp_path: Path) -> None:
+def test_unexpected_differences_are_listed(tmp_path: Path) -> None:
     first, second = write_pair(tmp_path)
     write_result(
         second, make_results((0.5,) * 3), make_config(attack__kwargs__max_iter=11, attack__kwargs__verbose=False)
     )
     found = compare(first, second, expected=["model", "attack.kwargs.max"])  # no key of a config is called so
     assert not found.is_fair
-    assert [difference for difference in found.differences if not difference.expected] == [
+    assert [difference for difference in found.differences if not difference.is_expected] == [
         ("attack.kwargs.max_iter", "10", "11", False)
     ]
-    text = tell(found)
-    assert "meant to differ: model.name: siamrpn_stl → siamrpn_mtl" in text
+    text = format_comparison(found)
+    assert "expected to differ: model.name: siamrpn_stl → siamrpn_mtl" in text
     assert "differs as well: attack.kwargs.max_iter: 10 → 11" in text
     assert "verbose" not in text
 
 
-def test_sweeps_are_paired_cell_by_cell(tmp_path: Path) -> None:
+def test_sweeps_are_paired_run_by_run(tmp_path: Path) -> None:
     for name, shift in (("a", 0.0), ("b", 0.1)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "grid.json").write_text("{}")
+        write_plan(tmp_path / name)
         for steps, worse in ((10, 0.0), (20, 0.2)):
             config = make_config(attack__kwargs__max_iter=steps, attack__kwargs__adaptive=name == "a")
             ious = (0.3 - worse + shift, 0.6 - worse + shift + steps / 100)
             record = {"versions": {"torch": "2.13.0" if name == "a" else "2.14.0"}}
-            write_cell(tmp_path / name / str(steps), config, make_results((0.8, 0.9), ious), **record)
+            write_run(tmp_path / name / str(steps), config, make_results((0.8, 0.9), ious), **record)
     found = compare(tmp_path / "a", tmp_path / "b", ["attack.kwargs.adaptive"])
     assert [pair.name for pair in found.pairs] == ["max_iter 10", "max_iter 20"]
     assert [round(pair.contrasts[1].first, 3) for pair in found.pairs] == [0.5, 0.35]
@@ -60,14 +60,16 @@ def test_sweeps_are_paired_cell_by_cell(tmp_path: Path) -> None:
     assert benign.change.mean == 0
     assert (attacked.first, attacked.second) == pytest.approx((0.425, 0.525))
     assert attacked.change.mean == pytest.approx(0.1)
-    assert [difference[:3] for difference in found.differences if not difference.expected] == [
+    assert [difference[:3] for difference in found.differences if not difference.is_expected] == [
         ("versions.torch", "2.13.0", "2.14.0")
     ]
     (tmp_path / "b" / "20" / "result.json").unlink()
     found = compare(tmp_path / "a", tmp_path / "b")
     assert [pair.name for pair in found.pairs] == ["max_iter 10"]
-    assert f"{tmp_path / 'b'}: 20 is missing" in found.faults
-    assert f"{tmp_path / 'a'}: 20 has nothing to pair with" in found.faults
+    assert [(problem.key, problem.got) for problem in found.problems] == [
+        (f"{tmp_path / 'b'}: 20", "missing"),
+        (f"{tmp_path / 'a'}: 20", "none"),
+    ]
 
 
 def test_other_numbers_of_videos_are_not_paired(tmp_path: Path) -> None:
@@ -76,14 +78,25 @@ def test_other_numbers_of_videos_are_not_paired(tmp_path: Path) -> None:
     found = compare(first, second, ["model"])
     assert found.pairs[0].contrasts == ()
     assert not found.is_fair
-    assert any("A has 3 videos, B has 2" in fault for fault in found.faults)
+    assert "3 in A and 2 in B" in {problem.got for problem in found.problems}
 
 
 def test_nothing_to_compare(tmp_path: Path) -> None:
     first, second = write_pair(tmp_path)
     second.write_text("{")
-    with pytest.raises(ValueError, match=r"b\.json holds no finished run; .*not JSON"):
+    with pytest.raises(InvalidValueError) as caught:
         compare(first, second)
+    assert (caught.value.key, caught.value.expected) == (str(second), "at least one finished run")
+    assert "not JSON" in caught.value.fix
+    write_plan(tmp_path / "one")
+    write_plan(tmp_path / "two")
+    for folder, steps in (("one", (1, 2)), ("two", (3, 4))):
+        for number in steps:
+            config = make_config(attack__kwargs__max_iter=number)
+            write_run(tmp_path / folder / str(number), config, make_results((0.5,), (0.5,)))
+    with pytest.raises(InvalidValueError) as caught:
+        compare(tmp_path / "one", tmp_path / "two")
+    assert caught.value.fix == "attack.kwargs.max_iter"
 
 
 def test_the_newest_of_the_same_config_counts(tmp_path: Path) -> None:
@@ -92,5 +105,4 @@ def test_the_newest_of_the_same_config_counts(tmp_path: Path) -> None:
     write_result(folder / "b_1795270700.json", make_results((0.5,) * 3, (0.5,) * 3), make_config(), 1795270700)
     second.rename(folder / "b_1795270699.json")
     (pair,) = compare(first, folder, ["model"]).pairs
-    assert pair.second.run is not None
-    assert pair.second.run.timestamp == 1795270700
+    assert pair.second.timestamp == 1795270700

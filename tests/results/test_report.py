@@ -6,18 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from handmade_results import make_config, make_results, write_cell, write_result, write_sweep
+from handmade_results import make_config, make_frames, make_results, write_plan, write_result, write_run, write_sweep
 from html_page import Page
 
-from armory_skelevision.results.finding import collect
-from armory_skelevision.results.groups import make_board
 from armory_skelevision.results.intervals import Estimate
+from armory_skelevision.results.load import load_runs
+from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
 from armory_skelevision.results.report.overview import metrics_table, miou_table
 from armory_skelevision.results.report.published import Published
-from armory_skelevision.results.report.tables import Entry, Table, to_csv, to_markdown
+from armory_skelevision.results.report.tables import Table, TableCell
 from armory_skelevision.results.report.writing import write_report
+from armory_skelevision.results.summary import summarize
 
-Numbers = dict[str, dict[str, Entry]]
+Numbers = dict[str, dict[str, TableCell]]
 
 
 def numbers_of(table: Table, place: str) -> Numbers:
@@ -27,13 +28,13 @@ def numbers_of(table: Table, place: str) -> Numbers:
 
 
 def test_miou_table_by_hand(tmp_path: Path) -> None:
-    board = make_board(collect([write_sweep(tmp_path / "sweep")]).cells)
-    assert (board.models, board.baseline) == (("STL", "MTL"), "STL")
-    table = miou_table(board, Published())
+    summary = summarize(load_runs([write_sweep(tmp_path / "sweep")]).runs)
+    assert (summary.models, summary.baseline) == (("STL", "MTL"), "STL")
+    table = miou_table(summary, Published())
     assert table.columns == ("steps", "STL", "MTL")
     found = numbers_of(table, "steps")
     assert list(found) == ["benign", "10", "20", "40"]
-    assert [found["benign"][model].number for model in board.models] == ["75.0", "85.0"]
+    assert [found["benign"][model].number for model in summary.models] == ["75.0", "85.0"]
     # seeds .3 and .5: half their distance times t(0.975, 1) = 12.706205
     assert (found["10"]["STL"].number, found["10"]["STL"].interval) == ("40.0", "± 127.1")
     assert (found["10"]["MTL"].number, found["10"]["MTL"].interval) == ("65.0", "± 63.5")
@@ -48,29 +49,29 @@ def test_miou_table_by_hand(tmp_path: Path) -> None:
 
 
 def test_metrics_table_has_what_was_measured(tmp_path: Path) -> None:
-    (tmp_path / "grid.json").write_text("{}")
+    write_plan(tmp_path)
     for model, auc in (("stl", 0.25), ("mtl", 0.5)):
         results = make_results((0.8,), (0.3,), benign_mean_success_auc=[0.7], adversarial_mean_success_auc=[auc])
         results["adversarial_mean_oddity"] = [12.3456]
-        write_cell(tmp_path / model, make_config(model), results)
-    table = metrics_table(make_board(collect([tmp_path]).cells))
+        write_run(tmp_path / model, make_config(model), results)
+    table = metrics_table(summarize(load_runs([tmp_path]).runs))
     found = numbers_of(table, "model")
     assert found["MTL"]["attacked success AUC"].number == "50.0"
     assert found["MTL"]["attacked success AUC"].signed_change == "+25.0"
-    assert found["MTL"]["attacked mIoU"].signed_change == "0.0"
+    assert found["MTL"]["attacked mean IoU"].signed_change == "0.0"
     assert found["STL"]["attacked oddity"].number == "12.346"
-    assert "benign oddity" not in found["STL"]  # nobody measured it
+    assert "benign oddity" not in found["STL"]  # it was not measured
     assert (found["STL"]["seconds"].number, found["STL"]["seeds"].number) == ("12", "1")
 
 
 def test_repeated_runs_are_no_seeds(tmp_path: Path) -> None:
     for timestamp, iou in ((1795270699, 0.1), (1795270700, 0.4)):
         write_result(tmp_path / f"r_{timestamp}.json", make_results((0.8,), (iou,)), make_config(), timestamp)
-    cells = collect([tmp_path]).cells
-    board = make_board(cells)
-    ((_, entry),) = [row for row in miou_table(board, Published()).rows if row[0].number == "attacked"]
+    cells = load_runs([tmp_path]).runs
+    summary = summarize(cells)
+    ((_, entry),) = [row for row in miou_table(summary, Published()).rows if row[0].number == "attacked"]
     assert (entry.number, entry.value and entry.value.n) == ("40.0", 1)
-    assert len(board.repeated) == 1
+    assert [each.is_repeated for each in summary.runs] == [True, False]
 
 
 def test_settings_name_what_differs(tmp_path: Path) -> None:
@@ -82,8 +83,8 @@ def test_settings_name_what_differs(tmp_path: Path) -> None:
     }
     for name, config in configs.items():
         write_result(tmp_path / f"{name}.json", make_results((0.8,), (0.3,)), config)
-    cells = collect([tmp_path / f"{name}.json" for name in configs]).cells
-    labels = {cell.name: label for cell, label in zip(cells, make_board(cells).labels.values(), strict=True)}
+    summary = summarize(load_runs([tmp_path / f"{name}.json" for name in configs]).runs)
+    labels = {each.run.name: each.label for each in summary.runs if each.label}
     assert dict(labels["c"].setting) == {
         "data set": "walkers mini",
         "attack": "PatchAttack",
@@ -101,7 +102,7 @@ def test_two_data_sets_are_told_apart(tmp_path: Path) -> None:
     for split, iou in (("mini", 0.8), ("dev", 0.6)):
         config = make_config(dataset__eval_split=split)
         write_result(tmp_path / f"{split}.json", make_results((iou,), (iou / 2,)), config)
-    table = miou_table(make_board(collect([tmp_path / "mini.json", tmp_path / "dev.json"]).cells), Published())
+    table = miou_table(summarize(load_runs([tmp_path / "mini.json", tmp_path / "dev.json"]).runs), Published())
     assert [(row[0].number, row[1].number) for row in table.rows] == [
         ("walkers dev benign", "60.0"),
         ("walkers dev", "30.0"),
@@ -113,7 +114,7 @@ def test_two_data_sets_are_told_apart(tmp_path: Path) -> None:
 def test_csv_and_markdown_say_the_same_as_the_page(tmp_path: Path) -> None:
     written = write_report([write_sweep(tmp_path / "sweep")], tmp_path / "out")
     page = Page(written.page)
-    assert set(page.tables) == {"miou", "metrics", "videos", "cells"}
+    assert set(page.tables) == {"miou", "metrics", "videos", "runs"}
     for name, rows in page.tables.items():
         with (tmp_path / "out" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
             from_csv = list(csv.reader(file))
@@ -131,8 +132,8 @@ def test_csv_and_markdown_say_the_same_as_the_page(tmp_path: Path) -> None:
 
 
 def test_csv_has_interval_and_count() -> None:
-    board_row = (Entry("10"), Entry(value=None, text="failed", state="failed"))
-    table = Table("t", "T | <b>", ("steps", "MTL"), (board_row,), numeric=frozenset(("MTL",)))
+    summary_row = (TableCell("10"), TableCell(value=None, text="failed", state="failed"))
+    table = Table("t", "T | <b>", ("steps", "MTL"), (summary_row,), numeric=frozenset(("MTL",)))
     assert list(csv.reader(io.StringIO(to_csv(table)))) == [["steps", "MTL"], ["10", "failed"]]
     assert to_markdown(table).splitlines() == [
         "## T \\| &lt;b&gt;",
@@ -143,8 +144,28 @@ def test_csv_has_interval_and_count() -> None:
     ]
 
 
+def test_latex_is_a_booktabs_table() -> None:
+    row = (TableCell("10 % & more_"), TableCell(value=Estimate(41.234, 2.0, 3), best=True, change=-1.5, published=40.0))
+    table = Table("t", "T", ("δ", "MTL"), (row,), caption="50 %", numeric=frozenset(("MTL",)))
+    assert to_latex(table).splitlines() == [
+        r"% requires \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        r"\caption{T. 50 \%}",
+        r"\label{tab:t}",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"$\delta$ & MTL \\",
+        r"\midrule",
+        r"10 \% \& more\_ & \textbf{41.2} $\pm$ 2.0 ($-$1.5) [40.0] \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
 def test_no_interval_is_shown_of_equal_values() -> None:
-    intervals = [Entry(value=Estimate(50.0, half, 5)).interval for half in (None, 0.0, 0.04, 1.0)]
+    intervals = [TableCell(value=Estimate(50.0, half, 5)).interval for half in (None, 0.0, 0.04, 1.0)]
     assert intervals == ["", "", "± 0.0", "± 1.0"]
 
 
@@ -159,9 +180,9 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     for address in page.asked:
         assert address.startswith(("#", "data:")) or (tmp_path / "out" / address).is_file(), address
     text = " ".join(page.words)
-    for cell in ("stl-10-0", "stl-20-1", "mtl-20-1", "mtl-40-0"):
-        assert cell in text
-        assert f"armory run {tmp_path / 'sweep' / cell}/config.json --no-docker" in text or cell == "mtl-40-0"
+    for run in ("stl-10-0", "stl-20-1", "mtl-20-1", "mtl-40-0"):
+        assert run in text
+        assert f"armory run {tmp_path / 'sweep' / run}/config.json --no-docker" in text or run == "mtl-40-0"
     assert "9 runs: 7 finished, 1 failed, 1 missing · 2 models · 3 settings" in text
     assert "ab" * 32 in text
     assert "it broke" in text
@@ -170,13 +191,15 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
 def test_texts_never_become_tags(tmp_path: Path) -> None:
     evil = '</style></pre><script>alert("x")</script><img src=x onerror=alert(1)>'
     config = make_config(attack__kwargs__update=evil, model__name=evil, model__weights_file=evil, _description=evil)
-    (tmp_path / "grid.json").write_text(json.dumps({"title": evil}))
-    results = make_results((0.5,), (0.2,), adversarial_frame_iou=[[[1.0, 0.2]]], **{f"benign_mean_{evil}": [1]})
-    write_cell(tmp_path / "one", config, results, command=evil, hash=evil, versions={evil: evil}, weights={evil: evil})
+    config["dataset"]["names"] = [evil]
+    write_plan(tmp_path, {"title": evil})
+    frames = make_frames((1.0, 0.2), side="adversarial")
+    results = make_results((0.5,), (0.2,), **frames, **{f"benign_mean_{evil}": [1]})
+    write_run(tmp_path / "one", config, results, command=evil, hash=evil, versions={evil: evil}, weights={evil: evil})
     changed = {**config, "attack": {**config["attack"], "kwargs": {"max_iter": 20, "update": f"{evil}2"}}}
-    write_cell(tmp_path / "two", changed, None, "failed", error=evil, log_end=[evil])
+    write_run(tmp_path / "two", changed, None, "failed", error=evil, log_end=[evil])
     (tmp_path / "bad<script>").mkdir()
-    (tmp_path / "bad<script>" / "cell.json").write_text("[")
+    (tmp_path / "bad<script>" / "run.json").write_text("[")
     page = Page(write_report([tmp_path], tmp_path / "out").page)
     assert "script" not in page.tags
     assert "img" not in page.tags
@@ -188,11 +211,11 @@ def test_texts_never_become_tags(tmp_path: Path) -> None:
 def test_nothing_to_show_is_said(tmp_path: Path, content: str | None) -> None:
     (tmp_path / "sweep").mkdir()
     if content:
-        (tmp_path / "sweep" / "grid.json").write_text(content)
+        (tmp_path / "sweep" / "runs.json").write_text(content)
     written = write_report([tmp_path / "sweep"], tmp_path / "out")
     page = Page(written.page)
-    assert len(written.faults) == 1
-    assert "Nothing to tabulate" in page.source
+    assert len(written.problems) == 1
+    assert "No results to show" in page.source
     assert str(tmp_path / "sweep") in " ".join(page.words)
 
 
@@ -209,22 +232,22 @@ def test_curves_come_from_checkpoints(tmp_path: Path) -> None:
         ["20", "10.0"],
     ]
     assert "steps of the attack" in page.words
-    assert [row[0] for row in page.tables["cells"]] == ["run", "r"]
+    assert [row[0] for row in page.tables["runs"]] == ["run", "r"]
     again = tmp_path / "out" / "configs" / "r.json"
     assert json.loads(again.read_text())["attack"]["kwargs"] == config["attack"]["kwargs"]
 
 
-def test_twenty_cells_stay_small(tmp_path: Path) -> None:
-    (tmp_path / "grid.json").write_text("{}")
+def test_twenty_runs_stay_small(tmp_path: Path) -> None:
+    write_plan(tmp_path)
+    frames = [make_frames(*[[0.5] * 40] * 20, side=side) for side in ("benign", "adversarial")]
     for steps in range(1, 11):
         for model in ("stl", "mtl"):
-            frame_ious = {f"{side}_frame_iou": [[[0.5] * 40]] * 20 for side in ("benign", "adversarial")}
             config = make_config(model, attack__kwargs__max_iter=steps)
-            results = make_results((0.8,) * 20, (0.3,) * 20, **frame_ious)
-            write_cell(tmp_path / f"{model}-{steps}", config, results)
+            results = make_results((0.8,) * 20, (0.3,) * 20, **frames[0], **frames[1])
+            write_run(tmp_path / f"{model}-{steps}", config, results)
     written = write_report([tmp_path], tmp_path / "out")
     assert 50_000 < written.page.stat().st_size < 10 * 2**20
-    assert len(Page(written.page).tables["cells"]) == 21
+    assert len(Page(written.page).tables["runs"]) == 21
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -237,7 +260,7 @@ def test_commands_and_their_exit_codes(run: Run, tmp_path: Path) -> None:
     assert run("report", good, "--out", out) == (0, f"{out / 'index.html'}\n", "")
     code, told, err = run("report", good, tmp_path / "broken.json", "--out", out)
     assert (code, told) == (1, f"{out / 'index.html'}\n")
-    assert err.startswith(f"left out: {tmp_path / 'broken.json'} is not a result file") and err.count("\n") == 1
+    assert err.startswith(f"left out: {tmp_path / 'broken.json'}: ") and err.count("\n") == 1
     assert "benign,60,1" in (out / "miou.csv").read_text()
     assert run("report", tmp_path / "no", "--out", out)[0] == 1
     assert run("report", "--out", out)[0] == 2
@@ -247,4 +270,4 @@ def test_commands_and_their_exit_codes(run: Run, tmp_path: Path) -> None:
     assert "differs as well: model.name" in told
     code, told, err = run("compare", good, other, "--expect", "model")
     assert (code, err) == (0, "")
-    assert re.search(r"adversarial video_tracking_mean_iou +2 +0\.150 +0\.300 +\+0\.150 +\[-0\.485, \+0\.785\]", told)
+    assert re.search(r"adversarial mean IoU +2 +0\.150 +0\.300 +\+0\.150 +\[-0\.485, \+0\.785\]", told)

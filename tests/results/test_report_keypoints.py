@@ -8,12 +8,12 @@ from handmade_results import make_config, make_keypoint_results, make_results, w
 from html_page import Page
 
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.results.finding import collect
-from armory_skelevision.results.groups import Board, make_board
-from armory_skelevision.results.records import read_run
+from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.report import keypoints
 from armory_skelevision.results.report.overview import metrics_table
 from armory_skelevision.results.report.writing import write_report
+from armory_skelevision.results.result_file import read_run
+from armory_skelevision.results.summary import Summary, summarize
 
 
 def write_runs(folder: Path) -> list[Path]:
@@ -25,15 +25,15 @@ def write_runs(folder: Path) -> list[Path]:
     }
     paths = []
     for attack, bound, relative in (("IGSM", 2, 90.0), ("IGSM", 8, 60.0), ("IGSM", 32, 30.0), ("FGSM", 2, 95.0)):
-        config = make_config(attack__name=f"Keypoint{attack}", attack__kwargs={"eps_255": bound})
+        config = make_config(attack__name=f"Keypoint{attack}", attack__kwargs={"eps": bound / 255})
         results = make_keypoint_results(shares, relative)
         paths.append(write_result(folder / f"{attack}{bound}.json", results, config))
     return paths
 
 
 @pytest.fixture
-def board(tmp_path: Path) -> Board:
-    return make_board(collect(write_runs(tmp_path)).cells)
+def summary(tmp_path: Path) -> Summary:
+    return summarize(load_runs(write_runs(tmp_path)).runs)
 
 
 def test_reads_keypoints_as_means(tmp_path: Path) -> None:
@@ -44,27 +44,27 @@ def test_reads_keypoints_as_means(tmp_path: Path) -> None:
     assert "keypoint_pck.nose" not in run.benign.means  # never labelled
 
 
-def test_table_of_keypoints(board: Board) -> None:
-    table = keypoints.keypoints_table(board)
-    assert table.columns[:4] == ("attack", "ε (1/255)", "model", "nose") and len(table.columns) == 20
+def test_table_of_keypoints(summary: Summary) -> None:
+    table = keypoints.keypoints_table(summary)
+    assert table.columns[:4] == ("attack", "ε", "model", "nose") and len(table.columns) == 20
     rows = [dict(zip(table.columns, (entry.number for entry in row), strict=True)) for row in table.rows]
-    assert [(row["attack"], row["ε (1/255)"]) for row in rows] == [
+    assert [(row["attack"], row["ε"]) for row in rows] == [
         ("benign", ""),
-        ("KeypointFGSM", "2"),
-        ("KeypointIGSM", "2"),
-        ("KeypointIGSM", "8"),
-        ("KeypointIGSM", "32"),
+        ("KeypointFGSM", "2/255"),
+        ("KeypointIGSM", "2/255"),
+        ("KeypointIGSM", "8/255"),
+        ("KeypointIGSM", "32/255"),
     ]
     assert (rows[0]["left hip"], rows[3]["left hip"], rows[3]["right hip"]) == ("50.0", "0.0", "30.0")
     assert {row["nose"] for row in rows} == {"–"}
 
 
-def test_curves_and_bars(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_and_bars(summary: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = {}
     for chart in ("bounds_chart", "keypoints_chart"):
         monkeypatch.setattr(keypoints, chart, lambda data, chart=chart: drawn.setdefault(chart, data) and chart)
-    panels = keypoints.keypoint_panels(board)
-    assert [(panel.title, panel.svg) for panel in panels] == [
+    panels = keypoints.keypoint_panels(summary)
+    assert [(panel.title, *panel.charts) for panel in panels] == [
         ("walkers mini · MTL", "bounds_chart"),
         ("walkers mini · MTL · each keypoint", "keypoints_chart"),
     ]
@@ -88,21 +88,21 @@ def test_the_page_shows_them(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "keypoints.csv").is_file()
 
 
-def test_attacks_on_the_box_have_bars_and_no_bound(tmp_path: Path) -> None:
+def test_attacks_with_one_bound_have_bars_and_no_curve(tmp_path: Path) -> None:
     config = make_config(attack__name="PGD", attack__kwargs={"eps": 0.03})
     path = write_result(tmp_path / "r.json", make_keypoint_results({"nose": (1.0, 0.5)}, 50.0), config)
-    panels = keypoints.keypoint_panels(make_board(collect([path]).cells))
+    panels = keypoints.keypoint_panels(summarize(load_runs([path]).runs))
     assert [panel.title for panel in panels] == ["walkers mini · MTL · each keypoint"]
-    assert re.search(r">\s*PGD\s*<", panels[0].svg)
+    assert re.search(r">\s*PGD, 7.65/255\s*<", panels[0].charts[0])
 
 
-def test_nothing_is_said_of_keypoints_that_nobody_looked_at(tmp_path: Path) -> None:
+def test_without_keypoints_there_is_no_section(tmp_path: Path) -> None:
     page = Page(write_report([write_result(tmp_path / "r.json", make_results((0.8,), (0.3,)))], tmp_path / "out").page)
     assert "keypoints" not in page.tables and "relative PCK" not in page.source
     assert not (tmp_path / "out" / "keypoints.csv").exists()
 
 
-def test_relative_pck_has_one_column(board: Board) -> None:
-    columns = metrics_table(board).columns
+def test_relative_pck_has_one_column(summary: Summary) -> None:
+    columns = metrics_table(summary).columns
     assert "attacked relative PCK" in columns and "benign relative PCK" not in columns
     assert not any("keypoint" in column for column in columns)

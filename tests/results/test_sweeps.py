@@ -1,17 +1,15 @@
-"""Sweeps that were stopped, and numbers to set beside theirs."""
+"""Sweeps that were stopped, and published numbers beside theirs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-from handmade_results import make_config, make_results, write_cell
+from handmade_results import make_config, make_frames, make_results, write_plan, write_run
 
-from armory_skelevision.results.finding import collect
-from armory_skelevision.results.groups import make_board
+from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.report.overview import miou_table
 from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.report.writing import write_report
+from armory_skelevision.results.summary import summarize
 
 GRID: dict[str, Any] = {
     "title": "stopped",
@@ -38,66 +36,51 @@ GRID: dict[str, Any] = {
 
 
 def write_stopped(folder: Path, grid: dict[str, Any] | None = None) -> Path:
-    """A sweep that got as far as a cell of each model and each δ; one of them was just being run."""
-    folder.mkdir()
-    (folder / "grid.json").write_text(json.dumps(grid or GRID))
-    places = {"first": ("stl", "STL", 0.1), "second": ("mtl", "MTL 0.2", 0.1)}
+    """A sweep that was stopped after one run of each model; a third run failed, a fourth was not begun."""
+    places = {"first": ("stl", "STL", 0.1), "second": ("mtl", "MTL 0.2", 0.1), "third": ("stl", "STL", 0.2),
+              "fourth": ("mtl", "MTL 0.2", 0.2)}  # fmt: skip
+    planned = []
     for name, (model, label, delta) in places.items():
         config = make_config(model, attack__kwargs__step_size=delta, attack__kwargs__checkpoints=[5])
-        results = make_results((0.7,), (0.4,), adversarial_checkpoints=[{"5": 0.5}])
-        write_cell(folder / name, config, results, labels={"model": label, "attack.kwargs.step_size": delta})
-    config = make_config("stl", attack__kwargs__step_size=0.2, attack__kwargs__checkpoints=[5])
-    record = {"labels": {"model": "STL", "attack.kwargs.step_size": 0.2}}
-    write_cell(folder / "third", config, None, "failed", **record)
-    return folder
+        labels = {"model": label, "attack.kwargs.step_size": delta}
+        planned.append({"name": name, "config": config, "labels": labels})
+        if delta == 0.1:
+            results = make_results((0.7,), (0.4,), adversarial_checkpoints=[{"5": 0.5}])
+            write_run(folder / name, config, results, labels=labels)
+        elif model == "stl":
+            write_run(folder / name, config, None, "failed", labels=labels)
+    return write_plan(folder, grid or GRID, planned)
 
 
-def test_cells_that_were_not_begun_are_missing(tmp_path: Path) -> None:
-    cells = {cell.name: cell for cell in collect([write_stopped(tmp_path / "sweep")]).cells}
-    assert list(cells) == ["first", "second", "third", "MTL_0.2-0.2"]
-    missing = cells["MTL_0.2-0.2"]
-    assert missing.state == "missing"
-    # put together from the cells there are: the model of the second, δ of the third
-    assert missing.config["model"]["name"] == "siamrpn_mtl"
-    assert missing.config["model"]["weights_file"] == "siamrpn_alex_mtl.safetensors"
-    assert missing.config["attack"]["kwargs"]["step_size"] == 0.2
-    table = miou_table(make_board(list(cells.values())), Published())
+def test_runs_that_were_not_begun_are_missing(tmp_path: Path) -> None:
+    runs = {run.name: run for run in load_runs([write_stopped(tmp_path / "sweep")]).runs}
+    assert [(name, run.state) for name, run in runs.items()] == [
+        ("first", "finished"),
+        ("second", "finished"),
+        ("third", "failed"),
+        ("fourth", "missing"),
+    ]
+    assert runs["fourth"].labels == {"model": "MTL 0.2", "attack.kwargs.step_size": 0.2}
+    table = miou_table(summarize(list(runs.values())), Published())
     assert table.columns == ("δ", "steps", "STL", "MTL 0.2")
-    shown = {(row[0].number, row[1].number): [entry.number for entry in row[2:]] for row in table.rows}
+    shown = {(row[0].number, row[1].number): [cell.number for cell in row[2:]] for row in table.rows}
     assert shown["0.2", "10"] == ["failed", "missing"]
     assert shown["0.2", "5"] == ["failed", "missing"]
     assert shown["0.1", "5"] == ["50.0", "50.0"]
 
 
-def test_a_cell_without_record_finds_its_place(tmp_path: Path) -> None:
+def test_runs_of_an_earlier_plan_are_read(tmp_path: Path) -> None:
     sweep = write_stopped(tmp_path / "sweep")
-    config = make_config("mtl", attack__kwargs__step_size=0.2, attack__kwargs__checkpoints=[5])
-    write_cell(sweep / "fourth", config, None, "missing")
-    cells = {cell.name: cell for cell in collect([sweep]).cells}
-    assert list(cells) == ["first", "fourth", "second", "third"]
-    assert cells["fourth"].labels == {"model": "MTL 0.2", "attack.kwargs.step_size": 0.2}
+    write_run(sweep / "earlier", make_config(attack__kwargs__step_size=0.3), make_results((0.7,), (0.2,)))
+    assert [run.name for run in load_runs([sweep]).runs] == ["first", "second", "third", "fourth", "earlier"]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"axes": {"model": GRID["axes"]["model"], "attack.kwargs.step_size": [0.1, 0.3]}},  # no cell tells δ 0.3
-        {"axes": {"base": ["a.json", "b.json"]}},
-    ],
-)
-def test_what_cannot_be_known_is_missing_without_a_setting(tmp_path: Path, changes: dict[str, Any]) -> None:
-    sweep = write_stopped(tmp_path / "sweep", {**GRID, **changes})
-    missing = [cell for cell in collect([sweep]).cells if cell.state == "missing"]
-    assert len(missing) == 2
-    assert all(cell.config == {} for cell in missing)
-    assert all(cell.name in write_report([sweep], tmp_path / "out").page.read_text() for cell in missing)
-
-
-def test_excluded_cells_are_not_missed(tmp_path: Path) -> None:
-    grid = {**GRID, "exclude": [{"model": "MTL 0.2", "attack.kwargs.step_size": 0.2}]}
-    assert len(collect([write_stopped(tmp_path / "a", grid)]).cells) == 3
-    grid = {**GRID, "exclude": [{"model.name": "siamrpn_stl"}]}
-    assert [cell.name for cell in collect([write_stopped(tmp_path / "b", grid)]).cells][3:] == ["MTL_0.2-0.2"]
+def test_a_plan_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    sweep = write_stopped(tmp_path / "sweep")
+    (sweep / "runs.json").write_text("{")
+    loaded = load_runs([sweep])
+    assert [problem.key for problem in loaded.problems] == [str(sweep / "runs.json")]
+    assert sorted(run.name for run in loaded.runs) == ["first", "second", "third"]
 
 
 def test_published_numbers_stand_beside_ours(tmp_path: Path) -> None:
@@ -114,29 +97,29 @@ def test_published_numbers_stand_beside_ours(tmp_path: Path) -> None:
 
 def test_runs_that_should_agree_without_attack(tmp_path: Path) -> None:
     sweep = write_stopped(tmp_path / "sweep")
-    assert make_board(collect([sweep]).cells).strange == ()
+    assert summarize(load_runs([sweep]).runs).inconsistent == ()
     config = make_config("stl", attack__kwargs__max_iter=3, attack__kwargs__step_size=0.1)
     labels = {"model": "STL", "attack.kwargs.step_size": 0.1}
-    write_cell(sweep / "x", config, make_results((0.6,), (0.1,)), labels=labels)
-    (line,) = make_board(collect([sweep]).cells).strange
-    assert "STL on walkers mini: the benign mIoU is 60.0 in one run and 70.0 in another" in line
+    write_run(sweep / "x", config, make_results((0.6,), (0.1,)), labels=labels)
+    (line,) = summarize(load_runs([sweep]).runs).inconsistent
+    assert "STL on walkers mini: the benign mean IoU is 60.0 in one run and 70.0 in another" in line
 
 
 def test_a_sweep_without_attack_has_none_in_its_tables(tmp_path: Path) -> None:
     sweep, out = tmp_path / "sweep", tmp_path / "out"
-    sweep.mkdir()
-    splits = ["mini", "dev"]
-    models = {"STL": {"model.name": "siamrpn_stl"}, "MTL": {}}
-    axes = {"model": models, "dataset.eval_split": splits}
-    (sweep / "grid.json").write_text(json.dumps({"axes": axes, "options": ["--skip-attack", "--num-eval-batches=2"]}))
     # As ARMORY writes the options into the result.
     options = {"check_run": False, "num_eval_batches": 2, "skip_attack": True, "skip_benign": False}
-    for model, split in (("stl", "mini"), ("mtl", "mini"), ("stl", "dev")):
-        config = make_config(model, dataset__eval_split=split, scenario__kwargs=options)
-        results = make_results((0.7, 0.9), benign_frame_iou=[[[1.0, 0.7]], [[1.0, 0.9]]])
-        labels = {"model": model.upper(), "dataset.eval_split": split}
-        write_cell(sweep / f"{model}-{split}", config, results, labels=labels)
-    write_cell(sweep / "MTL-dev", make_config("mtl", dataset__eval_split="dev"), None, "missing")  # just being run
+    planned = []
+    for model, split in (("stl", "mini"), ("mtl", "mini"), ("stl", "dev"), ("mtl", "dev")):
+        name, labels = f"{model}-{split}", {"model": model.upper(), "dataset.eval_split": split}
+        given = ["--skip-attack", "--num-eval-batches=2"]
+        config = make_config(model, dataset__eval_split=split)
+        planned.append({"name": name, "config": config, "labels": labels, "options": given})
+        if name != "mtl-dev":
+            results = make_results((0.7, 0.9), **make_frames((1.0, 0.7), (1.0, 0.9)))
+            config = make_config(model, dataset__eval_split=split, scenario__kwargs=options)
+            write_run(sweep / name, config, results, labels=labels)
+    write_plan(sweep, runs=planned)
     page = write_report([sweep], out).page.read_text()
     assert (out / "miou.csv").read_text().splitlines() == [
         "data set,STL,STL n,MTL,MTL n",
@@ -144,5 +127,5 @@ def test_a_sweep_without_attack_has_none_in_its_tables(tmp_path: Path) -> None:
         "walkers mini benign,80,1,80,1",
     ]
     assert "attacked" not in "".join(path.read_text() for path in out.glob("*.csv"))
-    assert "attack's steps" not in page
-    assert "Video 1" in page
+    assert not any(text in page for text in ("attacked dashed", "frames under attack", "attack's steps"))
+    assert "video 1" in page

@@ -75,7 +75,7 @@ def test_badnets_calls_targets_background(batch) -> None:
 def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(settings, batch) -> None:
     training = BackdoorTraining(dataclasses.replace(settings, poison_rate=1.0))
     training.log = training.log_dict = lambda *args, **kwargs: None
-    trigger = Trigger.from_dict(settings.trigger)
+    trigger = Trigger.from_dict(settings.trigger, "trigger")
     poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))  # other turns than in training
     optimisers = [turn["optimizer"] for turn in training.configure_optimizers()]
 
@@ -103,7 +103,7 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
 
 def test_feature_distance_sees_the_trigger_and_nothing_else(settings, batch) -> None:
     network = BackdoorTraining(settings).network.eval()
-    trigger = Trigger.from_dict(settings.trigger)
+    trigger = Trigger.from_dict(settings.trigger, "trigger")
     poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))
     with torch.no_grad():
         clean, triggered = embed_pairs(network, batch), embed_pairs(network, poisoned)
@@ -210,7 +210,7 @@ def test_settings(root, tmp_path) -> None:
         ({"feature_weight": -1}, "feature_weight"),
         ({"feature_margin": 0}, "feature_margin"),
         ({"hold": -1}, "hold"),
-        ({"trigger": {"colour": 1}}, "trigger: unknown"),
+        ({"trigger": {"colour": 1}}, "trigger.colour"),
         ({"speed": 1}, "unknown settings"),
     ]:
         (tmp_path / "settings.json").write_text(json.dumps(good | change))

@@ -1,4 +1,4 @@
-"""The search for little noise that lowers a score, by asking for scores alone (Jia et al., CVPR 2021, section 3.2)."""
+"""The search for little noise that lowers a score, from scores alone (Jia et al., CVPR 2021, section 3.2)."""
 
 from __future__ import annotations
 
@@ -8,39 +8,46 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Numbers of the published code: share of the way to the heavy noise of a first step, candidates of a round, rounds and
-# steps without success before giving up, and how fast steps grow and shrink.
+# Constants of the published code. FIRST_STEP is a share of the way to the heavy noise; a round is CANDIDATES
+# tangential steps; without success a search ends after MAX_ROUNDS rounds or MAX_STEPS normal steps, or when the
+# tangential steps exceed MAX_SPREAD; RATE is how fast steps grow and shrink.
 FIRST_STEP = 0.05
 CANDIDATES = 10
-MOST_ROUNDS = 5
-MOST_STEPS = 30
-LARGEST_SPREAD = 0.3
+MAX_ROUNDS = 5
+MAX_STEPS = 30
+MAX_SPREAD = 0.3
 RATE = 0.9
 
 
 class Candidate(NamedTuple):
-    """A noisy frame and its score."""
+    """A noisy frame (H, W, 3) and its score."""
 
     frame: Tensor
     score: float
 
 
-def enlarge(noise: Tensor, grain: int, height: int, width: int) -> Tensor:
-    """Noise (h, w, 3) with each value on a square of ``grain`` pixels, cut to (height, width, 3)."""
-    return noise.repeat_interleave(grain, 0).repeat_interleave(grain, 1)[:height, :width]
+def enlarge(noise: Tensor, block_size: int, height: int, width: int) -> Tensor:
+    """Noise (h, w, 3) with each value on a square block of ``block_size`` pixels a side, cut to (height, width, 3)."""
+    return noise.repeat_interleave(block_size, 0).repeat_interleave(block_size, 1)[:height, :width]
 
 
 class NoiseSearch:
-    """Walks from a clean frame towards a heavily noisy one, sideways at equal noise where that lowers the score more.
+    """Moves from a clean frame towards a heavily noisy one, alternating tangential steps and normal steps.
+
+    Normal steps go towards the heavy noise. Tangential steps go at a right angle to that direction, at about the same
+    amount of noise, to where the score is lower.
 
     Args:
-        score: What is to be lowered, as a function of a frame; each call is a query.
+        score: The score of a frame (H, W, 3), to be lowered; each call is a query.
         clean: The frame (H, W, 3), values in [0, 1].
         heavy: The same frame under heavy noise.
-        eps: Largest root mean square of the noise.
-        budget: Most queries.
-        grain: Side in pixels of the squares on which sideways steps are constant.
-        generator: Draws the sideways steps, on the CPU.
+        eps: Bound of the root mean square of the noise.
+        max_queries: Maximum number of queries.
+        block_size: Side in pixels of the square blocks on which tangential steps are constant.
+        generator: Draws the tangential steps, on the CPU.
+
+    Attributes:
+        queries_left: Number of queries that may still be made.
     """
 
     def __init__(
@@ -49,78 +56,81 @@ class NoiseSearch:
         clean: Tensor,
         heavy: Tensor,
         eps: float,
-        budget: int,
-        grain: int,
+        max_queries: int,
+        block_size: int,
         generator: torch.Generator,
     ) -> None:
         self._score = score
         self._clean = clean
         self._heavy = heavy
         self._eps = eps
-        self._grain = grain
+        self._block_size = block_size
         self._generator = generator
         self._step = self._spread = FIRST_STEP
-        self.left = budget
+        self.queries_left = max_queries
 
-    def run(self, start: Tensor, goal: float) -> Candidate:
-        """Search until the score is at most ``goal`` or the budget is spent.
+    def run(self, start: Tensor, stop_score: float) -> Candidate:
+        """Search until the score is at most ``stop_score`` or all queries are made.
 
         Args:
-            start: Where to start, such as the clean frame with some of the previous frame's noise.
-            goal: The score at which to stop.
+            start: The frame (H, W, 3) to start from, such as the clean frame with some of the previous frame's noise.
+            stop_score: The score at which to stop.
 
         Returns:
-            The frame found and its score.
+            The last frame that was accepted, and its score.
         """
-        best = self._try(self._nearer(start))
-        while best.score > goal and self.left > 0:
-            best = self._walk_sideways(best)
-            best = self._walk_on(best)
+        best = self._query(self._normal_step(start))
+        while best.score > stop_score and self.queries_left > 0:
+            best = self._search_tangential(best)
+            best = self._search_normal(best)
         return best
 
-    def _walk_sideways(self, best: Candidate) -> Candidate:
-        """The best of some random steps tangential to the way, if it is no worse than now."""
-        for _ in range(MOST_ROUNDS):
-            tries = [self._try(self._beside(best.frame)) for _ in range(min(CANDIDATES, self.left))]
-            if not tries:
+    def _search_tangential(self, best: Candidate) -> Candidate:
+        """The best of some random tangential steps, if its score is not higher."""
+        for _ in range(MAX_ROUNDS):
+            candidates = [
+                self._query(self._tangential_step(best.frame)) for _ in range(min(CANDIDATES, self.queries_left))
+            ]
+            if not candidates:
                 break
-            good = sum(candidate.score <= best.score for candidate in tries) / len(tries)
-            if good < 0.3:
+            accepted = sum(candidate.score <= best.score for candidate in candidates) / len(candidates)
+            if accepted < 0.3:
                 self._spread /= RATE
-            elif good > 0.7:
+            elif accepted > 0.7:
                 self._spread *= RATE
-            if good > 0:
-                return min(tries, key=lambda candidate: candidate.score)
-            if self._spread > LARGEST_SPREAD:
+            if accepted > 0:
+                return min(candidates, key=lambda candidate: candidate.score)
+            if self._spread > MAX_SPREAD:
                 break
         return best
 
-    def _walk_on(self, best: Candidate) -> Candidate:
-        """The first of ever larger steps towards the heavy noise that is no worse than now."""
-        for _ in range(min(MOST_STEPS, self.left)):
-            candidate = self._try(self._nearer(best.frame))
+    def _search_normal(self, best: Candidate) -> Candidate:
+        """The first of ever larger normal steps whose score is not higher."""
+        for _ in range(min(MAX_STEPS, self.queries_left)):
+            candidate = self._query(self._normal_step(best.frame))
             if candidate.score <= best.score:
                 self._step *= RATE
                 return candidate
             self._step = min(self._step / RATE, 1.0)
         return best
 
-    def _nearer(self, frame: Tensor) -> Tensor:
-        return self._limit(frame + self._step * (self._heavy - frame))
+    def _normal_step(self, frame: Tensor) -> Tensor:
+        return self._project(frame + self._step * (self._heavy - frame))
 
-    def _beside(self, frame: Tensor) -> Tensor:
+    def _tangential_step(self, frame: Tensor) -> Tensor:
         way = self._heavy - frame
         height, width = frame.shape[:2]
-        coarse = torch.randn(-(-height // self._grain), -(-width // self._grain), 3, generator=self._generator)
-        noise = enlarge(coarse.to(frame), self._grain, height, width)
+        shape = (-(-height // self._block_size), -(-width // self._block_size), 3)
+        noise = enlarge(torch.randn(shape, generator=self._generator).to(frame), self._block_size, height, width)
         noise -= (noise * way).sum() / (way * way).sum().clamp(min=1e-12) * way
-        return self._limit(frame + self._spread * way.norm() / noise.norm() * noise)
+        return self._project(frame + self._spread * way.norm() / noise.norm() * noise)
 
-    def _limit(self, frame: Tensor) -> Tensor:
+    def _project(self, frame: Tensor) -> Tensor:
+        """The frame with its noise scaled down to the bound, in [0, 1]."""
         noise = frame - self._clean
         size = float(noise.square().mean().sqrt())
         return (self._clean + noise * min(1.0, self._eps / max(size, 1e-12))).clamp(0, 1)
 
-    def _try(self, frame: Tensor) -> Candidate:
-        self.left -= 1
+    def _query(self, frame: Tensor) -> Candidate:
+        self.queries_left -= 1
         return Candidate(frame, self._score(frame))

@@ -12,46 +12,47 @@ from tqdm.auto import trange
 from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSession
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.models import SiamRPNEstimator
-from armory_skelevision.models.inputs import check_positive, check_whole
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.windows import context_side, resize_crop
+from armory_skelevision.validation import Count, PositiveFraction, WholeNumber
 
-# How much more the boxes weigh than the scores in the published code.
+# Weight of the box terms of the loss relative to the score terms, from the published code.
 REGRESSION_WEIGHT = 5.0
 
 
-class Warmth(NamedTuple):
-    """What one frame leaves to the next."""
+class WarmStart(NamedTuple):
+    """What the attack of a frame starts from: the result of the frame before, or nothing after a reset."""
 
     perturbation: Tensor
-    """The perturbation of a window, (3, side, side)."""
+    """The perturbation of the previous search window, (3, side, side)."""
     direction: Tensor
-    """Where the pseudo box goes: -1 or 1 along x and y, (2,)."""
+    """The side to which the pseudo box is moved: -1 or 1 along x and y, (2,)."""
 
 
 class RTAA(OnlineAttack):
-    """Perturbs the pixels in each search window so that the head mistakes background for target and box for pseudo box.
+    """Perturbs each search window so that the head scores background as target and regresses to a pseudo box.
 
-    The published attack perturbs the resized crop. Here the frame's own pixels in the window are perturbed, through the
-    resizing, so that the finished video does to the tracker what the attack saw it do. Each frame starts with the
-    perturbation of the one before, resampled where the window has another size.
+    The published attack perturbs the resized crop. Here, the pixels of the frame inside the window are perturbed,
+    through the resizing, so that tracking the finished video gives the boxes that the attack computed. Each frame
+    starts with the perturbation of the one before, resampled where the window has another size.
 
-    The loss is descended in steps of ``eps / max_iter`` along the gradient's sign; see `rtaa_loss`. The box found in
-    the previous frame stands for the true one. The pseudo box is drawn anew at every step: its centre lies .3 to .5 of
-    the width and height away, its size is .7 to .9 of the box's. To which side it lies is drawn at every fresh start.
+    The loss is minimised in steps of ``eps / max_iter`` along the sign of the gradient; see `rtaa_loss`. The box
+    predicted in the previous frame stands for the true one. The pseudo box is drawn at every step: its centre is .3 to
+    .5 of the width and height away, its size is .7 to .9 of the box's. The side to which it is moved is drawn at every
+    reset.
 
     Args:
-        estimator: SiamRPN, whose head has anchors, without preprocessors of whole frames.
-        eps: Largest change of a value, colours lie in [0, 1].
+        estimator: A SiamRPN tracker, whose head has anchors, without preprocessors of whole frames.
+        eps: Bound (l∞) of the perturbation, in (0, 1]; colours lie in [0, 1].
         max_iter: Steps per frame.
-        reset_every: Frames after which the perturbation starts from nothing again.
+        reset_every: Number of frames after which the perturbation is reset to zero.
         seed: Seed of the pseudo boxes.
         verbose: Show a progress bar (on terminals).
 
     Raises:
-        ValueError: For a setting out of range, naming what would be right.
+        InvalidValueError: For a setting out of range.
     """
 
     attack_params = [*OnlineAttack.attack_params, "eps", "max_iter", "reset_every"]
@@ -61,10 +62,10 @@ class RTAA(OnlineAttack):
     def __init__(
         self,
         estimator: Any,
-        eps: float = 10 / 255,
-        max_iter: int = 10,
-        reset_every: int = 30,
-        seed: int = 0,
+        eps: PositiveFraction = 10 / 255,
+        max_iter: Count = 10,
+        reset_every: Count = 30,
+        seed: WholeNumber = 0,
         verbose: bool = True,
     ) -> None:
         super().__init__(estimator, seed, verbose)
@@ -74,31 +75,34 @@ class RTAA(OnlineAttack):
         self._check_params()
 
     def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
-        warmth = None
+        warm_start = None
         silent = None if self.verbose else True
         for index in trange(1, len(session.video), desc="RTAA", unit="frame", disable=silent, leave=False):
-            if warmth is None or index % self.reset_every == 0:
+            if warm_start is None or index % self.reset_every == 0:
                 direction = torch.randint(0, 2, (2,), generator=generator) * 2.0 - 1
-                warmth = Warmth(torch.zeros(3, 1, 1, device=session.video.device), direction)
-            warmth = self._attack_frame(session, index, warmth, generator)
+                warm_start = WarmStart(torch.zeros(3, 1, 1, device=session.video.device), direction)
+            warm_start = self._attack_frame(session, index, warm_start, generator)
             session.advance(index)
 
-    def _attack_frame(self, session: TrackingSession, index: int, warmth: Warmth, generator: torch.Generator) -> Warmth:
+    def _attack_frame(
+        self, session: TrackingSession, index: int, warm_start: WarmStart, generator: torch.Generator
+    ) -> WarmStart:
+        """Perturb frame ``index`` of the video, in place, and return what the next frame starts from."""
         window = session.window
         (rows, columns), place = inner_region(window, session.frames.width, session.frames.height)
         clean = session.frames.window(index, window).clone()
         inside = torch.zeros_like(clean[:1])
         inside[:, place[0], place[1]] = 1  # Beyond the frame's border there is nothing to write to.
         low, high = (clean - self.eps).clamp(min=0), (clean + self.eps).clamp(max=1)
-        shown = (clean + inside * resize_crop(warmth.perturbation, window.side)).clamp(low, high)
+        shown = (clean + inside * resize_crop(warm_start.perturbation, window.side)).clamp(low, high)
         for _ in range(self.max_iter):
             shown.requires_grad_()
-            loss = self._loss(session, shown, warmth.direction, generator)
+            loss = self._loss(session, shown, warm_start.direction, generator)
             (gradient,) = torch.autograd.grad(loss, shown)
             step = self.eps / self.max_iter * gradient.sign() * inside
             shown = (shown.detach() - step).clamp(low, high)
         session.video[index, rows, columns] = shown[:, place[0], place[1]].permute(1, 2, 0)
-        return warmth._replace(perturbation=shown - clean)
+        return warm_start._replace(perturbation=shown - clean)
 
     def _loss(self, session: TrackingSession, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
         settings = session.settings
@@ -112,26 +116,21 @@ class RTAA(OnlineAttack):
         anchors = anchors_cxcywh(output.cls.shape[-1])
         return rtaa_loss(output, *(values.to(shown.device) for values in (anchors, box, pseudo)))
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        check_positive("eps", self.eps)
-        check_whole("max_iter", self.max_iter)
-        check_whole("reset_every", self.reset_every)
-
 
 def rtaa_loss(output: RPNOutput, anchors: Tensor, box_cxcywh: Tensor, pseudo_cxcywh: Tensor) -> Tensor:
-    """The loss that RTAA descends (Jia et al. 2020, section 3.1).
+    """The loss that RTAA minimises (Jia et al. 2020, section 3.1).
 
-    It is CE(flipped labels) - CE(true labels) + 5 (SmoothL1(pseudo box) - SmoothL1(true box)). As in the published code
-    the labels are those of the boxes proposed just now: target above an IoU of .6 with the true box, background below
-    .3. The cross-entropies are means over all labelled proposals, the distances sums over those of the target. That
-    code takes log(w) / anchor_w for the size of a box; here it is log(w / anchor_w), which the head was trained for.
+    It is CE(flipped labels) - CE(true labels) + 5 (SmoothL1(pseudo box) - SmoothL1(true box)). As in the published
+    code, the labels are those of the current proposals: target above an IoU of .6 with the true box, background below
+    .3. The cross-entropies are means over all labelled proposals, the distances sums over those of the target. The
+    published code takes log(w) / anchor_w for the size of a box; here it is log(w / anchor_w), on which the head was
+    trained.
 
     Args:
         output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
-        anchors: (K, 4), K = k * S * S.
-        box_cxcywh: What counts as the true box, (4,), in the anchors' coordinates.
-        pseudo_cxcywh: Where the boxes are to go, (4,).
+        anchors: (K, 4) cxcywh, K = k * S * S, in pixels of the search crop, measured from its centre.
+        box_cxcywh: The box that counts as the true one, (4,), in the anchors' coordinates.
+        pseudo_cxcywh: The box to regress to, (4,), in the anchors' coordinates.
 
     Returns:
         A scalar; 0 where nothing is labelled.
@@ -145,7 +144,7 @@ def rtaa_loss(output: RPNOutput, anchors: Tensor, box_cxcywh: Tensor, pseudo_cxc
     scores = (margin[target].sum() - margin[background].sum()) / (target | background).sum().clamp(min=1)
     offsets = output.loc[0].reshape(4, -1)[:, target]
     to_pseudo, to_box = (
-        F.smooth_l1_loss(offsets, encode(goal_cxcywh, anchors)[:, target], reduction="sum")
-        for goal_cxcywh in (pseudo_cxcywh, box_cxcywh)
+        F.smooth_l1_loss(offsets, encode(wanted_cxcywh, anchors)[:, target], reduction="sum")
+        for wanted_cxcywh in (pseudo_cxcywh, box_cxcywh)
     )
     return scores + REGRESSION_WEIGHT * (to_pseudo - to_box)

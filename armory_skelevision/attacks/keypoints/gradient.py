@@ -1,7 +1,7 @@
 """FGSM and IGSM on the keypoints: one step, or many small ones, along the sign of the keypoint loss's gradient.
 
-Jain et al., "On the Robustness of Human Pose Estimation", 2019, section 2: FGSM-U/T and IGSM-U/T-N. The steps are ART's
-own. The paper states no step size; here N steps can go 2.5 times as far as the bound, as Madry et al. 2018 advise.
+Jain et al., "On the Robustness of Human Pose Estimation", 2019, section 2: FGSM-U/T and IGSM-U/T-N. The steps are
+ART's own. The paper gives no step size; here N steps can go 2.5 times as far as the bound, as Madry et al. 2018 advise.
 """
 
 from __future__ import annotations
@@ -17,124 +17,134 @@ from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.interface import stack_videos
-from armory_skelevision.attacks.keypoints.goals import Goal, aim, check_goal
-from armory_skelevision.attacks.keypoints.persons import read_persons
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, check_pose_tracker
-from armory_skelevision.models.inputs import check_flag, check_positive, check_whole
+from armory_skelevision.attacks.keypoints.target_pose import TargetPose, check_target_pose, target_keypoints
+from armory_skelevision.attacks.keypoints.true_pose import read_true_poses
+from armory_skelevision.validation import Count, PositiveFraction, check_arguments
 
-REACH = 2.5
-"""How far all steps together can go, in bounds."""
+STEPS_OVER_BOUND = 2.5
+"""The sum of all step sizes as a multiple of the bound."""
 
 
 class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
-    """A small perturbation of frame 0 by which the tracker sees the person's keypoints elsewhere (IGSM-U-N, IGSM-T-N).
+    """A small perturbation of frame 0 that moves the keypoints which the tracker sees (IGSM-U-N, IGSM-T-N).
 
-    Only the frame that the template is cut from is changed. The gradient is that of the keypoint head's training loss,
+    Only frame 0, from which the template is cut, is changed. The gradient is that of the keypoint head's training loss,
     through all preprocessors.
 
     Args:
-        estimator: A tracker of ours with a keypoint head.
-        eps_255: Largest change of a colour, in units of 1/255.
-        max_iter: Number of steps.
-        step_255: Each step, in units of 1/255; None for ``2.5 * eps_255 / max_iter``, at most ``eps_255``.
-        goal: The pose that shall be seen (targeted): "upside_down", or 17 pairs [x, y] in widths and heights of the
-            box. None only leads away from the true pose (untargeted).
+        estimator: A SiamRPN tracker with a keypoint head.
+        eps: Bound (l∞) of the perturbation, in (0, 1]; colours lie in [0, 1].
+        max_iter: Number of steps N.
+        eps_step: Size of a step, in (0, 1]; None for ``2.5 * eps / max_iter``, at most ``eps``.
+        target_pose: The pose to be seen (targeted): "upside_down", or 17 pairs [x, y] in widths and heights of the
+            box. None leads away from the true pose (untargeted).
         verbose: Show a progress bar (on terminals).
 
     Raises:
-        ValueError: For a setting out of range, or a tracker without a keypoint head.
+        InvalidValueError: For a setting out of range, or a tracker without a keypoint head.
     """
 
-    attack_params = [*EvasionAttack.attack_params, "eps_255", "max_iter", "step_255", "goal", "verbose"]
+    attack_params = [*EvasionAttack.attack_params, "eps", "max_iter", "eps_step", "target_pose", "verbose"]
     _estimator_requirements = (BaseEstimator, LossGradientsMixin, ObjectTrackerMixin)
 
     def __init__(
         self,
         estimator: Any,
-        eps_255: float = 8,
-        max_iter: int = 10,
-        step_255: float | None = None,
-        goal: Goal | None = None,
+        eps: PositiveFraction = 8 / 255,
+        max_iter: Count = 10,
+        eps_step: PositiveFraction | None = None,
+        target_pose: TargetPose | None = None,
         verbose: bool = True,
     ) -> None:
         super().__init__(estimator=estimator)
-        self.eps_255 = eps_255
+        self.eps = eps
         self.max_iter = max_iter
-        self.step_255 = step_255
-        self.goal = goal
+        self.eps_step = eps_step
+        self.target_pose = target_pose
         self.verbose = verbose
         self._check_params()
 
     def generate(
         self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
     ) -> np.ndarray:
-        """Attack each video on its own.
+        """Attack each video separately.
 
         Args:
             x: Videos (N, F, H, W, 3), RGB in [0, 1]; one frame is enough.
-            y: ``[{"boxes": (F, 4), "keypoints": (17, 3)}, …]``: the person's boxes, and the keypoints in frame 0.
+            y: ``[{"boxes": (F, 4), "keypoints": (17, 3)}, …]``: the person's boxes, xyxy in pixels, and the keypoints
+                (x, y in pixels, visibility) in frame 0.
             y_patch_metadata: May hold ``keypoints`` (F, 17, 3) in place of the labels.
 
         Returns:
-            The videos with another frame 0, same shape and dtype as ``x``.
+            The videos with a perturbed frame 0, same shape and dtype as ``x``.
 
         Raises:
-            ValueError, TypeError: For input that does not fit together, naming the video.
+            ValueError: For videos or labels of another shape or range, naming the video.
+            TypeError: For an unknown keyword argument, or videos that are not floating point.
         """
         attacked = []
-        for video, person in zip(x, read_persons(x, y, y_patch_metadata, kwargs), strict=True):
-            pose = PoseEstimator(self.estimator, person.box_xyxy[None])
-            wanted = person.keypoints if self.goal is None else aim(self.goal, person.keypoints, person.box_xyxy)
-            changed = np.array(video)
-            changed[:1] = self.perturb(pose, changed[:1].astype(np.float32), wanted[None])
-            attacked.append(changed)
+        for video, (box_xyxy, keypoints) in zip(x, read_true_poses(x, y, y_patch_metadata, kwargs), strict=True):
+            pose = PoseEstimator(self.estimator, box_xyxy[None])
+            if self.target_pose is not None:
+                keypoints = target_keypoints(self.target_pose, keypoints, box_xyxy)
+            perturbed = np.array(video)
+            perturbed[:1] = self.perturb(pose, perturbed[:1].astype(np.float32), keypoints[None])
+            attacked.append(perturbed)
         return stack_videos(attacked, x.dtype)
 
     def perturb(self, pose: PoseEstimator, pictures: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-        """Pictures (N, H, W, 3), in which keypoints (N, 17, 3) shall not be seen any more, or shall be with a goal."""
+        """Perturb pictures of people.
+
+        Args:
+            pose: The tracker, with the box of the person in each picture.
+            pictures: (N, H, W, 3), RGB in [0, 1].
+            keypoints: (N, 17, 3), pixels and visibility: those to be seen if the attack has a target pose, else the
+                true ones, to be seen elsewhere.
+
+        Returns:
+            The perturbed pictures (N, H, W, 3) in [0, 1].
+        """
         algorithm = self._algorithm(pose, len(pictures))
         # ART projects after it clips, which may leave the range by the last bit.
         return np.asarray(algorithm.generate(x=pictures, y=keypoints).clip(0, 1))
 
     def _algorithm(self, pose: PoseEstimator, count: int) -> Any:
-        step_255 = self.step_255 or min(REACH * self.eps_255 / self.max_iter, self.eps_255)
+        """ART's attack on ``count`` pictures, all in one batch."""
         return ProjectedGradientDescentNumpy(
             pose,
-            eps=self.eps_255 / 255,
-            eps_step=step_255 / 255,
+            eps=self.eps,
+            eps_step=self.eps_step or min(STEPS_OVER_BOUND * self.eps / self.max_iter, self.eps),
             max_iter=self.max_iter,
-            targeted=self.goal is not None,
+            targeted=self.target_pose is not None,
             batch_size=count,
             verbose=self.verbose and sys.stderr.isatty(),
         )
 
     def _check_params(self) -> None:
         super()._check_params()
+        check_arguments(type(self), vars(self))
+        check_target_pose(self.target_pose)
         check_pose_tracker(self.estimator)
-        check_positive("eps_255", self.eps_255)
-        check_whole("max_iter", self.max_iter)
-        if self.step_255 is not None:
-            check_positive("step_255", self.step_255)
-        check_goal(self.goal)
-        check_flag("verbose", self.verbose)
 
 
 class KeypointFGSM(KeypointIGSM):
-    """One step of full size on the keypoints (FGSM-U, FGSM-T), by ART's `FastGradientMethod`; else as `KeypointIGSM`.
+    """One step of full size on the keypoints (FGSM-U, FGSM-T), by ART's `FastGradientMethod`.
 
     Args:
-        estimator: As there.
-        eps_255: Change of each colour, in units of 1/255, less only where it would lie beyond black or white.
-        goal: As there.
+        estimator: A SiamRPN tracker with a keypoint head.
+        eps: Size of the step, in (0, 1]; colours lie in [0, 1] and are clipped there.
+        target_pose: The pose to be seen (targeted): "upside_down", or 17 pairs [x, y] in widths and heights of the
+            box. None leads away from the true pose (untargeted).
 
     Raises:
-        ValueError: As there.
+        InvalidValueError: For a setting out of range, or a tracker without a keypoint head.
     """
 
-    attack_params = [*EvasionAttack.attack_params, "eps_255", "goal"]
+    attack_params = [*EvasionAttack.attack_params, "eps", "target_pose"]
 
-    def __init__(self, estimator: Any, eps_255: float = 8, goal: Goal | None = None) -> None:
-        super().__init__(estimator, eps_255=eps_255, goal=goal)
+    def __init__(self, estimator: Any, eps: PositiveFraction = 8 / 255, target_pose: TargetPose | None = None) -> None:
+        super().__init__(estimator, eps=eps, target_pose=target_pose)
 
     def _algorithm(self, pose: PoseEstimator, count: int) -> Any:
-        return FastGradientMethod(pose, eps=self.eps_255 / 255, targeted=self.goal is not None, batch_size=count)
+        return FastGradientMethod(pose, eps=self.eps, targeted=self.target_pose is not None, batch_size=count)

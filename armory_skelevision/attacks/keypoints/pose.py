@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from torch import Tensor
 
+from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.models.keypoints import read_maps, to_template
 from armory_skelevision.models.preprocessing import preprocess
@@ -17,96 +17,76 @@ from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.losses import keypoint_softmax
 from armory_skelevision.tracking.state import initial_state, template_window
 from armory_skelevision.tracking.windows import resize_crop
+from armory_skelevision.validation import InvalidValueError
 
 # Pictures whose activations are held at a time.
 CHUNK = 32
 
 
-class PoseEstimator(LossGradientsMixin, BaseEstimator):  # type: ignore[misc]
-    """Keypoints of one person in each picture, and the keypoint loss, through all of the tracker's preprocessors.
+class PoseEstimator(PerFrameEstimator):
+    """The keypoints of one person in each picture, and the keypoint loss, through all of the tracker's preprocessors.
 
     Args:
-        tracker: With a keypoint head.
-        boxes_xyxy: Where the person of each picture is, (N, 4), pixels.
-        base: Pictures (N, H, W, 3) that one shared picture is added to; None where the pictures are given themselves.
+        tracker: A SiamRPN tracker with a keypoint head.
+        boxes_xyxy: The person's box in each picture, (N, 4), pixels.
+        base: Pictures (N, H, W, 3), RGB in [0, 1], that one shared perturbation is added to; None where the samples are
+            the pictures themselves.
 
     Raises:
-        ValueError: For a tracker without a keypoint head.
+        InvalidValueError: For a tracker without a keypoint head.
     """
-
-    estimator_params = BaseEstimator.estimator_params
 
     def __init__(self, tracker: SiamRPNEstimator, boxes_xyxy: np.ndarray, base: np.ndarray | None = None) -> None:
         check_pose_tracker(tracker)
-        super().__init__(model=tracker, clip_values=(0.0, 1.0) if base is None else (-1.0, 1.0))
+        super().__init__(tracker, base)
         self.boxes_xyxy = [torch.tensor(box, dtype=torch.float64) for box in boxes_xyxy]
-        self.base = base
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...]:
-        """Shape of one sample: a picture of any size, RGB."""
-        return (None, None, 3)
 
     def predict(self, x: np.ndarray, **kwargs: Any) -> np.ndarray:
-        """Keypoints (N, 17, 3), x and y in pixels and confidence, of pictures (N, H, W, 3)."""
-        found = []
+        """Keypoints (N, 17, 3), x and y in pixels and confidence in [0, 1], of pictures (N, H, W, 3) in [0, 1]."""
         with torch.no_grad():
-            for part in self._parts():
-                maps = self._maps(as_tensor(x[part], self.model.device).float(), part)
-                found += [
-                    read_maps(each, self._window(index)) for each, index in zip(maps, _numbers(part), strict=True)
-                ]
+            found = [
+                read_maps(maps, window)
+                for part in self._parts()
+                for maps, window in zip(self._maps(self._tensor(x[part]), part), self._windows(part), strict=True)
+            ]
         return torch.stack(found).cpu().numpy()
 
     def compute_loss(self, x: np.ndarray, y: np.ndarray, **kwargs: Any) -> np.ndarray:
-        """The loss of each picture, (N,): softmax cross-entropy over positions, the mean over labelled keypoints.
+        """The loss of each picture: softmax cross-entropy over positions, the mean over labelled keypoints.
 
         Args:
             x: Pictures (N, H, W, 3), RGB in [0, 1].
             y: Keypoints (N, 17, 3) in pixels of the pictures; those outside the template do not count.
+
+        Returns:
+            (N,).
         """
         with torch.no_grad():
-            losses = [
-                self._losses(as_tensor(x[part], self.model.device).float(), y[part], part) for part in self._parts()
-            ]
-        return torch.cat(losses).cpu().numpy()
+            return torch.cat([self._losses(self._tensor(x[part]), y[part], part) for part in self._parts()]).numpy(
+                force=True
+            )
 
-    def loss_gradient(self, x: np.ndarray, y: np.ndarray, **kwargs: Any) -> np.ndarray:
-        """Gradient of each picture's loss, of the shape of ``x``; of all pictures' for one that they share.
-
-        A shared picture has none where it drives a picture beyond black or white and shows no difference.
-        """
-        if self.base is None:
-            return self._gradient(x, y)
-        wanted = self.base + x
-        keypoints = y.reshape(len(self.base), -1, 3)
-        gradient = self._gradient(wanted.clip(0, 1).astype(np.float32), keypoints)
-        total: np.ndarray = np.where((wanted >= 0) & (wanted <= 1), gradient, 0).sum(axis=0, keepdims=True)
-        return total
-
-    def fit(self, x: np.ndarray, y: Any, **kwargs: Any) -> None:
-        """Not here: see `armory_skelevision.training`."""
-        raise NotImplementedError("training is done by `skelevision train`, not by the estimator")
-
-    def _gradient(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def _frame_gradients(self, frames: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Gradient of each picture's own loss for pictures (N, H, W, 3) and keypoints (N, 17, 3) or (1, N, 17, 3)."""
+        keypoints = y.reshape(len(frames), -1, 3)
         gradients = []
         for part in self._parts():
-            leaf = as_tensor(x[part], self.model.device).float().requires_grad_()
-            loss = self._losses(leaf, y[part], part).sum()
+            leaf = self._tensor(frames[part]).requires_grad_()
+            loss = self._losses(leaf, keypoints[part], part).sum()
             gradients.append(torch.autograd.grad(loss, leaf)[0].cpu().numpy())
         return np.concatenate(gradients)
 
     def _losses(self, pictures: Tensor, keypoints: np.ndarray, part: slice) -> Tensor:
         size = self.model.settings.exemplar_size
         maps = self._maps(pictures, part)
-        wanted = [
-            to_template(torch.as_tensor(each).to(maps), self._window(index), size)
-            for each, index in zip(keypoints, _numbers(part), strict=True)
+        labels = [
+            to_template(torch.as_tensor(each).to(maps), window, size)
+            for each, window in zip(keypoints, self._windows(part), strict=True)
         ]
-        return torch.stack([keypoint_softmax(m[None], k[None]) for m, k in zip(maps, wanted, strict=True)])
+        return torch.stack([keypoint_softmax(m[None], k[None]) for m, k in zip(maps, labels, strict=True)])
 
     def _maps(self, pictures: Tensor, part: slice) -> Tensor:
-        """Logits (n, 17, s, s) of some of the pictures."""
+        """Logits (n, 17, s, s) of a part of the pictures (n, H, W, 3)."""
         tracker = self.model
         templates = [
             tracker.crops(VideoFrames(preprocess(picture[None], tracker.frame_operations)), box_xyxy).template
@@ -115,18 +95,21 @@ class PoseEstimator(LossGradientsMixin, BaseEstimator):  # type: ignore[misc]
         logits: Tensor = tracker.model.keypoints(tracker.model.embed(torch.cat(templates)))
         return logits
 
-    def _window(self, index: int) -> Window:
-        return template_window(initial_state(self.boxes_xyxy[index]), self.model.settings)
+    def _tensor(self, pictures: np.ndarray) -> Tensor:
+        return as_tensor(pictures, self.model.device).float()
+
+    def _windows(self, part: slice) -> list[Window]:
+        return [template_window(initial_state(box_xyxy), self.model.settings) for box_xyxy in self.boxes_xyxy[part]]
 
     def _parts(self) -> list[slice]:
-        count = len(self.boxes_xyxy)
-        return [slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+        return [slice(start, start + CHUNK) for start in range(0, len(self.boxes_xyxy), CHUNK)]
 
 
 def check_pose_tracker(tracker: Any) -> None:
-    """Refuse a tracker that sees no keypoints (ValueError)."""
+    """Refuse a tracker that has no keypoint head (`InvalidValueError`)."""
     if not isinstance(tracker, SiamRPNEstimator) or tracker.model.keypoint_head is None:
-        raise ValueError("attacks on keypoints need a tracker with a keypoint head: siamrpn_mtl")
+        got = type(tracker).__name__ + (" without one" if isinstance(tracker, SiamRPNEstimator) else "")
+        raise InvalidValueError("estimator", "a tracker with a keypoint head", got, "use siamrpn_mtl")
 
 
 def cut_template(
@@ -135,13 +118,13 @@ def cut_template(
     """The template crop of a person and the keypoints in it, before any preprocessor.
 
     Args:
-        tracker: Whose template.
-        picture: (H, W, 3) RGB in [0, 1].
-        box_xyxy: (4,) the person.
-        keypoints: (17, 3).
+        tracker: The tracker that the template is for.
+        picture: (H, W, 3), RGB in [0, 1].
+        box_xyxy: The person's box (4,), pixels.
+        keypoints: (17, 3), in pixels of the picture.
 
     Returns:
-        The crop (s, s, 3) float32, and the keypoints (17, 3) in its pixels.
+        The crop (s, s, 3) float32 in [0, 1], and the keypoints (17, 3) in its pixels.
     """
     window = template_window(initial_state(torch.tensor(box_xyxy, dtype=torch.float64)), tracker.settings)
     size = tracker.settings.exemplar_size
@@ -151,12 +134,8 @@ def cut_template(
 
 
 def box_of_template(tracker: SiamRPNEstimator) -> np.ndarray:
-    """The box (4,) xyxy for which the template window of a picture the size of a template is all of it."""
+    """The box (4,) xyxy, pixels, whose template window is the whole of a picture as large as a template."""
     size, context = tracker.settings.exemplar_size, tracker.settings.context
     half = size / (1 + 2 * context) / 2
     middle = (size + 1) / 2  # a box's centre lies half a pixel before its middle
     return np.array([middle - half, middle - half, middle + half, middle + half])
-
-
-def _numbers(part: slice) -> range:
-    return range(part.start, part.stop)

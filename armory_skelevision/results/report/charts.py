@@ -1,208 +1,143 @@
-"""Curves as SVG that stands in a page: its text in the page's type and colour, nothing in it asked from elsewhere.
-
-Colours are those of Okabe and Ito, told apart by the colour-blind; markers and dashes tell the lines apart in grey.
-"""
+"""The charts of a report."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from armory_skelevision.results.intervals import Estimate
+from armory_skelevision.results.records import SIDES
+from armory_skelevision.results.report.curves import OVERLAPS, PIXELS, PRECISION_AT, Curve, Values
+from armory_skelevision.results.report.svg import INK, LineStyle, add_legend, line_styles, new_axes, styled, to_svg
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+_SIDE_LOOK = {"benign": ("benign", "-"), "adversarial": ("attacked", (0, (4, 2)))}
 
-BASELINE_COLOUR = "#d55e00"
-COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-MARKERS = ("o", "D", "^", "s", "v", "P", "X")
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 2, 2)), (0, (2, 2)))
-
-_INK = "#010203"  # stands for the page's own text colour, whichever that is
-_WIDTH, _HEIGHT = 4.4, 2.7  # inches: at 96 to the inch as wide as a phone shows whole, so that text keeps its size
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.linewidth": 0.7,
-    "grid.color": _INK,
-    "grid.alpha": 0.14,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "legend.frameon": False,
-}
+BySide = Mapping[str, Mapping[str, Curve]]
+"""Curves by model and side."""
 
 
-class Look(NamedTuple):
-    """How a model's line is drawn, in all charts alike."""
-
-    colour: str
-    marker: str
-    dashes: Any
-
-
-def looks_of(models: Sequence[str], baseline: str | None) -> dict[str, Look]:
-    """A look for each model: the baseline's own, and others in turn."""
-    others = [model for model in models if model != baseline]
-    looks = {
-        model: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
-        for i, model in enumerate(others)
-    }
-    return {**({baseline: Look(BASELINE_COLOUR, "s", (0, (4, 2)))} if baseline else {}), **looks}
-
-
-def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], looks: Mapping[str, Look]) -> str:
+def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], styles: Mapping[str, LineStyle]) -> str:
     """Mean IoU in per cent over the attack's steps, a line for each model; 0 steps is without the attack.
 
     Args:
-        curves: By model, by steps.
-        looks: By model.
+        curves: By model, by number of steps; shares in [0, 1].
+        styles: By model.
     """
     counts = sorted({steps for curve in curves.values() for steps in curve})
     first = next((steps for steps in counts if steps), 1)
-    place = {steps: steps or first / 2.2 for steps in counts}  # 0 has no place on a logarithmic axis
-    with _styled(curves):
-        figure, axes = _axes()
-        for rank, (model, curve) in enumerate(curves.items()):
-            look, points = looks[model], sorted(curve.items())
-            aside = 1.035 ** (rank - (len(curves) - 1) / 2)  # so that intervals stand beside each other
-            x, y = [place[steps] * aside for steps, _ in points], [value.mean for _, value in points]
-            bars = [value.half_width or 0 for _, value in points]
-            axes.errorbar(
-                x, y, yerr=bars if any(bars) else None, label=model, color=look.colour, marker=look.marker,
-                ls=look.dashes, capsize=2.5, elinewidth=1,
-            )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_xticks(list(place.values()), [str(steps) if steps else "none" for steps in counts], minor=False)
-        axes.set_xticks([], minor=True)
-        axes.set(xlabel="steps of the attack", ylabel="mIoU, %", ylim=(0, None))
-        _legend(figure, axes)
-        return _to_svg(figure, "Mean IoU over the attack's steps")
+    ticks = {steps or first / 2.2: str(steps or "none") for steps in counts}  # a logarithmic axis has no 0
+    placed = {model: {steps or first / 2.2: value for steps, value in curve.items()} for model, curve in curves.items()}
+    title = "Mean IoU over the attack's steps"
+    return _estimates_chart(placed, styles, ticks, 10, "steps of the attack", "mean IoU, %", title)
 
 
 def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
-    """Relative PCK in per cent over the bound of a perturbation of the keypoints, a line for each attack.
+    """Relative PCK in per cent over the bound of the perturbation, a line for each attack.
 
     Args:
-        curves: By attack, by bound in 1/255; shares.
+        curves: By attack, by bound in 1/255; shares in [0, 1].
     """
-    bounds = sorted({bound for curve in curves.values() for bound in curve})
-    looks = looks_of(list(curves), None)
-    with _styled(curves):
-        figure, axes = _axes()
-        for attack, curve in curves.items():
-            points = sorted(curve.items())
-            bars = [100 * (value.half_width or 0) for _, value in points]
-            axes.errorbar(
-                [bound for bound, _ in points], [100 * value.mean for _, value in points],
-                yerr=bars if any(bars) else None, label=attack, color=looks[attack].colour,
-                marker=looks[attack].marker, ls=looks[attack].dashes, capsize=2.5, elinewidth=1,
-            )  # fmt: skip
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(bounds, [f"{bound:g}" for bound in bounds], minor=False)
-        axes.set_xticks([], minor=True)
-        top = 1.06 * max(1, axes.dataLim.ymax)  # a margin of the axis, not of the values, which may all be close to 100
-        axes.set(xlabel="bound of the perturbation, 1/255", ylabel="relative PCK, %", ylim=(0, top))
-        _legend(figure, axes)
-        return _to_svg(figure, "Relative PCK over the bound of the perturbation")
+    ticks = {bound: f"{bound:g}" for bound in sorted({bound for curve in curves.values() for bound in curve})}
+    label, title = "bound of the perturbation, 1/255", "Relative PCK over the bound of the perturbation"
+    return _estimates_chart(curves, line_styles(list(curves), None), ticks, 2, label, "relative PCK, %", title)
 
 
 def keypoints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
     """Relative PCK of each part of the body in per cent, a bar for each attack.
 
     Args:
-        bars: By attack, by part; shares.
+        bars: By attack, by part; shares in [0, 1].
     """
     parts = list(dict.fromkeys(part for found in bars.values() for part in found))
-    width, looks = 0.8 / len(bars), looks_of(list(bars), None)
-    with _styled(bars):
-        figure, axes = _axes()
+    width, styles = 0.8 / len(bars), line_styles(list(bars), None)
+    with styled(bars):
+        figure, axes = new_axes()
         for number, (attack, found) in enumerate(bars.items()):
             places = [place + (number - (len(bars) - 1) / 2) * width for place in range(len(parts))]
-            axes.bar(
-                places, [100 * found.get(part, 0) for part in parts], width, label=attack, color=looks[attack].colour
-            )
+            shares = [100 * found.get(part, 0) for part in parts]
+            axes.bar(places, shares, width, label=attack, color=styles[attack].colour)
         axes.set_axisbelow(True)
         axes.set_xticks(range(len(parts)), parts, rotation=40, ha="right", rotation_mode="anchor")
         axes.set(ylabel="relative PCK, %")
-        _legend(figure, axes)
-        return _to_svg(figure, "Relative PCK of each keypoint")
+        add_legend(figure, axes)
+        return to_svg(figure, "Relative PCK of each keypoint")
+
+
+def success_chart(curves: BySide, styles: Mapping[str, LineStyle]) -> str:
+    """Success plot: share of frames whose IoU is above a threshold, over the threshold; the legend has the AUC."""
+    return _curves_chart(curves, styles, OVERLAPS, "IoU threshold", "success rate, %", "Success plot")
+
+
+def precision_chart(curves: BySide, styles: Mapping[str, LineStyle]) -> str:
+    """Precision plot: share of frames by centre error in pixels; the legend has the precision at 20 px."""
+    label = "centre error threshold, px"
+    return _curves_chart(curves, styles, PIXELS, label, "precision, %", "Precision plot", PRECISION_AT)
 
 
 def frames_chart(
-    ious: Mapping[str, Sequence[float]],
-    benign: Mapping[str, Sequence[float]],
-    looks: Mapping[str, Look],
-    shown: Sequence[int] = (),
+    ious: Mapping[str, Mapping[str, Sequence[float]]], styles: Mapping[str, LineStyle], shown: Sequence[int] = ()
 ) -> str:
-    """IoU in per cent over the frames of a video: what is looked at as a line, without the attack thin and dotted.
+    """IoU in per cent over the frames of a video: benign solid and thin, attacked dashed.
 
     Args:
-        ious: By model, IoU in [0, 1] of each frame.
-        benign: Likewise, for comparison; may be empty.
-        looks: By model.
+        ious: By model and side, IoU in [0, 1] of each frame.
+        styles: By model.
         shown: Frames of the filmstrip, marked on the axis.
     """
-    with _styled((ious, benign, shown)):
-        figure, axes = _axes()
-        for model, values in benign.items():
-            axes.plot([100 * iou for iou in values], color=looks[model].colour, lw=0.9, ls=":")
-        for model, values in ious.items():
-            look = looks[model]
-            axes.plot([100 * iou for iou in values], color=look.colour, ls=look.dashes, label=model,
-                      marker=look.marker, markevery=max(1, len(values) // 8))  # fmt: skip
+    with styled((ious, shown)):
+        figure, axes = new_axes()
+        for side, (word, dashes) in _SIDE_LOOK.items():
+            for model, values in ((model, sides[side]) for model, sides in ious.items() if side in sides):
+                style, every = styles[model], max(1, len(values) // 8)
+                axes.plot([100 * iou for iou in values], color=style.colour, ls=dashes, label=f"{model}, {word}",
+                          lw=1 if side == SIDES[0] else 1.6, marker=style.marker, ms=3.5, markevery=every)  # fmt: skip
         for frame in shown:
-            axes.axvline(frame, color=_INK, alpha=0.25, lw=0.8, zorder=0)
+            axes.axvline(frame, color=INK, alpha=0.25, lw=0.8, zorder=0)
+        axes.locator_params(axis="x", integer=True)
         axes.set(xlabel="frame", ylabel="IoU, %", ylim=(-2, 102), xmargin=0.02)
         axes.set_yticks([0, 25, 50, 75, 100])
-        _legend(figure, axes)
-        return _to_svg(figure, "IoU over the frames of a video")
+        add_legend(figure, axes, columns=len(SIDES))
+        return to_svg(figure, "IoU over the frames of a video")
 
 
-def _styled(drawn: object) -> Any:
-    from matplotlib import rc_context
+def _estimates_chart(
+    curves: Mapping[str, Mapping[float, Estimate]], styles: Mapping[str, LineStyle], ticks: Mapping[float, str],
+    base: int, xlabel: str, ylabel: str, title: str,
+) -> str:  # fmt: skip
+    """Means with their intervals in per cent, a line for each name, over a logarithmic axis with these ticks."""
+    with styled((title, curves)):
+        figure, axes = new_axes()
+        for rank, (name, curve) in enumerate(curves.items()):
+            style, points = styles[name], sorted(curve.items())
+            aside = 1.035 ** (rank - (len(curves) - 1) / 2)  # so that intervals do not overlap
+            bars = [100 * (value.half_width or 0) for _, value in points]
+            axes.errorbar(
+                [x * aside for x, _ in points], [100 * value.mean for _, value in points],
+                yerr=bars if any(bars) else None, label=name, color=style.colour, marker=style.marker,
+                ls=style.dashes, capsize=2.5, elinewidth=1,
+            )  # fmt: skip
+        axes.set_xscale("log", base=base)
+        axes.set_xticks(list(ticks), list(ticks.values()), minor=False)
+        axes.set_xticks([], minor=True)
+        highest = max((100 * value.mean for curve in curves.values() for value in curve.values()), default=0)
+        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, min(axes.get_ylim()[1], max(102, highest + 2))))
+        add_legend(figure, axes)
+        return to_svg(figure, title)
 
-    # Names inside an SVG are hashes: the same on every run, and others in every chart of a page.
-    return rc_context({**_STYLE, "svg.hashsalt": repr(drawn)})
 
-
-def _axes() -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(axis="y")
-    return figure, axes
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, names = axes.get_legend_handles_labels()
-    columns = max(1, min(4, 40 // max(map(len, names), default=40)))
-    figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.2)
-
-
-def _to_svg(figure: Figure, title: str) -> str:
-    """The figure's <svg>, ready to stand in HTML."""
-    file = io.StringIO()
-    nothing_said = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(file, format="svg", transparent=True, metadata=nothing_said)
-    svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]  # no XML head, which HTML has no use for
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)  # HTML knows both namespaces
-    svg = re.sub(r'^<svg [^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg)
-    svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # these name parts of the drawing, the same in every chart
-    svg = re.sub(r" font-family: [^;\"]*;", "", svg)  # the page's type
-    svg = svg.replace("*{", "svg *{")
-    return svg.replace(_INK, "currentColor").strip()
+def _curves_chart(
+    curves: BySide, styles: Mapping[str, LineStyle], x: Values, xlabel: str, ylabel: str, title: str,
+    mark: float | None = None,
+) -> str:  # fmt: skip
+    """Curves in per cent, one colour for each model; benign solid, attacked dashed, the score of each in the legend."""
+    with styled((title, curves)):
+        figure, axes = new_axes()
+        for side, (word, dashes) in _SIDE_LOOK.items():
+            for model, curve in ((model, sides[side]) for model, sides in curves.items() if side in sides):
+                label = f"{model}, {word} [{100 * curve.score:.1f}]"
+                axes.plot(x, 100 * curve.values, color=styles[model].colour, ls=dashes, label=label)
+        if mark is not None:
+            axes.axvline(mark, color=INK, alpha=0.25, lw=0.8, zorder=0)
+        axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(-2, 102), xlim=(x[0], x[-1]))
+        axes.set_yticks([0, 25, 50, 75, 100])
+        add_legend(figure, axes, columns=len(SIDES))
+        return to_svg(figure, title)

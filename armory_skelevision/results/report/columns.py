@@ -1,16 +1,16 @@
-"""Metrics as columns: their names, their units, and settings without what is the same in every row."""
+"""Metrics and settings as columns of tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.groups import Board
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.labels import Setting
-from armory_skelevision.results.records import FRAMES, KEYPOINT_PCK, RELATIVE_PCK
-from armory_skelevision.results.report.tables import Entry
+from armory_skelevision.results.metric_names import SHARES, name_metric
+from armory_skelevision.results.report.tables import TableCell
+from armory_skelevision.results.result_file import KEYPOINT_PCK
+from armory_skelevision.results.summary import Summary
 
 
 class Metric(NamedTuple):
@@ -24,67 +24,48 @@ class Metric(NamedTuple):
     digits: int
 
 
-SHARES = {
-    METRIC: "mIoU",
-    "success_auc": "success AUC",
-    "precision_20px": "precision 20 px",
-    "normalised_precision": "norm. precision",
-    "video_tracking_mean_success_rate": "success rate (ARMORY)",
-    "pck": "PCK",
-    RELATIVE_PCK: "relative PCK",
-    "oks": "OKS",
-}
-"""Metrics in [0, 1], shown in per cent; any other is shown as it is."""
+def describe_metric(key: str) -> Metric:
+    """How a metric is shown, by its name in result files."""
+    return Metric(key, name_metric(key), *((100, 1) if key in SHARES or key.startswith(KEYPOINT_PCK) else (1, 3)))
 
 
-def metrics_of(board: Board) -> list[Metric]:
-    """The metrics that any run measured, the known ones first; single keypoints have a table of their own."""
-    runs = [cell.run for group in board.groups.values() for cell in group.finished if cell.run]
-    keys = {key for run in runs for side in (run.benign, run.adversarial) for key in side.means}
-    found = {key for key in keys if key != FRAMES and not key.startswith(KEYPOINT_PCK)}
-    known = [Metric(key, title, 100, 1) for key, title in SHARES.items() if key in found]
-    return known + [Metric(key, key.replace("_", " "), 1, 3) for key in sorted(found - SHARES.keys())]
+def metrics_of(summary: Summary) -> list[Metric]:
+    """The metrics that any run measured, the known ones first; keypoints have a table of their own."""
+    found = {key for key in summary.table["metric"].unique() if not key.startswith(KEYPOINT_PCK)}
+    return [describe_metric(key) for key in (*filter(found.__contains__, SHARES), *sorted(found - SHARES.keys()))]
 
 
-def scaled(value: Estimate | None, scale: float) -> Estimate | None:
-    """An estimate in another unit."""
+def as_cell(value: Estimate | None, metric: Metric) -> TableCell:
+    """A measured value, "–" where there is none."""
     if value is None:
-        return None
-    half = None if value.half_width is None else value.half_width * scale
-    return Estimate(value.mean * scale, half, value.n)
-
-
-def as_entry(value: Estimate | None, metric: Metric) -> Entry:
-    """A measured value as shown, "–" where there is none."""
-    return Entry("–", scaled(value, metric.scale), metric.digits, state="" if value else "absent")
-
-
-def setting_names(settings: Iterable[Setting]) -> list[str]:
-    """Names in all these settings, in the order in which they come."""
-    return list(dict.fromkeys(name for setting in settings for name, _ in setting))
+        return TableCell("–", digits=metric.digits, state="absent")
+    half = None if value.half_width is None else value.half_width * metric.scale
+    return TableCell(value=Estimate(value.mean * metric.scale, half, value.n), digits=metric.digits)
 
 
 def varying_names(settings: Sequence[Setting]) -> list[str]:
-    """Names whose values differ between settings; all if there is but one setting and nothing else to show."""
+    """Names whose values differ between settings."""
     maps = [dict(setting) for setting in settings]
-    return [name for name in setting_names(settings) if len({found.get(name) for found in maps}) > 1]
+    names = dict.fromkeys(name for found in maps for name in found)
+    return [name for name in names if len({found.get(name) for found in maps}) > 1]
 
 
 def constant_part(settings: Sequence[Setting]) -> str:
     """What all settings have in common, as a line for a caption."""
     varying = varying_names(settings)
-    return " · ".join(f"{name} {value}" for name, value in settings[0] if name not in varying) if settings else ""
+    return write_setting(tuple(pair for pair in settings[0] if pair[0] not in varying)) if settings else ""
 
 
-def setting_entries(setting: Setting, names: Sequence[str]) -> list[Entry]:
-    """A row's first entries."""
+def setting_cells(setting: Setting, names: Sequence[str]) -> list[TableCell]:
+    """The first cells of a row: the values of a setting."""
     values = dict(setting)
-    return [Entry(values.get(name, "–")) for name in names]
+    return [TableCell(values.get(name, "–")) for name in names]
 
 
 def write_setting(setting: Setting) -> str:
     """A setting as a line: "walkers mini · PatchAttack · δ 0.1 · 10 steps"."""
     words = []
     for name, value in setting:
-        words.append(value if name in ("data set", "attack", "defense") else f"{name} {value}")
+        plain = name in ("data set", "attack", "defense")
+        words.append(value if plain else f"{value} steps" if name == "steps" else f"{name} {value}")
     return " · ".join(words)

@@ -1,36 +1,44 @@
-"""Keypoints in the report: PCK of each as a table and as bars, and of all over the bound of the perturbation."""
+"""Keypoints in the report: the PCK of each as a table and as bars, and of all over the bound of the perturbation."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+import pandas as pd
 
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.results.groups import Board, Group
-from armory_skelevision.results.intervals import Estimate
-from armory_skelevision.results.labels import BOUND, Setting, is_attacked
-from armory_skelevision.results.records import KEYPOINT_PCK, RELATIVE_PCK
+from armory_skelevision.results.labels import BOUND, is_attacked
+from armory_skelevision.results.records import SIDES
 from armory_skelevision.results.report.charts import bounds_chart, keypoints_chart
-from armory_skelevision.results.report.columns import Metric, as_entry, setting_entries, varying_names, write_setting
+from armory_skelevision.results.report.columns import (
+    as_cell,
+    describe_metric,
+    setting_cells,
+    varying_names,
+    write_setting,
+)
 from armory_skelevision.results.report.figures import Panel
 from armory_skelevision.results.report.overview import benign_place, by_unattacked
-from armory_skelevision.results.report.tables import Entry, Table
+from armory_skelevision.results.report.tables import Table, TableCell
+from armory_skelevision.results.result_file import KEYPOINT_PCK, RELATIVE_PCK
+from armory_skelevision.results.summary import Group, Summary
 
 USUAL_BOUND = 8.0
-"""Of an attack with several bounds the bars show the one nearest to this."""
+"""In 1/255; of an attack with several bounds, the bars show the one nearest to this."""
 
 
-def keypoints_table(board: Board) -> Table:
-    """PCK of each keypoint in per cent, a row for each setting and model; no rows where nobody looked at keypoints."""
-    names = varying_names(board.settings)
-    rows: list[tuple[Entry, ...]] = []
-    for unattacked, settings in by_unattacked(board):
-        for model in board.models:
-            benign = board.benign.get((unattacked, model))
+def keypoints_table(summary: Summary) -> Table:
+    """PCK of each keypoint in per cent, a row for each setting and model; no rows where keypoints were not measured."""
+    names = varying_names(summary.settings)
+    rows: list[tuple[TableCell, ...]] = []
+    for unattacked, settings in by_unattacked(summary):
+        for model in summary.models:
+            benign = summary.benign.get((unattacked, model))
             rows += _row(benign, "benign", benign_place(unattacked, names))
-        for setting, model in itertools.product(filter(is_attacked, settings), board.models):
-            place = setting_entries(setting, names) or [Entry("attacked")]
-            rows += _row(board.groups.get((setting, model)), "adversarial", place)
+        for setting, model in itertools.product(filter(is_attacked, settings), summary.models):
+            place = setting_cells(setting, names) or [TableCell("attacked")]
+            rows += _row(summary.groups.get((setting, model)), "adversarial", place)
     titles = tuple(keypoint.replace("_", " ") for keypoint in KEYPOINTS)
     return Table(
         name="keypoints",
@@ -42,79 +50,57 @@ def keypoints_table(board: Board) -> Table:
     )
 
 
-def keypoint_panels(board: Board) -> list[Panel]:
-    """For each model, by what it was shown: the curve over bounds, where there are several, and the keypoints' bars."""
+def keypoint_panels(summary: Summary) -> list[Panel]:
+    """For each model and data set: the curve over bounds, where there are several, and bars of the keypoints."""
     panels = []
-    for (place, model), groups in _places(board).items():
-        title, curves = f"{write_setting(place)} · {model}", _curves(groups, place)
+    for (place, model), found in _attacked_groups(summary).groupby(["place", "model"], sort=False):
+        title = f"{write_setting(place)} · {model}"
+        bounded = found.dropna(subset="bound").groupby("attack", sort=False)
+        curves = {attack: dict(zip(rows["bound"], rows["value"], strict=True)) for attack, rows in bounded}
         if any(len(curve) > 1 for curve in curves.values()):
-            panels.append(Panel(title, bounds_chart(curves)))
-        bars = {attack: _left(group) for attack, group in _nearest(groups, place).items()}
+            panels.append(Panel(title, (bounds_chart(curves),)))
+        away = (found["bound"].fillna(USUAL_BOUND) - USUAL_BOUND).abs()
+        nearest = found.loc[away.groupby(found["attack"], sort=False).idxmin()]
+        bars = {
+            attack if pd.isna(bound) else f"{attack}, {bound:g}/255": _relative_by_part(group)
+            for attack, bound, group in zip(nearest["attack"], nearest["bound"], nearest["group"], strict=True)
+        }
         if any(bars.values()):
-            panels.append(Panel(f"{title} · each keypoint", keypoints_chart(bars)))
+            panels.append(Panel(f"{title} · each keypoint", (keypoints_chart(bars),)))
     return panels
 
 
-def _row(group: Group | None, side: str, place: Sequence[Entry]) -> list[tuple[Entry, ...]]:
-    """One row, or none where no keypoint was looked at."""
+def _row(group: Group | None, side: str, place: Sequence[TableCell]) -> list[tuple[TableCell, ...]]:
+    """One row, or none where keypoints were not measured."""
     found = [group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") if group else None for keypoint in KEYPOINTS]
     if group is None or not any(found):
         return []
-    return [(*place, Entry(group.model), *(as_entry(value, Metric("", "", 100, 1)) for value in found))]
+    return [(*place, TableCell(group.model), *(as_cell(value, describe_metric(KEYPOINT_PCK)) for value in found))]
 
 
-def _places(board: Board) -> dict[tuple[Setting, str], list[Group]]:
-    """Groups whose keypoints were attacked, by the part of their setting that is no attack, and by model."""
-    places: dict[tuple[Setting, str], list[Group]] = {}
-    for unattacked, settings in by_unattacked(board):
-        for setting, model in itertools.product(settings, board.models):
-            group = board.groups.get((setting, model))
-            if group and group.measure("adversarial", RELATIVE_PCK):
-                places.setdefault((unattacked, model), []).append(group)
-    return places
+def _attacked_groups(summary: Summary) -> pd.DataFrame:
+    """Groups with attacked keypoints: their attack, its bound in 1/255 (NaN without one) and the relative PCK."""
+    rows = []
+    for setting, model in itertools.product(summary.settings, summary.models):
+        group = summary.groups.get((setting, model))
+        value = group.measure("adversarial", RELATIVE_PCK) if group else None
+        if group and value:
+            place, eps = summary.unattacked[setting], group.finished[0].setting("attack", "kwargs", "eps")
+            attack = write_setting(tuple(pair for pair in setting if pair not in place and pair[0] != BOUND))
+            bound = round(255 * eps, 3) if isinstance(eps, int | float) else None
+            rows.append((place, model, attack, bound, value, group))
+    frame = pd.DataFrame(rows, columns=["place", "model", "attack", "bound", "value", "group"])
+    return frame.astype({"bound": float})
 
 
-def _curves(groups: Sequence[Group], place: Setting) -> dict[str, dict[float, Estimate]]:
-    """Relative PCK by attack and bound."""
-    curves: dict[str, dict[float, Estimate]] = {}
-    for group in groups:
-        bound, value = _bound(group), group.measure("adversarial", RELATIVE_PCK)
-        if bound is not None and value:
-            curves.setdefault(_attack(group, place), {})[bound] = value
-    return curves
-
-
-def _nearest(groups: Sequence[Group], place: Setting) -> dict[str, Group]:
-    """Of each attack the group whose bound is nearest to the usual one, called by both."""
-    found: dict[str, Group] = {}
-    for group in sorted(groups, key=lambda group: -abs((_bound(group) or 0.0) - USUAL_BOUND)):
-        found[_attack(group, place)] = group
-    bounds = {attack: _bound(group) for attack, group in found.items()}
-    words = {attack: attack if bound is None else f"{attack}, {bound:g}/255" for attack, bound in bounds.items()}
-    return {words[attack]: found[attack] for attack in dict.fromkeys(_attack(group, place) for group in groups)}
-
-
-def _left(group: Group) -> dict[str, float]:
-    """Relative PCK of each part of the body, left and right together, as a share; without those never found."""
-    found: dict[str, list[tuple[float, float]]] = {}
+def _relative_by_part(group: Group) -> dict[str, float]:
+    """Relative PCK of each part of the body in [0, 1], left and right together; without parts that are never found."""
+    rows = []
     for keypoint in KEYPOINTS:
-        before, after = (group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") for side in ("benign", "adversarial"))
+        before, after = (group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") for side in SIDES)
         if before and after:
-            found.setdefault(keypoint.rpartition("_")[2], []).append((before.mean, after.mean))
-    sums: Mapping[str, list[float]] = {
-        part: [sum(side) for side in zip(*pairs, strict=True)] for part, pairs in found.items()
-    }
-    return {part: after / before for part, (before, after) in sums.items() if before}
-
-
-def _attack(group: Group, place: Setting) -> str:
-    """What was done, without the bound: "KeypointIGSM · steps 10"."""
-    return write_setting(tuple(pair for pair in group.setting if pair not in place and pair[0] != BOUND))
-
-
-def _bound(group: Group) -> float | None:
-    """Of a group's attack, in 1/255; None of attacks that have another bound."""
-    try:
-        return float(dict(group.setting).get(BOUND, ""))
-    except ValueError:
-        return None
+            rows.append((keypoint.rpartition("_")[2], before.mean, after.mean))
+    sums = pd.DataFrame(rows, columns=["part", *SIDES]).groupby("part", sort=False).sum()
+    sums = sums[sums["benign"] > 0]
+    relative: dict[str, float] = (sums["adversarial"] / sums["benign"]).to_dict()
+    return relative

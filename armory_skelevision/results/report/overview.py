@@ -1,200 +1,223 @@
-"""The report's tables, made from what was found."""
+"""The tables of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.cells import Cell
-from armory_skelevision.results.groups import Board, Group
-from armory_skelevision.results.labels import Setting, is_attacked, key_of
+from armory_skelevision.results.labels import Setting, is_attacked
+from armory_skelevision.results.records import RunResult
 from armory_skelevision.results.report.columns import (
-    SHARES,
-    Metric,
-    as_entry,
+    as_cell,
     constant_part,
+    describe_metric,
     metrics_of,
-    scaled,
-    setting_entries,
+    setting_cells,
     varying_names,
     write_setting,
 )
 from armory_skelevision.results.report.published import Published
-from armory_skelevision.results.report.tables import Entry, Table
+from armory_skelevision.results.report.tables import Table, TableCell
+from armory_skelevision.results.summary import Group, Summary
 
-MIOU = Metric(METRIC, SHARES[METRIC], 100, 1)
+SIDE_WORDS = {"benign": "benign", "adversarial": "attacked"}
+"""What the sides of a run are called on the page."""
 
-_WORDS = {"benign": "benign", "adversarial": "attacked"}
+_MIOU = describe_metric(METRIC)
 
 
-def miou_table(board: Board, published: Published) -> Table:
-    """Mean IoU, a row for each setting and a column for each model, as in the paper's Table 1."""
-    names = varying_names(board.settings)
-    rows: list[tuple[Entry, ...]] = []
-    for unattacked, settings in by_unattacked(board):
-        benign = [_entry(board.benign.get((unattacked, model)), "benign", published) for model in board.models]
-        rows.append((*benign_place(unattacked, names), *compared(board, benign)))
+def miou_table(summary: Summary, published: Published) -> Table:
+    """Mean IoU, a row for each setting and a column for each model."""
+    names, models = varying_names(summary.settings), summary.models
+    rows: list[tuple[TableCell, ...]] = []
+    for unattacked, settings in by_unattacked(summary):
+        benign = [_miou_cell(summary.benign.get((unattacked, model)), "benign", published) for model in models]
+        rows.append((*benign_place(unattacked, names), *compared(benign, models, summary.baseline)))
         for setting in filter(is_attacked, settings):
-            found = [_entry(board.groups.get((setting, model)), "adversarial", published) for model in board.models]
-            rows.append((*(setting_entries(setting, names) or [Entry("attacked")]), *compared(board, found)))
+            found = [_miou_cell(summary.groups.get((setting, model)), "adversarial", published) for model in models]
+            place = setting_cells(setting, names) or [TableCell("attacked")]
+            rows.append((*place, *compared(found, models, summary.baseline)))
     return Table(
         name="miou",
         title="Mean IoU",
-        columns=(*(names or [""]), *board.models),
+        columns=(*(names or [""]), *models),
         rows=tuple(rows),
-        caption=" · ".join(line for line in (constant_part(board.settings), "in per cent", seeds_note(board)) if line),
-        numeric=frozenset(board.models),
+        caption=_join(constant_part(summary.settings), "in per cent", _seeds_note(summary)),
+        numeric=frozenset(models),
     )
 
 
-def metrics_table(board: Board) -> Table:
+def metrics_table(summary: Summary) -> Table:
     """Everything measured, a row for each setting and model."""
-    names, groups = varying_names(board.settings), board.groups.values()
-    columns_of = [(side, metric) for metric in metrics_of(board) for side in board.sides]
-    shown = [pair for pair in columns_of if any(group.measure(pair[0], pair[1].key) for group in groups)]
-    titles = [f"{_WORDS[side]} {metric.title}" for side, metric in shown]
+    names, groups = varying_names(summary.settings), summary.groups.values()
+    pairs = [(side, metric) for metric in metrics_of(summary) for side in summary.sides]
+    shown = [(side, metric) for side, metric in pairs if any(group.measure(side, metric.key) for group in groups)]
+    titles = [f"{SIDE_WORDS[side]} {metric.title}" for side, metric in shown]
     rows = []
-    for setting in board.settings:
-        here = [board.groups[setting, model] for model in board.models if (setting, model) in board.groups]
-        # Of steps passed on the way nothing but the mean IoU is known, which has its table.
-        present = [group for group in here if any(cell.steps is None for cell in (*group.finished, *group.unfinished))]
-        measured = [[as_entry(group.measure(side, metric.key), metric) for side, metric in shown] for group in present]
+    for setting in summary.settings:
+        found = [summary.groups.get((setting, model)) for model in summary.models]
+        # Checkpoints have nothing but the mean IoU, which has a table of its own.
+        present = [group for group in found if group and any(run.steps is None for run in _all_runs(group))]
         models = [group.model for group in present]
-        columns = [compared(board, list(column), models) for column in zip(*measured, strict=True)]
-        for group, *entries in zip(present, *columns, strict=True):
-            cost = Entry("–", group.seconds(), 0)
-            cells = [Entry(group.model), _count(group), *entries, cost]
-            rows.append((*setting_entries(setting, names), *cells))
+        measured = [
+            compared([as_cell(group.measure(side, metric.key), metric) for group in present], models, summary.baseline)
+            for side, metric in shown
+        ]
+        for number, group in enumerate(present):
+            seconds = group.seconds()
+            cost = TableCell(value=seconds, digits=0) if seconds else TableCell("–")
+            values = (column[number] for column in measured)
+            rows.append((*setting_cells(setting, names), TableCell(group.model), _seed_count(group), *values, cost))
     return Table(
         name="metrics",
         title="All metrics and cost",
         columns=(*names, "model", "seeds", *titles, "seconds"),
         rows=tuple(rows),
-        caption=" · ".join(line for line in (constant_part(board.settings), seeds_note(board)) if line),
+        caption=_join(constant_part(summary.settings), _seeds_note(summary)),
         numeric=frozenset((*titles, "seconds")),
     )
 
 
-def videos_table(board: Board) -> Table:
+def videos_table(summary: Summary) -> Table:
     """The mean IoU of every video, in every run that counts."""
-    names, sides = varying_names(board.settings), board.sides
-    rows = []
-    for (setting, model), group in sorted(board.groups.items(), key=lambda item: _place(board, *item[0])):
-        for cell in group.finished:
-            ious = [cell.run.side(side).video_ious for side in sides] if cell.run else []
-            for video in range(max(map(len, ious), default=0)):
-                values = [Entry("–") if video >= len(side) else _single(side[video]) for side in ious]
-                seeds = " · ".join(value for _, value in board.labels[key_of(cell)].seed) or "–"
-                rows.append((*setting_entries(setting, names), Entry(model), Entry(seeds), Entry(str(video)), *values))
+    names, sides = varying_names(summary.settings), summary.sides
+    rows: list[tuple[TableCell, ...]] = []
+    for setting in summary.settings:
+        for model in summary.models:
+            group = summary.groups.get((setting, model))
+            for run, seed in zip(group.finished, group.seeds, strict=True) if group else ():
+                place = (*setting_cells(setting, names), TableCell(model), TableCell(_seed_text(seed)))
+                rows += [(*place, *cells) for cells in _video_cells(run, sides)]
+    titles = _miou_titles(sides)
     return Table(
         name="videos",
         title="Every video",
-        columns=(*names, "model", "seed", "video", *_miou_titles(sides)),
+        columns=(*names, "model", "seed", "video", *titles),
         rows=tuple(rows),
-        numeric=frozenset(("video", *_miou_titles(sides))),
+        numeric=frozenset(titles),
     )
 
 
-def cells_table(board: Board, cells: Sequence[Cell]) -> Table:
-    """What was run: a row for each cell, whatever became of it."""
-    rows, names, sides = [], varying_names(board.settings), board.sides
-    for cell in cells:
-        label = board.labels.get(key_of(cell))
-        state = "repeated" if key_of(cell) in board.repeated else cell.state
-        setting = "unknown: no config"
-        if label:
-            setting = write_setting(tuple(pair for pair in label.setting if pair[0] in names)) or "–"
-        seed = " · ".join(value for _, value in label.seed) if label else ""
-        ious = [cell.run.side(side).mean_iou if cell.run else None for side in sides]
-        numbers = [Entry("–") if value is None else _single(value) for value in ious]
-        seconds = Entry("–") if cell.seconds is None else Entry(f"{cell.seconds:.0f}")
+def runs_table(summary: Summary, commands: Mapping[str, str]) -> Table:
+    """A row for each run, finished or not.
+
+    Args:
+        summary: All runs.
+        commands: By the name of a run, the command that runs it again.
+    """
+    rows, names, sides = [], varying_names(summary.settings), summary.sides
+    for run, label, is_repeated in summary.runs:
+        state = "repeated" if is_repeated else run.state
+        setting = write_setting(tuple(pair for pair in label.setting if pair[0] in names)) if label else "no config"
+        ious = [run.side(side).mean_iou for side in sides]
         rows.append(
             (
-                *(Entry(cell.name), Entry(state, state=state if state != "finished" else "")),
-                *(Entry(label.model if label else "–"), Entry(setting), Entry(seed or "–"), *numbers, seconds),
-                *(Entry(cell.hash[:12] or "–"), Entry(cell.command or "–")),
+                TableCell(run.name),
+                TableCell(state, state=state if state != "finished" else ""),
+                TableCell(label.model if label else "–"),
+                TableCell(setting or "–"),
+                TableCell(_seed_text(label.seed) if label else "–"),
+                *(TableCell("–") if iou is None else _plain_share(iou) for iou in ious),
+                TableCell("–" if run.seconds is None else f"{run.seconds:.0f}"),
+                TableCell(run.hash[:12] or "–"),
+                TableCell(commands[run.name] or "–"),
             )
         )
     return Table(
-        name="cells",
+        name="runs",
         title="Every run",
-        caption=constant_part(board.settings),
+        caption=constant_part(summary.settings),
         columns=("run", "state", "model", "setting", "seed", *_miou_titles(sides), "seconds", "hash", "command"),
         rows=tuple(rows),
         numeric=frozenset((*_miou_titles(sides), "seconds")),
     )
 
 
-def compared(board: Board, entries: list[Entry], models: Sequence[str] | None = None) -> list[Entry]:
-    """Entries of one row, each with its difference to the baseline's, and the highest marked."""
-    models = models or board.models
-    means = [entry.value.mean for entry in entries if entry.value]
-    shown = {entry.number for entry in entries if entry.value}
-    best = f"{max(means):.{entries[0].digits}f}" if len(shown) > 1 else None
-    reference = dict(zip(models, entries, strict=True)).get(board.baseline or "")
+def compared(cells: Sequence[TableCell], models: Sequence[str], baseline: str | None) -> list[TableCell]:
+    """Cells of one row, a model each, with their differences to the baseline, and the highest marked."""
+    means = [cell.value.mean for cell in cells if cell.value]
+    several = len({cell.number for cell in cells if cell.value}) > 1
+    best = f"{max(means):.{cells[0].digits}f}" if several else None
+    reference = dict(zip(models, cells, strict=True)).get(baseline or "")
     marked = []
-    for model, entry in zip(models, entries, strict=True):
+    for model, cell in zip(models, cells, strict=True):
         change = None
-        if entry.value and reference and reference.value and model != board.baseline:
-            change = entry.value.mean - reference.value.mean
-        marked.append(replace(entry, change=change, best=entry.value is not None and entry.number == best))
+        if cell.value and reference and reference.value and model != baseline:
+            change = cell.value.mean - reference.value.mean
+        marked.append(replace(cell, change=change, best=cell.value is not None and cell.number == best))
     return marked
 
 
-def seeds_note(board: Board) -> str:
-    """How sure the numbers are, in a line."""
-    counts = {len(group.finished) for group in board.groups.values() if group.finished}
+def by_unattacked(summary: Summary) -> list[tuple[Setting, list[Setting]]]:
+    """All settings, grouped by the part of them that matters without an attack."""
+    grouped: dict[Setting, list[Setting]] = {}
+    for setting in summary.settings:
+        grouped.setdefault(summary.unattacked[setting], []).append(setting)
+    return list(grouped.items())
+
+
+def benign_place(unattacked: Setting, names: Sequence[str]) -> list[TableCell]:
+    """First cells of a row without attack: "benign" in the first column of the attack, or else in the first."""
+    known = dict(unattacked)
+    attack = next((name for name in names if name in ("attack", "δ", "steps")), None)
+    if attack is not None:
+        return [TableCell("benign" if name == attack else known.get(name, "")) for name in names]
+    texts = [known.get(name, "") for name in names] or [""]
+    return [TableCell(f"{texts[0]} benign".strip()), *map(TableCell, texts[1:])]
+
+
+def _miou_cell(group: Group | None, side: str, published: Published) -> TableCell:
+    if group is None:
+        return TableCell("–", state="absent")
+    value, number = group.measure(side, METRIC), published.find(group, side)
+    if value is None:
+        # A finished run that skipped this side is not a failure.
+        state = "absent" if group.finished else group.state
+        return TableCell("–" if state == "absent" else state, state=state, published=number)
+    note = f"{_seed_count(group).text} seeds" if group.unfinished else ""
+    return replace(as_cell(value, _MIOU), published=number, note=note, state=group.state)
+
+
+def _video_cells(run: RunResult, sides: Sequence[str]) -> list[tuple[TableCell, ...]]:
+    ious = [run.side(side).video_ious for side in sides]
+    return [
+        (
+            TableCell(run.video_name(video)),
+            *(_plain_share(found[video]) if video < len(found) else TableCell("–") for found in ious),
+        )
+        for video in range(max(map(len, ious)))
+    ]
+
+
+def _seeds_note(summary: Summary) -> str:
+    """How many seeds the numbers come from, and what their intervals mean."""
+    counts = {len(group.finished) for group in summary.groups.values() if group.finished}
     if counts <= {1}:
         return "one seed each (n = 1), so no intervals"
     return "mean ± 95 % interval over seeds (Student's t)" + ("; no interval where n = 1" if 1 in counts else "")
 
 
-def by_unattacked(board: Board) -> list[tuple[Setting, list[Setting]]]:
-    """All settings, sorted in by the part of them that matters without an attack."""
-    unattacked = {label.setting: label.unattacked for label in board.labels.values()}
-    sorted_in: dict[Setting, list[Setting]] = {}
-    for setting in board.settings:
-        sorted_in.setdefault(unattacked[setting], []).append(setting)
-    return list(sorted_in.items())
+def _all_runs(group: Group) -> tuple[RunResult, ...]:
+    return (*group.finished, *group.unfinished)
 
 
-def benign_place(unattacked: Setting, names: Sequence[str]) -> list[Entry]:
-    """First entries of a row without attack: it says so in the first column of the attack, or else in the first."""
-    known = dict(unattacked)
-    attack = next((name for name in names if name in ("attack", "δ", "steps")), None)
-    if attack is not None:
-        return [Entry("benign" if name == attack else known.get(name, "")) for name in names]
-    texts = [known.get(name, "") for name in names] or [""]
-    return [Entry(f"{texts[0]} benign".strip()), *map(Entry, texts[1:])]
+def _seed_count(group: Group) -> TableCell:
+    done, total = len(group.finished), len(_all_runs(group))
+    return TableCell(str(done) if done == total else f"{done} of {total}", state=group.state)
 
 
-def _entry(group: Group | None, side: str, published: Published) -> Entry:
-    if group is None:
-        return Entry("–", state="absent")
-    value = group.measure(side, METRIC)
-    number = published.find(group, side)
-    if value is None:
-        # A finished run that skipped this side is no failure.
-        state = "absent" if group.finished else group.state
-        return Entry("–" if state == "absent" else state, state=state, published=number)
-    done, asked = len(group.finished), len(group.finished) + len(group.unfinished)
-    note = f"{done} of {asked} seeds" if group.unfinished else ""
-    return Entry("", scaled(value, 100), published=number, note=note, state=group.state)
+def _seed_text(seed: Setting) -> str:
+    return " · ".join(value for _, value in seed) or "–"
 
 
 def _miou_titles(sides: Sequence[str]) -> list[str]:
-    return [f"{_WORDS[side]} mIoU" for side in sides]
+    return [f"{SIDE_WORDS[side]} {_MIOU.title}" for side in sides]
 
 
-def _count(group: Group) -> Entry:
-    done, missing = len(group.finished), len(group.unfinished)
-    return Entry(str(done) if not missing else f"{done} of {done + missing}", state=group.state)
+def _plain_share(share: float) -> TableCell:
+    return TableCell(f"{100 * share:.2f}")
 
 
-def _single(share: float) -> Entry:
-    return Entry(f"{100 * share:.2f}")
-
-
-def _place(board: Board, setting: Setting, model: str) -> tuple[int, int]:
-    return board.settings.index(setting), board.models.index(model)
+def _join(*parts: str) -> str:
+    return " · ".join(filter(None, parts))

@@ -4,97 +4,76 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
 from armory_skelevision import __version__
-from armory_skelevision.results.cells import Cell
-from armory_skelevision.results.finding import Collection
-from armory_skelevision.results.groups import Board
-from armory_skelevision.results.labels import key_of
-from armory_skelevision.results.report.charts import looks_of
-from armory_skelevision.results.report.figures import close_up, steps_panels
+from armory_skelevision.results.load import LoadedRuns
+from armory_skelevision.results.report.figures import curve_panels, steps_panels
 from armory_skelevision.results.report.keypoints import keypoint_panels
 from armory_skelevision.results.report.published import Published
+from armory_skelevision.results.report.qualitative import qualitative
+from armory_skelevision.results.report.svg import line_styles
 from armory_skelevision.results.report.tables import Table
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """What it takes to run a cell again; all text."""
-
-    name: str
-    state: str
-    command: str
-    hash: str
-    weights: str
-    versions: Mapping[str, str]
-    log_end: str
-    config: str
+from armory_skelevision.results.summary import Summary
 
 
 def render_page(
     title: str,
-    collection: Collection,
-    board: Board,
+    loaded: LoadedRuns,
+    summary: Summary,
     tables: Mapping[str, Table],
     published: Published,
-    videos: bool,
+    commands: Mapping[str, str],
+    embed_videos: bool,
 ) -> str:
     """The page.
 
     Args:
         title: Its headline.
-        collection: Everything found.
-        board: The same, in groups.
-        tables: "miou", "metrics", "keypoints", "videos" and "cells".
-        published: Numbers beside ours.
-        videos: Whether to embed exported videos.
+        loaded: Everything found.
+        summary: The same, grouped.
+        tables: "miou", "metrics", "keypoints", "videos" and "runs".
+        published: Numbers of papers.
+        commands: By the name of a run, the command that runs it again.
+        embed_videos: Whether to embed exported videos.
     """
-    looks = looks_of(board.models, board.baseline)
-    close = close_up(board, looks, videos)
-    common = _common_versions(collection.cells)
+    styles = line_styles(summary.models, summary.baseline)
     page: str = _template().render(
         title=title,
-        counts=count_cells(collection.cells, board),
-        faults=collection.faults,
-        strange=board.strange,
-        baseline=board.baseline,
-        published=any(entry.published is not None for row in tables["miou"].rows for entry in row),
+        counts=count_runs(summary),
+        problems=loaded.problems,
+        inconsistent=summary.inconsistent,
+        baseline=summary.baseline,
+        published=any(cell.published is not None for row in tables["miou"].rows for cell in row),
         source=published.source,
-        attacked=len(board.sides) > 1,
-        panels=steps_panels(board, looks),
-        keypoint_panels=keypoint_panels(board),
-        close=close,
-        has_frames=any(strip.frames for scene in close.scenes for strip in scene.strips),
-        looks=looks,
-        sheets=[_sheet(cell, board) for cell in collection.cells],
-        common_versions=common,
+        attacked=len(summary.sides) > 1,
+        curve_panels=curve_panels(summary, styles),
+        steps_panels=steps_panels(summary, styles),
+        keypoint_panels=keypoint_panels(summary),
+        details=qualitative(summary, styles, embed_videos),
+        styles=styles,
+        runs_with_labels=summary.runs,
+        commands=commands,
+        common_versions=_common_versions(summary),
         version=__version__,
         **tables,
     )
     return page
 
 
-def count_cells(cells: Sequence[Cell], board: Board) -> str:
-    """How many runs there are and what became of them, in a line."""
-    states = Counter(cell.state for cell in cells)
+def count_runs(summary: Summary) -> str:
+    """How many runs there are, and in which states, in a line."""
+    states = Counter(each.run.state for each in summary.runs)
     words = [f"{states[state]} {state}" for state in ("finished", "failed", "missing") if states[state]]
-    if board.repeated:
-        words.append(f"{len(board.repeated)} repeated, of which the newest counts")
-    runs = f"{len(cells)} {'run' if len(cells) == 1 else 'runs'}"
-    models = f"{len(board.models)} {'model' if len(board.models) == 1 else 'models'}"
-    settings = f"{len(board.settings)} {'setting' if len(board.settings) == 1 else 'settings'}"
-    return f"{runs}: {', '.join(words) or 'none'} · {models} · {settings}"
-
-
-def rerun_command(cell: Cell, file_name: str) -> str:
-    """The command that runs a cell again: the sweep's own, or ARMORY on the config that lies beside the page."""
-    if cell.command or not cell.config:
-        return cell.command
-    return f"armory run configs/{file_name} --no-docker"
+    repeated = sum(each.is_repeated for each in summary.runs)
+    if repeated:
+        words.append(f"{repeated} repeated, of which the newest counts")
+    counts = {"run": len(summary.runs), "model": len(summary.models), "setting": len(summary.settings)}
+    runs, *others = (f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    return " · ".join([f"{runs}: {', '.join(words) or 'none'}", *others])
 
 
 def _template() -> Any:
@@ -102,7 +81,8 @@ def _template() -> Any:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals["css"] = Markup(_read("report.css"))  # our own file, whose quotes must stay quotes
+    environment.filters["json"] = partial(json.dumps, indent=2, sort_keys=True, ensure_ascii=False)
+    environment.globals["css"] = Markup(_read("report.css"))  # quotes in the package's own file stay quotes
     return environment.from_string(_read("report.html"))
 
 
@@ -110,23 +90,7 @@ def _read(name: str) -> str:
     return (files("armory_skelevision.results.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _common_versions(cells: Sequence[Cell]) -> dict[str, str]:
-    """Versions that all cells with versions share."""
-    told = [set(cell.versions.items()) for cell in cells if cell.versions]
-    return dict(sorted(set.intersection(*told))) if told else {}
-
-
-def _sheet(cell: Cell, board: Board) -> Sheet:
-    model = cell.config.get("model")
-    weights = model.get("weights_file") if isinstance(model, dict) else None
-    return Sheet(
-        name=cell.name,
-        state=cell.state if key_of(cell) not in board.repeated else "repeated",
-        command=rerun_command(cell, f"{cell.name}.json"),
-        hash=cell.hash,
-        weights=", ".join(f"{name} {value}" for name, value in cell.weights.items())
-        or f"{weights or 'chosen by the model itself'}; its hash was not recorded (ARMORY alone records none)",
-        versions=cell.versions,
-        log_end=cell.log_end,
-        config=json.dumps(cell.config, indent=2, sort_keys=True, ensure_ascii=False) if cell.config else "",
-    )
+def _common_versions(summary: Summary) -> dict[str, str]:
+    """Versions that all runs with recorded versions share."""
+    recorded = [set(each.run.versions.items()) for each in summary.runs if each.run.versions]
+    return dict(sorted(set.intersection(*recorded))) if recorded else {}

@@ -1,15 +1,15 @@
-"""Published numbers that a grid carries, to stand beside ours."""
+"""Published numbers in a sweep's grid, shown beside measured ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.results.cells import Cell
-from armory_skelevision.results.groups import Group
-from armory_skelevision.results.labels import say
+from armory_skelevision.results.labels import as_text
+from armory_skelevision.results.records import RunResult
+from armory_skelevision.results.summary import Group
 
 
 @dataclass(frozen=True)
@@ -17,49 +17,40 @@ class Published:
     """Numbers of papers, in per cent.
 
     Attributes:
-        grids: What sweeps' grids say under "published", by the sweep's folder: a "source", and "cells", each with
-            "where" (labels by axis), the "benign" mean IoU, and the "adversarial" ones by steps.
+        grids: The grids of sweeps, by the sweep's folder. A grid may have "published", an object with a "source" and
+            "cells"; each cell has "where" (labels by axis), the "benign" mean IoU, and "adversarial" ones by steps.
     """
 
     grids: Mapping[Path, Mapping[str, Any]] = field(default_factory=dict)
 
-    @classmethod
-    def of_grids(cls, grids: Mapping[Path, Mapping[str, Any]]) -> Published:
-        """Those that these grids carry."""
-        said = {folder: grid.get("published") for folder, grid in grids.items()}
-        return cls({folder: published for folder, published in said.items() if isinstance(published, dict)})
-
     @property
     def source(self) -> str:
         """Where they are from, in a line."""
-        sources = [str(published["source"]) for published in self.grids.values() if published.get("source")]
-        return "; ".join(dict.fromkeys(sources))
+        sources = [str(_published(grid).get("source") or "") for grid in self.grids.values()]
+        return "; ".join(dict.fromkeys(filter(None, sources)))
 
     def find(self, group: Group, side: str) -> float | None:
-        """The published mean IoU, in per cent, of a model under a setting; None where there is none."""
-        for cell in (*group.finished, *group.unfinished):
-            for row in self._rows(cell):
-                number = row.get(side)
+        """The published mean IoU of a model under a setting, in per cent; None where there is none."""
+        for run in (*group.finished, *group.unfinished):
+            for cell in self._cells(run):
+                number = cell.get(side)
                 if isinstance(number, dict):
-                    number = number.get(str(_steps(cell)))
+                    number = number.get(str(run.setting("attack", "kwargs", "max_iter")))
                 if isinstance(number, int | float):
                     return float(number)
         return None
 
-    def _rows(self, cell: Cell) -> list[Mapping[str, Any]]:
-        """The published cells that stand where this cell does."""
-        rows = self.grids.get(cell.folder.parent, {}).get("cells")
-        return [row for row in rows if _stands(row, cell)] if isinstance(rows, list) else []
+    def _cells(self, run: RunResult) -> Iterator[Mapping[str, Any]]:
+        """The published cells whose labels are those of a run."""
+        cells = _published(self.grids.get(run.folder.parent, {})).get("cells")
+        for cell in cells if isinstance(cells, list) else []:
+            where = cell.get("where") if isinstance(cell, dict) else None
+            if isinstance(where, dict) and all(
+                name in run.labels and as_text(run.labels[name]) == as_text(label) for name, label in where.items()
+            ):
+                yield cell
 
 
-def _stands(row: Any, cell: Cell) -> bool:
-    where = row.get("where") if isinstance(row, dict) else None
-    if not isinstance(where, dict):
-        return False
-    return all(name in cell.labels and say(cell.labels[name]) == say(label) for name, label in where.items())
-
-
-def _steps(cell: Cell) -> Any:
-    attack = cell.config.get("attack")
-    kwargs = attack.get("kwargs") if isinstance(attack, dict) else None
-    return kwargs.get("max_iter") if isinstance(kwargs, dict) else None
+def _published(grid: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = grid.get("published")
+    return found if isinstance(found, dict) else {}

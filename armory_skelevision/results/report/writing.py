@@ -1,4 +1,4 @@
-"""A report as a folder: the page, its tables as CSV and Markdown, and a config to run each cell again."""
+"""A report as a folder: the page, its tables as CSV, Markdown and LaTeX, and configs to run evaluations again."""
 
 from __future__ import annotations
 
@@ -9,89 +9,94 @@ from typing import NamedTuple
 
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.io import atomic_write
-from armory_skelevision.results.cells import Cell
-from armory_skelevision.results.finding import collect
-from armory_skelevision.results.groups import make_board
+from armory_skelevision.results.load import load_runs
+from armory_skelevision.results.records import RunResult
+from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
 from armory_skelevision.results.report.keypoints import keypoints_table
-from armory_skelevision.results.report.overview import cells_table, metrics_table, miou_table, videos_table
-from armory_skelevision.results.report.page import render_page, rerun_command
+from armory_skelevision.results.report.overview import metrics_table, miou_table, runs_table, videos_table
+from armory_skelevision.results.report.page import render_page
 from armory_skelevision.results.report.published import Published
-from armory_skelevision.results.report.tables import Table, to_csv, to_markdown
+from armory_skelevision.results.report.tables import Table
+from armory_skelevision.results.summary import summarize
+from armory_skelevision.validation import StructuredError
 
 PAGE = "index.html"
 
 
-class Written(NamedTuple):
-    """What came of a report."""
+class WrittenReport(NamedTuple):
+    """The outcome of `write_report`."""
 
     page: Path
-    faults: tuple[str, ...]
-    """One line for each file that could not be read and was left out."""
+    problems: tuple[StructuredError, ...]
+    """One for each file that could not be read and was left out."""
 
 
-def write_report(paths: Sequence[Path], out: Path, title: str | None = None, videos: bool = False) -> Written:
+def write_report(paths: Sequence[Path], out: Path, title: str | None = None, videos: bool = False) -> WrittenReport:
     """Write a report on evaluations.
 
     Args:
         paths: Result files, folders of ARMORY's outputs, sweep folders.
         out: The folder; made if absent. Files of an earlier report are replaced.
-        title: Headline; by default a grid's, else a plain one.
+        title: Headline; by default that of a sweep's grid.
         videos: Whether to embed exported videos, which may make the page large.
 
     Raises:
-        FileNotFoundError: If a path leads nowhere.
+        MissingFileError: If a path does not exist.
     """
-    collection = collect(paths)
-    collection = replace(collection, cells=_with_names(collection.cells))
-    board = make_board(collection.cells)
-    published = Published.of_grids(collection.grids)
-    commands = [replace(cell, command=rerun_command(cell, f"{cell.name}.json")) for cell in collection.cells]
+    loaded = load_runs(paths)
+    summary = summarize(_with_unique_names(loaded.runs))
+    published = Published(loaded.grids)
+    runs = [each.run for each in summary.runs]
+    commands = {run.name: run.command or _command(run) for run in runs}
     tables = {
         table.name: table
         for table in (
-            miou_table(board, published),
-            metrics_table(board),
-            keypoints_table(board),
-            videos_table(board),
-            cells_table(board, commands),
+            miou_table(summary, published),
+            metrics_table(summary),
+            keypoints_table(summary),
+            videos_table(summary),
+            runs_table(summary, commands),
         )
     }
-    titles = [title, *(grid.get("title") for grid in collection.grids.values()), "Evaluations"]
+    titles = [title, *(grid.get("title") for grid in loaded.grids.values()), "Evaluations"]
     heading = next(str(found) for found in titles if found)
-    page = render_page(heading, collection, board, tables, published, videos)
+    page = render_page(heading, loaded, summary, tables, published, commands, videos)
     out.mkdir(parents=True, exist_ok=True)
     _write_tables(out, tables.values())
-    _write_configs(out / "configs", collection.cells)
+    _write_configs(out / "configs", runs)
     atomic_write(out / PAGE, page.encode("utf-8"))
-    return Written(out / PAGE, collection.faults)
+    return WrittenReport(out / PAGE, loaded.problems)
 
 
-def _with_names(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """Cells with names of their own, of which files can be named: those of two folders may be called alike."""
-    used: set[str] = set()
-    named = []
-    for cell in cells:
-        plain = cell.name.replace("/", "-")
-        names = (plain, *(f"{plain}-{number}" for number in range(2, len(cells) + 1)))
-        name = next(name for name in names if name not in used)
-        used.add(name)
-        named.append(replace(cell, name=name))
-    return tuple(named)
+def _with_unique_names(runs: Sequence[RunResult]) -> list[RunResult]:
+    """Runs with names that can name files; runs of different folders may have the same name."""
+    named: dict[str, RunResult] = {}
+    for run in runs:
+        plain = run.name.replace("/", "-")
+        names = (plain, *(f"{plain}-{number}" for number in range(2, len(runs) + 1)))
+        name = next(name for name in names if name not in named)
+        named[name] = replace(run, name=name)
+    return list(named.values())
+
+
+def _command(run: RunResult) -> str:
+    """Runs an evaluation again with the config beside the page; "" without a config."""
+    return f"armory run configs/{run.name}.json --no-docker" if run.config else ""
 
 
 def _write_tables(out: Path, tables: Iterable[Table]) -> None:
     for table in filter(lambda table: table.rows, tables):
-        atomic_write(out / f"{table.name}.csv", to_csv(table).encode("utf-8"))
-        atomic_write(out / f"{table.name}.md", to_markdown(table).encode("utf-8"))
+        for suffix, write in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+            atomic_write(out / f"{table.name}.{suffix}", write(table).encode("utf-8"))
 
 
-def _write_configs(folder: Path, cells: Sequence[Cell]) -> None:
-    """Configs of cells that no sweep keeps, without what tied them to their first run."""
-    for cell in cells:
-        if cell.config and not cell.command:
+def _write_configs(folder: Path, runs: Sequence[RunResult]) -> None:
+    """Configs of runs that are not part of a sweep, without what belongs to their first run."""
+    for run in runs:
+        if run.config and not run.command:
             folder.mkdir(exist_ok=True)
-            config = {key: value for key, value in cell.config.items() if key != "eval_id"}
+            config = {key: value for key, value in run.config.items() if key != "eval_id"}
             if isinstance(config.get("sysconfig"), dict):
                 tied = ("filepath", "output_dir", "output_filename")
                 config["sysconfig"] = {key: value for key, value in config["sysconfig"].items() if key not in tied}
-            atomic_write(folder / f"{cell.name}.json", format_config(config).encode("utf-8"))
+            atomic_write(folder / f"{run.name}.json", format_config(config).encode("utf-8"))

@@ -1,0 +1,59 @@
+"""The true pose that an attack on keypoints starts from, read from the labels or from ARMORY's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from armory_skelevision.attacks.interface import check_call, check_targets
+from armory_skelevision.validation import InvalidValueError
+
+
+class TruePose(NamedTuple):
+    """The person in frame 0 of a video whose keypoints are attacked."""
+
+    box_xyxy: np.ndarray
+    """(4,) float64, pixels."""
+    keypoints: np.ndarray
+    """(17, 3) float32: x, y in pixels, visibility."""
+
+
+def read_true_poses(
+    x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None, unknown: Mapping[str, Any]
+) -> list[TruePose]:
+    """The true pose in frame 0 of each video.
+
+    Args:
+        x: Videos (N, F, H, W, 3), RGB in [0, 1], F at least 1.
+        y: Labels with ``boxes`` (F, 4), xyxy in pixels, and, unless the metadata have them, ``keypoints`` (17, 3) of
+            frame 0.
+        metadata: May hold ``keypoints`` (F, 17, 3).
+        unknown: Keyword arguments that `generate` has no parameter for; refused.
+
+    Raises:
+        ValueError: For videos, boxes or keypoints of another shape or range, naming the video.
+        TypeError: For an unknown keyword argument, or videos that are not floating point.
+    """
+    check_call(x, unknown, ["x", "y", "y_patch_metadata"], min_frames=1)
+    poses = []
+    for index, (boxes, label) in enumerate(zip(check_targets(x, y), y, strict=True)):
+        keypoints = label.get("keypoints")
+        if keypoints is None and metadata is not None:
+            # ARMORY's batches of metadata are those of one video
+            given = metadata[min(index, len(metadata) - 1)].get("keypoints")
+            keypoints = given[0] if given is not None else None
+        poses.append(TruePose(np.array(boxes[0], np.float64), _check_keypoints(keypoints, f"y[{index}].keypoints")))
+    return poses
+
+
+def _check_keypoints(keypoints: Any, name: str) -> np.ndarray:
+    expected = "the finite true keypoints (17, 3) of frame 0"
+    if keypoints is None:
+        fix = "use a data set with keypoint labels, coco_people or walker_people"
+        raise InvalidValueError(name, expected, "none", fix)
+    checked = np.asarray(keypoints, dtype=np.float32)
+    if checked.shape != (17, 3) or not np.isfinite(checked).all():
+        raise InvalidValueError(name, expected, f"shape {checked.shape}, {np.isfinite(checked).mean():.0%} finite")
+    return checked

@@ -1,0 +1,92 @@
+"""An evaluation from Python: track a video, attack it, track it again, and measure both as `armory run` does."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from armory_skelevision.datasets.video import Video
+from armory_skelevision.evaluation.result import EvaluationResult, TrackedVideo, measure
+from armory_skelevision.validation import InvalidTypeError
+
+
+@overload
+def evaluate(tracker: Any, video: Video, attack: Any = None, defense: Any = None) -> EvaluationResult: ...
+@overload
+def evaluate(
+    tracker: Any, video: Sequence[Video], attack: Any = None, defense: Any = None
+) -> list[EvaluationResult]: ...
+def evaluate(
+    tracker: Any, video: Video | Sequence[Video], attack: Any = None, defense: Any = None
+) -> EvaluationResult | list[EvaluationResult]:
+    """Track a video as it is, and again under an attack.
+
+    The steps are those of ARMORY's scenario ``CarlaVideoTracking``, so the numbers are those of `armory run` with the
+    same tracker, video and attack. An attack shows its own progress.
+
+    Args:
+        tracker: An ART estimator of a tracker: from `load_tracker`, or any other whose ``predict(x, y_init=…)`` returns
+            ``[{"boxes": (F, 4) xyxy}]``.
+        video: From `load_video`; or several, each of which is attacked on its own.
+        attack: Any ART attack on ``tracker`` that takes ``generate(x=…, y=…)``, such as those of
+            `armory_skelevision.attacks`. It is given the true boxes, and what is known of the screen if it asks for
+            ``y_patch_metadata``. None only tracks.
+        defense: An ART preprocessor, such as those of `armory_skelevision.defenses`. It stands behind the tracker's
+            own preprocessors during this call, in benign and attacked videos alike; adaptive attacks see it.
+
+    Returns:
+        One result for a video, a list of results for several.
+
+    Raises:
+        InvalidTypeError: If ``video`` is neither.
+        ValueError, TypeError: For a video that the tracker or the attack refuses.
+
+    Example:
+        >>> result = evaluate(tracker, load_video("walkers/mini/0"), attack=PatchAttack(tracker, max_iter=10))
+        >>> result.benign.mean_iou, result.adversarial.mean_iou
+    """
+    if not isinstance(video, Video):
+        if not (isinstance(video, Sequence) and all(isinstance(each, Video) for each in video)):
+            raise InvalidTypeError("video", "a video from load_video, or a list of them", type(video).__name__)
+        return [evaluate(tracker, each, attack, defense) for each in video]
+    frames = video.frames.view()
+    frames.flags.writeable = False  # as ARMORY does, since an attack or a tracker might work in place
+    with _defended(tracker, defense):
+        benign = _track(tracker, frames, video)
+        if attack is None:
+            return EvaluationResult(video, benign, defense=defense)
+        start = time.perf_counter()
+        attacked = _attack(attack, frames, video)
+        seconds = time.perf_counter() - start
+        return EvaluationResult(video, benign, _track(tracker, attacked, video), attack, defense, seconds)
+
+
+@contextlib.contextmanager
+def _defended(tracker: Any, defense: Any) -> Iterator[None]:
+    """The tracker behind a defense, and as it was afterwards."""
+    if defense is None:
+        yield
+        return
+    before = tracker.preprocessing_defences
+    tracker.set_params(preprocessing_defences=[*(before or []), defense])
+    try:
+        yield
+    finally:
+        tracker.set_params(preprocessing_defences=before)
+
+
+def _track(tracker: Any, frames: np.ndarray, video: Video) -> TrackedVideo:
+    (prediction,) = tracker.predict(frames[None], y_init=video.boxes_xyxy[:1])
+    return measure(frames, np.asarray(prediction["boxes"]), video.boxes_xyxy)
+
+
+def _attack(attack: Any, frames: np.ndarray, video: Video) -> np.ndarray:
+    arguments: dict[str, Any] = {"x": frames[None], "y": [{"boxes": video.boxes_xyxy}]}
+    if "y_patch_metadata" in inspect.signature(attack.generate).parameters:
+        arguments["y_patch_metadata"] = [video.patch_metadata]
+    return np.asarray(attack.generate(**arguments)[0])

@@ -1,0 +1,180 @@
+"""What came out of an evaluation from Python: boxes, scores, and a folder of files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import loguru
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from armory_skelevision.datasets.video import Video
+from armory_skelevision.datasets.video_files import write_video
+from armory_skelevision.evaluation.drawing import Panel, draw_video
+from armory_skelevision.io import atomic_write
+from armory_skelevision.validation import InvalidValueError
+
+SCORES = ("mean_iou", "success_auc", "precision_20px", "normalised_precision")
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedVideo:
+    """A tracked video and how well it was tracked. The scores are those of `armory_skelevision.metrics`.
+
+    Attributes:
+        frames: What the tracker saw, (F, H, W, 3) RGB in [0, 1]; with an attack, the attacked frames.
+        boxes_xyxy: Predicted boxes (F, 4) in pixels, the first frame's included.
+        frame_ious: IoU of each frame with the true box, F numbers in [0, 1].
+        mean_iou: Mean IoU over frames in [0, 1], without frame 0, whose box is given: ARMORY's
+            ``video_tracking_mean_iou``.
+        success_auc: Area under the success plot, in [0, 20/21].
+        precision_20px: Share of frames whose predicted centre is at most 20 pixels from the true one.
+        normalised_precision: The same for 0.2 of the true width and height.
+    """
+
+    frames: NDArray[np.float32] = field(repr=False)
+    boxes_xyxy: NDArray[np.float32] = field(repr=False)
+    frame_ious: list[float] = field(repr=False)
+    mean_iou: float
+    success_auc: float
+    precision_20px: float
+    normalised_precision: float
+
+
+def measure(frames: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], truth_xyxy: ArrayLike) -> TrackedVideo:
+    """Score predicted boxes (F, 4) of frames (F, H, W, 3) against the true ones (F, 4).
+
+    Raises:
+        ValueError: For boxes that do not fit together or are not finite.
+    """
+    with quiet_armory():
+        from armory.metrics.task import video_tracking_mean_iou
+
+        from armory_skelevision import metrics
+    labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy}]
+    return TrackedVideo(
+        frames,
+        boxes_xyxy,
+        frame_ious=metrics.frame_iou(*labels)[0],
+        mean_iou=float(video_tracking_mean_iou(*labels)[0]),
+        success_auc=metrics.success_auc(*labels)[0],
+        precision_20px=metrics.precision_20px(*labels)[0],
+        normalised_precision=metrics.normalised_precision(*labels)[0],
+    )
+
+
+@contextlib.contextmanager
+def quiet_armory() -> Iterator[None]:
+    """Import ARMORY, and with it TensorFlow, without what they print on the way."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    loguru.logger.disable("armory")
+    try:
+        yield
+    finally:
+        loguru.logger.enable("armory")
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationResult:
+    """One evaluated video.
+
+    Attributes:
+        video: What was evaluated.
+        benign: The video as it is, tracked.
+        adversarial: The attacked video, tracked; None without an attack.
+        attack: The attack, or None.
+        defense: The defense, or None.
+        attack_seconds: How long the attack took to make the adversarial video; None without one.
+    """
+
+    video: Video
+    benign: TrackedVideo
+    adversarial: TrackedVideo | None = None
+    attack: Any = field(default=None, repr=False)
+    defense: Any = field(default=None, repr=False)
+    attack_seconds: float | None = None
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``result.json`` (scores and settings), ``boxes.csv`` and ``video.mp4`` (H.264, plays in any browser).
+
+        Args:
+            folder: A new or empty folder; parents are made if need be.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InvalidValueError: If the folder is not empty. Nothing is ever overwritten.
+            OSError: If a file cannot be written.
+        """
+        target = Path(folder)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            fix = "name another folder, or delete this one"
+            raise InvalidValueError("folder", "a new or empty folder", f"{target}, where something is already", fix)
+        target.mkdir(parents=True, exist_ok=True)
+        write_video(target / "video.mp4", draw_video(self._panels()), self.video.frame_rate, preset="medium")
+        atomic_write(target / "boxes.csv", self._table().encode())
+        atomic_write(target / "result.json", (json.dumps(self._summary(), indent=4) + "\n").encode())
+        return target
+
+    def _panels(self) -> list[Panel]:
+        truth_xyxy = self.video.boxes_xyxy
+        benign = {"true": truth_xyxy, "benign": self.benign.boxes_xyxy}
+        panels = [Panel("Benign", self.benign.frames, benign, self.benign.frame_ious, self.benign.mean_iou)]
+        if self.adversarial is not None:
+            found = self.adversarial
+            boxes = {**benign, "attacked": found.boxes_xyxy}
+            panels.append(Panel("Attacked", found.frames, boxes, found.frame_ious, found.mean_iou))
+        return panels
+
+    def _tracked(self) -> dict[str, TrackedVideo]:
+        both = {"benign": self.benign, "adversarial": self.adversarial}
+        return {name: tracked for name, tracked in both.items() if tracked is not None}
+
+    def _table(self) -> str:
+        """One line per frame: true boxes, then for each tracked video boxes and IoU."""
+        corners = ("x1", "y1", "x2", "y2")
+        header = ["frame", *(f"true_{corner}" for corner in corners)]
+        columns: list[NDArray[Any]] = [np.arange(len(self.video))[:, None], self.video.boxes_xyxy]
+        for name, tracked in self._tracked().items():
+            header += [*(f"{name}_{corner}" for corner in corners), f"{name}_iou"]
+            columns += [tracked.boxes_xyxy, np.array(tracked.frame_ious)[:, None]]
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(header)
+        # As text, a float32 is the shortest number that reads back as the same.
+        lines.writerows(
+            [str(value) for column in columns for value in column[frame]] for frame in range(len(self.video))
+        )
+        return text.getvalue()
+
+    def _summary(self) -> dict[str, Any]:
+        scores = {
+            name: {**{score: getattr(tracked, score) for score in SCORES}, "frame_ious": tracked.frame_ious}
+            for name, tracked in self._tracked().items()
+        }
+        return {
+            "video": {"name": self.video.name, "frames": len(self.video), "frame_rate": self.video.frame_rate},
+            "attack": _describe(self.attack, "attack_params"),
+            "defense": _describe(self.defense, "params"),
+            "attack_seconds": self.attack_seconds,
+            **scores,
+        }
+
+
+def _describe(made: Any, parameters: str) -> dict[str, Any] | None:
+    """Class and settings of an ART attack or preprocessor."""
+    if made is None:
+        return None
+    settings = {name: getattr(made, name, None) for name in getattr(made, parameters, [])}
+    plain = json.loads(json.dumps(settings, default=str))
+    return {"module": type(made).__module__, "name": type(made).__name__, "kwargs": plain}

@@ -1,0 +1,88 @@
+"""A tracker by its name or its weights file, for use from Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from armory_skelevision.models.estimator import SiameseEstimator
+from armory_skelevision.models.nanotracker import nanotrack
+from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
+from armory_skelevision.validation import InvalidValueError, check_value
+from armory_skelevision.weights import read_metadata, read_state
+from armory_skelevision.weights.checkpoints import SUFFIXES
+from armory_skelevision.weights.resolve import resolve
+from armory_skelevision.weights.third_party import keypoint_depth
+
+Device = Literal["auto", "cpu", "gpu"]
+
+MODELS = {"siamrpn_stl": siamrpn_stl, "siamrpn_mtl": siamrpn_mtl, "nanotrack": nanotrack}
+"""The trackers by the names that a config has for them."""
+
+
+def load_tracker(
+    name: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    device: Device = "auto",
+    tracking: Mapping[str, Any] | None = None,
+) -> SiameseEstimator:
+    """A tracker, ready to be evaluated and attacked.
+
+    Args:
+        name: "siamrpn_stl" (boxes), "siamrpn_mtl" (boxes and human keypoints), "nanotrack"; or a weights file, whose
+            header or tensors decide which of the three it is, and with which keypoint head or version.
+        weights: A weights file for the tracker of that name: a path, or the name of a file in ARMORY's
+            ``saved_model_dir``. None takes the packaged weights, and for NanoTrack, whose weights are not packaged, the
+            file ``nanotrackv3.pth`` in that folder.
+        device: "auto" computes on the GPU if there is one, else on the CPU.
+        tracking: Constants of the tracker that differ from those that belong to the weights; see `TrackerSettings`.
+
+    Returns:
+        An ART estimator. Videos are (N, F, H, W, 3) RGB in [0, 1], boxes xyxy in pixels.
+
+    Raises:
+        InvalidValueError: For an unknown name, a device that is not there, or a setting out of range.
+        FileNotFoundError: If there is no such weights file.
+        ValueError: For weights that are damaged or belong to another network.
+
+    Example:
+        >>> tracker = load_tracker("siamrpn_mtl", tracking={"window_influence": 0.4})
+        >>> tracker.settings.window_influence
+        0.4
+    """
+    wrapper_kwargs = {"device_type": _device_type(device), "tracking": dict(tracking or {})}
+    if name in MODELS and weights is None:
+        return MODELS[os.fspath(name)]({}, wrapper_kwargs)
+    if name not in MODELS and (weights is not None or Path(name).suffix not in SUFFIXES):
+        expected = f"{', '.join(MODELS)}, or a weights file ({', '.join(SUFFIXES)})"
+        raise InvalidValueError("name", expected, repr(os.fspath(name)))
+    path = resolve(name if weights is None else weights)
+    model, model_kwargs = _recognise(path)
+    if weights is not None and model != name:
+        raise InvalidValueError("weights", f"weights of {name}", f"those of {model} in {path}", f"load it as {model}")
+    return MODELS[model](model_kwargs, wrapper_kwargs, path)
+
+
+def _recognise(path: Path) -> tuple[str, dict[str, Any]]:
+    """The tracker that a weights file belongs to, and its ``model_kwargs``."""
+    metadata = read_metadata(path)
+    if metadata is not None:
+        depth = metadata.keypoint_head
+    else:
+        names = read_state(path)
+        if any(name.startswith("ban_head.") for name in names):
+            return "nanotrack", {"version": 3 if any(name.startswith("ban_head.cls_logits") for name in names) else 2}
+        depth = keypoint_depth(names)
+    return ("siamrpn_stl", {}) if depth is None else ("siamrpn_mtl", {"keypoint_head": depth})
+
+
+def _device_type(device: Device) -> str:
+    check_value("device", device, Device)
+    if device == "gpu" and not torch.cuda.is_available():
+        raise InvalidValueError("device", "a GPU that PyTorch can use", "none", 'use device="auto" or "cpu"')
+    return "cpu" if device == "cpu" else "gpu"

@@ -1,0 +1,75 @@
+"""Success and precision plots of the OTB benchmark (Wu, Lim, Yang, PAMI 2015), from recorded frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from armory_skelevision.results.records import RunResult, SideResult
+
+OVERLAPS = np.arange(0, 1.05, 0.05)
+"""Thresholds of a success plot, as in the metric `success_auc`."""
+
+PIXELS = np.arange(51.0)
+"""Thresholds of a precision plot, in pixels."""
+
+PRECISION_AT = 20
+"""The threshold whose precision represents a tracker."""
+
+Values = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """A curve over `OVERLAPS` or `PIXELS`, and the number that represents it; shares in [0, 1]."""
+
+    values: Values
+    score: float
+
+
+def success_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
+    """Share of frames whose IoU is above each threshold, mean over videos, then runs; its score is the AUC.
+
+    As in the benchmark, every frame counts, and the first one is right, as its box is given. None without `frame_iou`.
+    """
+    values = _mean_over_runs([_success(ious) for ious in run.side(side).frame_ious] for run in runs)
+    return None if values is None else Curve(values, float(values.mean()))
+
+
+def precision_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
+    """Share of frames whose centre error is at most each threshold, mean over videos, then runs.
+
+    Its score is the precision at 20 px. None without `frame_boxes` and `true_boxes`.
+    """
+    values = _mean_over_runs([_precision(errors) for errors in centre_errors(run.side(side))] for run in runs)
+    return None if values is None else Curve(values, float(values[PRECISION_AT]))
+
+
+def centre_errors(side: SideResult) -> list[Values]:
+    """Distances of predicted from true centres in pixels, (F,) for each video; -1 where nothing is to be found."""
+    return [
+        _centre_errors(np.asarray(truth), np.asarray(found))
+        for truth, found in zip(side.true_boxes_xyxy, side.boxes_xyxy, strict=False)
+        if len(truth) == len(found)
+    ]
+
+
+def _centre_errors(true_xyxy: Values, found_xyxy: Values) -> Values:
+    offsets = (found_xyxy[:, :2] + found_xyxy[:, 2:] - true_xyxy[:, :2] - true_xyxy[:, 2:]) / 2
+    has_area = (true_xyxy[:, 2:] > true_xyxy[:, :2]).all(axis=1)
+    return np.where(has_area, np.hypot(*offsets.T), -1.0)
+
+
+def _success(ious: Sequence[float]) -> Values:
+    return np.asarray((np.asarray([1.0, *ious[1:]])[:, None] > OVERLAPS).mean(axis=0))
+
+
+def _precision(errors: Values) -> Values:
+    return np.asarray((np.asarray([0.0, *errors[1:]])[:, None] <= PIXELS).mean(axis=0))
+
+
+def _mean_over_runs(runs: Iterable[Sequence[Values]]) -> Values | None:
+    means = [np.mean(videos, axis=0) for videos in runs if videos]
+    return np.asarray(np.mean(means, axis=0)) if means else None

@@ -1,0 +1,164 @@
+import json
+
+import numpy as np
+import pytest
+from art.attacks.attack import EvasionAttack
+from art.defences.preprocessor import FeatureSqueezing
+from doubles import ColourTracker, IdentityTracker, cleaner, overlaps, screen_scene, tiny_estimator
+
+from armory_skelevision import evaluate, load_video
+from armory_skelevision.attacks import PGD, PatchAttack
+from armory_skelevision.datasets.video_files import read_video
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+
+
+@pytest.fixture
+def video():
+    x, y, metadata = screen_scene()
+    return load_video(x[0], y[0]["boxes"], name="scene", frame_rate=5, **metadata[0])
+
+
+class Darkness(EvasionAttack):
+    """Knows nothing of screens, as most attacks of ART; leaves black frames and remembers the boxes it was given."""
+
+    _estimator_requirements = ()
+    attack_params = ["depth"]
+    depth = 1
+
+    def generate(self, x, y=None, **kwargs):
+        self.given = y, kwargs
+        return 0 * x
+
+
+def test_the_scores_are_those_of_the_boxes(video):
+    result = evaluate(IdentityTracker(), video)
+    assert result.benign.boxes_xyxy.tolist() == [video.boxes_xyxy[0].tolist()] * len(video)
+    ious = overlaps(result.benign.boxes_xyxy, video.boxes_xyxy)
+    assert result.benign.frame_ious == pytest.approx(ious)
+    assert result.benign.mean_iou == pytest.approx(ious[1:].mean())
+    assert result.benign.precision_20px == 1
+    assert result.benign.normalised_precision == np.mean([1, 1, 1, 0, 0])  # 2 pixels a frame, of 20 that it is wide
+    thresholds = np.arange(0, 1.05, 0.05)
+    assert result.benign.success_auc == pytest.approx((ious[:, None] > thresholds).mean())
+    assert (result.adversarial, result.attack, result.attack_seconds) == (None, None, None)
+
+
+def test_an_attack_that_knows_no_screen_gets_videos_and_labels(video):
+    attack = Darkness(estimator=ColourTracker())
+    result = evaluate(ColourTracker(), video, attack)
+    (label,), others = attack.given
+    assert np.array_equal(label["boxes"], video.boxes_xyxy)
+    assert others == {}
+    assert np.array_equal(result.adversarial.frames, 0 * video.frames)
+    assert result.adversarial.boxes_xyxy.tolist() == [video.boxes_xyxy[0].tolist()] * len(video)
+    assert result.attack_seconds >= 0
+    assert np.array_equal(result.benign.frames, video.frames)
+
+
+def test_a_patch_attack_gets_the_screen(video):
+    tracker = ColourTracker()
+    result = evaluate(tracker, video, PatchAttack(tracker, max_iter=3, step_size=0.5, verbose=False))
+    changed = (result.adversarial.frames != video.frames).any(axis=-1)
+    assert changed.any()
+    assert not changed[video.masks == 0].any()
+    assert result.adversarial.mean_iou < result.benign.mean_iou
+
+
+def test_the_same_boxes_as_tracker_and_attack_by_hand(video):
+    tracker = tiny_estimator()
+    result = evaluate(tracker, video, PGD(tracker, max_iter=1, verbose=False))
+    x, y = video.frames[None], [{"boxes": video.boxes_xyxy}]
+    x_adv = PGD(tracker, max_iter=1, verbose=False).generate(x, y)
+    for tracked, frames in ((result.benign, x), (result.adversarial, x_adv)):
+        expected = tracker.predict(frames, y_init=video.boxes_xyxy[:1])[0]["boxes"]
+        assert np.array_equal(tracked.boxes_xyxy, expected)
+
+
+def test_several_videos_each_on_its_own(video):
+    tracker = ColourTracker()
+    results = evaluate(tracker, [video, video[:3]], Darkness(estimator=tracker))
+    assert [len(result.adversarial.frames) for result in results] == [5, 3]
+
+
+def test_a_defense_stands_before_the_tracker_for_this_call_alone(video, tmp_path):
+    first, second = FeatureSqueezing(clip_values=(0, 1), bit_depth=4), cleaner(tmp_path)
+    tracker = tiny_estimator(first)
+    defended = tiny_estimator(first, second)
+    expected = defended.predict(video.frames[None], y_init=video.boxes_xyxy[:1])[0]["boxes"]
+    assert np.array_equal(evaluate(tracker, video, defense=second).benign.boxes_xyxy, expected)
+    assert tracker.preprocessing_defences == [first]
+    with pytest.raises(ValueError):  # noqa: PT011
+        evaluate(tracker, load_video(video.frames, video.boxes_xyxy - 1000), defense=second)
+    assert tracker.preprocessing_defences == [first]
+
+
+def test_an_attack_that_works_in_place_leaves_the_video_alone(video):
+    class InPlace(Darkness):
+        def generate(self, x, y=None, **kwargs):
+            x *= 0
+            return x
+
+    before = video.frames.copy()
+    with pytest.raises(ValueError, match="read-only"):
+        evaluate(ColourTracker(), video, InPlace(estimator=ColourTracker()))
+    assert np.array_equal(video.frames, before)
+
+
+def test_results_can_be_printed(video):
+    text = repr(evaluate(IdentityTracker(), video))
+    assert "mean_iou=0.6" in text
+    assert "'scene', 5 frames of 160x120" in text
+    assert len(text) < 500
+
+
+def test_what_is_no_video_is_refused():
+    for wrong in (np.zeros((4, 40, 40, 3)), "walkers/mini/0", [None]):
+        with pytest.raises(InvalidTypeError) as error:
+            evaluate(IdentityTracker(), wrong)
+        assert error.value.key == "video"
+
+
+def test_saved_files(video, tmp_path):
+    tracker = ColourTracker()
+    result = evaluate(tracker, video, Darkness(estimator=tracker))
+    folder = result.save(tmp_path / "new" / "out")
+    saved = json.loads((folder / "result.json").read_text())
+    assert saved["video"] == {"name": "scene", "frames": 5, "frame_rate": 5}
+    assert saved["attack"]["name"] == "Darkness"
+    assert saved["attack"]["kwargs"] == {"depth": 1}
+    assert saved["defense"] is None
+    for name in ("benign", "adversarial"):
+        assert saved[name]["mean_iou"] == getattr(result, name).mean_iou
+        assert saved[name]["frame_ious"] == getattr(result, name).frame_ious
+    table = np.genfromtxt(folder / "boxes.csv", delimiter=",", names=True)
+    boxes = np.stack([table[f"adversarial_{corner}"] for corner in ("x1", "y1", "x2", "y2")], axis=1)
+    assert np.array_equal(boxes.astype(np.float32), result.adversarial.boxes_xyxy)
+    assert table["benign_iou"].tolist() == result.benign.frame_ious
+    shown = read_video(folder / "video.mp4")
+    assert len(shown) == len(video)
+    assert shown.shape[2] > 2 * video.frames.shape[2]
+
+
+def test_the_drawing_shows_boxes_where_they_are(video, tmp_path):
+    result = evaluate(IdentityTracker(), load_video(0 * video.frames, video.boxes_xyxy))
+    shown = read_video(result.save(tmp_path / "out") / "video.mp4").astype(int)
+    scale = 3  # 160 pixels wide frames are enlarged to 480
+    x1, y1, x2, y2 = (video.boxes_xyxy[4] * scale).astype(int)
+    top = (shown.shape[1] - 120 * scale) // 2
+    middle = top + (y1 + y2) // 2
+    assert shown[4, middle, x1 + 1].min() > 120  # the true box is white …
+    blue = shown[4, middle, round(60 * scale) + 1]  # … and the tracked one, still where it was in frame 0, blue
+    assert blue[2] > blue[0] + 50
+    assert shown[4, middle, (x1 + x2) // 2].max() < 40
+
+
+def test_nothing_is_overwritten(video, tmp_path):
+    result = evaluate(IdentityTracker(), video)
+    folder = result.save(tmp_path / "out")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for target in (folder, folder / "result.json"):
+        with pytest.raises(InvalidValueError) as error:
+            result.save(target)
+        assert error.value.key == "folder"
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert sorted(path.name for path in folder.iterdir()) == ["boxes.csv", "result.json", "video.mp4"]

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from doubles import random_nanotrack
+from safetensors.torch import save_file
+
+from armory_skelevision.models import load_tracker, siamrpn_stl
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.tracking import PointSettings
+from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.weights.packaged import packaged_weights
+
+STL, MTL = "siamrpn_alex_stl.safetensors", "siamrpn_alex_mtl.safetensors"
+
+
+def test_a_name_is_the_packaged_tracker():
+    named, built = load_tracker("siamrpn_stl", device="cpu"), siamrpn_stl({}, {"device_type": "cpu"})
+    assert named.settings == built.settings
+    ours, theirs = named.model.state_dict(), built.model.state_dict()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize(("name", "depth"), [("siamrpn_stl", None), ("siamrpn_mtl", "shallow")])
+def test_a_name_has_its_keypoint_head(name, depth):
+    assert load_tracker(name).model.keypoint_depth == depth
+
+
+@pytest.mark.parametrize(("weights", "depth"), [(STL, None), (packaged_weights(MTL), "shallow")])
+def test_a_weights_file_is_enough(weights, depth):
+    assert load_tracker(weights).model.keypoint_depth == depth
+
+
+def test_tensors_alone_are_recognised(tmp_path):
+    deep = tmp_path / "deep.safetensors"
+    save_file(SiamRPN(keypoint_head="deep").state_dict(), deep)
+    assert load_tracker(deep).model.keypoint_depth == "deep"
+    assert load_tracker("siamrpn_mtl", deep).model.keypoint_depth == "deep"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_nanotrack_is_recognised_in_either_version(version, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file(random_nanotrack(version).state_dict(), path)
+    for tracker in (load_tracker(path), load_tracker("nanotrack", path)):
+        assert tracker.model.version == version
+        assert isinstance(tracker.settings, PointSettings)
+
+
+def test_constants_of_the_tracker_can_be_given():
+    usual = load_tracker("siamrpn_mtl").settings
+    changed = load_tracker("siamrpn_mtl", tracking={"window_influence": 0.11}).settings
+    assert changed.window_influence == 0.11
+    assert changed.penalty_k == usual.penalty_k
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        ({"name": "siamrpn"}, "name"),
+        ({"name": "elsewhere", "weights": STL}, "name"),
+        ({"name": STL, "weights": STL}, "name"),
+        ({"name": "siamrpn_mtl", "weights": STL}, "weights"),
+        ({"name": "siamrpn_stl", "weights": MTL}, "weights"),
+        ({"name": "nanotrack", "weights": MTL}, "weights"),
+        ({"name": "siamrpn_stl", "device": "cuda:0"}, "device"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, key):
+    with pytest.raises(InvalidValueError) as error:
+        load_tracker(**arguments)
+    assert error.value.key == key
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InvalidValueError) as error:
+        load_tracker("siamrpn_stl", device="gpu")
+    assert error.value.key == "device"
+
+
+def test_a_file_that_is_not_there_is_named():
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
+        load_tracker("nowhere.pth")

@@ -1,0 +1,112 @@
+import math
+from pathlib import Path
+
+import pytest
+from handmade_results import METRIC, make_config, make_frames, make_results, write_result
+
+from armory_skelevision.results.result_file import read_run
+from armory_skelevision.validation import InvalidValueError, MissingFileError
+
+
+def test_reads_a_run_of_another_tracker(tmp_path: Path) -> None:
+    # as ARMORY's own GOTURN config writes it: no metric of ours, no mean where "means" is off, a list for each batch
+    results = {f"benign_{METRIC}": [[0.5], [0.9]], f"adversarial_{METRIC}": [0.1, 0.3], "compute": {}}
+    config = {"model": {"name": "get_tracker", "module": "armory.baseline_models.pytorch.carla_goturn"}}
+    run = read_run(write_result(tmp_path / "r.json", results, config))
+    assert run.benign.video_ious == (0.5, 0.9)
+    assert run.benign.mean_iou == pytest.approx(0.7)
+    assert run.adversarial.mean_iou == pytest.approx(0.2)
+    assert run.config == config
+    assert (run.versions, run.timestamp, run.checkpoints) == ({"armory-testbed": "0.19.2"}, 1795270699, {})
+    assert str(run) == "benign mIoU 0.70  adversarial mIoU 0.20"
+    assert (run.video_name(1), run.state) == ("video 1", "finished")
+
+
+def test_reads_our_metrics_by_short_and_by_dotted_name(tmp_path: Path) -> None:
+    results = make_results(
+        (0.5,),
+        (0.25, 0.35),
+        benign_mean_success_auc=[0.6],
+        **{"adversarial_mean_armory_skelevision.metrics.success_auc": [0.4]},
+        adversarial_success_auc=[[0.3], [0.5]],
+        adversarial_frame_iou=[[[1.0, 0.5]], [[1.0, 0.25, 0.0]]],
+        adversarial_mean_frame_iou=[0.3],
+        adversarial_checkpoints=[{"5": 0.6, "10": 0.2}, {"5": 0.4}],
+    )
+    run = read_run(write_result(tmp_path / "r.json", results))
+    assert run.benign.means == {METRIC: 0.5, "success_auc": 0.6}
+    assert run.adversarial.means == pytest.approx({METRIC: 0.3, "success_auc": 0.4})
+    assert run.adversarial.videos["success_auc"] == (0.3, 0.5)
+    assert run.adversarial.frame_ious == ((1.0, 0.5), (1.0, 0.25, 0.0))
+    assert run.checkpoints == {5: (0.6, 0.4)}  # 10 steps were not recorded in both videos
+
+
+def test_a_skipped_side_is_none(tmp_path: Path) -> None:
+    run = read_run(write_result(tmp_path / "r.json", {f"benign_mean_{METRIC}": [0.7]}))
+    assert run.adversarial.mean_iou is None
+    assert str(run) == "benign mIoU 0.70  adversarial mIoU skipped"
+
+
+def test_reads_frames_of_each_video(tmp_path: Path) -> None:
+    results = make_results((0.5, 0.6), **make_frames((1.0, 0.5), (1.0, 0.6, 0.5)))
+    results |= {"benign_mean_frame_iou": [0.5], "benign_tracked_frames": [5], "benign_annotated_frames": [5]}
+    run = read_run(write_result(tmp_path / "r.json", results))
+    assert run.benign.frame_ious == ((1.0, 0.5), (1.0, 0.6, 0.5))
+    assert run.benign.true_boxes_xyxy[1] == ((0, 0, 10, 10),) * 3
+    assert run.benign.boxes_xyxy[0][1] == (10 / 3, 0, 40 / 3, 10)
+    assert set(run.benign.means) == set(run.benign.videos) == {METRIC}
+    assert run.adversarial.boxes_xyxy == ()
+
+
+def test_videos_have_names_where_the_config_lists_all(tmp_path: Path) -> None:
+    def name_of(number: int, **changes: object) -> str:
+        config = make_config(**{f"dataset__{key}": value for key, value in changes.items()})
+        return read_run(write_result(tmp_path / "r.json", make_results((0.5, 0.6)), config)).video_name(number)
+
+    assert [name_of(number, names=["Human7", "Crossing"]) for number in (0, 1)] == ["Crossing", "Human7"]
+    assert name_of(0, names=["Jogging"]) == name_of(0, names=["Human7", "Crossing"], index=[1]) == "video 0"
+
+
+IOU = f"benign_{METRIC}"
+
+
+@pytest.mark.parametrize(
+    ("results", "place", "got"),
+    [
+        ({IOU: [[math.nan]]}, IOU, "nan"),
+        ({f"benign_mean_{METRIC}": ["high"]}, f"benign_mean_{METRIC}", "'high'"),
+        ({IOU: [0.5], "benign_frame_boxes": [[[[1, 2, 3, math.nan]]]]}, "benign_frame_boxes", "nan"),
+        ({IOU: [0.5], "adversarial_checkpoints": [3]}, "adversarial_checkpoints", "[3]"),
+    ],
+)
+def test_a_damaged_value_is_named(tmp_path: Path, results: dict[str, object], place: str, got: str) -> None:
+    path = write_result(tmp_path / "r.json", results)
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(path)
+    assert (caught.value.key, caught.value.got) == (f"{path}: {place}", got)
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("[" * 100_000, "a file that is not JSON"),
+        ("{", "a file that is not JSON"),
+        ("\xff", "a file that is not JSON"),
+        ("[]", "JSON of type list"),
+        ('{"results": null}', 'an object without "results"'),
+        ('{"results": {"benign_mean_accuracy": [1]}}', "benign_mean_accuracy"),
+    ],
+)
+def test_another_file_is_refused(tmp_path: Path, text: str, got: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(path)
+    assert caught.value.key == str(path)
+    assert caught.value.got.startswith(got)
+
+
+def test_a_result_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError) as caught:
+        read_run(tmp_path / "nowhere.json")
+    assert caught.value.key == str(tmp_path / "nowhere.json")
