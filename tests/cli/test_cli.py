@@ -73,7 +73,7 @@ def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "package", "mend"),
+    ("arguments", "package", "fix"),
     [
         (["data", "walkers", "--out", "new", "--seed", "9"], "skelevision_town", "make town-env"),
         (["sweep", "grid.json", "--out", "out", "--engine", "ray"], "ray", 'pip install "armory_skelevision[cluster]"'),
@@ -83,14 +83,14 @@ def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_missing_optional_packages_are_named(
-    run: Run, arguments: list[str], package: str, mend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, arguments: list[str], package: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, package, None)
     code, out, err = run(*arguments)
     assert (code, out) == (1, "")
     assert f"needs {package}, which is not installed" in err
-    assert mend in err
+    assert fix in err
     assert list(tmp_path.iterdir()) == []
 
 

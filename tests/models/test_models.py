@@ -214,7 +214,13 @@ def test_wrapper_refuses_the_other_architecture(tmp_path):
         (siamrpn_stl, {}, {"device": "cpu"}, "wrapper_kwargs.device", "a known key"),
         (siamrpn_stl, {}, {"device_type": "tpu"}, "wrapper_kwargs.device_type", "'gpu' or 'cpu'"),
         (siamrpn_stl, {}, {"tracking": {"k": 1}}, "wrapper_kwargs.tracking.k", "a known key"),
-        (siamrpn_stl, {}, {"tracking": {"penalty_k": -1}}, "wrapper_kwargs.tracking.penalty_k", "a number of at least 0"),
+        (
+            siamrpn_stl,
+            {},
+            {"tracking": {"penalty_k": -1}},
+            "wrapper_kwargs.tracking.penalty_k",
+            "a number of at least 0",
+        ),
     ],
 )
 def test_wrong_keys_and_values_are_named(model, model_kwargs, wrapper_kwargs, key, expected):
