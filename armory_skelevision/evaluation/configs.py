@@ -48,18 +48,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
     Raises:
         InvalidValueError: For another name, or names that have no config together.
     """
-    for key, value, known in (
-        ("dataset", dataset, DATASETS),
-        ("model", model, MODELS),
-        ("attack", attack, ATTACKS),
-        ("defense", defense, [None, *DEFENSES]),
-    ):
-        if value not in known:
-            raise InvalidValueError(key, f"one of {', '.join(map(str, known))}", repr(value))
-    if EvaluationName(dataset, model, attack, defense) not in list_evaluations():
-        raise InvalidValueError(
-            "attack, defense", f"what there is a config for with {model} on {dataset}", f"{attack}, {defense}"
-        )
+    _check_names(dataset, model, attack, defense)
     chosen = ATTACKS[attack]
     task = TASKS[chosen.task]
     behind = f", behind {DEFENSES[defense].title}" if defense is not None else ""
@@ -98,6 +87,21 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
         },
         "user_init": {"kwargs": {}, "module": "armory_skelevision.evaluation.armory_hooks", "name": "prepare_run"},
     }
+
+
+def _check_names(dataset: str, model: str, attack: str, defense: str | None) -> None:
+    for key, value, known in (
+        ("dataset", dataset, DATASETS),
+        ("model", model, MODELS),
+        ("attack", attack, ATTACKS),
+        ("defense", defense, [None, *DEFENSES]),
+    ):
+        if value not in known:
+            raise InvalidValueError(key, f"one of {', '.join(map(str, known))}", repr(value))
+    if EvaluationName(dataset, model, attack, defense) not in list_evaluations():
+        raise InvalidValueError(
+            "attack, defense", f"what there is a config for with {model} on {dataset}", f"{attack}, {defense}"
+        )
 
 
 def _model(model: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
 from armory_skelevision.validation import InvalidValueError, check_value
 from armory_skelevision.weights import read_metadata, read_state
 from armory_skelevision.weights.checkpoints import SUFFIXES
-from armory_skelevision.weights.resolve import find_weights
+from armory_skelevision.weights.resolve import resolve
 from armory_skelevision.weights.third_party import keypoint_depth
 
 Device = Literal["auto", "cpu", "gpu"]
@@ -61,7 +61,7 @@ def load_tracker(
     if name not in MODELS and (weights is not None or Path(name).suffix not in SUFFIXES):
         expected = f"{', '.join(MODELS)}, or a weights file ({', '.join(SUFFIXES)})"
         raise InvalidValueError("name", expected, repr(os.fspath(name)))
-    path = find_weights(name if weights is None else weights)
+    path = resolve(name if weights is None else weights)
     model, model_kwargs = _recognise(path)
     if weights is not None and model != name:
         raise InvalidValueError("weights", f"weights of {name}", f"those of {model} in {path}", f"load it as {model}")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.evaluation.process import Limits
 from armory_skelevision.evaluation.runner import find_result, run_armory
-from armory_skelevision.results.records import read_run
+from armory_skelevision.results.result_file import read_run
 
 COMMAND = ("-m", "armory.scenarios.main")
 """What ARMORY starts in its containers; `armory run` would put a shell in between."""

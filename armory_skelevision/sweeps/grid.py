@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from armory_skelevision.evaluation.check.run import check_schema
 from armory_skelevision.io import parse_json
 from armory_skelevision.sweeps.run import Run
 from armory_skelevision.validation import InvalidValueError, check_known
@@ -168,15 +169,10 @@ def _slug(label: Any) -> str:
 
 
 def _check_configs(runs: Sequence[Run]) -> None:
-    from armory.utils.configuration import validate_config
-    from jsonschema import ValidationError
-
     for run in runs:
-        try:
-            validate_config(run.config)
-        except ValidationError as error:
-            place = ".".join(str(part) for part in error.absolute_path) or "the config"
-            raise InvalidValueError(f"{run.name}: {place}", "what ARMORY's schema has", error.message) from error
+        for finding in check_schema(run.config):
+            if finding.level == "error":
+                raise InvalidValueError(f"{run.name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:

@@ -15,7 +15,6 @@ from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.networks.unet import unet_base
 from armory_skelevision.tracking import VideoFrames, track
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 SCENE = screen_scene(frames=3)
 

@@ -29,7 +29,9 @@ def test_prediction_has_one_finite_box_per_frame(estimator):
     (prediction,) = predict(estimator, x, y)
     assert prediction["boxes"].shape == (5, 4) and prediction["boxes"].dtype == np.float32
     assert (prediction["boxes"][:, 2:] > prediction["boxes"][:, :2]).all()
-    assert set(prediction) == {"boxes"}
+    assert prediction["scores"].shape == (5,) and prediction["scores"].dtype == np.float32
+    assert ((prediction["scores"] >= 0) & (prediction["scores"] <= 1)).all()
+    assert set(prediction) == {"boxes", "scores"}
 
 
 def test_arrays_keep_no_graph_and_tensors_do(estimator):
@@ -212,7 +214,13 @@ def test_wrapper_refuses_the_other_architecture(tmp_path):
         (siamrpn_stl, {}, {"device": "cpu"}, "wrapper_kwargs.device", "a known key"),
         (siamrpn_stl, {}, {"device_type": "tpu"}, "wrapper_kwargs.device_type", "'gpu' or 'cpu'"),
         (siamrpn_stl, {}, {"tracking": {"k": 1}}, "wrapper_kwargs.tracking.k", "a known key"),
-        (siamrpn_stl, {}, {"tracking": {"penalty_k": -1}}, "wrapper_kwargs.tracking.penalty_k", "a number of at least 0"),
+        (
+            siamrpn_stl,
+            {},
+            {"tracking": {"penalty_k": -1}},
+            "wrapper_kwargs.tracking.penalty_k",
+            "a number of at least 0",
+        ),
     ],
 )
 def test_wrong_keys_and_values_are_named(model, model_kwargs, wrapper_kwargs, key, expected):

@@ -105,12 +105,12 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "sparse file": (lambda: bundle(GOOD, entry("config.json", tarfile.GNUTYPE_SPARSE)), "config.json", "a sparse file"),
     "long name by PAX": (
         lambda: compress(make_tar([("weights/" + "a" * 300, b"x")], tarfile.PAX_FORMAT)),
-        "",
+        "././@PaxHeader",
         "a plain file",
     ),
     "long name by GNU": (
         lambda: compress(make_tar([("weights/" + "a" * 300, b"x")], tarfile.GNU_FORMAT)),
-        "",
+        "././@LongLink",
         "a plain file",
     ),
     "absolute path": (lambda: bundle(GOOD, ("/tmp/x.safetensors", b"x")), "/tmp/x.safetensors", "an absolute path"),
@@ -146,7 +146,7 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     ),
     "many files": (
         lambda: bundle(GOOD, *((f"weights/team_{number}.safetensors", b"x") for number in range(4))),
-        "weights/team_3.safetensors",
+        "config.json",
         "at most 4 files",
     ),
     "bomb": (lambda: bundle(GOOD, ("weights/team_a.safetensors", bytes(16 * 1024**2))), "bundle", "50 unpacked bytes"),
@@ -164,7 +164,11 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str, str]] = {
 CONTENTS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "no manifest": (lambda: bundle({k: v for k, v in GOOD.items() if k != "manifest.json"}), "manifest.json", "none"),
     "manifest that is no JSON": (lambda: bundle({**GOOD, "manifest.json": b"{"}), "manifest.json", "JSON"),
-    "manifest without end": (lambda: bundle({**GOOD, "manifest.json": b"[" * 200_000}), "nested too deeply"),
+    "manifest without end": (
+        lambda: bundle({**GOOD, "manifest.json": b"[" * 200_000}),
+        "manifest.json",
+        "nested too deeply",
+    ),
     "manifest with more": (lambda: bundle(make_files(SMALL, run="rm")), "manifest.json", "'run' was unexpected"),
     "team with a path": (lambda: bundle(make_files(SMALL, team="../x")), "manifest.json.team", "'../x'"),
     "team with a line break": (lambda: bundle(make_files(SMALL, team="team\n")), "manifest.json.team", r"team\\n"),
@@ -193,8 +197,12 @@ CONTENTS: dict[str, tuple[Callable[[], bytes], str, str]] = {
         WEIGHTS,
         "metadata",
     ),
-    "key twice": (lambda: replaced('"adhoc": null,', '"adhoc": null, "adhoc": {},'), "'adhoc' occurs twice"),
-    "not a number": (lambda: replaced('"step_size": 0.1', '"step_size": NaN'), "NaN is not a number"),
+    "key twice": (
+        lambda: replaced('"adhoc": null,', '"adhoc": null, "adhoc": {},'),
+        "config.json",
+        "'adhoc' occurs twice",
+    ),
+    "not a number": (lambda: replaced('"step_size": 0.1', '"step_size": NaN'), "config.json", "NaN"),
     "no config of ARMORY's": (lambda: replaced('"use_gpu": false', '"use_gpu": 3'), "sysconfig.use_gpu", "boolean"),
     "easier attack": (lambda: configured(attack={"kwargs": {"max_iter": 0}}), "attack", "the evaluation's config"),
     "code as attack": (lambda: configured(attack={"module": CANARY}), "attack", "the evaluation's config"),

@@ -85,7 +85,7 @@ def test_equal_names_are_told_apart(write):
         ({"axes": {"attack.max_iter": [1]}}, "attack.max_iter", "no 'max_iter' there"),
         ({"axes": {"atack.kwargs.seed": [1]}}, "atack.kwargs.seed", "no object 'atack' there"),
         ({"axes": {"defense.kwargs.seed": [1]}}, "defense.kwargs.seed", "no object 'defense' there"),
-        ({"axes": {"sysconfig.use_gpu": ["yes"]}}, "yes: sysconfig.use_gpu", "'yes' is not of type 'boolean'"),
+        ({"axes": {"sysconfig.use_gpu": ["yes"]}}, "yes: sysconfig.use_gpu", "expected type boolean, got 'yes'"),
         ({"base": 3}, "base", "3"),
         ({"exclude": [{"seed": 1}]}, "exclude", "{'seed': 1}"),
         ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.1}]}, "axes", "none"),

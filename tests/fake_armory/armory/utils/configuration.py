@@ -1,3 +1,4 @@
-def validate_config(config):
-    """The tests' own process asks the real one."""
-    return config
+from pathlib import Path
+
+DEFAULT_SCHEMA = Path(__file__).with_name("any_config.json")
+"""The tests' own process checks by the real one."""
