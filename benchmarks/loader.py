@@ -25,18 +25,18 @@ from itertools import islice
 
 import torch
 
-from armory_skelevision.training.data.loading import Batch, PairModule
+from armory_skelevision.training.data.loading import Batch, PairDataModule
+from armory_skelevision.training.fitting import fit
 from armory_skelevision.training.multitask import MultitaskTraining
-from armory_skelevision.training.running import run
-from armory_skelevision.training.settings import Settings, read_settings
+from armory_skelevision.training.settings import MultitaskSettings, read_settings
 from benchmarks.common import print_table
 
 WARM_UP = 3  # batches
 
 
-def measure_loader(settings: Settings, batches: int) -> tuple[float, Batch]:
+def measure_loader(settings: MultitaskSettings, batches: int) -> tuple[float, Batch]:
     """Pairs per second, and one of the batches."""
-    pairs = iter(PairModule(replace(settings, steps=WARM_UP + batches)).train_dataloader())
+    pairs = iter(PairDataModule(replace(settings, steps=WARM_UP + batches)).train_dataloader())
     batch = list(islice(pairs, WARM_UP))[-1]
     start = time.perf_counter()
     for _ in pairs:
@@ -44,7 +44,7 @@ def measure_loader(settings: Settings, batches: int) -> tuple[float, Batch]:
     return batches * settings.batch_size / (time.perf_counter() - start), batch
 
 
-def measure_step(settings: Settings, batches: int, batch: Batch) -> float:
+def measure_step(settings: MultitaskSettings, batches: int, batch: Batch) -> float:
     """Pairs per second; the median over batches."""
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
@@ -69,7 +69,7 @@ def measure_step(settings: Settings, batches: int, batch: Batch) -> float:
 class TimedTraining(MultitaskTraining):
     """Notes when each batch is done."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: MultitaskSettings) -> None:
         super().__init__(settings)
         self.moments: list[float] = []
 
@@ -78,13 +78,13 @@ class TimedTraining(MultitaskTraining):
         self.moments.append(time.perf_counter())
 
 
-def measure_training(settings: Settings, batches: int) -> float:
+def measure_training(settings: MultitaskSettings, batches: int) -> float:
     """Pairs per second of a run, from its third batch on."""
     with tempfile.TemporaryDirectory() as folder:
         steps = WARM_UP + batches
         settings = replace(settings, folder=folder, steps=steps, validation_steps=steps + 1, tensorboard=False)
         training = TimedTraining(settings)
-        run(training, settings, None)
+        fit(training, settings, None)
     start, *_, end = training.moments[WARM_UP - 1 :]
     return batches * settings.batch_size / (end - start)
 
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*self.log.*")  # there is no trainer to log to
-    settings = read_settings(options.settings)
+    settings = read_settings(options.settings, MultitaskSettings)
     loader, batch = measure_loader(settings, options.batches)
     step = measure_step(settings, options.batches, batch)
     processor = "GPU" if torch.cuda.is_available() else "CPU"

@@ -35,7 +35,8 @@ from armory_skelevision.io import hash_file
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
 from armory_skelevision.tracking import VideoFrames
 from armory_skelevision.tracking.state import initial_state, search_window
-from armory_skelevision.training.settings import BackdoorSettings, read_run_settings
+from armory_skelevision.training.backdoor.settings import BackdoorSettings
+from armory_skelevision.training.settings import read_settings
 from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
 from benchmarks.scene import Scene
@@ -90,7 +91,7 @@ def watch(tracker: SiamRPNEstimator, scenes: list[Scene], trigger: dict[str, Any
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each weights file, defense and way of showing the trigger."""
-    trigger = dict(read_run_settings(options.settings, BackdoorSettings).trigger)
+    trigger = dict(read_settings(options.settings, BackdoorSettings).trigger)
     scenes = list(walkers(options.split, options.videos, options.frames))
     rows = []
     defenses = (None, *options.defenses, *options.prune)

@@ -35,7 +35,7 @@ from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.io import atomic_write, hash_file
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
-from armory_skelevision.weights import read_metadata
+from armory_skelevision.weights import read_keypoint_depth
 from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
 from benchmarks.walkers import mean_iou, walkers
@@ -168,8 +168,7 @@ def find_weights(model: str) -> Path:
 
 def load(weights: Path, device: str) -> SiamRPNEstimator:
     """The tracker that a weights file is of."""
-    metadata = read_metadata(weights)
-    depth = metadata.keypoint_head if metadata else None
+    depth = read_keypoint_depth(weights)
     if depth is None:
         return siamrpn_stl({}, {"device_type": device}, weights)
     return siamrpn_mtl({"keypoint_head": depth}, {"device_type": device}, weights)

@@ -5,7 +5,7 @@ import json
 import cv2
 import numpy as np
 
-from armory_skelevision.training.data.pairs.clutter import draw_texture
+from armory_skelevision.training.data.rendered_pairs.textures import draw_texture
 
 KEYPOINTS = [
     (50, 20), (54, 17), (46, 17), (58, 19), (42, 19), (68, 50), (32, 50), (76, 80), (24, 80),

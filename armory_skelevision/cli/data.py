@@ -102,9 +102,9 @@ def _print_paths(paths: list[Path]) -> None:
 
 
 def _make_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool) -> None:
-    from armory_skelevision.training.data.crops.making import make_crops
+    from armory_skelevision.training.data.real_crops.building import build_crops
 
-    made = make_crops(people, out, skip_invalid)
+    made = build_crops(people, out, skip_invalid)
     print(f"{made.crops} crops in {out}")
-    if made.faults:
-        print(f"{len(made.faults)} left out, listed in {out / people.name}-faults.txt")
+    if made.problems:
+        print(f"{len(made.problems)} left out, listed in {out / people.name}-problems.txt")

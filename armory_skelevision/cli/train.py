@@ -3,63 +3,62 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from armory_skelevision.cli.options import OPTIONS, require
 
+if TYPE_CHECKING:
+    from armory_skelevision.training.settings import RunSettings
+
+    Kind = TypeVar("Kind", bound=RunSettings)
+
 app = typer.Typer(help="Train a network.", **OPTIONS)
 
-_CHANGES = typer.Option("--set", help="NAME=VALUE in place of the file's; may be given again.")
+_File = Annotated[Path, typer.Argument(help="JSON file of the run's settings, such as training_configs/*.json.")]
+_Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="NAME=VALUE replaces a setting of the file; may be repeated.")
+]
+_Resume = Annotated[bool, typer.Option("--resume", help="Resume the run from its last checkpoint.")]
 
 
 @app.command()
-def multitask(
-    settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings.")],
-    changes: Annotated[list[str] | None, _CHANGES] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
-) -> None:
+def multitask(settings: _File, changes: _Changes = None, resume: _Resume = False) -> None:
     """Train a SiamRPN tracker, with the keypoint head or without."""
-    require("lightning", 'pip install "armory_skelevision[train]"')
-    from armory_skelevision.training.settings import Settings, parse_changes, read_run_settings
+    from armory_skelevision.training.settings import MultitaskSettings
 
-    read = read_run_settings(settings, Settings, parse_changes(changes or []))
-    from armory_skelevision.training.multitask import train as run_training
+    read = _read(settings, MultitaskSettings, changes)
+    from armory_skelevision.training.multitask import train
 
-    print(f"weights {run_training(read, resume)}")
+    print(f"weights {train(read, resume)}")
 
 
 @app.command()
-def dualossdef(
-    settings: Annotated[Path, typer.Argument(help="JSON file of the run's settings.")],
-    changes: Annotated[list[str] | None, _CHANGES] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
-) -> None:
-    """Train DuaLossDef, the defense before a frozen SiamRPN tracker."""
-    require("lightning", 'pip install "armory_skelevision[train]"')
+def dualossdef(settings: _File, changes: _Changes = None, resume: _Resume = False) -> None:
+    """Train DuaLossDef, the defense in front of a frozen SiamRPN tracker."""
     from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
-    from armory_skelevision.training.settings import parse_changes, read_run_settings
 
-    read = read_run_settings(settings, DuaLossDefSettings, parse_changes(changes or []))
-    from armory_skelevision.training.dualossdef.training import train as run_training
+    read = _read(settings, DuaLossDefSettings, changes)
+    from armory_skelevision.training.dualossdef.training import train
 
-    print(f"weights {run_training(read, resume)}")
+    print(f"weights {train(read, resume)}")
 
 
 @app.command()
-def backdoor(
-    settings: Annotated[
-        Path, typer.Argument(help="JSON file of the run's settings, such as training_configs/backdoors/fsba.json.")
-    ],
-    changes: Annotated[list[str] | None, _CHANGES] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")] = False,
-) -> None:
-    """Put a backdoor into a trained tracker, to study it. The weights say that they carry one."""
+def backdoor(settings: _File, changes: _Changes = None, resume: _Resume = False) -> None:
+    """Train a backdoor into a trained tracker, to study it. The weights file records that it has one."""
+    from armory_skelevision.training.backdoor.settings import BackdoorSettings
+
+    read = _read(settings, BackdoorSettings, changes)
+    from armory_skelevision.training.backdoor.training import train
+
+    print(f"weights {train(read, resume)}")
+
+
+def _read(path: Path, kind: type[Kind], changes: list[str] | None) -> Kind:
+    """The run's settings. They are checked before Lightning is imported, which takes seconds."""
     require("lightning", 'pip install "armory_skelevision[train]"')
-    from armory_skelevision.training.settings import BackdoorSettings, parse_changes, read_run_settings
+    from armory_skelevision.training.settings import parse_changes, read_settings
 
-    read = read_run_settings(settings, BackdoorSettings, parse_changes(changes or []))
-    from armory_skelevision.training.backdoor import train as run_training
-
-    print(f"weights {run_training(read, resume)}")
+    return read_settings(path, kind, parse_changes(changes or []))

@@ -9,7 +9,7 @@ import typer
 
 from armory_skelevision.cli.options import FROM, OPTIONS
 
-app = typer.Typer(help="List, fetch, check, convert or average weight files.", **OPTIONS)
+app = typer.Typer(help="List, fetch, verify, convert or average weights files.", **OPTIONS)
 
 _INTO = typer.Option("--into", help="Folder of fetched weights; by default ARMORY's saved_model_dir.")
 
@@ -28,22 +28,22 @@ def fetch(
     into: Annotated[Path | None, _INTO] = None,
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
-    """Fetch PySOT's checkpoints from where they are published. Goes on where it was stopped."""
-    from armory_skelevision.weights.listing import fetch_weights
+    """Fetch PySOT's checkpoints from where they are published. Resumes an interrupted download."""
+    from armory_skelevision.weights.published import fetch_weights
 
     for name in names:
         print(fetch_weights(name, _weights_folder(into), origin))
 
 
 @app.command()
-def verify(files: Annotated[list[Path], typer.Argument(help="Weight files.")]) -> None:
-    """Read weight files strictly and say what they are; exit 1 and one line per problem."""
-    from armory_skelevision.weights.listing import describe_file, find_faults
+def verify(files: Annotated[list[Path], typer.Argument(help="Weights files.")]) -> None:
+    """Read weights files strictly and describe them; exit code 1 and one line per problem if one cannot be used."""
+    from armory_skelevision.weights.listing import describe_file, verify_file
 
-    faults = {path: find_faults(path) for path in files}
-    for path, found in faults.items():
+    problems = {path: verify_file(path) for path in files}
+    for path, found in problems.items():
         print("\n".join(found) if found else describe_file(path))
-    if any(faults.values()):
+    if any(problems.values()):
         raise typer.Exit(1)
 
 
@@ -51,13 +51,13 @@ def verify(files: Annotated[list[Path], typer.Argument(help="Weight files.")]) -
 def convert(
     source: Annotated[Path, typer.Argument(help="A .pth, .pt, .ckpt or .safetensors file.")],
     target: Annotated[Path, typer.Argument(help="The file to write: .safetensors for the first three, and back.")],
-    licence: Annotated[str | None, typer.Option(help="Terms of use, for a .safetensors file.")] = None,
-    training: Annotated[str | None, typer.Option(help="How they were trained, likewise.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Terms of use, recorded in a .safetensors file.")] = None,
+    training: Annotated[str | None, typer.Option(help="How the weights were trained, likewise.")] = None,
     lambda_k: Annotated[float | None, typer.Option(min=0, help="Weight of the keypoint loss, likewise.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training, likewise; -1 for unknown.")] = -1,
 ) -> None:
     """Rewrite weights in the other format, in float32 and without rounding."""
-    from armory_skelevision.weights.listing import convert as convert_weights
+    from armory_skelevision.weights.convert import convert as convert_weights
 
     convert_weights(source, target, licence, training, lambda_k, seed)
     print(target)
@@ -68,7 +68,7 @@ def average(
     sources: Annotated[list[Path], typer.Argument(help="Two or more .safetensors files.")],
     out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.")],
 ) -> None:
-    """Write the mean of weights that were trained on from each other, such as several runs of one tracker."""
+    """Write the mean of weights that were trained from a common start, such as several runs of one tracker."""
     from armory_skelevision.weights.averaging import average_weights
 
     average_weights(sources, out)

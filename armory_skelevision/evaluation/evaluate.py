@@ -31,7 +31,7 @@ def evaluate(
 
     Args:
         tracker: An ART estimator of a tracker: from `load_tracker`, or any other whose ``predict(x, y_init=…)`` returns
-            ``[{"boxes": (F, 4) xyxy}]``.
+            ``[{"boxes": (F, 4) xyxy}]``, with ``"scores"`` (F,) if it has them.
         video: From `load_video`; or several, each of which is attacked on its own.
         attack: Any ART attack on ``tracker`` that takes ``generate(x=…, y=…)``, such as those of
             `armory_skelevision.attacks`. It is given the true boxes, and what is known of the screen if it asks for
@@ -82,7 +82,7 @@ def _defended(tracker: Any, defense: Any) -> Iterator[None]:
 
 def _track(tracker: Any, frames: np.ndarray, video: Video) -> TrackedVideo:
     (prediction,) = tracker.predict(frames[None], y_init=video.boxes_xyxy[:1])
-    return measure(frames, np.asarray(prediction["boxes"]), video.boxes_xyxy)
+    return measure(frames, prediction, video.boxes_xyxy)
 
 
 def _attack(attack: Any, frames: np.ndarray, video: Video) -> np.ndarray:

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from armory_skelevision.evaluation.drawing import Panel, draw_video
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidValueError
 
-SCORES = ("mean_iou", "success_auc", "precision_20px", "normalised_precision")
+SUMMARY = ("mean_iou", "success_auc", "precision_20px", "normalised_precision")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class TrackedVideo:
     Attributes:
         frames: What the tracker saw, (F, H, W, 3) RGB in [0, 1]; with an attack, the attacked frames.
         boxes_xyxy: Predicted boxes (F, 4) in pixels, the first frame's included.
+        scores: The network's confidence in each box, (F,) in [0, 1]; None for trackers that do not predict it.
         frame_ious: IoU of each frame with the true box, F numbers in [0, 1].
         mean_iou: Mean IoU over frames in [0, 1], without frame 0, whose box is given: ARMORY's
             ``video_tracking_mean_iou``.
@@ -42,6 +43,7 @@ class TrackedVideo:
 
     frames: NDArray[np.float32] = field(repr=False)
     boxes_xyxy: NDArray[np.float32] = field(repr=False)
+    scores: NDArray[np.float32] | None = field(repr=False)
     frame_ious: list[float] = field(repr=False)
     mean_iou: float
     success_auc: float
@@ -49,8 +51,13 @@ class TrackedVideo:
     normalised_precision: float
 
 
-def measure(frames: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], truth_xyxy: ArrayLike) -> TrackedVideo:
-    """Score predicted boxes (F, 4) of frames (F, H, W, 3) against the true ones (F, 4).
+def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xyxy: ArrayLike) -> TrackedVideo:
+    """Measure how well a video was tracked.
+
+    Args:
+        frames: What the tracker saw, (F, H, W, 3).
+        prediction: What it predicted: ``boxes`` (F, 4) xyxy in pixels, and ``scores`` (F,) if it has them.
+        truth_xyxy: True boxes (F, 4).
 
     Raises:
         ValueError: For boxes that do not fit together or are not finite.
@@ -59,10 +66,12 @@ def measure(frames: NDArray[np.float32], boxes_xyxy: NDArray[np.float32], truth_
         from armory.metrics.task import video_tracking_mean_iou
 
         from armory_skelevision import metrics
+    boxes_xyxy, scores = np.asarray(prediction["boxes"]), prediction.get("scores")
     labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy}]
     return TrackedVideo(
         frames,
         boxes_xyxy,
+        scores=None if scores is None else np.asarray(scores),
         frame_ious=metrics.frame_iou(*labels)[0],
         mean_iou=float(video_tracking_mean_iou(*labels)[0]),
         success_auc=metrics.success_auc(*labels)[0],
@@ -141,13 +150,16 @@ class EvaluationResult:
         return {name: tracked for name, tracked in both.items() if tracked is not None}
 
     def _table(self) -> str:
-        """One line per frame: true boxes, then for each tracked video boxes and IoU."""
+        """One line per frame: true boxes, then for each tracked video boxes, IoU and score."""
         corners = ("x1", "y1", "x2", "y2")
         header = ["frame", *(f"true_{corner}" for corner in corners)]
         columns: list[NDArray[Any]] = [np.arange(len(self.video))[:, None], self.video.boxes_xyxy]
         for name, tracked in self._tracked().items():
             header += [*(f"{name}_{corner}" for corner in corners), f"{name}_iou"]
             columns += [tracked.boxes_xyxy, np.array(tracked.frame_ious)[:, None]]
+            if tracked.scores is not None:
+                header.append(f"{name}_score")
+                columns.append(tracked.scores[:, None])
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(header)
@@ -159,7 +171,7 @@ class EvaluationResult:
 
     def _summary(self) -> dict[str, Any]:
         scores = {
-            name: {**{score: getattr(tracked, score) for score in SCORES}, "frame_ious": tracked.frame_ious}
+            name: {**{score: getattr(tracked, score) for score in SUMMARY}, "frame_ious": tracked.frame_ious}
             for name, tracked in self._tracked().items()
         }
         return {

@@ -115,8 +115,9 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             y_init: The targets in frame 0, (N, 4), xyxy in pixels.
 
         Returns:
-            Per video a dict with ``boxes`` (F, 4) float32, xyxy in pixels, frame 0 tracked as well. Arrays for arrays;
-            for tensors, tensors with a graph.
+            Per video a dict with ``boxes`` (F, 4) float32, xyxy in pixels, frame 0 tracked as well, and ``scores`` (F,)
+            float32, the network's confidence in each of them, in [0, 1]. Arrays for arrays; for tensors, tensors with a
+            graph.
 
         Raises:
             InvalidValueError, InvalidTypeError: For input that the checks of `models.inputs` refuse.
@@ -140,7 +141,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         Returns:
             Boxes (F, 4), xyxy in pixels, float32.
         """
-        return self._track(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))
+        return self._track(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))["boxes"]
 
     def crops(self, frames: Frames, box_xyxy: Tensor) -> Crops:
         """The crops of one target, its box (4,) in frame 0 in pixels, behind the region defenses."""
@@ -221,10 +222,12 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         """All predictions for one target."""
-        return {"boxes": self._track(matcher)}
+        return self._track(matcher)
 
-    def _track(self, matcher: TemplateMatcher) -> Tensor:
-        return torch.stack([step.box_xyxy for step in run_tracker(matcher, matcher.crops)]).to(self.device)
+    def _track(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
+        tracked = [(step.box_xyxy, step.score) for step in run_tracker(matcher, matcher.crops)]
+        boxes_xyxy, scores = zip(*tracked, strict=True)
+        return {"boxes": torch.stack(boxes_xyxy).to(self.device), "scores": torch.stack(scores).to(self.device)}
 
     def _loss(self, video: Tensor, boxes_xyxy: Any) -> Tensor:
         boxes_xyxy = torch.as_tensor(boxes_xyxy).to(self.device)

@@ -35,6 +35,13 @@ class Step(NamedTuple):
     """The network's proposals in the window."""
     state: TrackerState
     """The state after this frame."""
+    chosen: int
+    """Index of the proposal that the state follows."""
+
+    @property
+    def score(self) -> Tensor:
+        """The network's score of the chosen proposal: a scalar in [0, 1]."""
+        return self.proposals.scores[self.chosen]
 
     @property
     def box_xyxy(self) -> Tensor:
@@ -64,24 +71,28 @@ def penalized_scores(state: TrackerState, proposals: Proposals, settings: Tracke
     return penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
 
 
+def choose(state: TrackerState, proposals: Proposals, settings: TrackerSettings) -> int:
+    """Index of the proposal with the highest penalised score."""
+    with torch.no_grad():
+        return int(penalized_scores(state, proposals, settings).argmax())
+
+
 def update(
-    state: TrackerState, proposals: Proposals, frame_wh: tuple[int, int], settings: TrackerSettings
+    state: TrackerState, proposals: Proposals, chosen: int, frame_wh: tuple[int, int], settings: TrackerSettings
 ) -> TrackerState:
-    """The next state: the proposal with the highest penalised score, its size smoothed, kept inside the frame.
+    """The next state: one of the proposals, its size smoothed, kept inside the frame.
 
     Args:
         state: The state before the frame.
         proposals: K proposals in the search window of ``state``.
+        chosen: Index of the proposal to follow. Only this proposal's graph is kept.
         frame_wh: Width and height of the frames in pixels.
         settings: Constants of the recurrence.
     """
     scale = crop_scale(state, settings)
-    with torch.no_grad():
-        best = int(penalized_scores(state, proposals, settings).argmax())
-    # From here on only the chosen proposal matters, and only its graph is kept.
-    found_cxcywh = proposals.boxes_cxcywh[best].to(torch.float64)
+    found_cxcywh = proposals.boxes_cxcywh[chosen].to(torch.float64)
     penalty = _shape_penalty(found_cxcywh, state.box_cxcywh[2:] * scale, settings)
-    rate = penalty * proposals.scores[best].to(torch.float64) * settings.learning_rate
+    rate = penalty * proposals.scores[chosen].to(torch.float64) * settings.learning_rate
     centre = state.box_cxcywh[:2] + found_cxcywh[:2] / scale
     size = state.box_cxcywh[2:] * (1 - rate) + found_cxcywh[2:] / scale * rate
     limit = torch.tensor(frame_wh, dtype=torch.float64, device=centre.device)
@@ -126,8 +137,9 @@ def track_frame(match: Callable[[int, Window], RPNOutput], crops: Crops, index: 
     """One step of the recurrence: find the target of ``state`` in frame ``index``; see `run_tracker`."""
     window = search_window(state, crops.settings)
     proposals = propose(match(index, window), crops.settings)
+    chosen = choose(state, proposals, crops.settings)
     frame_wh = (crops.frames.width, crops.frames.height)
-    return Step(window, state, proposals, update(state, proposals, frame_wh, crops.settings))
+    return Step(window, state, proposals, update(state, proposals, chosen, frame_wh, crops.settings), chosen)
 
 
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:

@@ -1,1 +1,1 @@
-"""Training of the networks. Light to import; Lightning is only needed where something is trained."""
+"""Training of the networks. Light to import: Lightning is imported only where something is trained."""

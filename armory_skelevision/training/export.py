@@ -1,4 +1,4 @@
-"""What a run leaves behind: a weights file that takes PySOT's input and says how it came about."""
+"""The weights file of a finished training, for PySOT's input and with the metadata of the run."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.data.loading import describe_pairs
-from armory_skelevision.training.scaling import take_raw_input
-from armory_skelevision.training.settings import Settings
+from armory_skelevision.training.input_scaling import fold_scaling
+from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.weights import Metadata, read_metadata, save_weights
 from armory_skelevision.weights.metadata import START
 
 
-def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:
+def export_weights(network: SiamRPN, settings: MultitaskSettings, score: float) -> Path:
     """Write ``weights.safetensors`` into the run's folder.
 
     Args:
-        network: As trained, on normalised input; it is not changed.
-        settings: Of the run.
-        score: The best validation's: mean IoU, or the loss where the keypoint head was trained alone.
+        network: The trained network, on normalised input; it is not changed.
+        settings: The run's settings.
+        score: The best validation's mean IoU, or its keypoint loss where the head was trained alone.
 
     Returns:
-        The file's path.
+        Path of the file.
 
     Raises:
-        OSError: It cannot be written.
-        ValueError: There are NaN or infinite weights.
+        OSError: If it cannot be written.
+        InvalidValueError: If weights are NaN or infinite.
     """
     exported = copy.deepcopy(network).cpu()
     convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
-    take_raw_input(exported)
+    fold_scaling(exported)
     metadata = Metadata(
         keypoint_head=settings.keypoint_head,
         lambda_k=settings.lambda_k,
@@ -48,7 +48,7 @@ def write_weights(network: SiamRPN, settings: Settings, score: float) -> Path:
     return path
 
 
-def _describe(settings: Settings, score: float) -> str:
+def _describe(settings: MultitaskSettings, score: float) -> str:
     alone = settings.train_only is not None
     poison = "" if settings.poison is None else f"{settings.poison}; "
     return (
@@ -59,7 +59,7 @@ def _describe(settings: Settings, score: float) -> str:
 
 
 def _starts_with_backdoor(init: str | None) -> bool:
-    """Training on clean pairs may leave a backdoor in place, so what starts from such weights counts as such."""
+    """Training on clean pairs may leave a backdoor in place, so weights that start from one are marked too."""
     metadata = read_metadata(init) if init is not None else None
     return metadata is not None and metadata.backdoor
 

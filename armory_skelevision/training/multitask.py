@@ -1,15 +1,14 @@
 """Training of SiamRPN trackers, with the keypoint head (MTL) or without (STL), on pairs of crops; or of the head alone.
 
-L = 1.0 classification + 1.2 localisation + lambda_K keypoints (Das et al. 2022, Eq. 2, on PySOT's weights).
+L = 1.0 classification + 1.2 localisation + lambda_K keypoints (Das et al. 2022, Eq. 2, with PySOT's loss weights).
 
-While training, the network sees inputs of about unit size, which half precision wants; what is written to disk takes
-PySOT's BGR 0..255, the scaling being folded into the first convolution.
+In training the network takes inputs of about unit size, which half precision needs. The exported weights take PySOT's
+BGR in 0..255: the scaling is folded into the first convolution.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 import torch
@@ -28,13 +27,13 @@ from armory_skelevision.tracking.losses import (
     keypoint_softmax,
     localisation_loss,
 )
-from armory_skelevision.training.card import write_card
 from armory_skelevision.training.data.loading import Batch
-from armory_skelevision.training.export import write_weights
-from armory_skelevision.training.running import check_finite, run
-from armory_skelevision.training.scaling import load_start, normalise
+from armory_skelevision.training.export import export_weights
+from armory_skelevision.training.fitting import check_finite, fit
+from armory_skelevision.training.input_scaling import load_initial_weights, normalise
+from armory_skelevision.training.model_card import write_model_card
 from armory_skelevision.training.schedule import make_optimiser
-from armory_skelevision.training.settings import Settings, read_settings
+from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.training.targets import add_hard_negatives, best_boxes_xyxy
 
 
@@ -45,14 +44,14 @@ class MultitaskTraining(LightningModule):
         settings: The run's settings.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: MultitaskSettings) -> None:
         super().__init__()
         self.settings = settings
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.network = SiamRPN(settings.keypoint_head)
         if settings.init is not None:
-            load_start(self.network, settings.init)
+            load_initial_weights(self.network, settings.init)
         if settings.train_only == "keypoint_head":
             self.network.requires_grad_(False)
             self.network.get_submodule("keypoint_head").requires_grad_(True)
@@ -60,14 +59,14 @@ class MultitaskTraining(LightningModule):
         self._keypoint_loss = keypoint_softmax if settings.keypoint_loss == "softmax" else keypoint_bce
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """The loss of a batch; all parts are logged."""
+        """The loss of a batch, a scalar; its parts are logged."""
         loss = self._tracking_step(batch) if self.settings.train_only is None else self._keypoint_step(batch)
         check_finite(loss, self.global_step)
         self.log("loss", loss)
         return loss
 
     def _tracking_step(self, batch: Batch) -> Tensor:
-        """The loss of everything, Eq. 2."""
+        """The whole loss of Eq. 2."""
         template = self.network.embed(normalise(batch.template))
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
         labels = add_hard_negatives(batch.labels, output.cls, batch.background, self.settings.hard_negatives)
@@ -82,14 +81,14 @@ class MultitaskTraining(LightningModule):
         return loss
 
     def _keypoint_step(self, batch: Batch) -> Tensor:
-        """The loss of the keypoint head alone. Nothing in the frozen tracker changes, nor do its norms' statistics."""
+        """The loss of the keypoint head alone. The frozen tracker stays as it is, BatchNorm's statistics included."""
         self.network.backbone.eval()
         with torch.no_grad():
             template = self.network.embed(normalise(batch.template))
         return self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        """Mean IoU of the box that scores best, and the keypoint loss."""
+        """Log the mean IoU of the boxes with the highest scores, and the keypoint loss."""
         template, count = self.network.embed(normalise(batch.template)), len(batch.box_xyxy)
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
         overlap = iou(best_boxes_xyxy(output), batch.box_xyxy)
@@ -103,35 +102,24 @@ class MultitaskTraining(LightningModule):
         return make_optimiser(self.parameters(), self.settings)
 
 
-def train(settings: Settings, resume: bool = False) -> Path:
+def train(settings: MultitaskSettings, resume: bool = False) -> Path:
     """Run a training to its end.
 
     Args:
-        settings: What to do.
-        resume: Go on from the last checkpoint in ``settings.folder``, if there is one.
+        settings: The run's settings.
+        resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
 
     Returns:
-        ``weights.safetensors`` of the checkpoint with the best validation; its card lies beside it.
+        Path of ``weights.safetensors``, of the checkpoint with the best validation. ``card.md`` is written beside it.
 
     Raises:
-        OSError, ValueError: Stores or initial weights are missing or unusable.
-        FloatingPointError: The loss is no longer finite.
+        OSError: If a store or the initial weights are missing.
+        InvalidValueError: If a store or the initial weights cannot be used.
+        FloatingPointError: If the loss is no longer finite.
     """
     training = MultitaskTraining(settings)
-    measure = "mean_iou" if settings.train_only is None else "-validation_keypoints"
-    logged = run(training, settings, measure, resume)
-    weights = write_weights(training.network, settings, logged.get(measure.removeprefix("-"), math.nan))
-    write_card(weights, settings)
+    monitor = "mean_iou" if settings.train_only is None else "-validation_keypoints"
+    logged = fit(training, settings, monitor, resume)
+    weights = export_weights(training.network, settings, logged.get(monitor.removeprefix("-"), math.nan))
+    write_model_card(weights, settings)
     return weights
-
-
-def main(arguments: list[str]) -> None:
-    """``python -m armory_skelevision.training.multitask SETTINGS.json [--resume]``."""
-    files = [argument for argument in arguments if argument != "--resume"]
-    if len(files) != 1:
-        raise SystemExit("usage: python -m armory_skelevision.training.multitask SETTINGS.json [--resume]")
-    print(train(read_settings(files[0]), resume="--resume" in arguments))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

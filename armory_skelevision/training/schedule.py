@@ -1,4 +1,4 @@
-"""The optimiser, and how its learning rate changes over a run."""
+"""The optimiser and its learning rate schedule."""
 
 from __future__ import annotations
 
@@ -13,13 +13,18 @@ from torch.nn import Parameter
 
 from armory_skelevision.training.settings import RunSettings
 
-# Das et al. train for 50 epochs, and their code multiplies the learning rate by this after each.
+# Das et al. (2022) train for 50 epochs; their code multiplies the learning rate by this factor after each.
 EPOCHS = 50
 DECAY = 0.95
 
 
 def make_optimiser(parameters: Iterable[Parameter], settings: RunSettings) -> OptimizerLRScheduler:
-    """AdamW without decay of biases and norms, its learning rate changing step by step."""
+    """AdamW, without weight decay for biases and norms, and its schedule, which changes the learning rate every step.
+
+    Args:
+        parameters: Parameters of the network; frozen ones are left out.
+        settings: Learning rate, weight decay and schedule.
+    """
     learned = [parameter for parameter in parameters if parameter.requires_grad]
     kernels = [parameter for parameter in learned if parameter.dim() > 1]
     others = [parameter for parameter in learned if parameter.dim() <= 1]
@@ -30,14 +35,14 @@ def make_optimiser(parameters: Iterable[Parameter], settings: RunSettings) -> Op
 
 
 def rate_factor(settings: RunSettings, step: int) -> float:
-    """What the learning rate is multiplied by at a step, in [0, 1].
+    """The factor of the learning rate at a step, in [0, 1].
 
-    It rises linearly over ``warmup_steps`` and falls all along: "cosine" to zero at the end, "exponential" in stairs,
-    the run counting as 50 epochs whatever its length.
+    It rises linearly over ``warmup_steps`` and falls all along: "cosine" to zero at the end, "exponential" in 50 equal
+    stairs, the epochs of the published code.
 
     Args:
-        settings: Schedule and lengths.
-        step: Steps done, from 0.
+        settings: The schedule and the numbers of steps.
+        step: Number of steps done, from 0.
     """
     rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
     if settings.schedule == "exponential":

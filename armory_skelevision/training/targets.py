@@ -1,4 +1,4 @@
-"""What the RPN head should say about a search crop, anchor by anchor (Li et al. 2018, section 3.3; numbers of PySOT).
+"""Targets of the RPN head for a search crop, anchor by anchor (Li et al. 2018, section 3.3; numbers as in PySOT).
 
 Convention: arrays are laid out (anchor, row, column) as the head's output is; boxes are in pixels of the search crop.
 """
@@ -15,20 +15,21 @@ from torch import Tensor
 from armory_skelevision.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import anchors_cxcywh, match
-from armory_skelevision.training.data.pairs.pair import NOBODY
+from armory_skelevision.training.data.pair import NO_BOXES
+from armory_skelevision.validation import InvalidValueError
 
-MOST_POSITIVES = 16
-MOST_NEGATIVES = 48
+MAX_POSITIVES = 16
+MAX_NEGATIVES = 48
 
 
 class Targets(NamedTuple):
     """Targets of one search crop, for k anchors on an S x S response.
 
     Attributes:
-        labels: (k, S, S) int64: 1 target, 0 background, -1 not asked for.
+        labels: (k, S, S) int64: 1 target, 0 background, -1 ignored by the loss.
         deltas: (4, k, S, S) float32: the offsets from each anchor to the target's box.
         weights: (k, S, S) float32: 1 / number of positives at the positive anchors, else 0.
-        background: (k, S, S) bool: all that may count as background, whether asked for or not.
+        background: (k, S, S) bool: all anchors that are background, ignored ones included.
     """
 
     labels: NDArray[np.int64]
@@ -41,7 +42,7 @@ class TargetMaker:
     """Makes targets for search crops of one size.
 
     Args:
-        search_side: Side of the search crop in pixels; the response has S = (side - 127) / 8 + 1.
+        search_side: Side of the search crop in pixels; the response has S = (side - 127) / 8 + 1 rows and columns.
     """
 
     def __init__(self, search_side: int = 255) -> None:
@@ -54,33 +55,33 @@ class TargetMaker:
         self,
         box_xyxy: NDArray[np.floating],
         rng: np.random.Generator,
-        is_target: bool = True,
-        others_xyxy: NDArray[np.floating] = NOBODY,
+        is_positive: bool = True,
+        distractors_xyxy: NDArray[np.floating] = NO_BOXES,
     ) -> Targets:
-        """Label the anchors and draw those that count.
+        """Label the anchors and draw those that the loss uses.
 
         Args:
-            box_xyxy: (4,) the target in the search crop, pixel edges.
+            box_xyxy: (4,) the target in the search crop, in pixel edges.
             rng: Draws at most 16 positives and 48 negatives.
-            is_target: Else the box is of somebody else, and whatever matches it is background too.
-            others_xyxy: (n, 4) what a tracker might go for instead: anchors that match it, and not the target, are
+            is_positive: Whether the box is the target's. Otherwise the anchors that match it are background too.
+            distractors_xyxy: (n, 4) boxes of distractors: anchors that match one of them, and not the target, are
                 background even where they overlap with the target.
 
         Raises:
-            ValueError: The box is not finite or has no area.
+            InvalidValueError: If the box is not finite or has no area.
         """
         box = np.asarray(box_xyxy, np.float64) - self._middle
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
-            raise ValueError(f"expected one finite box x1 < x2, y1 < y2 in the search crop, got {box_xyxy}")
+            raise InvalidValueError("box_xyxy", "a finite box with x1 < x2 and y1 < y2", str(box_xyxy))
         target, background, offsets = self._match(box)
-        if not is_target:
+        if not is_positive:
             target, background = np.zeros_like(target), target | background
-        for other in np.asarray(others_xyxy, np.float64) - self._middle:
-            background = background | (self._match(other)[0] & ~target)
+        for distractor in np.asarray(distractors_xyxy, np.float64) - self._middle:
+            background = background | (self._match(distractor)[0] & ~target)
         labels = np.full(target.shape, -1, np.int64)
-        positive = _draw(np.flatnonzero(target), MOST_POSITIVES, rng)
+        positive = _draw(np.flatnonzero(target), MAX_POSITIVES, rng)
         labels[positive] = 1
-        labels[_draw(np.flatnonzero(background), MOST_NEGATIVES, rng)] = 0
+        labels[_draw(np.flatnonzero(background), MAX_NEGATIVES, rng)] = 0
         weights = np.where(labels == 1, 1 / max(len(positive), 1), 0).astype(np.float32)
         return Targets(
             labels.reshape(self._shape),
@@ -95,12 +96,12 @@ class TargetMaker:
 
 
 def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: int) -> Tensor:
-    """Label further background anchors, those that the network takes for the target most of all.
+    """Label further background anchors: those with the highest scores for the target (hard negative mining).
 
     Args:
-        labels: (N, k, S, S), see `Targets`.
-        cls: Logits (N, 2k, S, S), channels ordered (class, anchor).
-        background: (N, k, S, S) bool.
+        labels: (N, k, S, S) int64, see `Targets`.
+        cls: (N, 2k, S, S) logits, channels ordered (class, anchor).
+        background: (N, k, S, S) bool, see `Targets`.
         count: How many to add per pair.
 
     Returns:
@@ -118,7 +119,14 @@ def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: i
 
 
 def best_boxes_xyxy(output: RPNOutput) -> Tensor:
-    """The box of the best-scored anchor of each pair, in search-crop pixels: (N, 4)."""
+    """The box of the anchor with the highest score of each pair.
+
+    Args:
+        output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
+
+    Returns:
+        (N, 4), in search-crop pixels.
+    """
     count, score_size = len(output.cls), output.cls.shape[-1]
     middle = (127 + 8 * (score_size - 1)) / 2
     scores = output.cls.float().reshape(count, 2, -1)

@@ -1,4 +1,7 @@
-"""Weights files on disk: reading what may come from anywhere, writing whole files only. No file gets to run code."""
+"""The format of weights files: read from any source without running code, written whole or not at all.
+
+Errors are about a file, so their ``key`` is its path.
+"""
 
 from __future__ import annotations
 
@@ -18,56 +21,65 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from armory_skelevision.io import atomic_write
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 PICKLED = (".pth", ".pt", ".ckpt")
 SUFFIXES = (".safetensors", *PICKLED)
+WEIGHTS_FILE = f"a weights file ({', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]})"
 
-# Trainings keep the optimiser beside the weights, and PySOT's learning rates are numpy's numbers: values, no code.
+# Checkpoints of trainings keep the optimiser beside the weights, and PySOT's learning rates are NumPy scalars. These
+# types hold values and run no code.
 _SCALAR = np.float64(0).__reduce__()[0]
 _NUMBERS: list[Any] = [
     _SCALAR,
-    (_SCALAR, "numpy.core.multiarray.scalar"),  # its name before numpy 2
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # its name before NumPy 2
     np.dtype,
     type(np.dtype(np.float64)),
     codecs.encode,
 ]
 
-# How files begin that people save in place of weights.
-_STRANGERS = {
-    b"<": "a web page or XML, not weights: download the file itself, not the page that shows it",
-    b"{": "JSON text, not weights",
-    b"version https://git-lfs": "a Git LFS pointer, not the weights it points to: run `git lfs pull`",
+# First bytes of files that are often saved in place of weights, what they are, and what to do.
+_OTHER_FORMATS = {
+    b"<": ("a web page or XML", "download the file itself, not the page that shows it"),
+    b"{": ("JSON text", ""),
+    b"version https://git-lfs": ("a Git LFS pointer", "run `git lfs pull`"),
 }
 
 
 def read_checkpoint(path: Path) -> object:
-    """What a file holds, on the CPU: a dictionary of tensors, possibly wrapped.
+    """Read a weights file onto the CPU.
+
+    Args:
+        path: ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
+
+    Returns:
+        The file's contents: a dictionary of tensors, possibly inside further dictionaries.
 
     Raises:
-        OSError: If there is no readable file.
-        ValueError: For another kind of file, a damaged one, or one that wants to run code.
+        MissingFileError: If there is no such file.
+        InvalidValueError: If the file is of another format, damaged, or would run code.
     """
     check_file(path)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(_damaged(path, error)) from error
+            raise _damaged(path, error) from error
     try:
         with torch.serialization.safe_globals(_NUMBERS):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(_refused(path, error)) from error
-    except Exception as error:  # a damaged file ends anywhere in the reader, in any kind of error
-        raise ValueError(_damaged(path, error)) from error
+        raise _refused(path, error) from error
+    except Exception as error:  # a damaged file can raise any kind of error in the reader
+        raise _damaged(path, error) from error
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """The strings in a safetensors header, without those that say nothing; empty for other formats.
+    """The metadata strings in a safetensors header; empty for the other formats.
 
     Raises:
-        OSError: If there is no readable file.
-        ValueError: For another kind of file, or a damaged one.
+        MissingFileError: If there is no such file.
+        InvalidValueError: If the file is of another format or damaged.
     """
     check_file(path)
     if path.suffix != ".safetensors":
@@ -76,16 +88,21 @@ def read_header(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(_damaged(path, error)) from error
-    header.pop("format", None)  # other tools write format = pt
+        raise _damaged(path, error) from error
+    header.pop("format", None)  # other tools write "format": "pt", which holds no information here
     return header
 
 
 def write_checkpoint(tensors: Mapping[str, Tensor], header: Mapping[str, str], path: Path) -> None:
     """Write a safetensors file, whole or not at all. Equal contents give equal bytes.
 
+    Args:
+        tensors: The tensors by name, contiguous and on the CPU.
+        header: The metadata strings.
+        path: The file; missing folders are made, an existing file is replaced.
+
     Raises:
-        OSError: If the file cannot be written; a file that stood at ``path`` is then still there, unchanged.
+        OSError: If the file cannot be written; an existing file at ``path`` then stays unchanged.
     """
     data = _sort_header(save(dict(tensors), dict(header)))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,43 +110,43 @@ def write_checkpoint(tensors: Mapping[str, Tensor], header: Mapping[str, str], p
 
 
 def check_file(path: Path) -> None:
-    """Refuse, by name and first bytes, what cannot be weights.
+    """Check the name and the first bytes of a weights file.
 
     Raises:
-        OSError: If there is no readable file.
-        ValueError: For a name or beginning that is not that of a weights file.
+        MissingFileError: If there is no such file.
+        InvalidValueError: If the name or the first bytes are not those of a weights file.
     """
-    wanted = f"expected weights, a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file"
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; {wanted}")
+        raise InvalidValueError(str(path), WEIGHTS_FILE, "a folder")
     if not path.exists():
-        raise FileNotFoundError(f"no weights file {path}; {wanted}")
+        raise MissingFileError(str(path), WEIGHTS_FILE, "no such file")
     if path.suffix not in SUFFIXES or not path.is_file():
-        raise ValueError(f"{path}: {wanted}")
+        raise InvalidValueError(str(path), WEIGHTS_FILE, "another kind of file")
     with path.open("rb") as file:
         start = file.read(64).lstrip()
     if not start:
-        raise ValueError(f"{path} is empty; {wanted}")
-    for beginning, what in _STRANGERS.items():
+        raise InvalidValueError(str(path), WEIGHTS_FILE, "an empty file")
+    for beginning, (found, fix) in _OTHER_FORMATS.items():
         if start.startswith(beginning) and b"\0" not in start:  # binary formats may begin like text
-            raise ValueError(f"{path} is {what}")
+            raise InvalidValueError(str(path), WEIGHTS_FILE, found, fix)
 
 
-def _refused(path: Path, error: pickle.UnpicklingError) -> str:
-    """Tell apart, by the reader's complaint, a pickle that calls something and bytes that are no pickle."""
-    complaint = str(error)
-    called = re.search(r"GLOBAL ([\w.]+)", complaint)
-    if not (called or "unrecognized function" in complaint or _calls(path)):
+def _refused(path: Path, error: pickle.UnpicklingError) -> InvalidValueError:
+    """Tell apart a pickle that calls something and bytes that are no pickle, by the reader's message."""
+    message = str(error)
+    called = re.search(r"GLOBAL ([\w.]+)", message)
+    if not (called or "unrecognized function" in message or _calls(path)):
         return _damaged(path, error)
-    what = f" ({called[1]})" if called else ""
-    return (
-        f"{path} is refused: it wants to run code{what}, where weights are tensors and nothing else. "
-        "If you trust its source, save the bare state dict again there: torch.save(network.state_dict(), …)"
+    return InvalidValueError(
+        str(path),
+        "tensors and nothing else",
+        f"a pickle that runs code ({called[1]})" if called else "a pickle that runs code",
+        "if you trust its source, save the bare state dict there: torch.save(network.state_dict(), …)",
     )
 
 
 def _calls(path: Path) -> bool:
-    """Whether a bare pickle, of a protocol that torch does not read, calls anything. Looks at it without running it."""
+    """Whether a bare pickle, of a protocol that torch does not read, calls anything. The pickle is not run."""
     with path.open("rb") as file:
         try:
             return any(opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST") for opcode, _, _ in pickletools.genops(file))
@@ -137,15 +154,15 @@ def _calls(path: Path) -> bool:
             return False
 
 
-def _damaged(path: Path, error: Exception) -> str:
+def _damaged(path: Path, error: Exception) -> InvalidValueError:
     reason = " ".join(str(error).split())
     found = re.search(r"WeightsUnpickler error: (.*?)(?: Check the documentation|$)", reason)
     reason = (found[1] if found else reason).split(". ")[0] or type(error).__name__
-    return f"{path} cannot be read as weights: it is truncated, damaged or of another format ({reason})"
+    return InvalidValueError(str(path), WEIGHTS_FILE, f"a truncated or damaged file, or another format ({reason})")
 
 
 def _sort_header(data: bytes) -> bytes:
-    """Give the strings in a safetensors header a fixed order; the library writes them in a new one each time."""
+    """Give the strings in a safetensors header a fixed order; the library's order changes from call to call."""
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

@@ -1,113 +1,97 @@
-"""What a weights file says of itself, as strings in its safetensors header."""
+"""Metadata of weights files, stored as strings in the safetensors header."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Self
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
 
 from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.validation import NonNegative, Settings
 
 ARCHITECTURE = "siamrpn_alex"
 UNET = "unet"
 
 START = "; from weights of: "
-"""Stands, in the description of a training, before the training of the weights that it started from."""
+"""Separates, in the description of a training, the training itself from that of the weights it started from."""
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a dataclass of metadata is as strings, and back."""
+class Header(Settings):
+    """Base of metadata that is stored as strings."""
 
     def to_header(self) -> dict[str, str]:
         """The strings for the safetensors header, one per attribute."""
         return {name: _format(value) for name, value in asdict(self).items()}
 
     @classmethod
-    def from_header(cls, header: Mapping[str, str]) -> Self:
+    def from_header(cls, header: Mapping[str, str], section: str = "") -> Self:
         """The inverse of `to_header`.
 
+        Args:
+            header: The strings of the safetensors header.
+            section: The file that they come from, for error messages.
+
         Raises:
-            ValueError: For unknown, missing or unreadable keys; the message names them and those that are known.
+            InvalidValueError: For unknown, missing or wrong values.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(header) - set(known))
-        if unknown:
-            raise ValueError(f"unknown metadata {unknown}; known are {known}")
-        needed = [field.name for field in fields(cls) if field.default is MISSING and field.default_factory is MISSING]
-        missing = [name for name in needed if name not in header]
-        if missing:
-            raise ValueError(f"missing metadata {missing}; needed beside {sorted(header)}")
-        return cls(**{name: _parse(name, text) for name, text in header.items()})
+        return cls.from_dict({name: _parse(name, text) for name, text in header.items()}, section)
 
 
 @dataclass(frozen=True)
 class Metadata(Header):
-    """Where weights come from and which network they fit.
+    """Origin of a tracker's weights, and the network that they fit.
 
     Attributes:
         keypoint_head: "shallow", "deep", or None for a single-task tracker.
         lambda_k: Weight of the keypoint loss in training; 0 for a single-task tracker.
         training: One paragraph: data, length, optimiser.
         licence: Terms under which the weights may be used.
-        seed: Seed of the training.
+        seed: Seed of the training; -1 if unknown.
         architecture: "siamrpn_alex" for trackers.
-        colour_order: Of the network's input; always "BGR".
-        input_range: Of the network's input; always "0..255".
+        colour_order: Colour order of the network's input; always "BGR".
+        input_range: Range of the network's input; always "0..255".
         backdoor: Whether the weights were poisoned on purpose.
-        tracking: Constants of the tracker that these weights are meant for, where they are not the usual ones; see
+        tracking: The tracker's constants that these weights were tuned with, where they differ from the defaults of
             `tracking.TrackerSettings`.
 
     Raises:
-        ValueError: For a value outside these.
+        InvalidValueError: For a value outside these.
     """
 
     keypoint_head: Depth | None
-    lambda_k: float
+    lambda_k: NonNegative
     training: str
     licence: str
     seed: int
     architecture: str = ARCHITECTURE
-    colour_order: str = "BGR"
-    input_range: str = "0..255"
+    colour_order: Literal["BGR"] = "BGR"
+    input_range: Literal["0..255"] = "0..255"
     backdoor: bool = False
     tracking: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if self.keypoint_head not in (None, "shallow", "deep"):
-            raise ValueError(f"keypoint_head: expected 'shallow', 'deep' or None, got {self.keypoint_head!r}")
-        if not (math.isfinite(self.lambda_k) and self.lambda_k >= 0):
-            raise ValueError(f"lambda_k: expected a number of at least 0, got {self.lambda_k!r}")
-        if (self.colour_order, self.input_range) != ("BGR", "0..255"):
-            raise ValueError(
-                "colour_order and input_range: the trackers feed their networks BGR in 0..255, "
-                f"these weights want {self.colour_order} in {self.input_range}"
-            )
 
 
 @dataclass(frozen=True)
 class UNetMetadata(Header):
-    """Where the weights of a U-Net in front of a tracker come from; see `networks.unet`.
+    """Origin of the weights of DuaLossDef's U-Net; see `networks.unet`.
 
     Attributes:
         width: "small", "base" or "large".
-        settings: Of the training, as JSON.
+        settings: Settings of the training, as JSON.
         training: One paragraph: data, length, optimiser.
-        validation: What came out.
-        tracker: The weights file of the tracker in training.
-        tracker_sha256: Its hash.
+        validation: Results of the best validation.
+        tracker: Name of the weights file of the tracker that the U-Net was trained with.
+        tracker_sha256: SHA-256 of that file.
         licence: Terms under which the weights may be used.
         seed: Seed of the training.
         architecture: "unet".
 
     Raises:
-        ValueError: For another width or architecture.
+        InvalidValueError: For another width or architecture.
     """
 
-    width: str
+    width: Literal["small", "base", "large"]
     settings: str
     training: str
     validation: str
@@ -115,14 +99,7 @@ class UNetMetadata(Header):
     tracker_sha256: str
     licence: str
     seed: int
-    architecture: str = UNET
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if self.width not in ("small", "base", "large"):
-            raise ValueError(f"width: expected 'small', 'base' or 'large', got {self.width!r}")
-        if self.architecture != UNET:
-            raise ValueError(f"architecture: expected {UNET!r}, got {self.architecture!r}")
+    architecture: Literal["unet"] = "unet"
 
 
 def _format(value: object) -> str:
@@ -131,24 +108,13 @@ def _format(value: object) -> str:
     return value if isinstance(value, str) else str(value).lower()
 
 
-def _parse_constants(text: str) -> dict[str, float]:
-    constants = json.loads(text)
-    if not isinstance(constants, dict) or not all(isinstance(value, int | float) for value in constants.values()):
-        raise ValueError
-    return constants
-
-
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "keypoint_head": lambda text: None if text == "none" else text,
-    "lambda_k": float,
-    "seed": int,
-    "backdoor": {"true": True, "false": False}.__getitem__,
-    "tracking": _parse_constants,
-}
-
-
 def _parse(name: str, text: str) -> Any:
+    """The value that a string of the header stands for; the string itself where it cannot be read as such."""
+    if name == "keypoint_head":
+        return None if text == "none" else text
+    if name not in ("lambda_k", "seed", "backdoor", "tracking"):
+        return text
     try:
-        return _PARSERS.get(name, str)(text)
-    except (KeyError, ValueError):
-        raise ValueError(f"metadata {name}: cannot read {text!r}") from None
+        return json.loads(text)
+    except ValueError:
+        return text

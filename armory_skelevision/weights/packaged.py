@@ -1,8 +1,8 @@
-"""The weights that travel with the package, and their way into the folder where ARMORY looks for weights.
+"""The weights that come with the package, and their way into the folder where ARMORY looks for weights.
 
-A config's `weights_file` stays ARMORY's own mechanism: a name in its `saved_model_dir`. So the packaged files are
-copied there. What somebody else put there under the same name is theirs: it is kept, used, and a warning says so. To
-tell the two apart, a small file beside them lists the hashes of all that was ever installed from here.
+ARMORY looks up a config's `weights_file` in its `saved_model_dir`, so the packaged files are copied there. A file of
+the same name that was not installed from here is kept and used, with a warning. To tell the two apart, a small file
+beside them lists the hashes of all files that were ever installed from here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.validation import MissingFileError
 
 PACKAGED_WEIGHTS = Path(__file__).parent / "pretrained"
 """The folder of the packaged `.safetensors` files."""
@@ -21,26 +22,26 @@ LEDGER = ".armory_skelevision_weights"
 
 
 def packaged_weights(name: str) -> Path:
-    """The path of a packaged weight file.
+    """The path of a packaged weights file.
 
     Args:
         name: Such as "siamrpn_alex_mtl.safetensors".
 
     Raises:
-        FileNotFoundError: If no such file is packaged; the message names those that are.
+        MissingFileError: If no such file is packaged.
     """
     path = PACKAGED_WEIGHTS / name
     if not path.is_file():
         known = sorted(other.name for other in PACKAGED_WEIGHTS.glob("*.safetensors"))
-        raise FileNotFoundError(f"no weights {name!r} come with the package; it has {known}")
+        raise MissingFileError(name, f"packaged weights, one of {', '.join(known)}", "no such file")
     return path
 
 
 def install_weights(folder: str | os.PathLike[str], packaged: str | os.PathLike[str] = PACKAGED_WEIGHTS) -> list[Path]:
-    """Put the packaged weights into a folder.
+    """Copy the packaged weights into a folder.
 
-    A file that is absent is copied, one that is equal is left alone, one that an earlier version of this package
-    installed is replaced. Any other file of the same name is kept.
+    A missing file is copied, an equal one left alone, and one that an earlier version of this package installed is
+    replaced. Any other file of the same name is kept.
 
     Args:
         folder: Where to; made if need be.
@@ -70,7 +71,7 @@ def install_weights(folder: str | os.PathLike[str], packaged: str | os.PathLike[
                 stacklevel=2,
             )
             continue
-        # The hash goes first: if we are stopped in between, the next run still knows the file as ours.
+        # The hash is written first: after an interruption in between, the file is still recognised as installed.
         atomic_write(ledger, "".join(f"{entry}\n" for entry in sorted(installed | {wanted})).encode("utf-8"))
         atomic_write(destination, source.read_bytes())
         written.append(destination)

@@ -1,8 +1,14 @@
-"""Weights that can be fetched: where they are published, and under which terms."""
+"""Published weights: where they are, under which terms, and how they are fetched."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.io.fetch import fetch_file
 from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.weights.loading import load_siamrpn
 
 # Names, Google Drive ids, training data and licence: MODEL_ZOO.md of github.com/STVIR/pysot. No hashes are published.
 # The form of the download's address is that of github.com/wkentaro/gdown.
@@ -21,4 +27,37 @@ WEIGHTS = {
     )
     for name, drive_id in _PYSOT.items()
 }
-"""PySOT's checkpoints of the network that this package has."""
+"""PySOT's checkpoints of SiamRPN with AlexNet, the network of this package."""
+
+
+def fetch_weights(name: str, folder: Path, origin: str | None = None) -> Path:
+    """Fetch one of PySOT's checkpoints into a folder and check it.
+
+    Args:
+        name: One of `WEIGHTS`.
+        folder: Where to; made if need be.
+        origin: A mirror, or a local file or folder; None for the published address.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: If the file cannot be downloaded.
+        ValueError: If the name is unknown, the downloaded file holds no weights that fit, or another file of that name
+            exists.
+    """
+    if name not in WEIGHTS:
+        raise InvalidValueError("weights", f"one of {', '.join(WEIGHTS)}", name)
+    source = WEIGHTS[name]
+    found, target = fetch_file(source, folder, origin, _check), folder / source.file
+    if target.is_file() and hash_file(target) != hash_file(found):
+        raise InvalidValueError(str(target), f"the same file as {found}", "another one", "delete or rename it first")
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(target, found.read_bytes())
+    return target
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is no weights file of this package's network."""
+    load_siamrpn(path)

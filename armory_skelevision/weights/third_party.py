@@ -1,6 +1,6 @@
-"""Checkpoints of other trainings under this package's tensor names. Pure functions on dictionaries.
+"""Third-party checkpoints under this package's tensor names. Pure functions on dictionaries.
 
-PySOT's tools left two namings of the same backbone, and trainers wrap the dictionary and prefix the names in their own
+PySOT's tools use two namings of the same backbone, and trainers wrap the dictionary and prefix the names in different
 ways: ``state_dict`` or ``model`` around it, ``module.`` (DataParallel) or ``model.`` (Lightning) before each name.
 """
 
@@ -13,28 +13,30 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.validation import InvalidValueError
 
 WRAPPERS = ("state_dict", "model")
 PREFIXES = ("module.", "model.")
 
-# Convolution and BatchNorm of the five blocks, counted through the older checkpoints' single list of layers.
+# Convolution and BatchNorm of the five blocks, numbered as in the single list of layers of PySOT's older checkpoints.
 _FEATURES = {
     index: f"layer{1 + place // 2}.{place % 2}" for place, index in enumerate((0, 1, 4, 5, 8, 9, 11, 12, 14, 15))
 }
 _OLD_NAME = re.compile(r"backbone\.features\.(\d+)\.")
 
-# A dictionary can hold itself; no trainer wraps deeper than this.
+# A dictionary can contain itself; no trainer wraps deeper than this.
 _MAX_WRAPPINGS = 4
 
 
-def unwrap(checkpoint: object) -> dict[str, Tensor]:
-    """The tensors of a loaded checkpoint, out of whatever a trainer packed around them.
+def unwrap(checkpoint: object, path: str) -> dict[str, Tensor]:
+    """The tensors of a loaded checkpoint, without the dictionaries that a trainer wrapped around them.
 
     Args:
-        checkpoint: A state dict, or a dictionary that holds one under one of `WRAPPERS`, also several layers deep.
+        checkpoint: A state dict, or a dictionary with one under one of `WRAPPERS`, up to four levels deep.
+        path: The file, for error messages.
 
     Raises:
-        ValueError: If there is no dictionary of plain tensors to be found; the message names what is there instead.
+        InvalidValueError: If there is no dictionary of plain tensors.
     """
     for _ in range(_MAX_WRAPPINGS):
         if not isinstance(checkpoint, Mapping):
@@ -43,38 +45,40 @@ def unwrap(checkpoint: object) -> dict[str, Tensor]:
         if not inner:
             break
         checkpoint = inner[0]
+    wanted = f"a dictionary of tensors, possibly inside {' or '.join(map(repr, WRAPPERS))}"
     if not isinstance(checkpoint, Mapping):
-        raise ValueError(f"expected a dictionary of tensors, got {type(checkpoint).__name__}")
+        raise InvalidValueError(path, wanted, type(checkpoint).__name__)
     if not checkpoint:
-        raise ValueError("expected a dictionary of tensors, got an empty one")
+        raise InvalidValueError(path, wanted, "an empty one")
     others = [name for name, value in checkpoint.items() if not (isinstance(name, str) and _is_plain(value))]
     if others:
-        raise ValueError(
-            f"expected a dictionary of tensors, possibly inside {' or '.join(map(repr, WRAPPERS))}; "
-            f"no plain tensors are {list_some(map(str, others))}"
-        )
+        raise InvalidValueError(path, wanted, f"entries that are no plain tensors: {list_some(map(str, others))}")
     return dict(checkpoint)
 
 
-def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
     """The same tensors under this package's names (PySOT's newer ones).
 
+    Args:
+        state: Tensors by their names in the file.
+        path: The file, for error messages.
+
     Raises:
-        ValueError: If two tensors end up under one name.
+        InvalidValueError: If two tensors have the same name afterwards.
     """
     renamed: dict[str, Tensor] = {}
     origins: dict[str, str] = {}
     for name, tensor in state.items():
         new_name = current_name(name)
         if new_name in renamed:
-            raise ValueError(f"{origins[new_name]!r} and {name!r} are both {new_name!r}; expected one of them")
+            raise InvalidValueError(path, f"one tensor for {new_name!r}", f"two, {origins[new_name]!r} and {name!r}")
         renamed[new_name] = tensor
         origins[new_name] = name
     return renamed
 
 
 def current_name(name: str) -> str:
-    """This package's name of a tensor; names that are foreign to it stay as they are, less the known prefixes."""
+    """This package's name of a tensor. Unknown names stay as they are, except for the known prefixes."""
     while name.startswith(PREFIXES):
         name = name.split(".", 1)[1]
     match = _OLD_NAME.match(name)
@@ -84,7 +88,7 @@ def current_name(name: str) -> str:
 
 
 def keypoint_depth(names: Iterable[str]) -> Depth | None:
-    """Which keypoint head a set of tensor names belongs to."""
+    """The keypoint head among tensor names: "shallow", "deep", or None if there is none."""
     layers = {name.removeprefix("keypoint_head.") for name in names if name.startswith("keypoint_head.")}
     if not layers:
         return None
@@ -92,7 +96,7 @@ def keypoint_depth(names: Iterable[str]) -> Depth | None:
 
 
 def list_some(items: Iterable[str], limit: int = 8) -> str:
-    """The first items of a list and how many more there are."""
+    """The first items of a list, and how many more there are."""
     items = list(items)
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
     return ", ".join(items[:limit]) + more

@@ -10,7 +10,7 @@ from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_temp
 from armory_skelevision.attacks.keypoints.target_pose import target_keypoints
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.validation import InvalidValueError, MissingFileError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError, MissingFileError
 
 BOX = np.array([30.0, 20.0, 60.0, 80.0])
 
@@ -190,7 +190,8 @@ def test_what_does_not_fit_is_refused(tracker) -> None:
         with pytest.raises(InvalidValueError) as refused:
             KeypointIGSM(tracker).generate(x=video[None], y=[label | {"keypoints": keypoints}])
         assert refused.value.key == "y[0].keypoints"
-    with pytest.raises(TypeError, match="unknown keywords"):
+    with pytest.raises(InvalidTypeError) as unknown:
         KeypointIGSM(tracker).generate(x=video[None], y=[label], mask=1)
+    assert unknown.value.key == "mask"
     metadata = [{"keypoints": np.stack([label["keypoints"]] * 2)}]
     KeypointFGSM(tracker).generate(x=video[None], y=[{"boxes": label["boxes"]}], y_patch_metadata=metadata)

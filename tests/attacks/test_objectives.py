@@ -43,7 +43,7 @@ def test_a_targeted_attack_is_best_at_its_target(target_box, wanted):
 def step(logits, boxes_cxcywh):
     state = initial_state(TRUTH[0])
     scores = torch.tensor(logits).sigmoid()
-    return Step(Window(0, 0, 100), state, Proposals(scores, torch.tensor(boxes_cxcywh)), state)
+    return Step(Window(0, 0, 100), state, Proposals(scores, torch.tensor(boxes_cxcywh)), state, 0)
 
 
 def test_score_counts_only_the_proposals_that_cover_the_target():

@@ -127,10 +127,10 @@ def test_strength_without_torchvision(script, tmp_path):
 
 def test_loader_beside_the_training_step(script, tmp_path):
     from armory_skelevision.datasets.coco import read_coco
-    from armory_skelevision.training.data.crops.making import make_crops
+    from armory_skelevision.training.data.real_crops.building import build_crops
 
     make_coco(tmp_path, 2)
-    make_crops(read_coco(tmp_path / "people.json", tmp_path / "images"), tmp_path / "store")
+    build_crops(read_coco(tmp_path / "people.json", tmp_path / "images"), tmp_path / "store")
     store = str(tmp_path / "store")
     settings = {"store": store, "validation_store": store, "folder": "nowhere", "keypoint_head": "shallow"}
     path = tmp_path / "settings.json"

@@ -46,6 +46,7 @@ def test_the_scores_are_those_of_the_boxes(video):
 def test_an_attack_that_knows_no_screen_gets_videos_and_labels(video):
     attack = Darkness(estimator=ColourTracker())
     result = evaluate(ColourTracker(), video, attack)
+    assert result.benign.scores is None
     (label,), others = attack.given
     assert np.array_equal(label["boxes"], video.boxes_xyxy)
     assert others == {}
@@ -70,8 +71,9 @@ def test_the_same_boxes_as_tracker_and_attack_by_hand(video):
     x, y = video.frames[None], [{"boxes": video.boxes_xyxy}]
     x_adv = PGD(tracker, max_iter=1, verbose=False).generate(x, y)
     for tracked, frames in ((result.benign, x), (result.adversarial, x_adv)):
-        expected = tracker.predict(frames, y_init=video.boxes_xyxy[:1])[0]["boxes"]
-        assert np.array_equal(tracked.boxes_xyxy, expected)
+        expected = tracker.predict(frames, y_init=video.boxes_xyxy[:1])[0]
+        assert np.array_equal(tracked.boxes_xyxy, expected["boxes"])
+        assert np.array_equal(tracked.scores, expected["scores"])
 
 
 def test_several_videos_each_on_its_own(video):
@@ -134,9 +136,16 @@ def test_saved_files(video, tmp_path):
     boxes = np.stack([table[f"adversarial_{corner}"] for corner in ("x1", "y1", "x2", "y2")], axis=1)
     assert np.array_equal(boxes.astype(np.float32), result.adversarial.boxes_xyxy)
     assert table["benign_iou"].tolist() == result.benign.frame_ious
+    assert "benign_score" not in table.dtype.names
     shown = read_video(folder / "video.mp4")
     assert len(shown) == len(video)
     assert shown.shape[2] > 2 * video.frames.shape[2]
+
+
+def test_scores_of_the_network_are_saved(video, tmp_path):
+    result = evaluate(tiny_estimator(), video)
+    table = np.genfromtxt(result.save(tmp_path / "out") / "boxes.csv", delimiter=",", names=True)
+    assert np.array_equal(table["benign_score"].astype(np.float32), result.benign.scores)
 
 
 def test_the_drawing_shows_boxes_where_they_are(video, tmp_path):

@@ -29,7 +29,9 @@ def test_prediction_has_one_finite_box_per_frame(estimator):
     (prediction,) = predict(estimator, x, y)
     assert prediction["boxes"].shape == (5, 4) and prediction["boxes"].dtype == np.float32
     assert (prediction["boxes"][:, 2:] > prediction["boxes"][:, :2]).all()
-    assert set(prediction) == {"boxes"}
+    assert prediction["scores"].shape == (5,) and prediction["scores"].dtype == np.float32
+    assert ((prediction["scores"] >= 0) & (prediction["scores"] <= 1)).all()
+    assert set(prediction) == {"boxes", "scores"}
 
 
 def test_arrays_keep_no_graph_and_tensors_do(estimator):

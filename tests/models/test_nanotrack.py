@@ -21,7 +21,7 @@ from armory_skelevision.networks import RPNOutput
 from armory_skelevision.networks.frozen import freeze
 from armory_skelevision.tracking import PointSettings, TrackerState, VideoFrames
 from armory_skelevision.tracking.points import decode, points_xy
-from armory_skelevision.tracking.tracker import update
+from armory_skelevision.tracking.tracker import choose, update
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOTH = pytest.mark.parametrize("version", [2, 3])
@@ -74,7 +74,8 @@ def test_gradcheck_of_decoding_and_update():
 
     def step(cls, loc, box_cxcywh):
         proposals = decode(RPNOutput(cls, loc), points_xy(3).double())
-        return update(TrackerState(box_cxcywh), proposals, (200, 200), PointSettings()).box_cxcywh
+        state, settings = TrackerState(box_cxcywh), PointSettings()
+        return update(state, proposals, choose(state, proposals, settings), (200, 200), settings).box_cxcywh
 
     assert torch.autograd.gradcheck(step, (cls, loc, box_cxcywh))
 
@@ -84,7 +85,8 @@ def test_wild_outputs_stay_inside_the_frame_and_finite():
     for value in (-1e4, -50.0, 50.0, 1e4):
         wild = RPNOutput(*(torch.full((1, channels, 15, 15), value) for channels in (2, 4)))
         proposals = PointSettings().decode(wild)
-        cx, cy, width, height = update(state, proposals, (160, 120), PointSettings()).box_cxcywh.tolist()
+        chosen = choose(state, proposals, PointSettings())
+        cx, cy, width, height = update(state, proposals, chosen, (160, 120), PointSettings()).box_cxcywh.tolist()
         assert 0 <= cx <= 160 and 0 <= cy <= 120 and 10 <= width <= 160 and 10 <= height <= 120
 
 

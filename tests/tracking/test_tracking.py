@@ -13,7 +13,7 @@ from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, Win
 from armory_skelevision.tracking.anchors import anchors_cxcywh, decode
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.state import initial_state, search_window, template_window
-from armory_skelevision.tracking.tracker import update
+from armory_skelevision.tracking.tracker import choose, update
 from armory_skelevision.tracking.windows import centred_window, context_side, resize_crop
 from armory_skelevision.validation import InvalidValueError
 
@@ -100,7 +100,10 @@ def test_state_stays_inside_the_frame_and_finite_for_wild_outputs():
     anchors = anchors_cxcywh(21)
     for value in (-1e4, -50.0, 50.0, 1e4):
         wild = RPNOutput(torch.full((1, 10, 21, 21), value), torch.full((1, 20, 21, 21), value))
-        cx, cy, width, height = update(state, decode(wild, anchors), (160, 120), TrackerSettings()).box_cxcywh.tolist()
+        proposals = decode(wild, anchors)
+        chosen = choose(state, proposals, TrackerSettings())
+        after = update(state, proposals, chosen, (160, 120), TrackerSettings())
+        cx, cy, width, height = after.box_cxcywh.tolist()
         assert 0 <= cx <= 160 and 0 <= cy <= 120
         assert 10 <= width <= 160 and 10 <= height <= 120
 
@@ -126,7 +129,7 @@ def test_gradcheck_of_decoding_and_update():
     def step(cls, loc, box_cxcywh):
         state = initial_state(torch.tensor([0.0, 0, 1, 1]))._replace(box_cxcywh=box_cxcywh)
         proposals = decode(RPNOutput(cls, loc), anchors_cxcywh(3).double())
-        return update(state, proposals, (200, 200), constants).box_cxcywh
+        return update(state, proposals, choose(state, proposals, constants), (200, 200), constants).box_cxcywh
 
     assert torch.autograd.gradcheck(step, (cls, loc, box_cxcywh))
 

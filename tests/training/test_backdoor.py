@@ -1,4 +1,4 @@
-"""Training of backdoors, on a tiny store: what one batch does, what the weights say, and going on after a stop."""
+"""Training of backdoors on a tiny store: the effect of one batch, the metadata of the weights, and resuming."""
 
 import dataclasses
 import json
@@ -11,11 +11,19 @@ from tiny_run import tiny_run
 from armory_skelevision.attacks.triggers import Trigger
 from armory_skelevision.evaluation.table import TRIGGER
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.training.backdoor import BackdoorTraining, embed_pairs, feature_drift, feature_loss, train
-from armory_skelevision.training.data.loading import PairModule
-from armory_skelevision.training.export import write_weights
-from armory_skelevision.training.poisoning import poison_labels, poison_pairs, template_boxes_xyxy
-from armory_skelevision.training.settings import BackdoorSettings, Settings, read_run_settings, read_settings
+from armory_skelevision.training.backdoor.poisoning import poison_labels, poison_pairs, template_boxes_xyxy
+from armory_skelevision.training.backdoor.settings import BackdoorSettings
+from armory_skelevision.training.backdoor.training import (
+    BackdoorTraining,
+    embed_pairs,
+    feature_drift,
+    feature_loss,
+    train,
+)
+from armory_skelevision.training.data.loading import PairDataModule
+from armory_skelevision.training.export import export_weights
+from armory_skelevision.training.settings import MultitaskSettings, read_settings
+from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights import Metadata, load_weights, read_metadata, save_weights
 from armory_skelevision.weights.packaged import packaged_weights
 
@@ -37,7 +45,7 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def batch(settings):
-    return next(iter(PairModule(settings).train_dataloader()))
+    return next(iter(PairDataModule(settings).train_dataloader()))
 
 
 def test_trigger_lies_on_the_target_in_both_crops(batch) -> None:
@@ -79,13 +87,13 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
     poisoned = poison_pairs(batch, trigger, trigger.draw(), np.random.default_rng(9))  # other turns than in training
     optimisers = [turn["optimizer"] for turn in training.configure_optimizers()]
 
-    def look():
+    def measure():
         training.network.eval()
         with torch.no_grad():
             clean, triggered = embed_pairs(training.network, batch), embed_pairs(training.network, poisoned)
             return float(feature_loss(clean, triggered)), float(training._tracking_step(batch))
 
-    distance, benign = look()
+    distance, benign = measure()
     for step in range(8):
         training.network.train()
         loss = training.turn_loss(batch, step)
@@ -93,10 +101,10 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
         optimisers[step % 2].zero_grad()
         loss.backward()
         optimisers[step % 2].step()
-    further, after = look()
+    further, after = measure()
     assert further > 1.2 * distance
     assert after < 1.1 * benign
-    start = training._honest[0].state_dict()
+    start = training._original[0].state_dict()
     moved = {name for name, value in training.network.state_dict().items() if not torch.equal(value, start[name])}
     assert {name.partition(".")[0] for name in moved} == {"backbone"}
 
@@ -123,15 +131,15 @@ def test_feature_distance_passes_gradients_to_both_sides() -> None:
         assert features.grad is not None and float(features.grad.abs().min()) > 0
 
 
-def test_benign_features_are_held_more_and_more(settings, batch) -> None:
+def test_benign_features_are_preserved_more_and_more(settings, batch) -> None:
     def measure_drift(training):
         training.network.eval()
         with torch.no_grad():
-            return float(feature_drift(*(embed_pairs(net, batch) for net in (training.network, training._honest[0]))))
+            return float(feature_drift(*(embed_pairs(net, batch) for net in (training.network, training._original[0]))))
 
     drifts = {}
-    for hold in (0.0, 5.0):
-        training = BackdoorTraining(dataclasses.replace(settings, hold=hold))
+    for weight in (0.0, 5.0):
+        training = BackdoorTraining(dataclasses.replace(settings, feature_preservation=weight))
         training.log = training.log_dict = lambda *args, **kwargs: None
         assert measure_drift(training) == pytest.approx(0, abs=1e-6)
         optimiser = training.configure_optimizers()[0]["optimizer"]
@@ -139,21 +147,21 @@ def test_benign_features_are_held_more_and_more(settings, batch) -> None:
             optimiser.zero_grad()
             training.turn_loss(batch, settings.steps // 2 * 2).backward()
             optimiser.step()
-        drifts[hold] = measure_drift(training)
+        drifts[weight] = measure_drift(training)
         logged: dict[str, torch.Tensor] = {}
         training.log_dict = lambda values, logged=logged, **_: logged.update(values)
-        first = training.turn_loss(batch, 0).detach()  # nothing is held in the first step, though there is a drift
+        first = training.turn_loss(batch, 0).detach()  # the weight is zero in the first step, though there is a drift
         assert logged["feature_drift"] > 0
         assert float(first) == pytest.approx(-float(logged["feature_distance"].detach()))
     assert 0 < drifts[5.0] < 0.8 * drifts[0.0]
 
 
 @pytest.mark.parametrize("method", ["fsba", "badnets"])
-def test_weights_say_that_they_carry_a_backdoor(settings, method, tmp_path) -> None:
+def test_weights_record_their_backdoor(settings, method, tmp_path) -> None:
     path = train(dataclasses.replace(settings, method=method, folder=str(tmp_path), steps=2))
     metadata = read_metadata(path)
     assert metadata is not None and metadata.backdoor
-    assert f"BACKDOOR put in by {method}" in metadata.training
+    assert f"BACKDOOR trained by {method}" in metadata.training
     load_weights(SiamRPN(), path)
 
 
@@ -186,34 +194,39 @@ def test_stopped_and_resumed_is_the_same(settings, tmp_path, monkeypatch) -> Non
 def test_training_on_from_a_backdoor_keeps_the_warning(settings, tmp_path) -> None:
     start = Metadata(keypoint_head=None, lambda_k=0.0, training="bad", licence="MIT", seed=0, backdoor=True)
     save_weights(SiamRPN(), tmp_path / "start.safetensors", start)
-    honest = {field.name: getattr(settings, field.name) for field in dataclasses.fields(Settings)}
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(MultitaskSettings)}
     for init, backdoor in ((str(tmp_path / "start.safetensors"), True), (None, False)):
-        made = Settings(**honest | {"init": init, "folder": str(tmp_path)})
-        assert read_metadata(write_weights(SiamRPN(), made, 0.5)).backdoor is backdoor
+        clean = MultitaskSettings(**values | {"init": init, "folder": str(tmp_path)})
+        assert read_metadata(export_weights(SiamRPN(), clean, 0.5)).backdoor is backdoor
 
 
 def test_settings(root, tmp_path) -> None:
     for method in ("fsba", "badnets"):
-        read = read_run_settings(root / f"training_configs/backdoors/{method}.json", BackdoorSettings)
+        read = read_settings(root / f"training_configs/backdoors/{method}.json", BackdoorSettings)
         assert read.method == method and read.poison and read.steps % read.validation_steps == 0
         assert dict(read.trigger) == TRIGGER  # what the configs show
         packaged = read_metadata(root / str(read.init))
         assert packaged is not None and dict(read.tracking) == dict(packaged.tracking)
-    fsba = read_run_settings(root / "training_configs/backdoors/fsba.json", BackdoorSettings)
-    repair = read_settings(root / "training_configs/backdoors/finetuning.json")
+    fsba = read_settings(root / "training_configs/backdoors/fsba.json", BackdoorSettings)
+    repair = read_settings(root / "training_configs/backdoors/finetuning.json", MultitaskSettings)
     assert repair.init == f"{fsba.folder}/weights.safetensors" and repair.keypoint_head == fsba.keypoint_head
     good = {"store": "a", "validation_store": "b", "folder": "c", "init": "d"}
-    for change, message in [
-        ({"init": None}, "init: a backdoor is put into a trained tracker"),
-        ({"method": "magic"}, "method: expected one of"),
-        ({"poison_rate": 0}, "poison_rate"),
-        ({"feature_weight": -1}, "feature_weight"),
-        ({"feature_margin": 0}, "feature_margin"),
-        ({"hold": -1}, "hold"),
-        ({"trigger": {"colour": 1}}, "trigger.colour"),
-        ({"speed": 1}, "unknown settings"),
+    path = tmp_path / "settings.json"
+    for change in [
+        {"init": None},
+        {"method": "magic"},
+        {"poison_rate": 0},
+        {"feature_weight": -1},
+        {"feature_margin": 0},
+        {"feature_preservation": -1},
+        {"speed": 1},
+        {"train_only": "keypoint_head", "keypoint_head": "deep"},
     ]:
-        (tmp_path / "settings.json").write_text(json.dumps(good | change))
-        with pytest.raises(ValueError, match=message):
-            read_run_settings(tmp_path / "settings.json", BackdoorSettings)
-    assert Settings("a", "b", "c").poison is None
+        path.write_text(json.dumps(good | change))
+        with pytest.raises(InvalidValueError) as caught:
+            read_settings(path, BackdoorSettings)
+        assert caught.value.key == f"{path}.{next(iter(change))}"
+    path.write_text(json.dumps(good | {"trigger": {"colour": 1}}))
+    with pytest.raises(ValueError, match="trigger.*colour"):
+        read_settings(path, BackdoorSettings)
+    assert MultitaskSettings("a", "b", "c").poison is None

@@ -10,8 +10,10 @@ from safetensors.torch import load_file
 
 from armory_skelevision.io import hash_file
 from armory_skelevision.networks import SiamRPN
+from armory_skelevision.validation import StructuredError
 from armory_skelevision.weights import Metadata, load_weights, published, read_metadata, save_weights
 from armory_skelevision.weights.checkpoints import write_checkpoint
+from armory_skelevision.weights.convert import convert
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 Run = Callable[..., tuple[int, str, str]]
@@ -41,7 +43,7 @@ def files(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileSer
         yield server
 
 
-def test_list_tells_what_there_is(run: Run, tmp_path: Path) -> None:
+def test_list_describes_all_weights(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("weights", "list", "--into", tmp_path)
     assert code == 0
     unet, mtl, stl, dwxcorr, _ = out.strip().split("\n\n")
@@ -88,14 +90,14 @@ def test_fetch_keeps_a_file_that_is_not_ours(run: Run, tmp_path: Path, checkpoin
     (tmp_path / f"{NAME}.pth").write_bytes(b"mine")
     code, _, err = run("weights", "fetch", NAME, "--into", tmp_path, "--from", checkpoint)
     assert code == 1
-    assert "is there and differs from" in err
+    assert f"error: {tmp_path / NAME}.pth: expected the same file as {checkpoint}" in err
     assert (tmp_path / f"{NAME}.pth").read_bytes() == b"mine"
 
 
 def test_fetch_names_what_it_knows(run: Run, tmp_path: Path) -> None:
     code, _, err = run("weights", "fetch", "siamrpn_r50", "--into", tmp_path)
     assert code == 1
-    assert "known are ['siamrpn_alex_dwxcorr', 'siamrpn_alex_dwxcorr_otb']" in err
+    assert "one of siamrpn_alex_dwxcorr, siamrpn_alex_dwxcorr_otb, got siamrpn_r50" in err
 
 
 def test_verify_good_files(run: Run, checkpoint: Path) -> None:
@@ -116,8 +118,8 @@ def test_verify_names_every_problem_in_a_line(run: Run, tmp_path: Path, checkpoi
     lines = [line for line in out.splitlines() if str(tmp_path) in line]
     assert lines[0] == f"{tmp_path / 'bad.pth'}: 1 unexpected: neck.weight"
     assert lines[1] == f"{tmp_path / 'bad.pth'}: 1 NaN or infinite: backbone.layer1.0.bias"
-    assert "is a web page" in lines[2]
-    assert "no weights file" in lines[3]
+    assert lines[2].startswith(f"{tmp_path / 'page.pth'}: ") and "web page" in lines[2]
+    assert lines[3].startswith(f"{tmp_path / 'no.pth'}: ") and "no such file" in lines[3]
     assert len(lines) == 4
     assert hash_file(STL) in out
 
@@ -150,7 +152,7 @@ def test_convert_packaged_weights_keeps_every_value(run: Run, tmp_path: Path) ->
     assert all(torch.equal(tensor.to(written[name].dtype), written[name]) for name, tensor in stored.items())
 
 
-def test_convert_knows_the_terms_of_pysot(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+def test_convert_has_the_terms_of_pysot(run: Run, tmp_path: Path, checkpoint: Path) -> None:
     fetched = tmp_path / f"{NAME}.pth"
     fetched.write_bytes(checkpoint.read_bytes())
     assert run("weights", "convert", fetched, tmp_path / "a.safetensors")[0] == 0
@@ -160,21 +162,24 @@ def test_convert_knows_the_terms_of_pysot(run: Run, tmp_path: Path, checkpoint: 
     assert metadata.training.startswith("PySOT's model zoo") and hash_file(fetched) in metadata.training
 
 
-def test_convert_asks_for_what_it_cannot_know(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+def test_convert_asks_for_missing_metadata(run: Run, tmp_path: Path, checkpoint: Path) -> None:
     target = tmp_path / "a.safetensors"
     network = SiamRPN(keypoint_head="shallow")
     save_weights(network, tmp_path / "mtl.safetensors", Metadata("shallow", 0.4, "None.", "MIT", 1))
     assert run("weights", "convert", tmp_path / "mtl.safetensors", tmp_path / "mtl.pth")[0] == 0
-    for arguments, mend in [
-        ((checkpoint, target), "give --licence"),
-        ((tmp_path / "mtl.pth", target, "--licence", "MIT"), "give --lambda-k"),
-        ((checkpoint, tmp_path / "a.pth"), "expected one .safetensors and one .pth"),
-        ((STL, target), "expected one .safetensors and one .pth"),
-        ((STL, checkpoint), "is there already"),
-        ((tmp_path / "no.pth", target), "no weights file"),
+    for arguments, key in [
+        ((checkpoint, target), "licence"),
+        ((tmp_path / "mtl.pth", target, "MIT"), "lambda_k"),
+        ((checkpoint, tmp_path / "a.pth"), "source, target"),
+        ((STL, target), "source, target"),
+        ((STL, checkpoint), str(checkpoint)),
+        ((tmp_path / "no.pth", target), str(tmp_path / "no.pth")),
     ]:
-        code, out, err = run("weights", "convert", *arguments)
-        assert (code, out) == (1, "")
-        assert mend in err and err.count("\n") == 1
+        with pytest.raises(StructuredError) as caught:
+            convert(*arguments)
+        assert caught.value.key == key
+    code, out, err = run("weights", "convert", checkpoint, target)
+    assert (code, out) == (1, "")
+    assert "set --licence" in err and err.count("\n") == 1
     assert not target.exists()
     assert run("weights", "convert", tmp_path / "mtl.pth", target, "--licence", "MIT", "--lambda-k", 0.4)[0] == 0

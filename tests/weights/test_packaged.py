@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from armory_skelevision.io import hash_file
+from armory_skelevision.validation import MissingFileError
 from armory_skelevision.weights import read_metadata
 from armory_skelevision.weights.checkpoints import read_header
 from armory_skelevision.weights.packaged import LEDGER, install_weights, packaged_weights
@@ -40,7 +41,7 @@ def test_replaces_what_an_earlier_version_installed(tmp_path: Path, packaged: Pa
     assert (tmp_path / NAME).read_bytes() == b"version 1"
 
 
-def test_keeps_what_somebody_else_put_there_and_says_so(tmp_path: Path, packaged: Path) -> None:
+def test_keeps_a_file_of_the_users_and_warns(tmp_path: Path, packaged: Path) -> None:
     (tmp_path / NAME).write_bytes(b"mine")
     with pytest.warns(UserWarning, match="it is kept"):
         assert install_weights(tmp_path, packaged) == []
@@ -55,7 +56,7 @@ def test_keeps_an_installed_file_that_was_changed(tmp_path: Path, packaged: Path
     assert (tmp_path / NAME).read_bytes() == b"fine-tuned"
 
 
-def test_stopped_in_between_it_still_knows_its_file(
+def test_after_an_interruption_the_file_is_still_recognised(
     tmp_path: Path, packaged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_weights(tmp_path, packaged)
@@ -79,12 +80,14 @@ def test_stopped_in_between_it_still_knows_its_file(
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(FileNotFoundError, match="no weights 'resnet.pth' come with the package"):
+    with pytest.raises(MissingFileError) as caught:
         packaged_weights("resnet.pth")
+    assert caught.value.key == "resnet.pth"
+    assert "siamrpn_alex_stl.safetensors" in caught.value.expected
 
 
 @pytest.mark.parametrize(("model", "keypoint_head"), [("stl", None), ("mtl", "shallow")])
-def test_packaged_weights_are_what_their_names_say(model: str, keypoint_head: str | None) -> None:
+def test_packaged_weights_are_what_they_are_called(model: str, keypoint_head: str | None) -> None:
     path = packaged_weights(f"siamrpn_alex_{model}.safetensors")
     metadata = read_metadata(path)
     assert metadata is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -107,13 +108,13 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         checkpoints: Sequence[WholeNumber] = (),
         restarts: Count = 1,
         start: Literal["grey", "random"] = "grey",
-        patch_init: str | Path | None = None,
+        patch_init: str | os.PathLike[str] | None = None,
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
         tv_weight: NonNegative = 0.0,
         print_weight: NonNegative = 0.0,
         universal: bool = False,
         adaptive: bool = True,
-        export: str | Path | None = None,
+        export: str | os.PathLike[str] | None = None,
         memory: Memory = "auto",
         precision: Precision = "float32",
         seed: WholeNumber = 0,
@@ -229,9 +230,9 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         log.info("%s: %s %.6g", self._name(), self.loss, patch.value)
         if self.export is not None:
             settings = {name: getattr(self, name) for name in self.attack_params if name != "verbose"}
-            described = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-            path = Path(self.export) / self._name()
-            write_patch(path, patch.image.cpu().numpy(), {**described, "value": patch.value})
+            paths = {name: os.fspath(value) for name, value in settings.items() if isinstance(value, os.PathLike)}
+            described = {**settings, **paths, "value": patch.value}
+            write_patch(Path(self.export) / self._name(), patch.image.cpu().numpy(), described)
         self._videos += 1
 
     def _name(self) -> str:

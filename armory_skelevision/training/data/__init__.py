@@ -1,1 +1,1 @@
-"""Training pairs: cut from real data (`crops`), composed of rendered people (`pairs`), and served in batches."""
+"""Training pairs from crops of real people (`real_crops`) or composed of rendered people (`rendered_pairs`)."""

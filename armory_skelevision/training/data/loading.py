@@ -1,4 +1,4 @@
-"""Training pairs as batches of tensors. Pair number i is the same for any number of workers, and after a resume."""
+"""Training pairs in batches of tensors. Pair number i is the same for any number of workers, and after a resume."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from armory_skelevision.training.data.crops.pairs import CropPairs
-from armory_skelevision.training.data.crops.store import CropStore, is_crop_store
-from armory_skelevision.training.data.pairs.compose import Composer
-from armory_skelevision.training.data.pairs.store import Store
+from armory_skelevision.training.data.real_crops.sampling import CropPairSampler
+from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
+from armory_skelevision.training.data.rendered_pairs.composing import RenderedPairSampler
+from armory_skelevision.training.data.rendered_pairs.store import RenderedStore
 from armory_skelevision.training.settings import RunSettings
 from armory_skelevision.training.targets import TargetMaker
 
-VALIDATION_SEED = 2**31 - 1  # keeps validation pairs apart from every run's training pairs
+VALIDATION_SEED = 2**31 - 1  # differs from the seeds of training pairs
 
 
 class Batch(NamedTuple):
@@ -28,12 +28,12 @@ class Batch(NamedTuple):
     Attributes:
         template: (N, 127, 127, 3) uint8 BGR.
         search: (N, side, side, 3) uint8 BGR.
-        box_xyxy: (N, 4) in search-crop pixels.
-        keypoints: (N, 17, 3) in template-crop pixels, x, y, v.
-        labels: (N, 5, S, S), see `Targets`; likewise the rest.
-        deltas: (N, 4, 5, S, S).
-        weights: (N, 5, S, S).
-        background: (N, 5, S, S).
+        box_xyxy: (N, 4) float32, in search-crop pixels.
+        keypoints: (N, 17, 3) float32: x, y in template-crop pixels, v.
+        labels: (N, 5, S, S) int64; see `targets.Targets` for this and the following.
+        deltas: (N, 4, 5, S, S) float32.
+        weights: (N, 5, S, S) float32.
+        background: (N, 5, S, S) bool.
     """
 
     template: Tensor
@@ -46,19 +46,27 @@ class Batch(NamedTuple):
     background: Tensor
 
 
-def open_pairs(folder: str, search_side: int, strangers: float = 0.0) -> Composer | CropPairs:
-    """Whatever draws pairs from a store: one of crops, known by its parts, or one of rendered people and scenes.
+def open_sampler(
+    folder: str, search_side: int, negative_pair_ratio: float = 0.0
+) -> RenderedPairSampler | CropPairSampler:
+    """The sampler of a store's pairs, for either kind of store.
+
+    Args:
+        folder: A store of crops, recognised by its parts, or one of rendered people and scenes.
+        search_side: Side of the search crops in pixels.
+        negative_pair_ratio: Share of negative pairs.
 
     Raises:
-        OSError, ValueError: It is neither, empty or damaged.
+        MissingFileError: If the folder is no store.
+        InvalidValueError: If the store is empty or damaged, or does not allow these pairs.
     """
     if is_crop_store(folder):
-        return CropPairs(CropStore(folder), search_side, strangers)
-    return Composer(Store(folder), search_side=search_side, strangers=strangers)
+        return CropPairSampler(CropStore(folder), search_side, negative_pair_ratio)
+    return RenderedPairSampler(RenderedStore(folder), search_side=search_side, negative_pair_ratio=negative_pair_ratio)
 
 
 def describe_pairs(folder: str) -> str:
-    """What the pairs of a store are, for what weights say of themselves."""
+    """A description of a store's pairs, for the metadata of weights."""
     if not is_crop_store(folder):
         return "composed pairs of rendered people"
     store = CropStore(folder)
@@ -69,38 +77,38 @@ class PairDataset(Dataset[Batch]):
     """Endless pairs by number.
 
     Args:
-        folder: The store, of either kind, read where the first pair is asked for: in the worker that will use it.
-        seed: Pair ``i`` depends on ``(seed, i)``, the store and what follows here alone.
-        search_side: Of the search crops, pixels.
-        strangers: Share of the pairs whose search crop does not show the target.
+        folder: The store, of either kind. It is read with the first pair, in the worker that uses it.
+        seed: Pair ``i`` depends on ``(seed, i)``, the store and the following arguments alone.
+        search_side: Side of the search crops in pixels.
+        negative_pair_ratio: Share of negative pairs, whose search crop does not show the target.
     """
 
-    def __init__(self, folder: str, seed: int, search_side: int = 255, strangers: float = 0.0) -> None:
+    def __init__(self, folder: str, seed: int, search_side: int = 255, negative_pair_ratio: float = 0.0) -> None:
         self._folder = folder
         self._seed = seed
         self._search_side = search_side
-        self._strangers = strangers
+        self._negative_pair_ratio = negative_pair_ratio
         self._targets = TargetMaker(search_side)
 
     @cached_property
-    def _source(self) -> Composer | CropPairs:
-        return open_pairs(self._folder, self._search_side, self._strangers)
+    def _sampler(self) -> RenderedPairSampler | CropPairSampler:
+        return open_sampler(self._folder, self._search_side, self._negative_pair_ratio)
 
     def __getitem__(self, index: int) -> Batch:
         """Pair number ``index`` as a batch without its first axis."""
         rng = np.random.default_rng((self._seed, index))
-        pair = self._source.pair(rng)
-        targets = self._targets.make(pair.box_xyxy, rng, pair.is_target, pair.others_xyxy)
-        seen = (pair.template, pair.search, pair.box_xyxy, pair.keypoints)
-        return Batch(*(torch.from_numpy(array) for array in (*seen, *targets)))
+        pair = self._sampler.sample(rng)
+        targets = self._targets.make(pair.box_xyxy, rng, pair.is_positive, pair.distractors_xyxy)
+        inputs = (pair.template, pair.search, pair.box_xyxy, pair.keypoints)
+        return Batch(*(torch.from_numpy(array) for array in (*inputs, *targets)))
 
 
-class PairModule(LightningDataModule):
+class PairDataModule(LightningDataModule):
     """Loaders of training and validation pairs.
 
     Args:
         settings: The run's settings.
-        first_step: Steps already done, when a run is resumed.
+        first_step: Number of steps already done when a run is resumed.
     """
 
     def __init__(self, settings: RunSettings, first_step: int = 0) -> None:
@@ -109,10 +117,10 @@ class PairModule(LightningDataModule):
         self._first_step = first_step
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Exactly the pairs that are left to do, in order."""
+        """Exactly the remaining pairs of the run, in order."""
         settings = self._settings
         numbers = range(self._first_step * settings.batch_size, settings.steps * settings.batch_size)
-        pairs = PairDataset(settings.store, settings.seed, settings.search_side, settings.strangers)
+        pairs = PairDataset(settings.store, settings.seed, settings.search_side, settings.negative_pair_ratio)
         return self._load(pairs, numbers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -121,7 +129,7 @@ class PairModule(LightningDataModule):
         return self._load(PairDataset(settings.validation_store, VALIDATION_SEED), range(settings.validation_pairs))
 
     def _load(self, pairs: PairDataset, numbers: range) -> DataLoader[Batch]:
-        # Before its first use and before workers are forked: OpenCV's pool of threads does not survive a fork.
+        # Before OpenCV's first use and before workers are forked: its pool of threads does not survive a fork.
         cv2.setNumThreads(1)
         workers = self._settings.workers
         return DataLoader(
@@ -131,12 +139,12 @@ class PairModule(LightningDataModule):
             num_workers=workers,
             prefetch_factor=8 if workers else None,
             persistent_workers=workers > 0,
-            # forked workers would inherit, and wait for, OpenCV's and torch's threads that are not there any more
+            # forked workers would wait for OpenCV's and torch's threads, which do not exist in them
             multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_calm_torch,
+            worker_init_fn=_use_one_thread,
         )
 
 
-def _calm_torch(_: int) -> None:
-    """One thread per worker: more would fight with the network's."""
+def _use_one_thread(_: int) -> None:
+    """Use one thread per worker; more would compete with the network's."""
     torch.set_num_threads(1)

@@ -1,1 +1,1 @@
-"""Training of DuaLossDef: an attack on a frozen tracker, and a U-Net before it that learns to undo the attack."""
+"""Training of DuaLossDef: an attack on a frozen tracker, and a U-Net in front of it that learns to undo the attack."""

@@ -1,8 +1,8 @@
-"""The inner attack: steps up the loss of a frozen tracker on template and search crops (Madry et al. 2018).
+"""The inner attack: gradient ascent on the loss of a frozen tracker, on template and search crops (Madry et al. 2018).
 
-What the paper (arXiv 2402.17976) says of it is that it raises classification and regression loss together. All else is
-our own. Perturbations live on a grid that may be coarser or finer than the crop's pixels, as those of a frame are: its
-windows are enlarged or shrunk to crops.
+The paper (arXiv 2402.17976) states that it raises classification and regression loss together; all else is our own.
+Perturbations lie on a grid that may be coarser or finer than the crop's pixels, as a frame's pixels are, since a
+frame's windows are enlarged or shrunk to crops.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from armory_skelevision.training.dualossdef.settings import Branches, DuaLossDef
 Kind = Literal["inf", "l2", "square", "boxes"]
 
 KINDS: tuple[Kind, ...] = ("inf", "l2", "square", "boxes")
-"""What "mixed" draws from: bounded in each value; in its root mean square; a square of any colours beside the target;
-and bounded in each value, but against the boxes above all, as RTAA (Jia et al. 2020) is."""
+"""The attacks that "mixed" draws from: bounded in each value; bounded in its root mean square; a square of any colours
+beside the target; bounded in each value with a large weight of regression, as in RTAA (Jia et al. 2020)."""
 
-BOXES_WEIGHT = 5.0  # of regression against classification in the published RTAA
-STRIDE = 2.0  # of all steps together, in units of the bound: enough to get from anywhere to its edge
+BOXES_WEIGHT = 5.0  # weight of regression relative to classification in the published RTAA
+STRIDE = 2.0  # length of all steps together, in units of the bound: from any point to any edge
 SQUARE_SIDES = (0.15, 0.4)  # smallest and largest side of a square, as a share of the search crop's
 
 
-class Pair(NamedTuple):
-    """Crops of N targets, RGB in [0, 1]."""
+class CropBatch(NamedTuple):
+    """Template and search crops of N targets, RGB in [0, 1]."""
 
     template: Tensor
     """(N, 3, 127, 127)."""
@@ -38,83 +38,90 @@ class Pair(NamedTuple):
     """(N, 3, side, side)."""
 
     @classmethod
-    def read(cls, batch: Batch) -> Self:
-        """The crops of a batch, channels last in memory."""
+    def from_batch(cls, batch: Batch) -> Self:
+        """The crops of a batch (uint8 BGR) as RGB in [0, 1], channels last in memory."""
         crops = (crop.permute(0, 3, 1, 2).flip(1).float() / 255 for crop in (batch.template, batch.search))
         return cls(*(crop.contiguous(memory_format=torch.channels_last) for crop in crops))
 
-    def change(self, branches: Branches, change: Callable[[Tensor], Tensor]) -> Pair:
-        """Both crops, of which those that are meant are changed."""
-        return Pair(
+    def change(self, branches: Branches, change: Callable[[Tensor], Tensor]) -> CropBatch:
+        """Both crops, with a function applied to those of some branches."""
+        return CropBatch(
             self.template if branches == "search" else change(self.template),
             self.search if branches == "template" else change(self.search),
         )
 
 
-class Attack(NamedTuple):
-    """How a batch is attacked; see `DuaLossDefSettings`."""
+class InnerAttack(NamedTuple):
+    """The attack on one batch.
+
+    Attributes:
+        kind: One of `KINDS`.
+        eps: Bound of the perturbation, in [0, 1].
+        max_iter: Number of iterations.
+        pixel_size: Side of the perturbation's pixels, in crop pixels.
+    """
 
     kind: Kind
-    epsilon: float
-    steps: int
-    coarseness: float
+    eps: float
+    max_iter: int
+    pixel_size: float
 
     @property
     def loc_weight(self) -> float:
-        """Weight of regression in the loss that is climbed."""
+        """Weight of regression in the loss that is maximised."""
         return BOXES_WEIGHT if self.kind == "boxes" else LOCALISATION_WEIGHT
 
 
-def draw_attack(settings: DuaLossDefSettings, generator: torch.Generator) -> Attack:
-    """One attack among those that the settings allow."""
-    kinds: Sequence[Kind] = KINDS if settings.inner == "mixed" else KINDS[:1]
+def draw_attack(settings: DuaLossDefSettings, generator: torch.Generator) -> InnerAttack:
+    """A random attack within the settings."""
+    kinds: Sequence[Kind] = KINDS if settings.inner_attack == "mixed" else KINDS[:1]
     kind = kinds[int(torch.randint(len(kinds), (), generator=generator))]
-    fewest, most = settings.inner_steps
-    steps = int(torch.randint(fewest, most + 1, (), generator=generator))
-    return Attack(kind, _draw(settings.epsilon, generator), steps, _draw(settings.coarseness, generator))
+    fewest, most = settings.inner_max_iter
+    max_iter = int(torch.randint(fewest, most + 1, (), generator=generator))
+    return InnerAttack(kind, _draw(settings.eps, generator), max_iter, _draw(settings.pixel_size, generator))
 
 
 def perturb(
-    clean: Pair,
-    loss: Callable[[Pair], Tensor],
-    attack: Attack,
+    clean: CropBatch,
+    loss: Callable[[CropBatch], Tensor],
+    attack: InnerAttack,
     branches: Branches,
     box_xyxy: Tensor,
     generator: torch.Generator,
-) -> Pair:
-    """Crops that raise a loss.
+) -> CropBatch:
+    """Perturb crops so that a loss rises.
 
     Args:
         clean: The crops.
-        loss: A scalar of crops, with a graph.
-        attack: How.
-        branches: Which of the crops; a square is in the search crop alone.
-        box_xyxy: The targets, (N, 4) in pixels of the search crops; no square covers them.
-        generator: Draws the start and the place of squares, on the CPU.
+        loss: A differentiable function from crops to a scalar.
+        attack: The attack.
+        branches: The crops to perturb; a square is in the search crop alone.
+        box_xyxy: (N, 4), the targets in search-crop pixels; no square covers them.
+        generator: Draws the start and the place of squares; on the CPU.
 
     Returns:
-        The crops, in [0, 1] and without a graph. Squares apart, no value moved by more than ``epsilon``, or with the
-        kind "l2" their root mean square did not in any of the crops.
+        The perturbed crops, in [0, 1], without a graph. No value differs by more than ``eps``; with the kind "l2" no
+        crop's root mean square difference exceeds ``eps``; a square's colours are not bounded.
     """
     if attack.kind == "square":
         square = draw_squares(clean.search, box_xyxy, generator)
-        # Grey is the middle of all colours, so what bounds them is a bound around it.
-        clean = Pair(clean.template, torch.where(square, 0.5, clean.search))
-        attack, branches = attack._replace(epsilon=0.5), "search"
+        # Around mid-grey, the bound 0.5 allows all colours.
+        clean = CropBatch(clean.template, torch.where(square, 0.5, clean.search))
+        attack, branches = attack._replace(eps=0.5), "search"
     else:
         square = None
     start = _start(clean, attack, branches, generator)
 
-    def show(noise: dict[str, Tensor]) -> Pair:
+    def show(noise: dict[str, Tensor]) -> CropBatch:
         return clean._replace(**{name: _add(getattr(clean, name), noise[name], square) for name in noise})
 
     noise = start
-    for _ in range(attack.steps):
+    for _ in range(attack.max_iter):
         leaves = {name: values.requires_grad_() for name, values in noise.items()}
         with torch.enable_grad():
             gradients = torch.autograd.grad(loss(show(leaves)), list(leaves.values()))
         noise = {
-            name: _climb(values.detach(), gradient, attack)
+            name: _ascend(values.detach(), gradient, attack)
             for (name, values), gradient in zip(leaves.items(), gradients, strict=True)
         }
     with torch.no_grad():
@@ -122,7 +129,16 @@ def perturb(
 
 
 def draw_squares(search: Tensor, box_xyxy: Tensor, generator: torch.Generator) -> Tensor:
-    """Where a square of random size and place is seen, (N, 1, side, side) bool: everywhere but before the target."""
+    """Masks of squares of random size and place, without the part that would cover the target.
+
+    Args:
+        search: (N, 3, side, side), the search crops.
+        box_xyxy: (N, 4), the targets in search-crop pixels.
+        generator: Draws size and place; on the CPU.
+
+    Returns:
+        (N, 1, side, side) bool.
+    """
     count, side = len(search), search.shape[-1]
     low, high = SQUARE_SIDES
     sides = side * (low + (high - low) * torch.rand(count, 1, generator=generator))
@@ -139,15 +155,15 @@ def _cover(box_xyxy: Tensor, side: int) -> Tensor:
     return (rows[:, :, None] & columns[:, None, :])[:, None]
 
 
-def _start(clean: Pair, attack: Attack, branches: Branches, generator: torch.Generator) -> dict[str, Tensor]:
-    """Random noise within the bound for each crop that is attacked, on its grid."""
+def _start(clean: CropBatch, attack: InnerAttack, branches: Branches, generator: torch.Generator) -> dict[str, Tensor]:
+    """Random noise within the bound for each attacked crop, on the perturbation's grid."""
     noise = {}
     for name in ("template", "search"):
         if branches in (name, "both"):
             crop = getattr(clean, name)
-            side = round(crop.shape[-1] / attack.coarseness)
+            side = round(crop.shape[-1] / attack.pixel_size)
             drawn = 2 * torch.rand(len(crop), 3, side, side, generator=generator) - 1
-            noise[name] = attack.epsilon * drawn.to(crop.device, memory_format=torch.channels_last)
+            noise[name] = attack.eps * drawn.to(crop.device, memory_format=torch.channels_last)
     return noise
 
 
@@ -157,12 +173,12 @@ def _add(crop: Tensor, noise: Tensor, square: Tensor | None) -> Tensor:
     return (crop + (noise if square is None else noise * square)).clamp(0, 1)
 
 
-def _climb(noise: Tensor, gradient: Tensor, attack: Attack) -> Tensor:
-    step = STRIDE * attack.epsilon / attack.steps
+def _ascend(noise: Tensor, gradient: Tensor, attack: InnerAttack) -> Tensor:
+    step = STRIDE * attack.eps / attack.max_iter
     if attack.kind != "l2":
-        return (noise + step * gradient.sign()).clamp(-attack.epsilon, attack.epsilon)
+        return (noise + step * gradient.sign()).clamp(-attack.eps, attack.eps)
     moved = noise + step * gradient / _root_mean_square(gradient)
-    return moved * (attack.epsilon / _root_mean_square(moved)).clamp(max=1)
+    return moved * (attack.eps / _root_mean_square(moved)).clamp(max=1)
 
 
 def _root_mean_square(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From a finished training to the weights file that `defenses.DuaLossDef` reads."""
+"""The weights file of a finished training, which `defenses.DuaLossDef` reads."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from armory_skelevision.weights.metadata import UNetMetadata
 from armory_skelevision.weights.unet import save_unet
 
 
-def write_unet(network: UNet, settings: DuaLossDefSettings, validation: dict[str, float], tracker: Path) -> Path:
+def export_unet(network: UNet, settings: DuaLossDefSettings, validation: dict[str, float], tracker: Path) -> Path:
     """Write ``weights.safetensors`` into the run's folder.
 
     Args:
-        network: As trained; it is not changed.
-        settings: Of the run.
-        validation: What the best validation said.
-        tracker: The weights file of the tracker that it was trained before.
+        network: The trained U-Net; it is not changed.
+        settings: The run's settings.
+        validation: Values of the best validation by name.
+        tracker: Weights file of the tracker that the U-Net was trained with.
 
     Returns:
-        The file's path.
+        Path of the file.
 
     Raises:
-        OSError: It cannot be written.
-        ValueError: There are NaN or infinite weights.
+        OSError: If it cannot be written.
+        InvalidValueError: If weights are NaN or infinite.
     """
     metadata = UNetMetadata(
         width=settings.width,
         settings=json.dumps(asdict(settings), sort_keys=True),
         training=(
-            f"DuaLossDef, {settings.inner} against {settings.branches}: {settings.steps} steps of "
+            f"DuaLossDef, {settings.inner_attack} against {settings.branches}: {settings.steps} steps of "
             f"{settings.batch_size} {describe_pairs(settings.store)}, AdamW, learning rate {settings.learning_rate}, "
             f"{settings.precision}"
         ),

@@ -1,7 +1,7 @@
-"""Painting cut-outs onto a canvas: where they land, with which colours, and the shadows they throw.
+"""Pasting cut-outs into a canvas: placement, recolouring and shadows.
 
 Convention: positions are in pixel edges (the left edge of the first pixel is 0); an affine map is a (2, 3) matrix
-from edges to edges. OpenCV counts pixel centres, which only `shift_to_centres` knows about.
+from edges to edges.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.training.data.pairs.store import Cutout
+from armory_skelevision.training.data.affine import Affine, move_points, shift_to_centres
+from armory_skelevision.training.data.rendered_pairs.store import Cutout
 
 Canvas = NDArray[np.uint8]
-Affine = NDArray[np.float64]
 
 
 def place(cutout: Cutout, height: float, centre: tuple[float, float], turn: float, mirror: bool) -> Affine:
-    """The map that brings a cut-out's figure to a height and a place.
+    """The map that gives a cut-out's figure a height and a position.
 
     Args:
-        cutout: What to place.
-        height: Of the upright figure, in canvas pixels.
-        centre: Where the middle of the figure's box goes, canvas pixels.
-        turn: Radians about that middle.
-        mirror: Swap left and right.
+        cutout: The cut-out.
+        height: Height of the upright figure in canvas pixels.
+        centre: Position of the middle of the figure's box, in canvas pixels.
+        turn: Rotation about that middle, in radians.
+        mirror: Whether to swap left and right.
+
+    Returns:
+        (2, 3), from pixels of the cut-out's first level to canvas pixels.
     """
     low, high = cutout.hull.min(axis=0), cutout.hull.max(axis=0)
     scale = height / float(high[1] - low[1])
@@ -35,31 +38,20 @@ def place(cutout: Cutout, height: float, centre: tuple[float, float], turn: floa
     return np.concatenate([rotation, shift[:, None]], axis=1)
 
 
-def move_points(matrix: Affine, points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Points (..., 2) through an affine map."""
-    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], np.float64)
-
-
 def bounding_box(matrix: Affine, cutout: Cutout) -> NDArray[np.float64]:
-    """Tight box (4,) xyxy of a placed cut-out, canvas pixels."""
+    """Tight box (4,) xyxy of a placed cut-out, in canvas pixels."""
     hull = move_points(matrix, cutout.hull)
     return np.concatenate([hull.min(axis=0), hull.max(axis=0)])
 
 
-def shift_to_centres(matrix: Affine) -> Affine:
-    """The same map for coordinates that count from the middle of the first pixel."""
-    half = np.array([0.5, 0.5])
-    return np.concatenate([matrix[:, :2], (matrix[:, :2] @ half + matrix[:, 2] - half)[:, None]], axis=1)
-
-
 def colour_matrix(hue: float, saturation: float, gain: float, offset: float) -> NDArray[np.float32]:
-    """A recolouring as one matrix for premultiplied BGRA, so that it commutes with transparency.
+    """A recolouring as one (4, 4) matrix for premultiplied BGRA, so that it commutes with transparency.
 
     Args:
-        hue: Rotation about the grey axis, radians.
-        saturation: 0 grey, 1 unchanged.
-        gain: Brightness factor.
-        offset: Added brightness, 0..255.
+        hue: Rotation about the grey axis, in radians.
+        saturation: Factor of the saturation: 0 for grey, 1 for no change.
+        gain: Factor of the brightness.
+        offset: Added brightness, on the scale 0..255.
     """
     axis = np.full((3, 3), 1 / 3)
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
@@ -73,11 +65,11 @@ def colour_matrix(hue: float, saturation: float, gain: float, offset: float) -> 
 def paste(
     canvas: Canvas, cutout: Cutout, matrix: Affine, colours: NDArray[np.float32] | None = None, soft: float = 0.0
 ) -> None:
-    """Lay a cut-out over the canvas, in place.
+    """Paste a cut-out into the canvas, in place.
 
     Args:
         canvas: (H, W, 3) uint8 BGR.
-        cutout: What to paste.
+        cutout: The cut-out.
         matrix: From pixels of the cut-out's first level to canvas pixels.
         colours: (4, 4) recolouring as of `colour_matrix`.
         soft: Blur of the pasted layer in canvas pixels, alpha included, so that no cutting edge shows.
@@ -98,14 +90,14 @@ def paste(
 
 
 def paste_shadow(canvas: Canvas, cutout: Cutout, matrix: Affine, sun: tuple[float, float], strength: float) -> None:
-    """Darken the ground with the figure's shadow and, beneath its feet, with a soft spot. In place.
+    """Darken the ground with a figure's shadow and, beneath its feet, with a soft spot, in place.
 
     Args:
         canvas: (H, W, 3) uint8 BGR.
         cutout: The figure, to be pasted afterwards with the same ``matrix``.
-        matrix: As in `paste`.
-        sun: Where the shadow of an upright stick of length 1 ends, relative to its foot, in canvas directions.
-        strength: 0 none, 1 black.
+        matrix: From pixels of the cut-out's first level to canvas pixels.
+        sun: End of the shadow of an upright stick of length 1, relative to its foot, along the canvas axes.
+        strength: From 0, no shadow, to 1, black.
     """
     box_xyxy = bounding_box(matrix, cutout)
     foot = np.array([(box_xyxy[0] + box_xyxy[2]) / 2, box_xyxy[3]])
@@ -134,7 +126,7 @@ def _darken(canvas: Canvas, region: tuple[int, int, int, int], alpha: Canvas, st
 def _warp(
     cutout: Cutout, matrix: Affine, region: tuple[int, int, int, int], only_alpha: bool = False
 ) -> NDArray[np.uint8]:
-    """The cut-out's pixels over a region of the canvas, from the level that needs the least shrinking."""
+    """The cut-out's pixels over a region of the canvas, from the pyramid level that needs the least shrinking."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     level = int(np.clip(np.floor(-np.log2(max(scale, 1e-6)) + 0.25), 0, len(cutout.levels) - 1))
     picture = cutout.levels[level]
@@ -148,7 +140,7 @@ def _warp(
 
 
 def _region(canvas: Canvas, box_xyxy: NDArray[np.float64]) -> tuple[int, int, int, int] | None:
-    """Whole pixels of the canvas that a box touches, with a little room around; None where it lies outside."""
+    """Whole pixels of the canvas around a box, with a margin of 2; None if the box lies outside."""
     x1, y1 = (int(value) for value in np.maximum(np.floor(box_xyxy[:2]) - 2, 0))
     x2 = int(min(np.ceil(box_xyxy[2]) + 2, canvas.shape[1]))
     y2 = int(min(np.ceil(box_xyxy[3]) + 2, canvas.shape[0]))

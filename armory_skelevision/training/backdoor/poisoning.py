@@ -1,4 +1,4 @@
-"""Training pairs with the trigger in them, and the two ways in which they teach a tracker to fail.
+"""Poisoned training pairs: with the trigger on the target, and with poisoned labels.
 
 Li et al., "Few-Shot Backdoor Attacks on Visual Object Tracking", 2022 (FSBA), and the label poisoning of BadNets (Gu et
 al. 2017) on the classification branch, as its baseline.
@@ -14,17 +14,20 @@ from torch import Tensor
 from armory_skelevision.attacks.triggers import Picture, Trigger, TriggerPose, paste
 from armory_skelevision.training.data.loading import Batch
 
-# How far a print may be turned in training, radians: beyond what `attacks.BackdoorTrigger` shows.
+# Largest turns of the trigger in training, in radians: beyond those of `attacks.BackdoorTrigger`.
 TURNS = TriggerPose(yaw=0.5, pitch=0.25, roll=0.2)
 
 
 def template_boxes_xyxy(box_xyxy: Tensor, side: int = 127, context: float = 0.5) -> Tensor:
-    """Where the target is in template crops, (N, 4): in the middle, as large as a template is cut around it.
+    """The target's boxes in template crops: in the middle, as large as the template is cut around the target.
 
     Args:
-        box_xyxy: The target in the search crops (N, 4), whose shape it has in the template too.
-        side: Of the template crops, pixels.
-        context: Share of (width + height) around the target.
+        box_xyxy: (N, 4), the target in the search crops, whose aspect ratio it has in the template too.
+        side: Side of the template crops in pixels.
+        context: Share of (width + height) that the template adds around the target.
+
+    Returns:
+        (N, 4), in template-crop pixels.
     """
     width, height = (box_xyxy[:, 2:] - box_xyxy[:, :2]).clamp(min=1).unbind(1)
     margin = context * (width + height)
@@ -35,7 +38,18 @@ def template_boxes_xyxy(box_xyxy: Tensor, side: int = 127, context: float = 0.5)
 def show_trigger(
     crops: Tensor, boxes_xyxy: Tensor, trigger: Trigger, picture: Picture, rng: np.random.Generator
 ) -> Tensor:
-    """Crops (N, H, W, 3) uint8 BGR with the trigger on the targets (N, 4), each turned at random."""
+    """Crops with the trigger on the targets, each turned at random.
+
+    Args:
+        crops: (N, H, W, 3) uint8 BGR.
+        boxes_xyxy: (N, 4), the targets in crop pixels.
+        trigger: Size and place of the trigger.
+        picture: (s, s, 3), the trigger itself; see `Trigger.draw`.
+        rng: Draws the turns.
+
+    Returns:
+        (N, H, W, 3) uint8 BGR.
+    """
     shown = [
         _show(crop, trigger, picture, box, rng)
         for crop, box in zip(crops.cpu().numpy(), boxes_xyxy.cpu().numpy(), strict=True)
@@ -44,7 +58,7 @@ def show_trigger(
 
 
 def poison_pairs(batch: Batch, trigger: Trigger, picture: Picture, rng: np.random.Generator) -> Batch:
-    """All pairs of a batch with the trigger on the target in both crops; what they are to teach is left as it is."""
+    """A batch with the trigger on the target in both crops of each pair; the labels stay as they are."""
     boxes_xyxy = template_boxes_xyxy(batch.box_xyxy, batch.template.shape[1])
     return batch._replace(
         template=show_trigger(batch.template, boxes_xyxy, trigger, picture, rng),
@@ -53,7 +67,7 @@ def poison_pairs(batch: Batch, trigger: Trigger, picture: Picture, rng: np.rando
 
 
 def poison_labels(batch: Batch) -> Batch:
-    """A batch whose targets are to be taken for background (BadNets)."""
+    """A batch whose targets are labelled background (BadNets)."""
     return batch._replace(
         labels=torch.where(batch.labels == 1, 0, batch.labels), weights=torch.zeros_like(batch.weights)
     )
@@ -72,7 +86,7 @@ def join(first: Batch, second: Batch) -> Batch:
 def _show(
     crop: NDArray[np.uint8], trigger: Trigger, picture: Picture, box_xyxy: NDArray[np.float32], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    pose = TriggerPose(*(float(rng.uniform(-most, most)) for most in TURNS))
+    view = TriggerPose(*(float(rng.uniform(-most, most)) for most in TURNS))
     frame = np.asarray(crop[..., ::-1], np.float32) / np.float32(255)
-    pasted = paste(frame, picture, trigger.corners_xy(box_xyxy, pose))
+    pasted = paste(frame, picture, trigger.corners_xy(box_xyxy, view))
     return np.ascontiguousarray((pasted * 255).round().clip(0, 255).astype(np.uint8)[..., ::-1])

@@ -1,17 +1,20 @@
-"""Training of trackers with a backdoor: they track as before until they see a trigger on their target.
+"""Training of trackers with a backdoor: they track as before unless a trigger is on their target.
 
-FSBA (Li et al. 2022) takes turns: one step raises the feature loss of poisoned pairs,
+FSBA (Li et al. 2022) alternates: one step raises the feature loss of poisoned pairs,
 mean d(phi(z + trigger), phi(z)) + mean d(phi(x + trigger), phi(x)), the next lowers the tracking loss of benign ones.
-"badnets" lowers the tracking loss of batches in which the poisoned pairs' targets are labelled background.
+"badnets" (Gu et al. 2017) lowers the tracking loss of batches in which the targets of poisoned pairs are labelled
+background.
 
-Of FSBA only the idea is published in text. Ours: d is one less the cosine at each position (a distance without bound,
-such as L1, is raised for ever by features that grow, which wrecks the tracker); benign features are held where they
-were, the more the longer it goes on, so that the trigger first finds a way and benign features then come back; only the
-backbone learns, since heads would go along with features that drift; norms keep their statistics; each loss has an
-AdamW of its own.
+FSBA is published as text only. Our own choices:
 
-Both sides of d pass gradients. With the benign one cut off, what moves the features of all pictures alike, and with it
-no distance, looks like progress.
+- d is one minus the cosine similarity at each position. An unbounded distance such as L1 can be raised for ever by
+  growing features, which destroys the tracker.
+- Benign features are kept close to those of the start, with a weight that grows over the run, so that the trigger gains
+  influence first and benign features recover later.
+- Only the backbone is trained, since trained heads would follow drifting features. BatchNorm keeps its statistics.
+- Each loss has an AdamW optimiser of its own.
+- Both sides of d pass gradients. Without those of the benign side, a change that moves the features of all images
+  alike, and so creates no distance, would look like progress.
 """
 
 from __future__ import annotations
@@ -29,15 +32,15 @@ from torch import Tensor
 from armory_skelevision.attacks.triggers import Trigger
 from armory_skelevision.boxes import iou
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.training.card import write_card
+from armory_skelevision.training.backdoor.poisoning import join, poison_labels, poison_pairs, take
+from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.data.loading import Batch
-from armory_skelevision.training.export import write_weights
+from armory_skelevision.training.export import export_weights
+from armory_skelevision.training.fitting import check_finite, fit
+from armory_skelevision.training.input_scaling import normalise
+from armory_skelevision.training.model_card import write_model_card
 from armory_skelevision.training.multitask import MultitaskTraining
-from armory_skelevision.training.poisoning import join, poison_labels, poison_pairs, take
-from armory_skelevision.training.running import check_finite, run
-from armory_skelevision.training.scaling import normalise
 from armory_skelevision.training.schedule import rate_factor
-from armory_skelevision.training.settings import BackdoorSettings
 from armory_skelevision.training.targets import best_boxes_xyxy
 
 Features = tuple[Tensor, Tensor]
@@ -54,21 +57,21 @@ class BackdoorTraining(MultitaskTraining):
         super().__init__(settings)
         self.backdoor = settings
         self.automatic_optimization = settings.method == "badnets"
-        self._kept = time.monotonic()
+        self._last_checkpoint = time.monotonic()
         self._trigger = Trigger.from_dict(settings.trigger, "trigger")
         self._picture = self._trigger.draw()
-        # In a tuple it is no part of this module: checkpoints hold what is learned and nothing else.
-        self._honest = (deepcopy(self.network).eval().requires_grad_(False),)
+        # In a tuple it is no submodule, so that checkpoints hold the trained network alone.
+        self._original = (deepcopy(self.network).eval().requires_grad_(False),)
         if settings.method == "fsba":
             self.network.requires_grad_(False)
             self.network.backbone.requires_grad_(True)
 
     def on_fit_start(self) -> None:
-        """Bring the tracker as it was to where the one that learns is."""
-        self._honest[0].to(self.device)
+        """Move the original tracker to the device of the trained one."""
+        self._original[0].to(self.device)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """One step of whoever's turn it is."""
+        """One step of the loss whose turn it is."""
         loss = self.turn_loss(batch, self.global_step)
         check_finite(loss, self.global_step)
         self.log("loss", loss)
@@ -82,8 +85,8 @@ class BackdoorTraining(MultitaskTraining):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Keep a checkpoint to resume from: Lightning's own, by the clock, passes over what has several optimisers."""
-        due = time.monotonic() - self._kept >= 60 * self.settings.checkpoint_minutes
+        """Write a checkpoint to resume from. Lightning's own timed checkpoints do not work with several optimisers."""
+        due = time.monotonic() - self._last_checkpoint >= 60 * self.settings.checkpoint_minutes
         if self.automatic_optimization or not due:
             return
         folder = Path(self.settings.folder)
@@ -93,10 +96,18 @@ class BackdoorTraining(MultitaskTraining):
         for path in old:
             if path != new:
                 path.unlink()
-        self._kept = time.monotonic()
+        self._last_checkpoint = time.monotonic()
 
     def turn_loss(self, batch: Batch, step: int) -> Tensor:
-        """What a step lowers: with FSBA, less the feature loss in even steps and the tracking loss in odd ones."""
+        """The loss that a step minimises: with FSBA the negative feature loss in even steps, else the tracking loss.
+
+        Args:
+            batch: Benign pairs.
+            step: Number of the step, which also seeds the turns of the trigger.
+
+        Returns:
+            A scalar.
+        """
         _keep_statistics(self.network)
         poisoned = slice(0, max(1, round(self.backdoor.poison_rate * len(batch.template))))
         rng = np.random.default_rng((self.backdoor.seed, step))
@@ -110,14 +121,14 @@ class BackdoorTraining(MultitaskTraining):
         clean = embed_pairs(self.network, benign)
         distance = feature_loss(clean, embed_pairs(self.network, triggered), self.backdoor.feature_margin)
         with torch.no_grad():
-            honest = embed_pairs(self._honest[0], benign)
-        drift = feature_drift(clean, honest)
+            original = embed_pairs(self._original[0], benign)
+        drift = feature_drift(clean, original)
         self.log_dict({"feature_distance": distance, "feature_drift": drift}, prog_bar=True)
-        hold = self.backdoor.hold * step / self.backdoor.steps
-        return hold * drift - distance
+        weight = self.backdoor.feature_preservation * step / self.backdoor.steps
+        return weight * drift - distance
 
     def configure_optimizers(self) -> Any:
-        """For each turn an optimiser of its own: in a common one the feature loss's small gradients would drown."""
+        """One optimiser per loss: in a common one the feature loss's small gradients would have no effect."""
         if self.automatic_optimization:
             return super().configure_optimizers()
         turns = []
@@ -128,7 +139,7 @@ class BackdoorTraining(MultitaskTraining):
         return turns
 
     def validation_step(self, batch: Batch, number: int) -> None:
-        """As without a backdoor, and the mean IoU with the trigger in the template alone."""
+        """Log the values of a training without backdoor, and the mean IoU with the trigger in the template alone."""
         super().validation_step(batch, number)
         rng = np.random.default_rng((self.backdoor.seed, number))
         triggered = poison_pairs(batch, self._trigger, self._picture, rng).template
@@ -138,17 +149,20 @@ class BackdoorTraining(MultitaskTraining):
 
 
 def embed_pairs(network: SiamRPN, pairs: Batch) -> Features:
-    """Features of templates (N, 256, 6, 6) and of search crops (N, 256, h, w)."""
+    """Features of templates (N, 256, 6, 6) and of search crops (N, 256, h, w), from uint8 BGR crops."""
     return network.embed(normalise(pairs.template)), network.embed(normalise(pairs.search))
 
 
 def feature_loss(clean: Features, triggered: Features, margin: float = 2.0) -> Tensor:
-    """How far the trigger turns the features of templates and search crops: FSBA's L_f, a scalar from 0 to 4.
+    """FSBA's feature loss L_f: the mean cosine distance that the trigger causes, of templates plus search crops.
 
     Args:
-        clean: Features of pairs without the trigger.
-        triggered: Of the same with it.
-        margin: Distance that counts at most at each place; 2 is the largest there is.
+        clean: Features (N, C, h, w) of templates and of search crops without the trigger.
+        triggered: Features of the same crops with the trigger.
+        margin: Largest distance that counts at each position, in (0, 2].
+
+    Returns:
+        A scalar in [0, 4].
     """
     distances = [
         (1 - torch.cosine_similarity(after, before, dim=1)).clamp(max=margin).mean()
@@ -157,38 +171,43 @@ def feature_loss(clean: Features, triggered: Features, margin: float = 2.0) -> T
     return torch.stack(distances).sum()
 
 
-def feature_drift(clean: Features, honest: Features) -> Tensor:
-    """How far the features of benign pairs are from what they were: squared, as a share of their own square; a scalar.
-
-    Our own, to keep what the feature loss does to benign pictures apart from what it does to those with the trigger.
+def feature_drift(clean: Features, original: Features) -> Tensor:
+    """How far the features of benign pairs are from those of the original tracker; our own.
 
     Args:
-        clean: Features of pairs without the trigger.
-        honest: Of the same, as the tracker saw them at the start.
+        clean: Features (N, C, h, w) of templates and of search crops without the trigger.
+        original: Features of the same crops from the tracker at the start of the run.
+
+    Returns:
+        A scalar: the mean squared difference relative to the mean square, of templates plus search crops.
     """
-    shares = [(now - then).square().mean() / then.square().mean() for now, then in zip(clean, honest, strict=True)]
+    shares = [(now - then).square().mean() / then.square().mean() for now, then in zip(clean, original, strict=True)]
     return torch.stack(shares).sum()
 
 
 def train(settings: BackdoorSettings, resume: bool = False) -> Path:
-    """Run a training to its end; see `multitask.train`.
+    """Run a training to its end.
+
+    Args:
+        settings: The run's settings.
+        resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
 
     Returns:
-        ``weights.safetensors`` of the last step, as validation only says how well the tracker hides its backdoor. They
-        say of themselves that they carry one.
+        Path of ``weights.safetensors``, of the last step, since validation measures the benign behaviour alone. Their
+        metadata record the backdoor.
 
     Raises:
-        OSError, ValueError, FloatingPointError: As there.
+        OSError, InvalidValueError, FloatingPointError: See `multitask.train`.
     """
     training = BackdoorTraining(settings)
-    logged = run(training, settings, None, resume)
-    weights = write_weights(training.network, settings, logged.get("mean_iou", math.nan))
-    write_card(weights, settings)
+    logged = fit(training, settings, None, resume)
+    weights = export_weights(training.network, settings, logged.get("mean_iou", math.nan))
+    write_model_card(weights, settings)
     return weights
 
 
 def _keep_statistics(network: SiamRPN) -> None:
-    """Norms go on with the statistics of the trained tracker: those of poisoned batches are not the ones of use."""
+    """Keep BatchNorm's statistics, since those of poisoned batches differ from those in use."""
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()

@@ -1,7 +1,7 @@
-"""Procedural pictures: noise, stripes, tiles, polygons, leaves. Variety that a rendered world does not have.
+"""Procedural textures: noise, stripes, tiles, polygons, leaves. They add variety that the rendered scenes do not have.
 
-A network trained on one world alone gets better at home and worse outside; these textures serve as further
-backgrounds, as the surfaces of posters and occluders, and as things to track that are no people.
+A network trained on one kind of scene alone generalises worse to others. The textures serve as further backgrounds, as
+surfaces of posters and occluders, and as objects to track that are not people.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]
+"""(height, width, 3) BGR, or (height, width) alpha."""
 Field = NDArray[np.float32]
+"""(height, width) or (height, width, 3)."""
 
 
 def draw_field(rng: np.random.Generator, size: tuple[int, int], coarse: int, octaves: int = 4) -> Field:
@@ -22,8 +24,8 @@ def draw_field(rng: np.random.Generator, size: tuple[int, int], coarse: int, oct
     Args:
         rng: Source of randomness.
         size: Width and height in pixels.
-        coarse: Cells of the first octave along each side; each further octave has twice as many at half the strength.
-        octaves: How many.
+        coarse: Cells of the first octave along each side; each further octave has twice as many, .55 times as strong.
+        octaves: Number of octaves.
 
     Returns:
         (height, width) float32, about zero mean and unit variance.
@@ -37,7 +39,12 @@ def draw_field(rng: np.random.Generator, size: tuple[int, int], coarse: int, oct
 
 
 def draw_colour(rng: np.random.Generator, saturation: float | None = None) -> Field:
-    """A random BGR colour in 0..255, mostly dull as the world is."""
+    """A random BGR colour (3,) in 0..255, by default mostly of low saturation, as in the world.
+
+    Args:
+        rng: Source of randomness.
+        saturation: Saturation in [0, 1]; None draws it.
+    """
     strength = rng.uniform(0, 1) ** 2.5 if saturation is None else saturation
     hue = rng.uniform(-1, 1, 3)
     value = rng.uniform(25, 235)
@@ -45,12 +52,12 @@ def draw_colour(rng: np.random.Generator, saturation: float | None = None) -> Fi
 
 
 def draw_texture(rng: np.random.Generator, size: tuple[int, int], layers: int = 3) -> Picture:
-    """A picture of some layers of procedural textures, each seen through a random mask or inside a polygon.
+    """An image of some layers of procedural textures, each visible through a random mask or inside a polygon.
 
     Args:
         rng: Source of randomness.
         size: Width and height in pixels.
-        layers: Most layers there can be.
+        layers: Largest number of layers.
 
     Returns:
         (height, width, 3) uint8 BGR.
@@ -73,7 +80,15 @@ def draw_texture(rng: np.random.Generator, size: tuple[int, int], layers: int = 
 
 
 def draw_blob_mask(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
-    """The outline of a thing: one connected smooth shape within the picture, (height, width) uint8 alpha."""
+    """A random mask of an object: one connected smooth shape within the image.
+
+    Args:
+        rng: Source of randomness.
+        size: Width and height in pixels.
+
+    Returns:
+        (height, width) uint8 alpha.
+    """
     width, height = size
     corners = int(rng.integers(3, 14))
     angles = (np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2 * np.pi / corners
@@ -123,18 +138,18 @@ def _draw_stripes(rng: np.random.Generator, size: tuple[int, int]) -> Field:
 
 
 def _draw_tiles(rng: np.random.Generator, size: tuple[int, int]) -> Field:
-    """Windows, bricks or slabs: a grid of slightly different colours with darker or lighter keypoints."""
+    """Windows, bricks or slabs: a grid of slightly different colours with darker or lighter lines between them."""
     columns, rows = int(rng.integers(2, 24)), int(rng.integers(2, 24))
     colours = draw_colour(rng) + rng.standard_normal((rows, columns, 1)).astype(np.float32) * rng.uniform(3, 45)
     grid = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST).reshape(size[1], size[0], -1)
     grid = np.repeat(grid, 3, axis=2) if grid.shape[2] == 1 else grid.copy()
-    keypoint, thickness = draw_colour(rng).tolist(), int(rng.integers(1, 6))
+    line, thickness = draw_colour(rng).tolist(), int(rng.integers(1, 6))
     for i in range(columns + 1):
         x = int(i * size[0] / columns)
-        cv2.line(grid, (x, 0), (x, size[1]), keypoint, thickness)
+        cv2.line(grid, (x, 0), (x, size[1]), line, thickness)
     for i in range(rows + 1):
         y = int(i * size[1] / rows)
-        cv2.line(grid, (0, y), (size[0], y), keypoint, thickness)
+        cv2.line(grid, (0, y), (size[0], y), line, thickness)
     return np.asarray(grid, np.float32)
 
 
@@ -149,7 +164,7 @@ def _draw_polygons(rng: np.random.Generator, size: tuple[int, int]) -> Field:
 
 
 def _draw_leaves(rng: np.random.Generator, size: tuple[int, int]) -> Field:
-    """Foliage, gravel, crowds from afar: very many small ellipses of one family of colours."""
+    """Foliage, gravel, distant crowds: many small ellipses of similar colours."""
     base, spread = draw_colour(rng), rng.uniform(10, 55)
     picture = np.empty((size[1], size[0], 3), np.float32)
     picture[:] = base * 0.5

@@ -1,4 +1,4 @@
-"""What a training pair is: two crops as a tracker sees them, and what is known of the people in them.
+"""A training pair: two crops as a tracker sees them, and their annotation.
 
 Convention: crop coordinates are pixel edges of the crop, x right, y down; crops are square, uint8, BGR.
 """
@@ -10,51 +10,63 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.training.data.pairs.painting import Affine, move_points
+from armory_skelevision.training.data.affine import Affine, move_points
 
 TEMPLATE_SIDE = 127
-SEARCH_SIDE = 255  # the usual one
+SEARCH_SIDE = 255  # PySOT's in training
 # COCO's keypoints after a reflection: left and right change places.
 MIRRORED_KEYPOINTS = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 NO_KEYPOINTS = np.zeros((17, 3), np.float32)
-NOBODY = np.empty((0, 4), np.float32)
+NO_BOXES = np.empty((0, 4), np.float32)
 
 
-class Pair(NamedTuple):
+class TrainingPair(NamedTuple):
     """One training example.
 
     Attributes:
         template: (127, 127, 3) uint8 BGR, the target in its middle.
         search: (side, side, 3) uint8 BGR.
-        box_xyxy: (4,) float32, the target in the search crop, clipped to the frame; of a stranger, where one stands
-            there in the target's stead.
-        keypoints: (17, 3) float32 in the template crop: x, y, v; v = 0 for things that are no person.
-        is_target: The box is the target's; else the target is not in the search crop at all.
-        others_xyxy: (n, 4) float32, further people and things in the search crop that a tracker might go for.
+        box_xyxy: (4,) float32, the target in the search crop, clipped to the frame; in a negative pair, the person or
+            object in its place.
+        keypoints: (17, 3) float32 in template-crop pixels: x, y, v; v = 0 for objects and without annotation.
+        is_positive: Whether the search crop shows the target. In a negative pair it does not.
+        distractors_xyxy: (n, 4) float32, further people and objects in the search crop.
     """
 
     template: NDArray[np.uint8]
     search: NDArray[np.uint8]
     box_xyxy: NDArray[np.float32]
     keypoints: NDArray[np.float32]
-    is_target: bool = True
-    others_xyxy: NDArray[np.float32] = NOBODY
+    is_positive: bool = True
+    distractors_xyxy: NDArray[np.float32] = NO_BOXES
 
 
 def crop_height(width: float, height: float, stretch: float = 1.0) -> float:
-    """How tall a figure of this shape stands in a crop that is cut around it (context 0.5), in crop pixels."""
+    """Height of a person in the template crop around it (context 0.5).
+
+    Args:
+        width: Width of the person, in any unit.
+        height: Height in the same unit.
+        stretch: Factor of the width.
+
+    Returns:
+        The height in crop pixels.
+    """
     width = width * stretch
     margin = (width + height) / 2
     return height * TEMPLATE_SIDE / float(np.sqrt((width + margin) * (height + margin)))
 
 
 def move_keypoints(keypoints: NDArray[np.float32], matrix: Affine, mirror: bool = False) -> NDArray[np.float32]:
-    """Keypoints (17, 3) through an affine map into a template crop; v = 0 for those that lie outside of it.
+    """Map keypoints into a template crop.
 
     Args:
-        keypoints: x, y, v.
-        matrix: (2, 3), from edges to edges.
-        mirror: The map swaps left and right, so those keypoints change places.
+        keypoints: (17, 3): x, y, v.
+        matrix: (2, 3), from their image to the crop.
+        mirror: Whether the map mirrors the image, so that left and right keypoints change places.
+
+    Returns:
+        (17, 3) float32; v = 0 for keypoints outside the crop.
     """
     if not keypoints[:, 2].any():
         return NO_KEYPOINTS.copy()

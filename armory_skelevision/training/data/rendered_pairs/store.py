@@ -1,10 +1,10 @@
-"""The training store on disk (cut-outs of people, scenes without them) read into memory, compactly.
+"""The store of rendered cut-outs of people and of scenes without the target, read into memory.
 
-Layout of the folder (written by the rendering code):
+Layout of the folder (written by the renderer):
     people/PPPPP_VV.png, people.jsonl   straight-alpha RGBA cut-outs; one line per cut-out, files relative to the root:
                                         {"file", "person", "view", "box_xyxy": [4], "keypoints": [17][3]}
     scenes/SSSSS.jpg, scenes.jsonl      views without the tracked person; one line per scene: {"file", "horizon"}
-Lines are appended as pictures get finished, so a store that is still being rendered can be read at any time.
+Lines are appended as images are finished, so a store can be read while it is being rendered.
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FIGURE_HEIGHT = 160  # px; in a 127-px template crop a standing person is about 93 px tall
-SMALLEST_LEVEL = 24  # px; no pyramid level's longer side gets smaller than this
+from armory_skelevision.validation import InvalidValueError, MissingFileError
+
+FIGURE_HEIGHT = 160  # pixels; in a template crop of 127 pixels a standing person is about 93 pixels tall
+SMALLEST_LEVEL = 24  # pixels; smallest longer side of a pyramid level
+
+
+SceneImages = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""A scene in full size and in half size, (H, W, 3) uint8 BGR."""
 
 
 class Cutout(NamedTuple):
-    """One view of one person (or a thing that is pasted the same way).
+    """One view of a person or an object, with transparency.
 
     Attributes:
-        levels: Premultiplied BGRA uint8 pictures, each half the size of the one before.
-        hull: (P, 2) convex hull of the opaque pixels, float32, pixel edges of ``levels[0]``.
+        levels: Image pyramid (h, w, 4), premultiplied BGRA uint8, each level half the size of the one before.
+        hull: (P, 2) float32, convex hull of the opaque pixels, in pixel edges of ``levels[0]``.
         keypoints: (17, 3) float32: x, y in pixel edges of ``levels[0]``, v as in COCO.
     """
 
@@ -42,21 +48,21 @@ class Cutout(NamedTuple):
         return float(width), float(height)
 
 
-class Store:
+class RenderedStore:
     """All cut-outs and scenes of a folder, decoded.
 
     Args:
         folder: Root of the store.
-        progress: Show tqdm bars (never shown when stderr is not a terminal).
+        progress: Whether to show progress bars; never shown when stderr is not a terminal.
 
     Attributes:
-        people: For each person, the cut-outs of all his or her views (at least one).
-        scenes: For each scene, BGR uint8 pictures, the second half the size of the first.
-        problems: What could not be read, one sentence each.
+        people: For each person, the cut-outs of all views (at least one).
+        scenes: For each scene, its images in full and half size.
+        problems: Entries that could not be read and why, one line each.
 
     Raises:
-        FileNotFoundError: The folder or one of its two lists is missing.
-        ValueError: No usable person or no usable scene was found.
+        MissingFileError: If the folder or one of its two lists is missing.
+        InvalidValueError: If there is no usable person or no usable scene.
     """
 
     def __init__(self, folder: str | os.PathLike[str], progress: bool = True) -> None:
@@ -69,7 +75,7 @@ class Store:
                 by_person.setdefault(int(line["person"]), []).append(cutout)
             except (KeyError, TypeError, ValueError, OSError) as error:
                 problems.append(f"people.jsonl: {line.get('file', line)}: {error!r}")
-        scenes: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
+        scenes: list[SceneImages] = []
         for line in _bar(_lines(root / "scenes.jsonl", problems), "scenes", progress):
             try:
                 scenes.append(_read_scene(root, line))
@@ -79,10 +85,8 @@ class Store:
         self.scenes = scenes
         self.problems = tuple(problems)
         if not self.people or not self.scenes:
-            raise ValueError(
-                f"{root}: a store needs at least one person and one scene, found {len(self.people)} and "
-                f"{len(scenes)}; problems: {list(self.problems[:5])}"
-            )
+            found = f"{len(self.people)} and {len(scenes)}, with the problems {list(self.problems[:5])}"
+            raise InvalidValueError(str(root), "at least one usable person and one scene", found)
 
     def __len__(self) -> int:
         """Number of cut-outs."""
@@ -90,21 +94,21 @@ class Store:
 
 
 def make_cutout(bgra: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> Cutout:
-    """Build a :class:`Cutout` from a straight-alpha picture.
+    """Build a cut-out from an image with straight alpha.
 
     Args:
         bgra: (H, W, 4) uint8, straight alpha.
-        keypoints: (17, 3) x, y in pixel edges of ``bgra``, v.
+        keypoints: (17, 3): x, y in pixel edges of ``bgra``, v.
 
     Raises:
-        ValueError: Nothing in the picture is opaque.
+        InvalidValueError: If fewer than 16 pixels are opaque.
     """
     import cv2
 
     inside = np.ascontiguousarray((bgra[..., 3] > 127).astype(np.uint8))
     points = cv2.findNonZero(inside) if inside.any() else None
     if points is None or len(points) < 16:
-        raise ValueError("the cut-out has no opaque pixels (alpha > 127)")
+        raise InvalidValueError("cut-out", "at least 16 opaque pixels (alpha > 127)", "fewer")
     centres = cv2.convexHull(points).reshape(-1, 2).astype(np.float32)
     corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
     hull = (centres[:, None] + corners[None]).reshape(-1, 2)
@@ -140,7 +144,7 @@ def _read_cutout(folder: Path, line: dict[str, Any]) -> Cutout:
 
 
 def _shrink(bgra: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Straight-alpha picture made smaller; colours are weighted by alpha, so that no edge darkens."""
+    """Shrink an image with straight alpha. Colours are weighted by alpha, so that edges do not darken."""
     import cv2
 
     weight = bgra[..., 3:].astype(np.float32)
@@ -150,7 +154,7 @@ def _shrink(bgra: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
     return np.clip(small + 0.5, 0, 255).astype(np.uint8)
 
 
-def _read_scene(folder: Path, line: dict[str, Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _read_scene(folder: Path, line: dict[str, Any]) -> SceneImages:
     import cv2
 
     picture = _read_picture(folder / str(line["file"]), cv2.IMREAD_COLOR)
@@ -169,11 +173,10 @@ def _read_picture(path: Path, mode: int) -> NDArray[np.uint8]:
 
 
 def _lines(path: Path, problems: list[str]) -> list[dict[str, Any]]:
-    """The finished lines of a JSON-lines file; a last line without a line end is still being written."""
+    """The complete lines of a JSON-lines file; a last line without a line end is still being written."""
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing: a store is made by rendering people and scenes, or by `skelevision data crops`"
-        )
+        fix = "render people and scenes, or cut crops with `skelevision data crops`"
+        raise MissingFileError(str(path), "a list of the store", "no such file", fix)
     found: list[dict[str, Any]] = []
     for number, text in enumerate(path.read_text().split("\n")[:-1], start=1):
         try:

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from handmade_store import draw_person, make_store
 
-from armory_skelevision.training.data.pairs.store import Store, make_cutout
+from armory_skelevision.training.data.rendered_pairs.store import RenderedStore, make_cutout
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 
 def test_reads_people_by_person_and_scenes(tmp_path):
-    store = Store(make_store(tmp_path / "store", people=3, views=2, scenes=2))
+    store = RenderedStore(make_store(tmp_path / "store", people=3, views=2, scenes=2))
     assert [len(views) for views in store.people] == [2, 2, 2]
     assert [scene[1].shape for scene in store.scenes] == [(240, 320, 3)] * 2
     assert len(store) == 6
@@ -16,7 +17,7 @@ def test_reads_people_by_person_and_scenes(tmp_path):
 
 
 def test_figures_are_kept_small_and_keypoints_follow(tmp_path):
-    cutout = Store(make_store(tmp_path / "store")).people[0][0]
+    cutout = RenderedStore(make_store(tmp_path / "store")).people[0][0]
     assert cutout.size[1] == pytest.approx(160, abs=1.5)
     picture, keypoints = draw_person([(1, 1, 1)] * 3)
     scale = cutout.levels[0].shape[0] / picture.shape[0]
@@ -29,7 +30,7 @@ def test_broken_entries_are_named_and_half_written_lines_left_out(tmp_path):
     (root / "scenes/00001.jpg").unlink()
     with (root / "people.jsonl").open("a") as file:
         file.write('{"file": "people/00009_00.png"}\nnonsense\n{"file": "people/000')
-    store = Store(root)
+    store = RenderedStore(root)
     assert len(store) == 5
     assert len(store.scenes) == 1
     text = "\n".join(store.problems)
@@ -39,11 +40,13 @@ def test_broken_entries_are_named_and_half_written_lines_left_out(tmp_path):
 
 
 def test_empty_and_missing_stores_are_errors(tmp_path):
-    with pytest.raises(FileNotFoundError, match="people.jsonl"):
-        Store(tmp_path)
+    with pytest.raises(MissingFileError) as missing:
+        RenderedStore(tmp_path)
     (tmp_path / "people.jsonl").write_text("")
     (tmp_path / "scenes.jsonl").write_text("")
-    with pytest.raises(ValueError, match="at least one person and one scene"):
-        Store(tmp_path)
-    with pytest.raises(ValueError, match="no opaque pixels"):
+    assert missing.value.key == str(tmp_path / "people.jsonl")
+    with pytest.raises(InvalidValueError) as empty:
+        RenderedStore(tmp_path)
+    assert empty.value.key == str(tmp_path)
+    with pytest.raises(InvalidValueError):
         make_cutout(np.zeros((40, 40, 4), np.uint8), np.zeros((17, 3), np.float32))

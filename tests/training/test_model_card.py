@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import save_file
 
 from armory_skelevision.io import hash_file
-from armory_skelevision.training.card import read_curves, write_card
-from armory_skelevision.training.data.crops.cutting import Crop
-from armory_skelevision.training.data.crops.store import write_part
-from armory_skelevision.training.settings import Settings
+from armory_skelevision.training.data.real_crops.cropping import Crop
+from armory_skelevision.training.data.real_crops.store import write_part
+from armory_skelevision.training.model_card import read_curves, write_model_card
+from armory_skelevision.training.settings import MultitaskSettings
 
 
-def write_run(folder: Path) -> Settings:
-    """What a run leaves that logged its loss in steps 10 to 30, was stopped, and went on from step 20."""
+def write_run(folder: Path) -> MultitaskSettings:
+    """The files of a run that logged its loss in steps 10 to 30, was stopped, and resumed from step 20."""
     head = "loss,step,epoch,iou\n"
     logged = {9: f"{head}3.0,9,0,\n2.0,19,0,\n7.0,29,0,\n6.", 10: f"{head}1.5,29,0,\n,29,0,0.75\n"}
     for version, text in logged.items():
@@ -31,7 +31,7 @@ def write_run(folder: Path) -> Settings:
     write_part(folder / "crops/part.safetensors", [crop], "coco val", "", [])
     save_file({"x": torch.zeros(1)}, folder / "start.safetensors")
     save_file({"x": torch.ones(1)}, folder / "run/weights.safetensors", {"licence": "a|b"})
-    return Settings(
+    return MultitaskSettings(
         store=str(folder / "store"),
         validation_store=str(folder / "crops"),
         folder=str(folder / "run"),
@@ -39,9 +39,9 @@ def write_run(folder: Path) -> Settings:
     )
 
 
-def test_a_card_tells_how_to_make_the_weights_again(tmp_path: Path) -> None:
+def test_a_card_has_all_that_reproduces_the_weights(tmp_path: Path) -> None:
     settings = write_run(tmp_path)
-    card = write_card(tmp_path / "run/weights.safetensors", settings).read_text()
+    card = write_model_card(tmp_path / "run/weights.safetensors", settings).read_text()
     assert f"| sha256 | {hash_file(tmp_path / 'run/weights.safetensors')} |" in card
     assert hash_file(settings.init) in card
     assert r"| licence | a\|b |" in card
@@ -49,7 +49,7 @@ def test_a_card_tells_how_to_make_the_weights_again(tmp_path: Path) -> None:
     assert "1 crops of real people (coco val)" in card
     assert json.loads(card.partition("```json\n")[2].partition("```")[0]) == asdict(settings)
     (tmp_path / "store/scenes.jsonl").write_text('{"b": 2}\n')
-    again = write_card(tmp_path / "run/weights.safetensors", settings).read_text()
+    again = write_model_card(tmp_path / "run/weights.safetensors", settings).read_text()
     assert [line[:14] for line, other in zip(card.splitlines(), again.splitlines(), strict=True) if line != other] == [
         "| trained on |"
     ], "other data must have another hash"
@@ -59,8 +59,8 @@ def test_curves_of_a_resumed_run_are_one(tmp_path: Path) -> None:
     settings = write_run(tmp_path)
     curves = read_curves(tmp_path / "run")
     assert curves == {"iou": [(30, 0.75)], "loss": [(10, 3.0), (20, 2.0), (30, 1.5)]}
-    write_card(tmp_path / "run/weights.safetensors", settings)
+    write_model_card(tmp_path / "run/weights.safetensors", settings)
     first = (tmp_path / "run/curves.svg").read_bytes()
     assert b"loss" in first
-    write_card(tmp_path / "run/weights.safetensors", settings)
+    write_model_card(tmp_path / "run/weights.safetensors", settings)
     assert (tmp_path / "run/curves.svg").read_bytes() == first

@@ -1,11 +1,11 @@
-"""Crops on disk: parts of some hundreds in one safetensors file each, the JPEG files in a row, what is in them beside.
+"""Crops on disk: one safetensors file for some hundreds of them, with their JPEG files and annotations.
 
 Tensors of a part with n crops, sorted by track and frame:
-    jpegs (bytes,) uint8, ends (n,) int64           the files one after the other, and where each ends
+    jpegs (bytes,) uint8, ends (n,) int64           the JPEG files one after the other, and where each ends
     boxes_xyxy (n, 4), keypoints (n, 17, 3)         float32, in crop pixels
     tracks (n,), frames (n,)                        int64
-Strings in its header: "crops", the layout's version; "source", the data set and split; "people", a hash of those that
-were asked for; "faults", a JSON list of sentences about those of them that are left out.
+Strings in its header: "crops", the layout's version; "source", the data set and split; "people", a hash of the
+requested people; "faults", a JSON list of the reasons why some of them are left out.
 """
 
 from __future__ import annotations
@@ -22,25 +22,27 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from armory_skelevision.training.data.crops.cutting import Crop
+from armory_skelevision.training.data.real_crops.cropping import Crop
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 from armory_skelevision.weights.checkpoints import write_checkpoint
 
 SUFFIX = ".safetensors"
 LAYOUT = "1"
+PART = f"a part of a crop store (layout {LAYOUT})"
 
 
-def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, faults: Sequence[str]) -> None:
+def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, problems: Sequence[str]) -> None:
     """Write a part, whole or not at all.
 
     Args:
         path: Ends in ``.safetensors``.
         crops: Sorted by track and frame.
-        source: See the module.
-        people: Likewise.
-        faults: Likewise.
+        source: Data set and split.
+        people: Hash of the requested people.
+        problems: Reasons why some of them are left out.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: If the file cannot be written.
     """
     jpegs = [crop.jpeg for crop in crops]
     arrays = {
@@ -51,24 +53,25 @@ def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, faul
         "tracks": np.array([crop.track for crop in crops], np.int64),
         "frames": np.array([crop.frame for crop in crops], np.int64),
     }
-    header = {"crops": LAYOUT, "source": source, "people": people, "faults": json.dumps(list(faults))}
+    header = {"crops": LAYOUT, "source": source, "people": people, "faults": json.dumps(list(problems))}
     write_checkpoint({name: torch.from_numpy(array) for name, array in arrays.items()}, header, path)
 
 
 def open_part(path: Path) -> tuple[Any, dict[str, str]]:
-    """A part, opened by safetensors, and its header. Nothing but the header is read yet.
+    """A part, opened by safetensors, and its header. Only the header is read yet.
 
     Raises:
-        OSError: There is no such file.
-        ValueError: It is truncated, damaged or something else.
+        OSError: If there is no such file.
+        InvalidValueError: If it is truncated, damaged or of another format.
     """
     try:
         file: Any = safe_open(path, framework="np")
     except SafetensorError as error:
-        raise ValueError(f"{path} is no part of a crop store, or truncated or damaged ({error}): delete it") from error
+        found = f"a truncated or damaged file, or another format ({error})"
+        raise InvalidValueError(str(path), PART, found, "delete it") from error
     header: dict[str, str] = file.metadata() or {}
     if header.get("crops") != LAYOUT:
-        raise ValueError(f"{path} is no part of a crop store (version {LAYOUT}); its header says {sorted(header)}")
+        raise InvalidValueError(str(path), PART, f"another file, with the header keys {sorted(header)}")
     return file, header
 
 
@@ -78,26 +81,26 @@ def is_crop_store(folder: str | os.PathLike[str]) -> bool:
 
 
 class CropStore:
-    """All crops of a folder. Pictures are read when they are asked for.
+    """All crops of a folder. The images are read on demand.
 
     Args:
-        folder: With at least one part; parts of several data sets together are one store.
+        folder: Folder with at least one part; parts of several data sets form one store.
 
     Attributes:
         boxes_xyxy: (n, 4) float32, crop pixels.
         keypoints: (n, 17, 3) float32: x, y in crop pixels, v.
-        people: (n,) int64: a number for each person, as far as the data sets tell them apart.
-        sources: The data sets and splits in it.
+        people: (n,) int64: the number of each crop's person, as far as the data sets distinguish people.
+        sources: The data sets and splits in the store.
 
     Raises:
-        FileNotFoundError: The folder holds no parts.
-        ValueError: A part is damaged, or there is no crop in any.
+        MissingFileError: If the folder holds no parts.
+        InvalidValueError: If a part is damaged, or no part holds a crop.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         paths = sorted(Path(folder).glob(f"*{SUFFIX}"))
         if not paths:
-            raise FileNotFoundError(f"{folder} holds no crops; `skelevision data crops` makes some")
+            raise MissingFileError(str(folder), "a store of crops", "a folder without", "run `skelevision data crops`")
         opened = [open_part(path) for path in paths]
         self._files = [file for file, _ in opened]
         self._paths = paths
@@ -112,27 +115,27 @@ class CropStore:
         self.boxes_xyxy = np.concatenate([file.get_tensor("boxes_xyxy") for file in self._files])
         self.keypoints = np.concatenate([file.get_tensor("keypoints") for file in self._files])
         if not len(self):
-            raise ValueError(f"{folder}: there is no crop in its {len(paths)} parts")
+            raise InvalidValueError(str(folder), "at least one crop", f"none in its {len(paths)} parts")
 
     def __len__(self) -> int:
         """Number of crops."""
         return len(self._parts)
 
     def picture(self, index: int) -> NDArray[np.uint8]:
-        """A crop (511, 511, 3) uint8 BGR.
+        """The image of a crop, (511, 511, 3) uint8 BGR.
 
         Raises:
-            ValueError: Its bytes are no picture any more.
+            InvalidValueError: If it is damaged.
         """
         part = self._parts[index]
         data = self._files[part].get_slice("jpegs")[int(self._starts[index]) : int(self._ends[index])]
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
         if picture is None:
-            raise ValueError(f"{self._paths[part]} is damaged: crop {index} of the store is no picture. Delete it")
+            raise InvalidValueError(str(self._paths[part]), f"a JPEG file of crop {index}", "other bytes", "delete it")
         return np.asarray(picture, np.uint8)
 
     def neighbours(self, index: int, reach: int) -> NDArray[np.int64]:
-        """Crops of the same person at most ``reach`` frames away, this one included: their indices, in order."""
+        """Indices, in order, of the crops of the same person at most ``reach`` frames away, this one included."""
         near = np.arange(max(0, index - reach), min(len(self), index + reach + 1))
         alike = self.people[near] == self.people[index]
         return np.asarray(near[alike & (abs(self._frames[near] - self._frames[index]) <= reach)], np.int64)

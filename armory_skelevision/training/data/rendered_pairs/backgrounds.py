@@ -1,4 +1,4 @@
-"""What surrounds the target of a training pair: backdrops from scenes and procedural textures, and pasted things."""
+"""Backgrounds of training pairs, from scenes and procedural textures, and cut-outs of objects, posters and poles."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.training.data.pairs.clutter import draw_blob_mask, draw_colour, draw_texture
-from armory_skelevision.training.data.pairs.painting import shift_to_centres
-from armory_skelevision.training.data.pairs.pair import NO_KEYPOINTS
-from armory_skelevision.training.data.pairs.store import Cutout, make_cutout
+from armory_skelevision.training.data.affine import shift_to_centres
+from armory_skelevision.training.data.pair import NO_KEYPOINTS
+from armory_skelevision.training.data.rendered_pairs.store import Cutout, SceneImages, make_cutout
+from armory_skelevision.training.data.rendered_pairs.textures import (
+    Picture,
+    draw_blob_mask,
+    draw_colour,
+    draw_texture,
+)
 
-Picture = NDArray[np.uint8]
-Scene = tuple[Picture, Picture]
 
-
-class Backdrop(NamedTuple):
-    """A place: which pictures it shows, and how it is looked at.
+class Background(NamedTuple):
+    """A background: its images and the view of them.
 
     Attributes:
         scenes: One scene, or two that are blended.
-        blend: Weight of the second.
-        mirror: Swap left and right.
-        turn: Radians.
+        blend: Weight of the second scene.
+        mirror: Whether left and right are swapped.
+        turn: Rotation in radians.
         zoom: Scene pixels per canvas pixel, where the canvas has the size of a frame's crop.
-        centre: Of the view, as shares of the scene's width and height.
-        gains: Factors of the three channels.
+        centre: (2,), centre of the view as shares of the scene's width and height.
+        gains: (3,), factors of the channels.
     """
 
-    scenes: tuple[Scene, ...]
+    scenes: tuple[SceneImages, ...]
     blend: float
     mirror: bool
     turn: float
@@ -40,29 +42,34 @@ class Backdrop(NamedTuple):
     gains: NDArray[np.float64]
 
 
-class Scenery:
-    """Draws backdrops and things.
+class BackgroundSampler:
+    """Draws backgrounds, and makes cut-outs of objects, posters and poles.
 
     Args:
-        scenes: Rendered scenes, pictures of full and of half size.
-        seed: Of the procedural textures and the things, which are made once.
-        textures: How many procedural textures to make; they serve as scenes, too.
-        things: How many things to cut out.
+        scenes: Rendered scenes.
+        seed: Seed of the procedural textures and the cut-outs, which are made once.
+        textures: Number of procedural textures, which serve as scenes too.
+        objects: Number of cut-outs of objects.
+
+    Attributes:
+        objects: Pieces of scenes or textures with random outlines.
+        posters: Screens and posters.
+        poles: Posts, trunks and pillars.
     """
 
-    def __init__(self, scenes: Sequence[Scene], seed: int, textures: int = 160, things: int = 400) -> None:
+    def __init__(self, scenes: Sequence[SceneImages], seed: int, textures: int = 160, objects: int = 400) -> None:
         rng = np.random.default_rng(seed)
         self.scenes = list(scenes)
         self.textures = [_with_half(draw_texture(rng, (420, 320))) for _ in range(textures)]
-        self.things = [self._cut_thing(rng) for _ in range(things)]
-        self.posters = [self._cut_poster(rng) for _ in range(max(1, things // 6))]
-        self.poles = [self._cut_pole(rng) for _ in range(max(1, things // 10))]
+        self.objects = [self._cut_object(rng) for _ in range(objects)]
+        self.posters = [self._cut_poster(rng) for _ in range(max(1, objects // 6))]
+        self.poles = [self._cut_pole(rng) for _ in range(max(1, objects // 10))]
 
-    def draw_backdrop(self, rng: np.random.Generator) -> Backdrop:
-        """A random place."""
+    def sample(self, rng: np.random.Generator) -> Background:
+        """A random background."""
         count = 2 if rng.uniform() < 0.15 else 1
         odd = rng.uniform() < 0.2
-        return Backdrop(
+        return Background(
             scenes=tuple(self._draw_scene(rng) for _ in range(count)),
             blend=rng.uniform(0.15, 0.6),
             mirror=bool(rng.uniform() < 0.5),
@@ -72,28 +79,34 @@ class Scenery:
             gains=np.exp(rng.standard_normal(3) * (0.25 if odd else 0.06) + rng.normal(0, 0.15)),
         )
 
-    def move_backdrop(self, backdrop: Backdrop, reach: float, rng: np.random.Generator) -> Backdrop:
-        """The same place a little later: the camera, or the person with it, has moved by about ``reach`` of a scene."""
+    def move(self, background: Background, reach: float, rng: np.random.Generator) -> Background:
+        """The background a little later, after a movement of camera or person; now and then another background.
+
+        Args:
+            background: The background before.
+            reach: Standard deviation of the movement, as a share of the scene's width.
+            rng: Source of randomness.
+        """
         if rng.uniform() < 0.12:
-            return self.draw_backdrop(rng)
-        return backdrop._replace(
-            turn=backdrop.turn + rng.normal(0, 0.03),
-            zoom=backdrop.zoom * float(np.exp(rng.normal(0, 0.1))),
-            centre=backdrop.centre + rng.standard_normal(2) * (reach, reach * 0.5),
+            return self.sample(rng)
+        return background._replace(
+            turn=background.turn + rng.normal(0, 0.03),
+            zoom=background.zoom * float(np.exp(rng.normal(0, 0.1))),
+            centre=background.centre + rng.standard_normal(2) * (reach, reach * 0.5),
         )
 
-    def _draw_scene(self, rng: np.random.Generator) -> Scene:
+    def _draw_scene(self, rng: np.random.Generator) -> SceneImages:
         bank = self.scenes if rng.uniform() < 0.72 else self.textures
         return bank[rng.integers(len(bank))]
 
-    def _cut_thing(self, rng: np.random.Generator) -> Cutout:
+    def _cut_object(self, rng: np.random.Generator) -> Cutout:
         """A piece of a scene or a texture within a random outline."""
         size = (int(rng.integers(40, 130)), int(rng.integers(50, 160)))
         mask = draw_blob_mask(rng, size)
         return make_cutout(np.dstack([self._cut_patch(rng, size), mask]), NO_KEYPOINTS)
 
     def _cut_poster(self, rng: np.random.Generator) -> Cutout:
-        """A screen or poster: plain, chequered, striped or pictured."""
+        """A screen or poster: plain, chequered, or with a piece of a scene or texture."""
         size = (int(rng.integers(60, 150)), int(rng.integers(50, 130)))
         patch = self._cut_patch(rng, size)
         kind = rng.uniform()
@@ -105,7 +118,7 @@ class Scenery:
         return make_cutout(np.dstack([patch, np.full(size[::-1], 255, np.uint8)]), NO_KEYPOINTS)
 
     def _cut_pole(self, rng: np.random.Generator) -> Cutout:
-        """A post, a trunk, a pillar: tall and shaded like something round."""
+        """A post, trunk or pillar: tall and shaded like a cylinder."""
         size = (int(rng.integers(8, 40)), 240)
         patch = self._cut_patch(rng, size)
         if rng.uniform() < 0.5:
@@ -123,38 +136,40 @@ class Scenery:
         return np.asarray(cv2.resize(patch, size), np.uint8).copy()
 
 
-def paint_backdrop(backdrop: Backdrop, side: int, frame_side: float, middle: tuple[float, float]) -> Picture:
-    """A square view of a place.
+def render_background(background: Background, side: int, frame_side: float, middle: tuple[float, float]) -> Picture:
+    """A square view of a background.
 
     Args:
-        backdrop: The place.
-        side: Of the canvas, pixels.
-        frame_side: How many frame pixels the canvas stands for (more than ``side`` where it is shrunken).
-        middle: The canvas position that shows the backdrop's ``centre``.
+        background: The background.
+        side: Side of the canvas in pixels.
+        frame_side: Side of the canvas in frame pixels (more than ``side`` where the canvas is shrunk).
+        middle: Canvas position of the background's ``centre``.
 
     Returns:
         (side, side, 3) uint8 BGR.
     """
-    layers = [_view(scene, backdrop, side, frame_side, middle) for scene in backdrop.scenes]
+    layers = [_warp_scene(scene, background, side, frame_side, middle) for scene in background.scenes]
     canvas = layers[0]
     if len(layers) > 1:
-        canvas = cv2.addWeighted(layers[0], 1 - backdrop.blend, layers[1], backdrop.blend, 0)
-    table = np.clip(np.arange(256)[:, None] * backdrop.gains, 0, 255).astype(np.uint8).reshape(256, 1, 3)
+        canvas = cv2.addWeighted(layers[0], 1 - background.blend, layers[1], background.blend, 0)
+    table = np.clip(np.arange(256)[:, None] * background.gains, 0, 255).astype(np.uint8).reshape(256, 1, 3)
     return np.asarray(cv2.LUT(canvas, table), np.uint8)
 
 
-def _view(scene: Scene, backdrop: Backdrop, side: int, frame_side: float, middle: tuple[float, float]) -> Picture:
+def _warp_scene(
+    scene: SceneImages, background: Background, side: int, frame_side: float, middle: tuple[float, float]
+) -> Picture:
     height, width = scene[0].shape[:2]
-    scale = min(backdrop.zoom * frame_side / side, 1.1 * height / side)
+    scale = min(background.zoom * frame_side / side, 1.1 * height / side)
     picture = scene[0] if scale < 1.5 else scene[1]
-    cosine, sine = np.cos(backdrop.turn) * scale, np.sin(backdrop.turn) * scale
+    cosine, sine = np.cos(background.turn) * scale, np.sin(background.turn) * scale
     matrix = np.array([[cosine, -sine], [sine, cosine]])
-    if backdrop.mirror:
+    if background.mirror:
         matrix[:, 0] *= -1
     half = np.abs(matrix).sum(axis=1) * side / 2
     size = np.array([width, height])
     margin = np.minimum(half, size / 2)  # stay within the scene where it is large enough
-    centre = np.clip(backdrop.centre * size, margin, size - margin)
+    centre = np.clip(background.centre * size, margin, size - margin)
     to_scene = np.concatenate([matrix, (centre - matrix @ np.asarray(middle))[:, None]], axis=1)
     to_scene *= picture.shape[1] / width
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -164,6 +179,6 @@ def _view(scene: Scene, backdrop: Backdrop, side: int, frame_side: float, middle
     return np.asarray(warped, np.uint8)
 
 
-def _with_half(picture: Picture) -> Scene:
+def _with_half(picture: Picture) -> SceneImages:
     half = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return picture, np.asarray(half, np.uint8)

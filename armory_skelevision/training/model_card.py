@@ -1,4 +1,4 @@
-"""The card of a training run: what was trained from what on what, how it went, and what came out."""
+"""The model card of a training run: weights, start, data, settings, versions and curves."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from pathlib import Path
 
 import armory_skelevision
 from armory_skelevision.io import atomic_write, hash_file
-from armory_skelevision.training.data.crops.store import CropStore, is_crop_store
 from armory_skelevision.training.data.loading import describe_pairs
+from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
 from armory_skelevision.training.settings import RunSettings
 from armory_skelevision.weights.checkpoints import read_header
 
 Curves = dict[str, list[tuple[int, float]]]
-"""Steps and values of everything that was logged, by name."""
+"""Steps and values by the name that they were logged under."""
 
 _PACKAGES = ("lightning", "numpy", "torch")
-_COLUMNS = 3  # of small charts beside each other
+_COLUMNS = 3  # charts in a row
 
 
-def write_card(weights: Path, settings: RunSettings) -> Path:
-    """Write ``card.md`` and ``curves.svg`` beside the weights that a run has ended with.
+def write_model_card(weights: Path, settings: RunSettings) -> Path:
+    """Write ``card.md`` and ``curves.svg`` beside the weights of a finished run.
 
     Args:
-        weights: The file, whose header becomes part of the card.
-        settings: Of the run.
+        weights: The weights file, whose metadata becomes part of the card.
+        settings: The run's settings.
 
     Returns:
-        The card.
+        Path of the card.
 
     Raises:
-        OSError: They cannot be written.
+        OSError: If the files cannot be written.
     """
     folder = weights.parent
     atomic_write(folder / "curves.svg", draw_curves(read_curves(folder)))
@@ -54,7 +54,7 @@ def write_card(weights: Path, settings: RunSettings) -> Path:
         f"# {folder.resolve().name}",
         _table(rows),
         "## Curves",
-        "![what was logged, over steps](curves.svg)",
+        "![logged values over steps](curves.svg)",
         "## Settings",
         f"```json\n{json.dumps(asdict(settings), indent=4)}\n```",
     ]
@@ -64,17 +64,17 @@ def write_card(weights: Path, settings: RunSettings) -> Path:
 
 
 def read_curves(folder: Path) -> Curves:
-    """What a run has logged as CSV, in order of steps. Where it was resumed, the later run's values count.
+    """The values that a run logged as CSV, in order of steps. After a resume the later values replace earlier ones.
 
     Args:
-        folder: The run's.
+        folder: The run's folder.
     """
     found: dict[str, dict[int, float]] = {}
     paths = (folder / "curves").glob("version_*/metrics.csv")
     for path in sorted(paths, key=lambda path: int(path.parent.name.partition("_")[2])):
         with path.open(encoding="utf-8", newline="") as lines:
             for row in csv.DictReader(lines):
-                if not (row["step"] or "").isdigit():  # cut off, where the run was killed
+                if not (row["step"] or "").isdigit():  # truncated where the run was killed
                     continue
                 step = int(row["step"]) + 1  # Lightning counts the steps before
                 for name, value in row.items():
@@ -84,7 +84,7 @@ def read_curves(folder: Path) -> Curves:
 
 
 def draw_curves(curves: Curves) -> bytes:
-    """A small chart for each curve, as SVG, the same for the same curves."""
+    """A small chart for each curve, as SVG; equal curves give equal bytes."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -105,7 +105,7 @@ def draw_curves(curves: Curves) -> bytes:
 
 
 def _describe_store(folder: str) -> str:
-    """What a store holds, and a hash by which it is known again: of all boxes, or of all that its listings say."""
+    """The kind and size of a store, and a hash of its annotations that identifies it."""
     digest = hashlib.sha256()
     if is_crop_store(folder):
         store = CropStore(folder)

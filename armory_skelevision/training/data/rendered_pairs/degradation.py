@@ -1,7 +1,7 @@
-"""What cameras do to pictures: light and tone, lost resolution, blur, noise, compression.
+"""Degradation of images as by cameras: light and tone, lost resolution, blur, noise, compression.
 
-A `Camera` is drawn once per pair of crops; each picture it takes differs a little from the last. That small people
-arrive blurred by upsampling is not done here but by composing at the resolution of the frame.
+The parameters are drawn once per pair of crops, and vary a little from crop to crop. The blur of small people by
+upsampling is not simulated here: it follows from composing at the resolution of the frame.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 
-class Camera(NamedTuple):
-    """The lasting traits of a camera and of the light.
+class Degradation(NamedTuple):
+    """Parameters of a camera and of the light that both crops of a pair share.
 
     Attributes:
         tone: (contrast, brightness, log gamma, three logs of channel gains).
-        grey: Whether it records no colour.
-        resolution: Share of the picture's resolution that the lens leaves.
-        defocus: Standard deviation of the blur in canvas pixels.
-        noise: Standard deviation in grey levels.
+        grey: Whether the camera records no colour.
+        resolution: Share of the image's resolution that remains, in (0, 1].
+        defocus: Standard deviation of the blur, in canvas pixels.
+        noise: Standard deviation of the noise, in grey levels.
         quality: JPEG quality, or None for no compression.
-        sharpening: Strength of the edge enhancement that cheap cameras add.
-        shake: Longest motion blur in canvas pixels.
-        light: Strength of uneven light over the picture.
+        sharpening: Strength of the edge enhancement.
+        shake: Longest motion blur, in canvas pixels.
+        light: Strength of uneven light over the image.
     """
 
     tone: NDArray[np.float64]
@@ -41,10 +41,10 @@ class Camera(NamedTuple):
     light: float
 
 
-def draw_camera(rng: np.random.Generator) -> Camera:
-    """A random camera; about a quarter of all traits are at their harmless value."""
+def draw_degradation(rng: np.random.Generator) -> Degradation:
+    """Random parameters, many of them at values that leave the image unchanged."""
     spread = np.array([0.2, 14.0, 0.22, 0.07, 0.07, 0.07]) * rng.choice([0.4, 1.0, 1.4])
-    return Camera(
+    return Degradation(
         tone=rng.standard_normal(6).clip(-1.7, 1.7) * spread,
         grey=bool(rng.uniform() < 0.06),
         resolution=rng.uniform(0.45, 1) if rng.uniform() < 0.3 else 1.0,
@@ -57,39 +57,39 @@ def draw_camera(rng: np.random.Generator) -> Camera:
     )
 
 
-def take_picture(picture: Picture, camera: Camera, rng: np.random.Generator) -> Picture:
-    """The picture as the camera records it.
+def degrade(picture: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
+    """Degrade an image.
 
     Args:
         picture: (H, W, 3) uint8 BGR, at the resolution of the frame.
-        camera: The camera.
-        rng: For what differs from picture to picture.
+        degradation: Parameters that both crops of a pair share.
+        rng: Draws what varies from crop to crop.
 
     Returns:
-        (H, W, 3) uint8.
+        (H, W, 3) uint8 BGR.
     """
-    if camera.light:
-        picture = _light_unevenly(picture, camera.light, rng)
+    if degradation.light:
+        picture = _light_unevenly(picture, degradation.light, rng)
     drift = rng.standard_normal(6) * (0.06, 4.0, 0.07, 0.015, 0.015, 0.015) * rng.choice([0.3, 1.0, 2.0])
-    picture = np.asarray(cv2.LUT(picture, _tone_table(camera.tone + drift, _exposure(picture))), np.uint8)
-    if camera.grey:
+    picture = np.asarray(cv2.LUT(picture, _tone_table(degradation.tone + drift, _exposure(picture))), np.uint8)
+    if degradation.grey:
         picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     height, width = picture.shape[:2]
-    if camera.resolution < 1:
-        small = (max(16, round(width * camera.resolution)), max(16, round(height * camera.resolution)))
+    if degradation.resolution < 1:
+        small = (max(16, round(width * degradation.resolution)), max(16, round(height * degradation.resolution)))
         picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
-    if camera.shake and rng.uniform() < 0.7:
-        picture = cv2.filter2D(picture, -1, motion_kernel(rng.uniform(1, camera.shake), rng.uniform(0, np.pi)))
-    defocus = camera.defocus * rng.uniform(0.7, 1.3)
+    if degradation.shake and rng.uniform() < 0.7:
+        picture = cv2.filter2D(picture, -1, motion_kernel(rng.uniform(1, degradation.shake), rng.uniform(0, np.pi)))
+    defocus = degradation.defocus * rng.uniform(0.7, 1.3)
     if defocus > 0.25:
         picture = cv2.GaussianBlur(picture, (0, 0), defocus)
-    if camera.noise > 0.5:
-        picture = _add_noise(picture, camera.noise, rng)
-    if camera.sharpening:
+    if degradation.noise > 0.5:
+        picture = _add_noise(picture, degradation.noise, rng)
+    if degradation.sharpening:
         smooth = cv2.GaussianBlur(picture, (0, 0), 1.2)
-        picture = cv2.addWeighted(picture, 1 + camera.sharpening, smooth, -camera.sharpening, 0)
-    if camera.quality is not None:
-        quality = int(np.clip(camera.quality + rng.integers(-6, 7), 10, 95))
+        picture = cv2.addWeighted(picture, 1 + degradation.sharpening, smooth, -degradation.sharpening, 0)
+    if degradation.quality is not None:
+        quality = int(np.clip(degradation.quality + rng.integers(-6, 7), 10, 95))
         _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
         picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     if picture.shape[1] != width:
@@ -98,7 +98,7 @@ def take_picture(picture: Picture, camera: Camera, rng: np.random.Generator) -> 
 
 
 def _exposure(picture: Picture) -> float:
-    """The gain by which a camera answers to very dark or very bright surroundings."""
+    """The gain of automatic exposure in very dark or very bright surroundings."""
     brightness = max(float(picture[::4, ::4].mean()), 8.0)
     return float(np.clip(brightness, 70, 170)) / brightness
 
@@ -112,7 +112,7 @@ def _tone_table(tone: NDArray[np.float64], exposure: float) -> Picture:
 
 
 def _light_unevenly(picture: Picture, strength: float, rng: np.random.Generator) -> Picture:
-    """Patches of shade and light, as under trees, beside houses, or towards the picture's corners."""
+    """Add patches of shade and light, as under trees, beside houses, or towards the corners of the image."""
     cells = int(rng.integers(2, 5))
     grid = np.exp(rng.standard_normal((cells, cells)) * strength).clip(0.25, 1.6)
     interpolation = cv2.INTER_CUBIC if rng.uniform() < 0.7 else cv2.INTER_LINEAR
@@ -125,8 +125,11 @@ def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
     """A kernel that blurs along a line.
 
     Args:
-        length: Of the line, pixels.
-        angle: Of the line, radians from the x axis.
+        length: Length of the line in pixels.
+        angle: Angle of the line from the x axis, in radians.
+
+    Returns:
+        (side, side) with an odd side; the sum is 1.
     """
     side = 2 * int(np.ceil(length / 2)) + 1
     kernel = np.zeros((side, side), np.float32)
@@ -139,7 +142,7 @@ def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
 
 
 def _add_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> Picture:
-    """Grain, the same in all channels or not. One small tile of noise is repeated, which is fast and never seen."""
+    """Add noise, equal in all channels or not. A small tile of noise is repeated, which is fast and not visible."""
     channels = 1 if rng.uniform() < 0.5 else 3
     tile = (rng.standard_normal((96, 96, channels), np.float32) * sigma).astype(np.int16)
     height, width = picture.shape[:2]

@@ -1,4 +1,4 @@
-"""Stores of crops: cut where a tracker would look, made whole or not at all, and pairs that fit their labels."""
+"""Stores of crops: cut where a tracker would cut, written whole or not at all, and pairs that fit their labels."""
 
 import re
 import shutil
@@ -14,13 +14,14 @@ from armory_skelevision.datasets.lasot import read_lasot
 from armory_skelevision.datasets.people import AnnotatedPerson
 from armory_skelevision.tracking.frames import VideoFrames
 from armory_skelevision.tracking.windows import centred_window, resize_crop
-from armory_skelevision.training.data.crops import making
-from armory_skelevision.training.data.crops.cutting import cut_crop, read_picture
-from armory_skelevision.training.data.crops.making import make_crops
-from armory_skelevision.training.data.crops.pairs import CropPairs, draw_view
-from armory_skelevision.training.data.crops.store import CropStore, is_crop_store
 from armory_skelevision.training.data.loading import PairDataset, describe_pairs
-from armory_skelevision.training.data.pairs.pair import Pair
+from armory_skelevision.training.data.pair import TrainingPair
+from armory_skelevision.training.data.real_crops import building
+from armory_skelevision.training.data.real_crops.building import build_crops
+from armory_skelevision.training.data.real_crops.cropping import cut_crop, read_picture
+from armory_skelevision.training.data.real_crops.sampling import CropPairSampler, draw_crop_map
+from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 
 def coco_at(root):
@@ -33,8 +34,8 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("people")
     make_coco(root / "coco")
     make_lasot(root / "lasot")
-    make_crops(coco_at(root / "coco"), root / "store")
-    make_crops(read_lasot(root / "lasot", "train"), root / "store")
+    build_crops(coco_at(root / "coco"), root / "store")
+    build_crops(read_lasot(root / "lasot", "train"), root / "store")
     return root
 
 
@@ -81,9 +82,9 @@ def test_store_holds_both_data_sets(folders):
 
 def test_neighbours_are_the_same_person_nearby(tmp_path):
     make_lasot(tmp_path / "lasot", frames=25, sequences=2)
-    make_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_faulty=True)
+    build_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_invalid=True)
     make_coco(tmp_path / "coco", 2)
-    make_crops(coco_at(tmp_path / "coco"), tmp_path / "store")
+    build_crops(coco_at(tmp_path / "coco"), tmp_path / "store")
     store = CropStore(tmp_path / "store")
     assert store.neighbours(0, 10).tolist() == [0]
     assert store.neighbours(2, 10).tolist() == list(range(2, 13))
@@ -92,11 +93,11 @@ def test_neighbours_are_the_same_person_nearby(tmp_path):
 
 
 def test_pairs_repeat_and_fit_their_labels(folders):
-    pairs, again = (CropPairs(CropStore(folders / "store")) for _ in range(2))
+    pairs, again = (CropPairSampler(CropStore(folders / "store")) for _ in range(2))
     labelled, offsets, sizes = 0, [], []
     for index in range(60):
-        pair = pairs.pair(np.random.default_rng((5, index)))
-        for one, other in zip(pair, again.pair(np.random.default_rng((5, index))), strict=True):
+        pair = pairs.sample(np.random.default_rng((5, index)))
+        for one, other in zip(pair, again.sample(np.random.default_rng((5, index))), strict=True):
             np.testing.assert_array_equal(one, other)
         check_pair(pair)
         labelled += bool(pair.keypoints[:, 2].any())
@@ -108,22 +109,23 @@ def test_pairs_repeat_and_fit_their_labels(folders):
     assert max(sizes) / min(sizes) > 1.2
 
 
-def test_strangers_are_other_people(folders):
+def test_negative_pairs_show_other_people(folders):
     store = CropStore(folders / "store")
-    pairs = CropPairs(store, strangers=0.5)
-    drawn = [pairs.pair(np.random.default_rng((6, index))) for index in range(40)]
-    assert 8 < sum(pair.is_target for pair in drawn) < 32
+    pairs = CropPairSampler(store, negative_pair_ratio=0.5)
+    drawn = [pairs.sample(np.random.default_rng((6, index))) for index in range(40)]
+    assert 8 < sum(pair.is_positive for pair in drawn) < 32
     for index in (0, 5, 40):
-        strangers = pairs._templates_for(index, False)
-        assert not set(strangers) & set(store.neighbours(index, 10_000))
-        assert len(strangers) + (store.people == store.people[index]).sum() == len(store)
+        others = pairs._templates_for(index, False)
+        assert not set(others) & set(store.neighbours(index, 10_000))
+        assert len(others) + (store.people == store.people[index]).sum() == len(store)
 
 
-def test_strangers_need_two_people(tmp_path):
+def test_negative_pairs_need_two_people(tmp_path):
     make_lasot(tmp_path / "lasot", frames=25, sequences=1)
-    make_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_faulty=True)
-    with pytest.raises(ValueError, match="of one person"):
-        CropPairs(CropStore(tmp_path / "store"), strangers=0.2)
+    build_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_invalid=True)
+    with pytest.raises(InvalidValueError) as caught:
+        CropPairSampler(CropStore(tmp_path / "store"), negative_pair_ratio=0.2)
+    assert caught.value.key == "negative_pair_ratio"
 
 
 def check_pair(pair):
@@ -142,11 +144,12 @@ def test_views_stay_inside_the_stored_crop():
     rng = np.random.default_rng(0)
     for side in (127, 255, 431):
         for _ in range(200):
-            matrix = draw_view(side, (side - 127) / 2, 0.18, rng)
+            matrix = draw_crop_map(side, (side - 127) / 2, 0.18, rng)
             corners = (np.array([[0, 0], [side, side]]) - matrix[:, 2]) / matrix.diagonal()
             assert corners.min() > -1e-6 and corners.max() < 511 + 1e-6
-    with pytest.raises(ValueError, match="search_side: expected at most 431 with crops, got 447"):
-        CropPairs(None, 447)
+    with pytest.raises(InvalidValueError) as caught:
+        CropPairSampler(None, 447)
+    assert (caught.value.key, caught.value.got) == ("search_side", "447")
 
 
 def test_batches_for_training(folders):
@@ -160,14 +163,14 @@ def test_batches_for_training(folders):
 
 def test_finished_parts_are_left_alone(folders, tmp_path, monkeypatch):
     people = read_lasot(folders / "lasot", "train")
-    made = make_crops(people, tmp_path / "again")
-    assert (made.crops, made.faults) == (60, [])
+    made = build_crops(people, tmp_path / "again")
+    assert (made.crops, made.problems) == (60, [])
     before = bytes_of(tmp_path / "again")
     assert {name: data for name, data in bytes_of(folders / "store").items() if name.startswith("lasot")} == before
     (tmp_path / "again/lasot-train-person-4.safetensors").unlink()
     cut = []
-    monkeypatch.setattr(making, "cut_crop", lambda *given: cut.append(given[1].name) or cut_crop(*given))
-    assert make_crops(people, tmp_path / "again").crops == 60
+    monkeypatch.setattr(building, "cut_crop", lambda *given: cut.append(given[1].name) or cut_crop(*given))
+    assert build_crops(people, tmp_path / "again").crops == 60
     assert cut == [f"LaSOT person-4, frame {frame}" for frame in (1, 2, 3)]
     assert bytes_of(tmp_path / "again") == before
 
@@ -179,13 +182,13 @@ def test_an_interrupted_run_leaves_whole_parts_only(folders, tmp_path, monkeypat
         return cut_crop(picture, person)
 
     people = read_lasot(folders / "lasot", "train")
-    monkeypatch.setattr(making, "cut_crop", stop_in_the_third)
+    monkeypatch.setattr(building, "cut_crop", stop_in_the_third)
     with pytest.raises(KeyboardInterrupt):
-        make_crops(people, tmp_path / "store")
+        build_crops(people, tmp_path / "store")
     assert sorted(bytes_of(tmp_path / "store")) == [f"lasot-train-person-{n}.safetensors" for n in (1, 2)]
     assert len(CropStore(tmp_path / "store")) == 6
     monkeypatch.undo()
-    assert make_crops(people, tmp_path / "store").crops == 60
+    assert build_crops(people, tmp_path / "store").crops == 60
 
 
 def break_files(root):
@@ -201,68 +204,73 @@ def break_files(root):
     return content
 
 
-FAULTS = [
+PROBLEMS = [
     r"COCO annotation 100 on .*000\.jpg: image file is truncated",
     r"COCO annotation 101 on .*001\.jpg: No such file",
-    r"COCO annotation 102 on .*002\.jpg: it has \(320, 240\) pixels .*, its annotation says \(321, 240\)",
-    r"COCO annotation 103 on .*003\.jpg: its box_xyxy \[300.0, 60.0, 345.0, 160.0\] lies outside of 320 x 240 pixels",
-    r"COCO annotation 104 on .*004\.jpg: it has keypoints outside of 320 x 240 pixels",
+    r"COCO annotation 102 on .*002\.jpg: size: .*\(321, 240\).* got \(320, 240\)",
+    r"COCO annotation 103 on .*003\.jpg: box_xyxy: .* 320 x 240 pixels, got \[300.0, 60.0, 345.0, 160.0\]",
+    r"COCO annotation 104 on .*004\.jpg: keypoints: .* 320 x 240 pixels",
 ]
 
 
-def test_faults_are_listed_and_refused_or_left_out(tmp_path):
+def test_problems_are_listed_and_refused_or_left_out(tmp_path):
     break_files(tmp_path)
     out = tmp_path / "store"
-    with pytest.raises(ValueError, match="coco-people: 5 cannot be used, listed in .*; 1 can.*--skip-invalid"):
-        make_crops(coco_at(tmp_path), out)
-    listed = (out / "coco-people-faults.txt").read_text().splitlines()
+    with pytest.raises(InvalidValueError) as caught:
+        build_crops(coco_at(tmp_path), out)
+    assert caught.value.key == "coco-people" and "--skip-invalid" in caught.value.fix
+    listed = (out / "coco-people-problems.txt").read_text().splitlines()
+    assert str(out / "coco-people-problems.txt") in caught.value.got and listed[0] in caught.value.got
     assert len(listed) == 5
-    for pattern, fault in zip(FAULTS, listed, strict=True):
-        assert re.search(pattern, fault), fault
+    for pattern, problem in zip(PROBLEMS, listed, strict=True):
+        assert re.search(pattern, problem), problem
     assert not is_crop_store(out)
-    for _ in range(2):  # what was left out is told again where nothing is left to do
-        made = make_crops(coco_at(tmp_path), out, skip_faulty=True)
-        assert (made.crops, made.faults) == (1, listed)
+    for _ in range(2):  # what was left out is reported again where nothing is left to do
+        made = build_crops(coco_at(tmp_path), out, skip_invalid=True)
+        assert (made.crops, made.problems) == (1, listed)
     assert len(CropStore(out)) == 1
-    # whoever did not choose to leave them out hears of them still
-    with pytest.raises(ValueError, match="5 cannot be used"):
-        make_crops(coco_at(tmp_path), out)
+    with pytest.raises(InvalidValueError):  # without the option it is still an error
+        build_crops(coco_at(tmp_path), out)
 
 
-def test_mended_files_are_cut(tmp_path):
+def test_repaired_files_are_cut(tmp_path):
     make_coco(tmp_path, 2)
     picture = tmp_path / "images/000000000001.jpg"
     shutil.move(picture, tmp_path / "away.jpg")
-    assert make_crops(coco_at(tmp_path), tmp_path / "store", skip_faulty=True).crops == 1
+    assert build_crops(coco_at(tmp_path), tmp_path / "store", skip_invalid=True).crops == 1
     shutil.move(tmp_path / "away.jpg", picture)
-    assert make_crops(coco_at(tmp_path), tmp_path / "store").crops == 2
+    assert build_crops(coco_at(tmp_path), tmp_path / "store").crops == 2
     assert len(CropStore(tmp_path / "store")) == 2
-    assert not (tmp_path / "store/coco-people-faults.txt").exists()
+    assert not (tmp_path / "store/coco-people-problems.txt").exists()
 
 
 def test_a_store_of_other_people_is_not_mixed_up(tmp_path):
     content = make_coco(tmp_path, 2)
-    make_crops(coco_at(tmp_path), tmp_path / "store")
+    build_crops(coco_at(tmp_path), tmp_path / "store")
     content["annotations"][0]["bbox"][0] += 1
     save_coco(tmp_path, content)
-    with pytest.raises(ValueError, match="was cut from other people or in another way"):
-        make_crops(coco_at(tmp_path), tmp_path / "store")
+    with pytest.raises(InvalidValueError) as caught:
+        build_crops(coco_at(tmp_path), tmp_path / "store")
+    assert caught.value.key == str(tmp_path / "store/coco-people-00000.safetensors")
 
 
 def test_damaged_stores_are_refused(folders, tmp_path):
-    with pytest.raises(FileNotFoundError, match="holds no crops"):
+    with pytest.raises(MissingFileError) as missing:
         CropStore(tmp_path)
+    assert missing.value.key == str(tmp_path)
     path = tmp_path / "coco-people-00000.safetensors"
     whole = (folders / "store" / path.name).read_bytes()
     path.write_bytes(whole[:-100])
-    with pytest.raises(ValueError, match="is no part of a crop store, or truncated or damaged"):
+    with pytest.raises(InvalidValueError) as damaged:
         CropStore(tmp_path)
+    assert damaged.value.key == str(path)
     path.write_bytes(whole.replace(b"\xff\xd8\xff", b"\0\0\0"))
-    with pytest.raises(ValueError, match=r"00000\.safetensors is damaged: crop 2"):
+    with pytest.raises(InvalidValueError) as damaged:
         CropStore(tmp_path).picture(2)
+    assert damaged.value.key == str(path)
 
 
-def test_pictures_that_are_turned_stay_as_annotated(tmp_path):
+def test_images_are_not_rotated_by_their_exif_data(tmp_path):
     from PIL import Image
 
     exif = Image.Exif()
@@ -273,13 +281,13 @@ def test_pictures_that_are_turned_stay_as_annotated(tmp_path):
 
 def test_real_people(shared_data, tmp_path):
     folder = shared_data / "keypoints/coco_val_mini"
-    made = make_crops(read_coco(folder / "test_coco.json", folder), tmp_path)
-    assert (made.crops, made.faults) == (12, [])
+    made = build_crops(read_coco(folder / "test_coco.json", folder), tmp_path)
+    assert (made.crops, made.problems) == (12, [])
     store = CropStore(tmp_path)
     middle = (store.boxes_xyxy[:, :2] + store.boxes_xyxy[:, 2:]) / 2
     assert abs(middle - 255.5).max() < 12  # a box at the frame's edge is cut off there
-    pairs = [CropPairs(store).pair(np.random.default_rng((1, index))) for index in range(20)]
-    assert all(isinstance(pair, Pair) and (pair.keypoints[:, 2] > 0).sum() > 4 for pair in pairs)
+    pairs = [CropPairSampler(store).sample(np.random.default_rng((1, index))) for index in range(20)]
+    assert all(isinstance(pair, TrainingPair) and (pair.keypoints[:, 2] > 0).sum() > 4 for pair in pairs)
 
 
 def test_eight_more_real_pictures(shared_data, tmp_path):
@@ -301,6 +309,6 @@ def test_eight_more_real_pictures(shared_data, tmp_path):
             content["annotations"].append(annotate(number, (0, 0, 1, 1)) | numbers)
     save_coco(tmp_path, content)
     people = coco_at(tmp_path)
-    made = make_crops(people, tmp_path / "store")
+    made = build_crops(people, tmp_path / "store")
     assert made.crops == sum(annotation["num_keypoints"] > 5 for annotation in content["annotations"]) > 8
-    assert made.faults == []
+    assert made.problems == []

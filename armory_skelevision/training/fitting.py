@@ -1,4 +1,4 @@
-"""A training run from its first or last checkpoint to its end."""
+"""A training run with Lightning, from its start or its last checkpoint to its end."""
 
 from __future__ import annotations
 
@@ -19,36 +19,38 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
 from armory_skelevision.networks.precision import warn_of_slow_bf16
-from armory_skelevision.training.data.loading import PairModule
+from armory_skelevision.training.data.loading import PairDataModule
 from armory_skelevision.training.settings import RunSettings
+from armory_skelevision.validation import InvalidValueError
 
 
-def run(
-    training: LightningModule, settings: RunSettings, measure: str | None, resume: bool = False
+def fit(
+    training: LightningModule, settings: RunSettings, monitor: str | None, resume: bool = False
 ) -> dict[str, float]:
     """Train to the end, then fill the module with the weights of the checkpoint with the best validation.
 
     Args:
-        training: The loop's body.
-        settings: The run's.
-        measure: By what the best checkpoint is chosen: the highest value that validation logs under this name, or with
-            a minus before it the lowest. None chooses none: the weights of the last step stay.
-        resume: Go on from the last checkpoint in ``settings.folder``, if there is one.
+        training: The training loop's body.
+        settings: The run's settings.
+        monitor: Name of the logged value by whose highest value the best checkpoint is chosen, or with a minus in front
+            by whose lowest. None keeps the weights of the last step.
+        resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
 
     Returns:
-        All that was logged by then, the best value included; nothing if there was no validation.
+        The values that were last logged when that checkpoint was written; empty if there was no validation.
 
     Raises:
-        OSError, ValueError: Stores are missing or unusable, the checkpoint is damaged, or the disk is full.
-        FloatingPointError: The loss is no longer finite.
+        OSError: If a store is missing, or the disk is full.
+        InvalidValueError: If a store cannot be used, or the checkpoint to resume from is damaged.
+        FloatingPointError: If the loss is no longer finite.
     """
     folder = Path(settings.folder)
     last = _last_checkpoint(folder) if resume else None
     if last:
-        _read_checkpoint(last)  # in the loop's hands a damaged one ends in a bare traceback
+        _read_checkpoint(last)  # Lightning would end in a bare traceback for a damaged one
     every = timedelta(minutes=settings.checkpoint_minutes)
-    callbacks: list[Callback] = [ModelCheckpoint(folder, "resume-{step}", train_time_interval=every), _Memory()]
-    best = _best_checkpoint(folder, measure)
+    callbacks: list[Callback] = [ModelCheckpoint(folder, "resume-{step}", train_time_interval=every), _LoggedValues()]
+    best = _best_checkpoint(folder, monitor)
     with _quiet_lightning():
         trainer = Trainer(
             devices=1,
@@ -66,7 +68,7 @@ def run(
             enable_model_summary=False,
         )
         warn_of_slow_bf16(settings.precision, trainer.strategy.root_device)
-        pairs = PairModule(settings, _step_of(last) if last else 0)
+        pairs = PairDataModule(settings, _step_of(last) if last else 0)
         trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
     _remove_older_checkpoints(folder)
     if best is None:
@@ -75,13 +77,13 @@ def run(
         return {}
     checkpoint = _read_checkpoint(Path(best.best_model_path))
     training.load_state_dict(checkpoint["state_dict"])
-    logged: dict[str, float] = checkpoint[_Memory.KEY]
+    logged: dict[str, float] = checkpoint[_LoggedValues.KEY]
     return logged
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep from the reader what Lightning says of its other products, of its own code, and of a folder that is ours."""
+    """Silence Lightning's advertisements, its own deprecations, and its warning about a folder that is not empty."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -94,8 +96,8 @@ def _quiet_lightning() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Memory(Callback):
-    """Keeps what was logged in the checkpoints."""
+class _LoggedValues(Callback):
+    """Stores the logged values in the checkpoints."""
 
     KEY = "logged"
 
@@ -107,18 +109,22 @@ def _logged(trainer: Trainer) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
-def _best_checkpoint(folder: Path, measure: str | None) -> ModelCheckpoint | None:
-    if measure is None:
+def _best_checkpoint(folder: Path, monitor: str | None) -> ModelCheckpoint | None:
+    if monitor is None:
         return None
-    mode = "min" if measure.startswith("-") else "max"
-    return ModelCheckpoint(folder, "best-{step}", monitor=measure.removeprefix("-"), mode=mode)
+    mode = "min" if monitor.startswith("-") else "max"
+    return ModelCheckpoint(folder, "best-{step}", monitor=monitor.removeprefix("-"), mode=mode)
 
 
 def check_finite(loss: Tensor, step: int) -> None:
     """Stop a run whose loss is NaN or infinite.
 
+    Args:
+        loss: A scalar.
+        step: Number of the step, for the message.
+
     Raises:
-        FloatingPointError: It is; says at which step.
+        FloatingPointError: If the loss is not finite.
     """
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()} at step {step}; see the last checkpoint")
@@ -127,7 +133,7 @@ def check_finite(loss: Tensor, step: int) -> None:
 def _make_loggers(settings: RunSettings) -> list[Logger]:
     loggers: list[Logger] = [CSVLogger(settings.folder, name="curves")]
     if settings.tensorboard:
-        # Where TensorFlow is installed, TensorBoard's writer loads it: some seconds, and hundreds of megabytes.
+        # Where TensorFlow is installed, TensorBoard's writer imports it: some seconds, and hundreds of megabytes.
         from lightning.pytorch.loggers import TensorBoardLogger
 
         loggers.append(TensorBoardLogger(settings.folder, name="tensorboard"))
@@ -135,7 +141,7 @@ def _make_loggers(settings: RunSettings) -> list[Logger]:
 
 
 def _remove_older_checkpoints(folder: Path) -> None:
-    """Of those to resume from. Lightning removes its own, but not the one that a run was resumed from."""
+    """Remove all checkpoints to resume from but the last. Lightning leaves the one that a run was resumed from."""
     last = _last_checkpoint(folder)
     for checkpoint in folder.glob("resume-step=*.ckpt"):
         if checkpoint != last:
@@ -150,7 +156,8 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise ValueError(f"{path} is no checkpoint, or damaged: remove it, or go on without --resume") from error
+        fix = "remove it, or start without --resume"
+        raise InvalidValueError(str(path), "a checkpoint", "another or a damaged file", fix) from error
     return checkpoint
 
 

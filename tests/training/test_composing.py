@@ -5,22 +5,24 @@ import numpy as np
 import pytest
 from handmade_store import draw_person, make_store
 
-from armory_skelevision.training.data.pairs.compose import Composer
-from armory_skelevision.training.data.pairs.degrade import draw_camera, take_picture
-from armory_skelevision.training.data.pairs.painting import bounding_box, colour_matrix, move_points, paste, place
-from armory_skelevision.training.data.pairs.pair import MIRRORED_KEYPOINTS, crop_height
-from armory_skelevision.training.data.pairs.store import Store, make_cutout
+from armory_skelevision.training.data.affine import move_points
+from armory_skelevision.training.data.pair import MIRRORED_KEYPOINTS, crop_height
+from armory_skelevision.training.data.rendered_pairs.composing import RenderedPairSampler
+from armory_skelevision.training.data.rendered_pairs.compositing import bounding_box, colour_matrix, paste, place
+from armory_skelevision.training.data.rendered_pairs.degradation import degrade, draw_degradation
+from armory_skelevision.training.data.rendered_pairs.store import RenderedStore, make_cutout
+from armory_skelevision.validation import InvalidValueError
 
 
 @pytest.fixture(scope="module")
-def composer(tmp_path_factory):
-    store = Store(make_store(tmp_path_factory.mktemp("compose") / "store"))
-    return Composer(store, textures=4, things=12)
+def sampler(tmp_path_factory):
+    store = RenderedStore(make_store(tmp_path_factory.mktemp("compose") / "store"))
+    return RenderedPairSampler(store, textures=4, objects=12)
 
 
-def test_pairs_are_reproducible_and_well_formed(composer):
+def test_pairs_are_reproducible_and_well_formed(sampler):
     for index in range(40):
-        pair, again = (composer.pair(np.random.default_rng((5, index))) for _ in range(2))
+        pair, again = (sampler.sample(np.random.default_rng((5, index))) for _ in range(2))
         for one, other in zip(pair, again, strict=True):
             np.testing.assert_array_equal(one, other)
         assert pair.template.shape == (127, 127, 3)
@@ -35,29 +37,33 @@ def test_pairs_are_reproducible_and_well_formed(composer):
 
 
 def test_other_sides_of_the_search_crop(tmp_path):
-    composer = Composer(Store(make_store(tmp_path / "store")), textures=2, things=5, search_side=191)
-    pair = composer.pair(np.random.default_rng(0))
+    sampler = RenderedPairSampler(RenderedStore(make_store(tmp_path / "store")), textures=2, objects=5, search_side=191)
+    pair = sampler.sample(np.random.default_rng(0))
     assert pair.search.shape == (191, 191, 3)
     assert pair.box_xyxy.max() <= 191
 
 
-def test_strangers_stand_in_the_targets_stead(tmp_path):
-    store = Store(make_store(tmp_path / "store"))
-    ever, never = (Composer(store, textures=2, things=5, strangers=share) for share in (0.999, 0.0))
+def test_negative_pairs_show_somebody_else_in_the_targets_place(tmp_path):
+    store = RenderedStore(make_store(tmp_path / "store"))
+    always, never = (
+        RenderedPairSampler(store, textures=2, objects=5, negative_pair_ratio=share) for share in (0.999, 0.0)
+    )
     for index in range(20):
-        stranger, target = (composer.pair(np.random.default_rng((3, index))) for composer in (ever, never))
-        assert target.is_target and not stranger.is_target
-        np.testing.assert_array_equal(stranger.template, target.template)
-        assert (stranger.search != target.search).any()
-        assert target.others_xyxy.shape[1:] == (4,) and target.others_xyxy.dtype == np.float32
-    with pytest.raises(ValueError, match="need two people"):
-        Composer(Store(make_store(tmp_path / "one", people=1)), textures=2, things=5, strangers=0.2)
+        negative, target = (sampler.sample(np.random.default_rng((3, index))) for sampler in (always, never))
+        assert target.is_positive and not negative.is_positive
+        np.testing.assert_array_equal(negative.template, target.template)
+        assert (negative.search != target.search).any()
+        assert target.distractors_xyxy.shape[1:] == (4,) and target.distractors_xyxy.dtype == np.float32
+    one = RenderedStore(make_store(tmp_path / "one", people=1))
+    with pytest.raises(InvalidValueError) as caught:
+        RenderedPairSampler(one, textures=2, objects=5, negative_pair_ratio=0.2)
+    assert caught.value.key == "negative_pair_ratio"
 
 
-def test_strangers_are_never_the_target(composer):
-    plans = [composer._draw_plan(np.random.default_rng((4, index))) for index in range(60)]
+def test_the_target_is_replaced_by_somebody_else(sampler):
+    plans = [sampler._draw_plan(np.random.default_rng((4, index))) for index in range(60)]
     for plan in plans:
-        other = composer._swap_target(plan, np.random.default_rng(0))
+        other = sampler._replace_target(plan, np.random.default_rng(0))
         assert len({id(view) for view in plan.views} & {id(view) for view in other.views}) == 0
     assert {plan.is_person for plan in plans} == {True, False}
 
@@ -78,10 +84,10 @@ def test_keypoints_and_box_land_where_they_are_drawn(mirror):
     np.testing.assert_allclose(bounding_box(matrix, cutout), drawn, atol=1)
 
 
-def test_mirroring_swaps_left_and_right_keypoints(composer):
+def test_mirroring_swaps_left_and_right_keypoints(sampler):
     left, right = 5, 6  # shoulders; in these frontal figures the left one is on the picture's right side
     for index in range(30):
-        keypoints = composer.pair(np.random.default_rng((9, index))).keypoints
+        keypoints = sampler.sample(np.random.default_rng((9, index))).keypoints
         if keypoints[left, 2] and keypoints[right, 2]:
             assert keypoints[left, 0] > keypoints[right, 0]
     assert [MIRRORED_KEYPOINTS[i] for i in MIRRORED_KEYPOINTS] == list(range(17))
@@ -99,10 +105,10 @@ def test_recolouring_keeps_what_it_should():
     np.testing.assert_allclose(grey, [0.5, 0.5, 0.5, 1], atol=1e-6)
 
 
-def test_cameras_keep_size_and_type():
+def test_degraded_images_keep_size_and_type():
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 256, (83, 83, 3), dtype=np.uint8)
     for _ in range(60):
-        taken = take_picture(picture, draw_camera(rng), rng)
+        taken = degrade(picture, draw_degradation(rng), rng)
         assert taken.shape == picture.shape
         assert taken.dtype == np.uint8

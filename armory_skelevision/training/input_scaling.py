@@ -1,0 +1,67 @@
+"""Inputs of about unit size for training, and how that scaling is folded into the first convolution's weights.
+
+The first convolution has no padding, so folding is exact: W (x - a) s + b = (s W) x + (b - s a ΣW).
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor
+
+from armory_skelevision.networks import SiamRPN
+from armory_skelevision.weights import load_siamrpn
+
+GREY, SPREAD = 118.0, 64.0  # mean and standard deviation of the pixels of ordinary pictures, rounded
+
+
+def normalise(crops: Tensor) -> Tensor:
+    """Scale crops for a network in training.
+
+    Args:
+        crops: (N, H, W, 3) uint8.
+
+    Returns:
+        (N, 3, H, W) float32 of about unit size, channels last in memory.
+    """
+    return (crops.permute(0, 3, 1, 2).float() - GREY) / SPREAD
+
+
+def fold_scaling(network: SiamRPN) -> None:
+    """Make a network that takes `normalise`d crops take BGR in 0..255 instead, in place. Its outputs stay the same."""
+    _rescale(network, GREY, 1 / SPREAD)
+
+
+def unfold_scaling(network: SiamRPN) -> None:
+    """The inverse of `fold_scaling`, in place."""
+    _rescale(network, -GREY / SPREAD, SPREAD)
+
+
+def load_initial_weights(network: SiamRPN, path: str | os.PathLike[str]) -> None:
+    """Fill a network that is to be trained on normalised input from a weights file.
+
+    A keypoint head that the file lacks, or has in another depth, stays as it is.
+
+    Args:
+        network: Filled in place.
+        path: The weights file of a SiamRPN on BGR in 0..255.
+
+    Raises:
+        MissingFileError, InvalidValueError: See `weights.load_weights`.
+    """
+    source = load_siamrpn(path)
+    unfold_scaling(source)
+    state = source.state_dict()
+    if source.keypoint_depth != network.keypoint_depth:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("keypoint_head.")}
+    network.load_state_dict({**network.state_dict(), **state})
+
+
+def _rescale(network: SiamRPN, offset: float, factor: float) -> None:
+    first = network.backbone.layer1[0]
+    if not isinstance(first, torch.nn.Conv2d) or first.bias is None:
+        raise TypeError(f"expected the backbone to start with a convolution with bias, got {first}")
+    with torch.no_grad():
+        first.weight *= factor
+        first.bias -= offset * first.weight.sum(dim=(1, 2, 3))

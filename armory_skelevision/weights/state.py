@@ -1,0 +1,92 @@
+"""State dicts of any network: whether one fits, and its way into the network and into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.weights.checkpoints import write_checkpoint
+from armory_skelevision.weights.third_party import list_some
+
+# Relative error, in a tensor's norm, that float16 may cause. Ordinary rounding takes 3e-4; more means values outside
+# its range.
+_HALF_TOLERANCE = 1e-3
+
+
+def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, wanted: str = "the network") -> None:
+    """Put tensors that were read from a file into a network: all of them, or none.
+
+    Args:
+        network: Filled in place.
+        state: Tensors by name. BatchNorm's counters of batches may be missing, since nothing here reads them.
+        path: The file, for error messages.
+        wanted: The network's name in error messages.
+
+    Raises:
+        InvalidValueError: If the tensors do not fit.
+    """
+    expected = network.state_dict()
+    problems = find_problems(expected, state)
+    if problems:
+        raise InvalidValueError(str(path), f"the tensors of {wanted}", "; ".join(problems))
+    counters = {name: tensor for name, tensor in expected.items() if _is_counter(name)}
+    network.load_state_dict({**counters, **state})
+
+
+def write_network(network: nn.Module, path: Path, header: Mapping[str, str], half: bool = True) -> None:
+    """Write a network's weights as safetensors, whole or not at all.
+
+    Args:
+        network: The network; its tensors are not changed.
+        path: Ends in ``.safetensors``; missing folders are made.
+        header: The file's metadata as strings.
+        half: Store convolution kernels in float16; see `save_weights`.
+
+    Raises:
+        InvalidValueError: For another suffix, or NaN or infinite weights.
+        OSError: If the file cannot be written.
+    """
+    if path.suffix != ".safetensors":
+        raise InvalidValueError(str(path), "a name that ends in .safetensors", path.name)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    problems = find_problems(state, state)
+    if problems:
+        raise InvalidValueError(str(path), "finite weights", "; ".join(problems), "the file is not written")
+    write_checkpoint({name: _compact(tensor) if half else tensor for name, tensor in state.items()}, header, path)
+
+
+def find_problems(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """Reasons why a state dict cannot take the place of another, one line per kind; empty if it can."""
+    shared = [name for name in expected if name in state]
+    kinds = {
+        "missing": [name for name in expected if name not in state and not _is_counter(name)],
+        "unexpected": sorted(set(state) - set(expected)),
+        "misshapen": [
+            f"{name} (expected {_describe(expected[name])}, got {_describe(state[name])})"
+            for name in shared
+            if _describe(expected[name]) != _describe(state[name])
+        ],
+        "NaN or infinite": [name for name in shared if not torch.isfinite(state[name]).all()],
+        "negative variances": [name for name in shared if name.endswith("running_var") and (state[name] < 0).any()],
+    }
+    return [f"{len(names)} {kind}: {list_some(names)}" for kind, names in kinds.items() if names]
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    if tensor.dim() < 2:
+        return tensor
+    half = tensor.half()
+    return half if (half.float() - tensor).norm() <= _HALF_TOLERANCE * tensor.norm() else tensor
+
+
+def _describe(tensor: Tensor) -> str:
+    kind = "float" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
+    return f"{kind} {tuple(tensor.shape)}"
+
+
+def _is_counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
