@@ -171,20 +171,21 @@ def test_weights_come_back_from_their_file(tmp_path):
 
 
 CHANGES = {
-    "missing": (lambda state: state.pop("first.0.weight"), r"1 missing: first\.0\.weight"),
+    "missing": (lambda state: state.pop("first.0.weight"), "1 missing: first.0.weight"),
     "unexpected": (lambda state: state.update(extra=torch.zeros(1)), "1 unexpected: extra"),
     "misshapen": (
         lambda state: state.update({"last.weight": torch.zeros(12, 8, 3, 3)}),
-        r"1 misshapen: last\.weight \(expected float \(12, 16, 3, 3\), got float \(12, 8, 3, 3\)\)",
+        "1 misshapen: last.weight (expected float (12, 16, 3, 3), got float (12, 8, 3, 3))",
     ),
-    "NaN": (lambda state: state["last.weight"].fill_(torch.nan), r"1 NaN or infinite: last\.weight"),
+    "NaN": (lambda state: state["last.weight"].fill_(torch.nan), "1 NaN or infinite: last.weight"),
 }
 
 
-@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES.keys())
-def test_weights_that_do_not_fit_are_named(tmp_path, change, message):
-    state = UNet(4).state_dict()
+@pytest.mark.parametrize(("change", "got"), CHANGES.values(), ids=CHANGES.keys())
+def test_weights_that_do_not_fit_are_named(tmp_path, change, got):
+    path, state = tmp_path / "unet.safetensors", UNet(4).state_dict()
     change(state)
-    save_file(state, tmp_path / "unet.safetensors")
-    with pytest.raises(ValueError, match=rf"unet\.safetensors does not fit a U-Net of width 4: {message}"):
-        load_unet(UNet(4), tmp_path / "unet.safetensors")
+    save_file(state, path)
+    with pytest.raises(InvalidValueError) as caught:
+        load_unet(UNet(4), path)
+    assert (caught.value.key, caught.value.got) == (str(path), got)
