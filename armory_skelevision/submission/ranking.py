@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,7 +130,7 @@ def _list_cells(rows: Sequence[Row], suite: Suite, digits: int = 2) -> list[list
 
 def _to_object(rows: Sequence[Row], participants: Sequence[Participant], suite: Suite) -> dict[str, Any]:
     return {
-        "suite": suite._asdict(),
+        "suite": asdict(suite),
         "measure": "mean IoU over videos; worst: of each video the lowest under any attack; 95 % interval over videos",
         "ranking": [{**row._asdict(), "worst": row.worst._asdict()} for row in rows],
         "not_ranked": [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from armory_skelevision.evaluation.check import check_config
 from armory_skelevision.evaluation.check.environment import as_in_a_run
@@ -12,46 +14,40 @@ from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.configs import build_config
 from armory_skelevision.evaluation.process import Limits
 from armory_skelevision.io import parse_json
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import Count, InvalidValueError, Positive, Settings
 
-NUMBER = {"type": "number", "exclusiveMinimum": 0}
-_PROPERTIES: dict[str, Any] = {
-    "name": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_.-]*\Z"},
-    "attacks": {
-        "type": "object",
-        "minProperties": 1,
-        "propertyNames": {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}\Z"},
-        "additionalProperties": {"type": "object"},
-    },
-    "dataset": {"type": "object"},
-    "videos": {"type": ["integer", "null"], "minimum": 1},
-    "gpus": {"type": ["string", "null"]},
-    "minutes": NUMBER,
-    "memory_gb": NUMBER,
-}
-SCHEMA = {
-    "type": "object",
-    "properties": _PROPERTIES,
-    "required": ["name", "attacks", "dataset"],
-    "additionalProperties": False,
-}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
-class Suite(NamedTuple):
-    """What every submission is evaluated on."""
+@dataclass(frozen=True)
+class Suite(Settings):
+    """What every submission is evaluated on.
+
+    Attributes:
+        name: Letters, digits and ``_.-``.
+        attacks: ARMORY's section ``attack`` of each, by its name in the table.
+        dataset: ARMORY's section ``dataset``.
+        videos: Number of its videos; None for all.
+        gpus: ARMORY's ``gpus``, such as "all" or "0"; None for the CPU.
+        minutes: Most time for one attack on one submission, all videos together.
+        memory_gb: Most memory for it, in GiB.
+    """
 
     name: str
-    attacks: dict[str, dict[str, Any]]
-    """ARMORY's section ``attack`` of each, by its name in the table."""
-    dataset: dict[str, Any]
-    """ARMORY's section ``dataset``."""
-    videos: int | None = None
-    """Number of its videos; None for all."""
+    attacks: Mapping[str, Mapping[str, Any]]
+    dataset: Mapping[str, Any]
+    videos: Count | None = None
     gpus: str | None = None
-    """ARMORY's ``gpus``, such as "all" or "0"; None for the CPU."""
-    minutes: float = 240
-    """Most time for one attack on one submission, all videos together."""
-    memory_gb: float = 16
+    minutes: Positive = 240
+    memory_gb: Positive = 16
+
+    def check(self) -> None:
+        """Refuse a suite without attacks, and names that are no names of files."""
+        if not self.attacks:
+            raise InvalidValueError("attacks", "at least one attack", "none")
+        for key, name in (("name", self.name), *(("attacks", attack) for attack in self.attacks)):
+            if not _NAME.fullmatch(name):
+                raise InvalidValueError(key, "a name of at most 40 letters, digits and _.-", repr(name))
 
     @property
     def limits(self) -> Limits:
@@ -73,14 +69,7 @@ def read_suite(path: Path) -> Suite:
         OSError: If there is no readable file.
         InvalidValueError: If it is no suite, or an evaluation could not run.
     """
-    import jsonschema
-
-    content = parse_json(path.read_bytes())
-    failure = next(iter(jsonschema.Draft7Validator(SCHEMA).iter_errors(content)), None)
-    if failure is not None:
-        place = ".".join(str(part) for part in failure.absolute_path)
-        raise InvalidValueError(place or str(path), "a suite's value", f"{failure.message:.200}")
-    suite = Suite(**content)
+    suite = Suite.from_dict(parse_json(path.read_bytes()), "suite")
     for name, config in suite.configs().items():
         _check(name, config)
     return suite

@@ -30,15 +30,15 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.check.run import check_schema
 from armory_skelevision.io import parse_json
 from armory_skelevision.sweeps.run import Run
-from armory_skelevision.validation import InvalidValueError, check_known
+from armory_skelevision.validation import InvalidValueError, Settings
 
-KEYS = ("title", "base", "set", "axes", "exclude", "options", "published")
 # Objects of a config that take keys which a base does not name. Elsewhere ARMORY overlooks a wrong key.
 _OPEN = re.compile(r"(dataset|metric|scenario|sysconfig|user_init|.*kwargs)$")
 
@@ -52,6 +52,44 @@ class Choice(NamedTuple):
     """Values by dotted key."""
 
 
+@dataclass(frozen=True)
+class Grid(Settings):
+    """What a grid file holds.
+
+    Attributes:
+        axes: By name, a list of values of the key of that name, or an object of named settings.
+        title: For tables and figures.
+        base: Path of an ARMORY config, from the grid's folder; None where an axis has it.
+        set: Values of all runs, by dotted key.
+        exclude: Combinations of labels or values that are left out.
+        options: Options of `armory run`.
+        published: Published numbers, for the report.
+    """
+
+    axes: Mapping[str, Any]
+    title: str = ""
+    base: str | None = None
+    set: Mapping[str, Any] = field(default_factory=dict)
+    exclude: Sequence[Mapping[str, Any]] = ()
+    options: Sequence[str] = ()
+    published: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse options that are none, and exclusions of what is not on an axis."""
+        for option in self.options:
+            if not option.startswith("--"):
+                raise InvalidValueError("options", 'options such as "--num-eval-batches=1"', repr(option))
+        choices = [choice for axis in self.read_axes().values() for choice in axis]
+        known = {*self.axes, *(key for choice in choices for key in choice.settings)}
+        for excluded in self.exclude:
+            if not excluded or not excluded.keys() <= known:
+                raise InvalidValueError("exclude", "objects of axes and their values", repr(excluded))
+
+    def read_axes(self) -> dict[str, list[Choice]]:
+        """The choices of each axis."""
+        return {name: _read_axis(name, axis) for name, axis in self.axes.items()}
+
+
 def read_grid(path: str | os.PathLike[str]) -> list[Run]:
     """The runs of a grid file, in the order of its axes, the last one changing fastest.
 
@@ -60,25 +98,24 @@ def read_grid(path: str | os.PathLike[str]) -> list[Run]:
         InvalidValueError: For anything in it that cannot be right: unknown keys, a dotted key that its base does not
             have, runs that are equal, a config that ARMORY refuses.
     """
-    grid = read_object(Path(path))
-    _check_grid(grid)
-    axes = {name: _read_axis(name, axis) for name, axis in grid["axes"].items()}
-    runs, useless = [], list(grid.get("exclude", []))
+    grid = Grid.from_dict(read_object(Path(path)), "grid")
+    axes = grid.read_axes()
+    runs, useless = [], list(grid.exclude)
     for choices in itertools.product(*axes.values()):
         labels = dict(zip(axes, (choice.label for choice in choices), strict=True))
         values = {key: value for choice in choices for key, value in choice.settings.items()}
-        fitting = [excluded for excluded in grid.get("exclude", []) if _agree(excluded, {**values, **labels})]
+        fitting = [excluded for excluded in grid.exclude if _agree(excluded, {**values, **labels})]
         if fitting:
             useless = [excluded for excluded in useless if excluded not in fitting]
             continue
-        config = _build(Path(path).parent, {"base": grid.get("base"), **grid.get("set", {}), **values})
+        config = _build(Path(path).parent, {"base": grid.base, **grid.set, **values})
         place = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
         config["_description"] = f"{config.get('_description', '')}{place}"
-        runs.append(Run(name_run(labels), labels, values, config, tuple(grid.get("options", []))))
+        runs.append(Run(name_run(labels), labels, values, config, tuple(grid.options)))
     if useless:
-        raise InvalidValueError("exclude", "values that a run has", json.dumps(useless[0]))
+        raise InvalidValueError("grid.exclude", "values that a run has", json.dumps(useless[0]))
     if not runs:
-        raise InvalidValueError("axes", "at least one run", "none", "the grid excludes all of them")
+        raise InvalidValueError("grid.axes", "at least one run", "none", "the grid excludes all of them")
     _check_configs(runs)
     return _distinct(runs)
 
@@ -99,29 +136,6 @@ def read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_grid(grid: Mapping[str, Any]) -> None:
-    check_known("", grid, KEYS)
-    kinds: dict[str, type] = {"set": dict, "axes": dict, "exclude": list, "options": list, "published": dict}
-    for key, kind in kinds.items():
-        if not isinstance(grid.get(key, kind()), kind):
-            raise InvalidValueError(key, "an object" if kind is dict else "a list", repr(grid[key]))
-    if "axes" not in grid:
-        raise InvalidValueError("axes", "an object of axes", "none", "an empty object stands for the base alone")
-    for option in grid.get("options", []):
-        if not isinstance(option, str) or not option.startswith("--"):
-            raise InvalidValueError("options", 'options of `armory run`, such as "--num-eval-batches=1"', repr(option))
-    known = {key for name, axis in grid["axes"].items() for key in (name, *_settings_of(axis))}
-    for excluded in grid.get("exclude", []):
-        if not isinstance(excluded, dict) or not excluded or not excluded.keys() <= known:
-            raise InvalidValueError("exclude", "objects of axes and their values", repr(excluded))
-
-
-def _settings_of(axis: Any) -> list[str]:
-    if not isinstance(axis, dict):
-        return []
-    return [key for settings in axis.values() if isinstance(settings, dict) for key in settings]
-
-
 def _read_axis(name: str, axis: Any) -> list[Choice]:
     if isinstance(axis, list) and axis:
         return [Choice(value, {name: value}) for value in axis]
@@ -137,7 +151,7 @@ def _agree(excluded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 def _build(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     base = settings["base"]
     if not isinstance(base, str):
-        raise InvalidValueError("base", "the path of a config, from the grid's folder", repr(base))
+        raise InvalidValueError("grid.base", "the path of a config, from the grid's folder", repr(base))
     config = read_object(folder / base)
     for key, value in settings.items():
         if key != "base":
@@ -181,7 +195,7 @@ def _distinct(runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         if run.hash in names:
             equal = f"{names[run.hash]} and {run.name} alike"
-            raise InvalidValueError("axes", "runs that differ", equal, "does an axis repeat a value?")
+            raise InvalidValueError("grid.axes", "runs that differ", equal, "does an axis repeat a value?")
         names[run.hash] = run.name
     counts = Counter(run.name for run in runs)
     return [run._replace(name=f"{run.name}-{run.hash[:8]}") if counts[run.name] > 1 else run for run in runs]
