@@ -48,9 +48,8 @@ def nanotrack(
             the file of that name in ARMORY's ``saved_model_dir``.
 
     Raises:
-        InvalidValueError: For an unknown key or a value out of range.
-        ValueError: For weights that are broken or of another network.
-        MissingFileError: If there is no such file; has how to get it.
+        InvalidValueError: For an unknown key, a value out of range, or weights that are damaged or of another network.
+        MissingFileError: If there is no such file; its ``fix`` is how to get it.
     """
     version = NanoTrackSettings.from_dict(model_kwargs, "model_kwargs").version
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")

@@ -68,9 +68,8 @@ def siamrpn_stl(
         weights_path: A weights file; None takes the packaged weights.
 
     Raises:
-        InvalidValueError: For an unknown key or a value out of range.
-        ValueError: For weights that are broken or of another architecture.
-        FileNotFoundError: If there is no such file.
+        InvalidValueError: For an unknown key, a value out of range, or weights that are damaged or of another network.
+        MissingFileError: If there is no such file.
     """
     check_known("model_kwargs", model_kwargs, [])
     return _build(SiamRPN(), wrapper_kwargs, weights_path, "siamrpn_alex_stl.safetensors")
@@ -89,9 +88,8 @@ def siamrpn_mtl(
         weights_path: A weights file; None takes the packaged weights.
 
     Raises:
-        InvalidValueError: For an unknown key or a value out of range.
-        ValueError: For weights that are broken or of another architecture.
-        FileNotFoundError: If there is no such file.
+        InvalidValueError: For an unknown key, a value out of range, or weights that are damaged or of another network.
+        MissingFileError: If there is no such file.
     """
     depth = KeypointHeadSettings.from_dict(model_kwargs, "model_kwargs").keypoint_head
     return _build(SiamRPN(keypoint_head=depth), wrapper_kwargs, weights_path, "siamrpn_alex_mtl.safetensors")

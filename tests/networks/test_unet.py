@@ -183,9 +183,9 @@ CHANGES = {
 
 @pytest.mark.parametrize(("change", "got"), CHANGES.values(), ids=CHANGES.keys())
 def test_weights_that_do_not_fit_are_named(tmp_path, change, got):
-    state = UNet(4).state_dict()
+    path, state = tmp_path / "unet.safetensors", UNet(4).state_dict()
     change(state)
-    save_file(state, tmp_path / "unet.safetensors")
+    save_file(state, path)
     with pytest.raises(InvalidValueError) as caught:
-        load_unet(UNet(4), tmp_path / "unet.safetensors")
-    assert (caught.value.key, caught.value.got) == (str(tmp_path / "unet.safetensors"), got)
+        load_unet(UNet(4), path)
+    assert (caught.value.key, caught.value.got) == (str(path), got)
