@@ -145,7 +145,7 @@ def _read_entries(docstring: str) -> dict[str, str]:
 
 
 def _link(owner: Any) -> str:
-    file = Path(inspect.getsourcefile(owner) or "").relative_to(ROOT).as_posix()
+    file = Path(inspect.getsourcefile(inspect.unwrap(owner)) or "").relative_to(ROOT).as_posix()
     return f"[`{file}`](../{file})"
 
 

@@ -70,10 +70,13 @@ def test_the_page_is_as_the_code_is() -> None:
     assert renew(page) == page, "run: python -m scripts.config_reference"
 
 
-def test_every_file_that_the_page_names_exists() -> None:
-    files = set(re.findall(r"\]\(\.\./([^)#]+)\)", PAGE.read_text(encoding="utf-8")))
-    assert len(files) > 20
-    assert [file for file in files if not (ROOT / file).is_file()] == []
+def test_every_class_and_function_is_in_the_file_that_the_page_names() -> None:
+    places = re.findall(r"^(Class|Function) `(\w+)` in \[`([^`]+)`\]\(\.\./([^)]+)\)", PAGE.read_text(), re.MULTILINE)
+    assert len(places) > 30
+    for kind, name, shown, file in places:
+        keyword = {"Class": "class", "Function": "def"}[kind]
+        assert shown == file
+        assert re.search(rf"^{keyword} {name}\b", (ROOT / file).read_text(), re.MULTILINE), f"{name} is not in {file}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scenario_configs").glob("*.json")), ids=lambda path: path.stem)

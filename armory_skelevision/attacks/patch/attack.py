@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from art.attacks.attack import EvasionAttack
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
@@ -19,12 +18,12 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from armory_skelevision.attacks.gradients import CropGradient, EstimatorGradient, Memory, Precision, TrackerGradient
-from armory_skelevision.attacks.interface import check_call, record_result, stack_videos
+from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, make_objective
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
-from armory_skelevision.attacks.patch.checkpoints import RESULT, StepRecorder, check_checkpoints, mean_iou_under
+from armory_skelevision.attacks.patch.checkpoints import StepRecorder, check_checkpoints, record_mean_iou
 from armory_skelevision.attacks.patch.eot import EOT
-from armory_skelevision.attacks.patch.files import read_patch, write_patch
+from armory_skelevision.attacks.patch.files import load_start, write_patch
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
@@ -148,9 +147,11 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         patched = []
         for group in [scenes] if self.universal else [[scene] for scene in scenes]:
             patches = self.run(group)
-            self._export(patches[self.max_iter])
-            self._record_checkpoints(group, patches, x[0].dtype)
-            patched += [scene.render(patches[self.max_iter].image) for scene in group]
+            final, checkpoints = patches[self.max_iter], {k: patches[k] for k in patches if k in self.checkpoints}
+            self._export(final)
+            if self.checkpoints:
+                self.mean_iou += [record_mean_iou(self.estimator, each, checkpoints, x[0].dtype) for each in group]
+            patched += [scene.render(final.image) for scene in group]
         return stack_videos(patched, x[0].dtype)
 
     def run(self, scenes: Sequence[PatchScene]) -> dict[int, BestIterate]:
@@ -183,9 +184,7 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         """The first patch (h, w, 3) of a restart, RGB in [0, 1], as large as the largest screen of the scenes."""
         patch_hw = (max(scene.patch_hw[0] for scene in scenes), max(scene.patch_hw[1] for scene in scenes))
         if restart == 0 and self.patch_init is not None:
-            path = Path(self.patch_init)
-            patch = torch.from_numpy(read_patch(path / f"{self._name()}.npy" if path.is_dir() else path))
-            return _resize(patch, patch_hw)
+            return load_start(self.patch_init, self._name(), patch_hw)
         if restart == 0 and self.start == "grey":
             return torch.full((*patch_hw, 3), 0.5)
         return torch.rand((*patch_hw, 3), generator=torch.Generator().manual_seed(self.seed + restart))
@@ -218,14 +217,6 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         bar: Iterable[int] = trange(count, desc=title, unit="step", disable=silent, leave=False)
         return bar
 
-    def _record_checkpoints(
-        self, scenes: Sequence[PatchScene], patches: Mapping[int, BestIterate], dtype: np.dtype[Any]
-    ) -> None:
-        recorded = {step: patch for step, patch in patches.items() if step in self.checkpoints}
-        for scene in scenes if self.checkpoints else ():
-            self.mean_iou.append(mean_iou_under(self.estimator, scene, recorded, dtype))
-            record_result(RESULT, self.mean_iou[-1])
-
     def _export(self, patch: BestIterate) -> None:
         log.info("%s: %s %.6g", self._name(), self.loss, patch.value)
         if self.export is not None:
@@ -251,11 +242,3 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         if self.eot is not None:
             EOT.from_dict(self.eot, "eot")
         self._make_video_objective(self._tracker_gradient(), torch.zeros(1, 4))
-
-
-def _resize(patch: Tensor, patch_hw: tuple[int, int]) -> Tensor:
-    if patch.shape[:2] == patch_hw:
-        return patch
-    channels_first = patch.permute(2, 0, 1)[None]
-    resized = F.interpolate(channels_first, size=patch_hw, mode="bilinear", antialias=True)
-    return resized[0].permute(1, 2, 0).clamp(0, 1)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from armory_skelevision.attacks.interface import stack_videos
+from armory_skelevision.attacks.interface import record_result, stack_videos
 from armory_skelevision.attacks.optimizer import BestIterate, Schedule
 from armory_skelevision.attacks.patch.scene import PatchScene
 from armory_skelevision.boxes import iou
@@ -47,10 +47,10 @@ class StepRecorder:
         return {step: self._recorded.get(step, final) for step in self.steps}
 
 
-def mean_iou_under(
+def record_mean_iou(
     estimator: Any, scene: PatchScene, patches: Mapping[int, BestIterate], dtype: np.dtype[Any]
 ) -> dict[int, float]:
-    """Mean IoU of a video under each patch, over all frames but the first, as ARMORY measures it.
+    """Record the mean IoU of a video under each patch, over all frames but the first, as ARMORY measures it.
 
     Args:
         estimator: The tracker, with its defenses.
@@ -59,7 +59,7 @@ def mean_iou_under(
         dtype: Of the videos that the evaluation passes to the tracker.
 
     Returns:
-        Values in [0, 1] by number of steps.
+        Values in [0, 1] by number of steps, which an ARMORY run also writes to its result file.
     """
     mean_iou = {}
     for step, patch in patches.items():
@@ -67,6 +67,7 @@ def mean_iou_under(
         boxes_xyxy = estimator.predict(video, y_init=scene.truth_xyxy[:1].numpy())[0]["boxes"]
         overlaps = iou(torch.as_tensor(boxes_xyxy).double(), scene.truth_xyxy.double())
         mean_iou[step] = float(overlaps[1:].mean())
+    record_result(RESULT, mean_iou)
     return mean_iou
 
 

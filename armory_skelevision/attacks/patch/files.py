@@ -11,6 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidValueError, MissingFileError
@@ -50,6 +53,26 @@ def read_patch(path: str | os.PathLike[str]) -> np.ndarray:
     if not (low >= 0 and high <= 1):
         raise InvalidValueError("patch_init", "colours in [0, 1]", f"{low:.4g} to {high:.4g} in {file}")
     return np.asarray(patch, np.float32)
+
+
+def load_start(path: str | os.PathLike[str], name: str, patch_hw: tuple[int, int]) -> Tensor:
+    """Load a patch to start an attack from: (h, w, 3) float32, RGB in [0, 1].
+
+    Args:
+        path: A .npy or .png file, or a folder of exported patches.
+        name: Of the patch in a folder, without suffix.
+        patch_hw: Height and width that the patch is resized to.
+
+    Raises:
+        MissingFileError, InvalidValueError: See `read_patch`.
+    """
+    file = Path(path)
+    patch = torch.from_numpy(read_patch(file / f"{name}.npy" if file.is_dir() else file))
+    if patch.shape[:2] == patch_hw:
+        return patch
+    channels_first = patch.permute(2, 0, 1)[None]
+    resized = F.interpolate(channels_first, size=patch_hw, mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).clamp(0, 1)
 
 
 def _read_array(file: Path) -> np.ndarray:
