@@ -34,12 +34,6 @@ def carla_video_tracking(
 
     Args:
         split: ``dev`` or ``test``, or a slice of one (``dev[0:5]``).
-        epochs: Passes over the data.
-        batch_size: Videos per batch.
-        dataset_dir: Folder of prepared data; None for ARMORY's.
-        framework: Type of the batches.
-        shuffle_files: Whether the order is random.
-        index: Videos to take: their numbers, or a slice as text (``[2:5]``); None for all.
         max_frames: Frames kept of each video; None keeps all.
 
     Returns:

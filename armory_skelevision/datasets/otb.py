@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from armory_skelevision.datasets.options import checks_options, find_root, resol
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import OtbSequence, find_sequences
-from armory_skelevision.datasets.tfds_records import Columns, TfdsSplit, open_records, prepare_records
+from armory_skelevision.datasets.tfds_records import Columns, TfdsSplit, hash_files, open_records, prepare_records
 from armory_skelevision.validation import Count, InvalidValueError, MissingFileError
 
 FRAME_RATE = 30.0
@@ -43,12 +42,6 @@ def otb_person(
 
     Args:
         split: ``test``, or a slice of it (``test[0:5]``).
-        epochs: Passes over the data.
-        batch_size: Videos per batch.
-        dataset_dir: Folder of prepared data; None for ARMORY's.
-        framework: Type of the batches.
-        shuffle_files: Whether the order is random.
-        index: Videos to take: their numbers, or a slice as text (``[2:5]``); None for all.
         root: Folder with a folder for each sequence (``img/*.jpg``, ``groundtruth_rect.txt``): absolute, or relative
             to the working directory or to ``dataset_dir``.
         names: Sequences to take, all of which must exist; ``paper`` for the 38 of the paper's OTB2015-Person. None
@@ -65,8 +58,10 @@ def otb_person(
     name = single_split(split, ["test"])
     folder = resolve_dataset_dir(dataset_dir)
     sequences = find_sequences(_find_otb(root, folder), sorted(PERSON_FOLDERS) if names == "paper" else names)
-    records = TfdsSplit("otb_person", f"{name}-{_hash_sequences(sequences, max_frames)}", name, folder)
-    _prepare(records, sequences, max_frames)
+    files = (path for each in sequences for path in (each.groundtruth, *each.images[:max_frames]))
+    source_hash = hash_files(files, max_frames, [each.name for each in sequences])
+    records = TfdsSplit("otb_person", name, source_hash, folder)
+    prepare_records(records, _examples(sequences, max_frames), len(sequences), {})
     return open_records(
         records,
         _make_labels,
@@ -87,15 +82,6 @@ def _find_otb(root: str | os.PathLike[str], dataset_dir: Path) -> Path:
         raise MissingFileError(error.key, error.expected, error.got, fix) from None
 
 
-def _prepare(records: TfdsSplit, sequences: Sequence[OtbSequence], max_frames: int | None) -> None:
-    if records.is_prepared():
-        return
-    import tensorflow_datasets as tfds
-
-    features = {"boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32)}
-    prepare_records(records, features, _examples(sequences, max_frames), len(sequences))
-
-
 def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Iterator[dict[str, Any]]:
     for sequence in sequences:
         frames = _encode_frames(sequence, max_frames)
@@ -103,25 +89,15 @@ def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Itera
 
 
 def _encode_frames(sequence: OtbSequence, max_frames: int | None) -> list[bytes]:
-    frames: list[bytes] = []
-    shape: tuple[int, ...] | None = None
+    frames = []
+    height, width = read_image(sequence.images[0]).shape[:2]
     for path in sequence.images[:max_frames]:
         image = read_image(path)
-        shape = shape or image.shape
-        if image.shape != shape:
-            expected = f"{shape[1]}×{shape[0]} pixels as in the first image"
+        if image.shape[:2] != (height, width):
+            expected = f"{width}×{height} pixels as in the first image"
             raise InvalidValueError(str(path), expected, f"{image.shape[1]}×{image.shape[0]}")
         frames.append(encode_png(image))
     return frames
-
-
-def _hash_sequences(sequences: Sequence[OtbSequence], max_frames: int | None) -> str:
-    digest = hashlib.sha256(repr(max_frames).encode())
-    for sequence in sequences:
-        digest.update(sequence.name.encode() + sequence.groundtruth.read_bytes())
-        for path in sequence.images[:max_frames]:
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _make_labels(height: int, width: int, columns: Columns) -> tuple[NDArray[np.float32], dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.io.fetch import RemoteFile
 
 
 def _coco(path: str, size: int, sha256: str, licence: str) -> RemoteFile:
@@ -51,8 +51,6 @@ LASOT_PERSON = RemoteFile(
     page="https://huggingface.co/datasets/l-lt/LaSOT",
     licence="none stated on the page",
 )
-LASOT_SEQUENCES = tuple(f"person-{number}" for number in range(1, 21))
-"""The 20 sequences of the category."""
 
 
 def otb_archive(name: str) -> RemoteFile:

@@ -28,7 +28,7 @@ def decode_mask(counts: str, height: int, width: int) -> NDArray[np.uint8]:
     Raises:
         InvalidValueError: If the text is damaged or of a mask of another size; the key is ``masks``.
     """
-    lengths = decode_run_lengths(counts)
+    lengths = _decode_lengths(counts)
     if min(lengths, default=0) < 0 or sum(lengths) != height * width:
         got = f"{sum(lengths)} pixels in {counts[:20]!r}"
         raise InvalidValueError("masks", f"runs that fill {width}×{height} pixels", got)
@@ -36,12 +36,7 @@ def decode_mask(counts: str, height: int, width: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.repeat(values, lengths).reshape(width, height).T)
 
 
-def decode_run_lengths(counts: str) -> list[int]:
-    """Decode the lengths of the runs, of which the first is of zeros.
-
-    Raises:
-        InvalidValueError: If the text is damaged; the key is ``masks``.
-    """
+def _decode_lengths(counts: str) -> list[int]:
     lengths: list[int] = []
     value = shift = 0
     for character in counts:

@@ -8,6 +8,7 @@ again, beside the old ones.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,16 +34,21 @@ class TfdsSplit:
     """One split of a data set, as TFDS stores it.
 
     Attributes:
-        name: Name of the data set, which is a folder's.
-        config: Name of the split with a hash of the source, which is a folder's.
+        name: Name of the data set.
         split: Name of the split.
+        source_hash: Hash of what the records are made from.
         dataset_dir: Folder of prepared data.
     """
 
     name: str
-    config: str
     split: str
+    source_hash: str
     dataset_dir: Path
+
+    @property
+    def config(self) -> str:
+        """TFDS's name of this version of the split."""
+        return f"{self.split}-{self.source_hash}"
 
     @property
     def folder(self) -> Path:
@@ -54,16 +60,24 @@ class TfdsSplit:
         return (self.folder / "dataset_info.json").is_file()
 
 
+def hash_files(paths: Iterable[Path], *options: object) -> str:
+    """A short hash of the names and contents of files, and of options that decide what is stored of them."""
+    digest = hashlib.sha256("".join(map(repr, options)).encode())
+    for path in paths:
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def prepare_records(
-    records: TfdsSplit, features: Mapping[str, Any], examples: Iterable[Mapping[str, Any]], count: int
+    records: TfdsSplit, examples: Iterable[Mapping[str, Any]], count: int, features: Mapping[str, Any]
 ) -> None:
     """Store examples in their order, unless they are stored already. Shows its progress on a terminal.
 
     Args:
         records: Where to store them.
-        features: TFDS feature of each label; ``video`` is added.
-        examples: ``{"video": PNG bytes per frame, "labels": {...}}``.
+        examples: ``{"video": PNG bytes per frame, "labels": {"boxes": (F, 4) float32, …}}``.
         count: Number of examples, for the progress bar.
+        features: TFDS feature of each further label.
 
     Raises:
         OSError: If the folder cannot be written. Errors of ``examples`` pass through; nothing is left behind.
@@ -73,7 +87,8 @@ def prepare_records(
     import tensorflow_datasets as tfds
     from tqdm import tqdm
 
-    shape = (None, None, None, 3)
+    video = tfds.features.Video((None, None, None, 3), encoding_format="png")
+    labels = {"boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32), **features}
     bar = tqdm(examples, desc=f"Preparing {records.name} {records.split}", total=count, unit="video", disable=None)
     try:
         with bar, _silent_tfds():
@@ -82,9 +97,7 @@ def prepare_records(
                 version=VERSION,
                 config=records.config,
                 data_dir=records.dataset_dir,
-                features=tfds.features.FeaturesDict(
-                    {"video": tfds.features.Video(shape, encoding_format="png"), "labels": dict(features)}
-                ),
+                features=tfds.features.FeaturesDict({"video": video, "labels": labels}),
                 split_datasets={records.split: enumerate(bar)},
                 disable_shuffling=True,
             )

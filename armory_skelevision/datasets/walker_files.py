@@ -18,7 +18,7 @@ from armory_skelevision.validation import InvalidValueError, Positive, check_val
 KEYS = ("frame_rate", "width", "height", "boxes_xyxy", "keypoints", "gs_coords", "masks")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WalkerVideo:
     """A rendered video and its annotation.
 
@@ -109,7 +109,7 @@ def read_annotation(path: Path) -> WalkerVideo:
         content = json.loads(annotation.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise InvalidValueError(f"{annotation}:{error.lineno}", "JSON", error.msg) from None
-    missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else list(KEYS)
+    missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
     if missing:
         raise InvalidValueError(str(annotation), f"the keys {', '.join(KEYS)}", f"none of {', '.join(missing)}")
     masks = content["masks"]

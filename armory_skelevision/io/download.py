@@ -7,7 +7,6 @@ requested only from a server that supports ranges, and only of the same version;
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -171,15 +170,13 @@ def _start_again(url: str, part: Path, response: requests.Response) -> None:
     # A weak ETag may stand for files that differ in bytes.
     version = response.headers.get("Last-Modified", "") if etag.startswith("W/") else etag
     part.touch()
-    atomic_write(_note(part), json.dumps({"url": url, "version": version}).encode())
+    atomic_write(_note(part), f"{url}\n{version}".encode())
 
 
 def _known_version(url: str, part: Path) -> str:
-    try:
-        note = json.loads(_note(part).read_text(encoding="utf-8"))
-        return str(note["version"]) if note["url"] == url else ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    note = _note(part).read_text(encoding="utf-8", errors="replace") if _note(part).is_file() else ""
+    noted_url, _, version = note.partition("\n")
+    return version if noted_url == url else ""
 
 
 def _describe(error: requests.RequestException, retry_policy: RetryPolicy) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from armory_skelevision.io import atomic_write, hash_file
-from armory_skelevision.io.fetch import fetch_file
-from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.io.fetch import RemoteFile, fetch_file
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import load_siamrpn
 
