@@ -1,4 +1,13 @@
-"""Fetches data sets of real images, and unpacks them as their publishers lay them out."""
+"""Fetches data sets of real images, and unpacks them as their publishers lay them out.
+
+All functions return the paths of what they unpacked. They raise `InvalidValueError` for an unknown name, and for an
+archive that is damaged, or differs from the published one or the one fetched first; `OSError` if an archive cannot be
+fetched. They take:
+
+Args:
+    out: Output folder, for the archives too.
+    origin: A mirror, or a local folder with the archives (of LaSOT also the archive); None for the published addresses.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +26,7 @@ def fetch_coco(out: Path, splits: Sequence[str], origin: str | None = None) -> l
     """Fetch COCO 2017: ``annotations/person_keypoints_<split>2017.json`` and the images ``<split>2017/``.
 
     Args:
-        out: Output folder, for the archives too.
         splits: "train", "val" or both.
-        origin: A mirror, or a local folder with the archives; None for the published addresses.
-
-    Returns:
-        The paths of annotations and images.
-
-    Raises:
-        InvalidValueError: For an unknown split, or archives that are not those published.
-        OSError: If something cannot be fetched.
     """
     _check_names("splits", splits, COCO_IMAGES)
     wanted = {COCO_ANNOTATIONS: [f"annotations/person_keypoints_{split}2017.json" for split in splits]}
@@ -35,19 +35,7 @@ def fetch_coco(out: Path, splits: Sequence[str], origin: str | None = None) -> l
 
 
 def fetch_lasot(out: Path, origin: str | None = None) -> list[Path]:
-    """Fetch LaSOT's 20 person sequences, ``person/person-1/`` to ``person/person-20/``.
-
-    Args:
-        out: Output folder, for the archive too.
-        origin: A mirror, or the local archive or its folder; None for the published address.
-
-    Returns:
-        The sequences' folders.
-
-    Raises:
-        InvalidValueError: If the archive is damaged, or differs from the one that was fetched first.
-        OSError: If the archive cannot be fetched.
-    """
+    """Fetch LaSOT's 20 person sequences, ``person/person-1/`` to ``person/person-20/``."""
     return _fetch({LASOT_PERSON: list(SEQUENCES)}, out, out / "person", origin)
 
 
@@ -55,16 +43,7 @@ def fetch_otb(out: Path, names: Sequence[str] = (), origin: str | None = None) -
     """Fetch sequences of OTB2015, in the layout that the data set `otb_person` reads.
 
     Args:
-        out: Output folder, for the archives too.
         names: Folders such as "Crossing"; empty for all that the SkeleVision paper counts as persons.
-        origin: A mirror, or a local folder with the archives; None for the published addresses.
-
-    Returns:
-        The sequences' folders.
-
-    Raises:
-        InvalidValueError: For an unknown name, or an archive that is damaged or differs from the one fetched first.
-        OSError: If an archive cannot be fetched.
     """
     _check_names("names", names, sorted(PERSON_FOLDERS), OTHER_FOLDERS)
     wanted = {otb_archive(name): [name] for name in names or sorted(PERSON_FOLDERS)}

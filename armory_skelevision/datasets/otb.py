@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -15,8 +14,8 @@ from armory_skelevision.datasets.options import checks_options, find_root, resol
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import OtbSequence, find_sequences
-from armory_skelevision.datasets.tfds_records import Columns, TfdsSplit, hash_files, open_records, prepare_records
-from armory_skelevision.validation import Count, InvalidValueError, MissingFileError
+from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
+from armory_skelevision.validation import Count, InvalidValueError
 
 FRAME_RATE = 30.0
 """Frames per second. OTB states no rate; most of its videos are ordinary camera footage."""
@@ -50,36 +49,17 @@ def otb_person(
 
     Returns:
         ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks`` and ``shading`` (False).
-
-    Raises:
-        MissingFileError: If the root or a sequence is missing.
-        InvalidValueError: If an option is unknown or wrong, or a sequence cannot be read.
     """
     name = single_split(split, ["test"])
     folder = resolve_dataset_dir(dataset_dir)
-    sequences = find_sequences(_find_otb(root, folder), sorted(PERSON_FOLDERS) if names == "paper" else names)
+    fix = "fetch sequences with `skelevision data otb --out otb Crossing Human7`, or name their folder"
+    sequences = find_sequences(find_root(root, folder, fix), sorted(PERSON_FOLDERS) if names == "paper" else names)
     files = (path for each in sequences for path in (each.groundtruth, *each.images[:max_frames]))
     source_hash = hash_files(files, max_frames, [each.name for each in sequences])
     records = TfdsSplit("otb_person", name, source_hash, folder)
-    prepare_records(records, _examples(sequences, max_frames), len(sequences), {})
-    return open_records(
-        records,
-        _make_labels,
-        split=split,
-        epochs=epochs,
-        frame_rate=FRAME_RATE,
-        index=index,
-        max_frames=max_frames,
-        shuffle_files=shuffle_files,
-    )
-
-
-def _find_otb(root: str | os.PathLike[str], dataset_dir: Path) -> Path:
-    try:
-        return find_root(root, dataset_dir)
-    except MissingFileError as error:
-        fix = "fetch sequences with `skelevision data otb --out otb Crossing Human7`, or name their folder"
-        raise MissingFileError(error.key, error.expected, error.got, fix) from None
+    records.prepare(_examples(sequences, max_frames), len(sequences), {})
+    options = ReadOptions(split, epochs, index, shuffle_files, max_frames)
+    return records.read(options, _make_labels, FRAME_RATE)
 
 
 def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Iterator[dict[str, Any]]:

@@ -39,10 +39,9 @@ class OtbSequence:
 
 
 def find_sequences(root: Path, names: Collection[str] | None = None) -> list[OtbSequence]:
-    """Read all sequences under a folder, sorted by name. Images are listed, not read.
+    """Read all sequences in the folders under ``root``, sorted by name. Images are listed, not read.
 
     Args:
-        root: The folder.
         names: Folders (``Jogging``) or sequences (``Jogging-2``) to take. None takes all except those of OTB2015 that
             are not in the paper's OTB2015-Person.
 
@@ -68,10 +67,7 @@ def find_sequences(root: Path, names: Collection[str] | None = None) -> list[Otb
 
 
 def read_boxes(path: Path) -> NDArray[np.float32]:
-    """Read a ground truth file.
-
-    Returns:
-        (F, 4) float32 xyxy, pixel edges counted from 0.
+    """Read a ground truth file as boxes (F, 4) float32 xyxy, pixel edges counted from 0.
 
     Raises:
         InvalidValueError: For a line that is not a box; the key is ``file:line``.
@@ -142,8 +138,6 @@ def _parse_box(line: str, key: str) -> tuple[float, float, float, float]:
         x, y, width, height = (float(word) for word in line.replace(",", " ").split())
     except ValueError:
         raise InvalidValueError(key, "four numbers x y w h", repr(line.strip())) from None
-    if not all(math.isfinite(value) for value in (x, y, width, height)):
-        raise InvalidValueError(key, "finite numbers x y w h", repr(line.strip()))
-    if width <= 0 or height <= 0:
-        raise InvalidValueError(key, "a width and a height above 0", repr(line.strip()))
+    if not (all(map(math.isfinite, (x, y, width, height))) and width > 0 and height > 0):
+        raise InvalidValueError(key, "finite numbers x y w h, with w and h above 0", repr(line.strip()))
     return x - 1, y - 1, x - 1 + width, y - 1 + height

@@ -40,10 +40,6 @@ def walker_people(
         root: As for `walkers`.
         every: Frames from the start of a clip to the start of the next.
         max_frames: Frames of a clip; clips at a video's end that would be shorter are left out.
-
-    Raises:
-        MissingFileError: If the root is missing.
-        InvalidValueError: If an option is unknown or wrong, or a video or an annotation cannot be read.
     """
     videos = read_split(find_split(split, None if root is None else find_root(root, resolve_dataset_dir(dataset_dir))))
     read_frames = lru_cache(maxsize=1)(WalkerVideo.read_frames)  # clips come in the order of their videos
@@ -73,10 +69,6 @@ def coco_people(
         root: Folder of annotations and images: absolute, or relative to the working directory or to ``dataset_dir``.
         annotations: COCO's JSON file of person keypoints, below ``root``.
         images: Folder of the images, below ``root``.
-
-    Raises:
-        MissingFileError: If the root, the annotations or the folder of images is missing.
-        InvalidValueError: If an option is unknown or wrong, or an annotation cannot be read.
     """
     single_split(split, ["val"])
     folder = find_root(root, resolve_dataset_dir(dataset_dir))

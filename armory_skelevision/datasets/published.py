@@ -54,14 +54,11 @@ LASOT_PERSON = RemoteFile(
 
 
 def otb_archive(name: str) -> RemoteFile:
-    """The archive of one OTB2015 sequence folder.
+    """The archive of one OTB2015 sequence folder, such as "Crossing".
 
     Addresses: matlab/util/MakeSequenceConfigVer10.m and …Ver11.m of github.com/jwlim/tracker_benchmark, the
     benchmark's own code. Its server is at times unreachable; the Internet Archive keeps copies (README and
     download.py of github.com/prosti221/OTB-dataset), which serve as a mirror.
-
-    Args:
-        name: Name of the folder, such as "Crossing".
     """
     return RemoteFile(
         name=f"otb {name}",

@@ -15,15 +15,7 @@ from armory_skelevision.validation import InvalidValueError
 
 
 def decode_mask(counts: str, height: int, width: int) -> NDArray[np.uint8]:
-    """Decode one mask.
-
-    Args:
-        counts: COCO's compressed run lengths.
-        height: Height of the frame, pixels.
-        width: Width of the frame, pixels.
-
-    Returns:
-        (H, W) uint8, 0 or 1.
+    """Decode a mask, (H, W) uint8, 0 or 1, from COCO's compressed run lengths.
 
     Raises:
         InvalidValueError: If the text is damaged or of a mask of another size; the key is ``masks``.

@@ -52,10 +52,7 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
 
 
 def read_video(path: str | Path) -> Pixels:
-    """Read a video of even width and height.
-
-    Returns:
-        (F, H, W, 3) uint8 RGB.
+    """Read a video of even width and height, (F, H, W, 3) uint8 RGB.
 
     Raises:
         MissingFileError: If there is no such file.

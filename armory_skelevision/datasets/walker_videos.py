@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from armory_skelevision.datasets.images import encode_png
 from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir, single_split
-from armory_skelevision.datasets.tfds_records import Columns, TfdsSplit, hash_files, open_records, prepare_records
+from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
 from armory_skelevision.validation import Count
 
@@ -46,10 +46,6 @@ def walkers(
     Returns:
         ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks`` and ``keypoints`` (F, 17, 3) float32:
         x, y, visibility (0 not labelled, 1 occluded, 2 visible), in COCO's order.
-
-    Raises:
-        MissingFileError: If the root is missing.
-        InvalidValueError: If an option is unknown or wrong, or a video or an annotation cannot be read.
     """
     folder = resolve_dataset_dir(dataset_dir)
     source = find_split(split, None if root is None else find_root(root, folder))
@@ -57,24 +53,12 @@ def walkers(
     source_hash = hash_files(path for video in videos for path in (video.path, video.annotation))
     records = TfdsSplit("walkers", source.name, source_hash, folder)
     _prepare(records, videos)
-    return open_records(
-        records,
-        _make_labels,
-        split=split,
-        epochs=epochs,
-        frame_rate=videos[0].frame_rate,
-        index=index,
-        max_frames=max_frames,
-        shuffle_files=shuffle_files,
-    )
+    options = ReadOptions(split, epochs, index, shuffle_files, max_frames)
+    return records.read(options, _make_labels, videos[0].frame_rate)
 
 
 def find_split(split: str, root: Path | None = None) -> Path:
-    """The folder of a split.
-
-    Args:
-        split: Its name, or a split expression such as ``dev[0:5]``.
-        root: Folder with a folder for each split; None for the packaged splits.
+    """The folder of a split, named by an expression such as ``dev[0:5]``, under ``root`` or, for None, in the package.
 
     Raises:
         InvalidValueError: For an unknown split, or several.
@@ -91,7 +75,7 @@ def _prepare(records: TfdsSplit, videos: Sequence[WalkerVideo]) -> None:
         "keypoints": tfds.features.Tensor(shape=(None, 17, 3), dtype=np.float32),
         "masks": tfds.features.Video((None, None, None, 1), encoding_format="png"),
     }
-    prepare_records(records, _examples(videos), len(videos), features)
+    records.prepare(_examples(videos), len(videos), features)
 
 
 def _examples(videos: Sequence[WalkerVideo]) -> Iterator[dict[str, Any]]:

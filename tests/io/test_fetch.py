@@ -17,7 +17,7 @@ from armory_skelevision.io.fetch import CHECKSUMS, LOCK, RemoteFile, fetch_file,
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 from armory_skelevision.weights.published import WEIGHTS
 
-CONTENT = os.urandom(200_000)
+CONTENT = b"\x00" + os.urandom(199_999)  # not the "<" of a web page
 HASH = hashlib.sha256(CONTENT).hexdigest()
 QUICK = RetryPolicy(connect=2, stall=0.3, attempts=2, pause=0.01)
 
