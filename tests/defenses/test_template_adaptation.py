@@ -79,8 +79,8 @@ def test_the_loss_is_that_of_training(monkeypatch):
     generator = torch.Generator().manual_seed(3)
     boxes = torch.tensor([[3.0, -5, 50, 90], [-20, 8, 60, 60]])
     output = RPNOutput(*(torch.randn(2, channels, 9, 9, generator=generator) for channels in (10, 20)))
-    monkeypatch.setattr(targets, "MOST_POSITIVES", 10**6)
-    monkeypatch.setattr(targets, "MOST_NEGATIVES", 10**6)
+    monkeypatch.setattr(targets, "MAX_POSITIVES", 10**6)
+    monkeypatch.setattr(targets, "MAX_NEGATIVES", 10**6)
     made = [
         targets.TargetMaker(191).make(box.numpy() + 191 / 2, np.random.default_rng(0)) for box in cxcywh_to_xyxy(boxes)
     ]

@@ -57,7 +57,7 @@ def test_check_knows_both_images_and_sees_another_version() -> None:
     for image in IMAGES.values():
         assert check_image(image) == check_image(f"team/{image}") == []
         (finding,) = check_image(image.replace(__version__, "9.9.9"))
-        assert finding.level == "fault" and "another version's" in finding.problem
+        assert finding.level == "error" and finding.key == "sysconfig.docker_image"
 
 
 @pytest.mark.parametrize("path", DOCKERFILES.values(), ids=lambda path: path.name)

@@ -57,7 +57,7 @@ def test_cells_say_how_well_is_tracked_or_why_not(judge):
     absent = {key for key, cell in cells.items() if cell["mean_iou"] is None}
     assert absent == {("jpeg", "rtaa8 adaptive"), ("jpeg", "iou adaptive")}
     for key, cell in cells.items():
-        assert ("cannot see through preprocessors" in cell["note"]) == (key in absent)
+        assert ("preprocessors of whole videos" in cell["note"]) == (key in absent)
     assert cells["dualossdef", "pgd8"]["mean_iou"] != cells["dualossdef", "pgd8 adaptive"]["mean_iou"]
     assert cells["dualossdef", "pgd8"]["mean_iou"] != cells["none", "pgd8"]["mean_iou"]
 
@@ -163,7 +163,7 @@ def test_the_whole_command(run, tmp_path):
 
 def test_weights_that_are_none_are_refused(run, tmp_path, capsys):
     cleaner(tmp_path)
-    for name, message in (("absent", "no file"), ("random", "does not say that it is a U-Net")):
+    for name, message in (("absent", "no file"), ("random", "expected weights with a U-Net's metadata")):
         with pytest.raises(SystemExit):
             run("--weights", tmp_path / f"{name}.safetensors")
         assert message in capsys.readouterr().err
