@@ -64,8 +64,8 @@ def coco_people(
 ) -> Any:
     """People of COCO, or of your own images in its format, one image each.
 
-    The batches are those of `clips`. Selected are persons that are not marked as a crowd, with more than 5 keypoints and
-    an area above 16 pixels.
+    The batches are those of `clips`. Selected are persons that are not marked as a crowd, with more than 5 keypoints
+    and an area above 16 pixels.
 
     Args:
         split: ``val``, or a slice of it (``val[0:50]``).
