@@ -14,7 +14,7 @@ from armory_skelevision.results.intervals import Estimate, estimate, paired_diff
 from armory_skelevision.results.labels import as_text, flatten, varying_keys
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.records import SIDES, RunResult
-from armory_skelevision.results.summary import ALL, newest, tabulate
+from armory_skelevision.results.summary import newest, tabulate
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
 
@@ -27,33 +27,28 @@ class Difference(NamedTuple):
     is_expected: bool
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """One metric on one side of A and B, over the same videos.
-
-    Attributes:
-        side: "benign" or "adversarial".
-        metric: Its name in result files.
-        first: A's mean over the videos.
-        second: B's.
-        change: Mean of B - A over the videos, with its paired t-interval.
-    """
+class Contrast(NamedTuple):
+    """One metric on one side of A and B, over the same videos."""
 
     side: str
+    """Either "benign" or "adversarial"."""
     metric: str
+    """Its name in result files."""
     first: float
+    """A's mean over the videos."""
     second: float
     change: Estimate
+    """Mean of B - A over the videos, with its paired t-interval."""
 
 
-@dataclass(frozen=True)
-class PairedRuns:
-    """A run of A and the run of B that corresponds to it; ``videos`` has the values of both, by video."""
+class PairedRuns(NamedTuple):
+    """A run of A and the run of B that corresponds to it."""
 
     name: str
     first: RunResult
     second: RunResult
     videos: pd.DataFrame
+    """Values of both ("A", "B"), by side, metric and video."""
     contrasts: tuple[Contrast, ...]
 
 
@@ -97,16 +92,15 @@ def compare(first: Path, second: Path, expected: Sequence[str] = ()) -> Comparis
     problems: list[StructuredError] = []
     sides = [_load_finished(path, problems) for path in (first, second)]
     keys = sorted({key for side in sides for key in varying_keys([flatten(run.config) for run in side])})
-    by_place = [{_place(run, keys): run for run in side} for side in sides]
-    shared = [place for place in by_place[0] if place in by_place[1]]
-    for path, here, there in zip((first, second), by_place, reversed(by_place), strict=True):
-        alone = [run.name for place, run in here.items() if place not in there]
+    here, there = ({_name(run, keys): run for run in side} for side in sides)
+    for path, named, others in ((first, here, there), (second, there, here)):
+        alone = [run.name for name, run in named.items() if name not in others]
         problems += [InvalidValueError(f"{path}: {name}", "a run to pair with", "none") for name in alone]
-    if not shared:
+    pairs = tuple(_pair(name, run, there[name], problems) for name, run in here.items() if name in there)
+    if not pairs:
         raise InvalidValueError(str(first), f"a run that corresponds to one of {second}", "none", ", ".join(keys))
-    pairs = [_pair(_name(keys, place), by_place[0][place], by_place[1][place], problems) for place in shared]
     differences = {found for pair in pairs for found in _differences(pair, keys, expected)}
-    return Comparison(tuple(pairs), _overall(pairs), tuple(sorted(differences)), tuple(problems))
+    return Comparison(pairs, _overall(pairs), tuple(sorted(differences)), tuple(problems))
 
 
 def _load_finished(path: Path, problems: list[StructuredError]) -> list[RunResult]:
@@ -121,43 +115,34 @@ def _load_finished(path: Path, problems: list[StructuredError]) -> list[RunResul
     return finished
 
 
-def _place(run: RunResult, keys: Sequence[str]) -> tuple[str, ...]:
+def _name(run: RunResult, keys: Sequence[str]) -> str:
+    """What distinguishes a run from others of its side, and names a pair."""
     flat = flatten(run.config)
-    return tuple(as_text(flat.get(key)) for key in keys)
-
-
-def _name(keys: Sequence[str], place: Sequence[str]) -> str:
-    """The name of a pair: the values that distinguish it from other pairs."""
-    named = zip(keys, place, strict=True)
-    return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in named) or "the only run"
+    return ", ".join(f"{key.rpartition('.')[2]} {as_text(flat.get(key))}" for key in keys) or "the only run"
 
 
 def _pair(name: str, first: RunResult, second: RunResult, problems: list[StructuredError]) -> PairedRuns:
-    table = tabulate([first, second])
-    videos = table[table["video"] != ALL].pivot(index=["side", "metric", "video"], columns="run", values="value")
-    videos = videos.reindex(columns=[0, 1])
-    complete = []
-    for (side, metric), rows in videos.groupby(["side", "metric"]):
-        counts = rows.count()
-        if counts[0] and counts[1] and counts[0] != counts[1]:
-            got = f"{counts[0]} in A and {counts[1]} in B"
-            problems.append(InvalidValueError(f"{name}: {side} {metric}", "the same number of videos", got))
-        elif counts[0] == counts[1]:
-            complete.append(rows)
-    if not complete:
+    table = tabulate({"A": first, "B": second})
+    videos = table.pivot(index=["side", "metric", "video"], columns="run", values="value").reindex(columns=["A", "B"])
+    counts = videos.groupby(["side", "metric"]).count()
+    for (side, metric), (a, b) in counts[(counts != 0).all(axis=1) & (counts["A"] != counts["B"])].iterrows():
+        got = f"{a} in A and {b} in B"
+        problems.append(InvalidValueError(f"{name}: {side} {metric}", "the same number of videos", got))
+    equal = counts[counts["A"] == counts["B"]].index
+    paired = videos[videos.index.droplevel("video").isin(equal)]
+    if paired.empty:
         fix = "set metric.record_metric_per_sample"
         problems.append(InvalidValueError(name, "a metric with a value for each video on both sides", "none", fix))
-    paired = pd.concat(complete) if complete else videos.iloc[:0]
     return PairedRuns(name, first, second, paired, _contrasts(paired))
 
 
 def _contrasts(videos: pd.DataFrame) -> tuple[Contrast, ...]:
     """One for each side and metric, benign first and the mean IoU first."""
-    contrasts = [
-        Contrast(side, metric, estimate(a).mean, estimate(b).mean, paired_difference(a, b))
-        for (side, metric), rows in videos.groupby(["side", "metric"])
-        for a, b in [(rows[0].tolist(), rows[1].tolist())]
-    ]
+    contrasts = []
+    for (side, metric), rows in videos.groupby(["side", "metric"]):
+        first, second = rows["A"].tolist(), rows["B"].tolist()
+        change = paired_difference(first, second)
+        contrasts.append(Contrast(side, metric, estimate(first).mean, estimate(second).mean, change))
     return tuple(sorted(contrasts, key=lambda each: (SIDES.index(each.side), each.metric != METRIC, each.metric)))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from armory_skelevision.results.comparison import Comparison, Contrast, Difference
-from armory_skelevision.results.metric_names import name_metric
+from armory_skelevision.results.metric_names import describe_metric
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -31,7 +31,7 @@ def _format_contrasts(contrasts: Sequence[Contrast]) -> list[str]:
     if not contrasts:
         return ["  nothing to compare"]
     columns = ["videos", "A", "B", "B − A", "95 % interval"]
-    names = [f"  {contrast.side} {name_metric(contrast.metric)}" for contrast in contrasts]
+    names = [f"  {contrast.side} {describe_metric(contrast.metric).title}" for contrast in contrasts]
     text: str = pd.DataFrame(map(_row, contrasts), index=names, columns=columns).to_string(col_space=7)
     return text.splitlines()
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from armory_skelevision.evaluation.table import METRIC
 
@@ -14,6 +14,22 @@ SIDES = ("benign", "adversarial")
 
 State = Literal["finished", "failed", "missing"]
 Box = tuple[float, float, float, float]
+
+Setting = tuple[tuple[str, str], ...]
+"""Pairs of a short name and a value, such as ("δ", "0.1")."""
+
+
+class Label(NamedTuple):
+    """What distinguishes a run from the others of a report."""
+
+    model: str
+    """Such as "MTL", with what distinguishes it from other models of its name."""
+    setting: Setting
+    """Data set, attack, defense, bound, step size and steps, and whatever else differs between the runs."""
+    unattacked: Setting
+    """The part of the setting that matters without the attack."""
+    seed: Setting
+    """Its seeds, by key; runs that differ in nothing else are repetitions."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,8 @@ class RunResult:
         hash: Of its config and versions, likewise.
         log_end: Last lines of the log of a run that did not finish.
         steps: Set on a checkpoint of a longer attack: the number of steps; see `with_checkpoints`.
+        label: Set by `summarize`; None without a config.
+        is_repeated: Set by `summarize`: whether a newer run of the same config takes its place.
     """
 
     name: str
@@ -84,6 +102,8 @@ class RunResult:
     hash: str = ""
     log_end: str = ""
     steps: int | None = None
+    label: Label | None = None
+    is_repeated: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -124,25 +144,19 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
     if not isinstance(attack, Mapping) or not isinstance(kwargs, Mapping):
         return [run]
     planned = kwargs.get("checkpoints")
-    counts = run.checkpoints if run.is_finished else planned if isinstance(planned, list) else ()
-    return [
-        run,
-        *(
-            replace(
+    runs = [run]
+    for steps in run.checkpoints if run.is_finished else planned if isinstance(planned, list) else ():
+        if isinstance(steps, int) and steps != kwargs.get("max_iter"):
+            ious = run.checkpoints.get(steps, ())
+            checkpoint = replace(
                 run,
                 name=f"{run.name} after {steps} steps",
                 config={**run.config, "attack": {**attack, "kwargs": {**kwargs, "max_iter": steps}}},
-                benign=replace(run.benign, frame_ious=(), boxes_xyxy=(), true_boxes_xyxy=()),
-                adversarial=_only_ious(run.checkpoints.get(steps, ())),
+                benign=SideResult(run.benign.means, run.benign.videos),
+                adversarial=SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult(),
                 checkpoints={},
                 seconds=None,
                 steps=steps,
             )
-            for steps in counts
-            if isinstance(steps, int) and steps != kwargs.get("max_iter")
-        ),
-    ]
-
-
-def _only_ious(ious: tuple[float, ...]) -> SideResult:
-    return SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult()
+            runs.append(checkpoint)
+    return runs

@@ -62,7 +62,7 @@ def test_runs_that_were_not_begun_are_missing(tmp_path: Path) -> None:
     ]
     assert runs["fourth"].labels == {"model": "MTL 0.2", "attack.kwargs.step_size": 0.2}
     table = miou_table(summarize(list(runs.values())), Published())
-    assert table.columns == ("δ", "steps", "STL", "MTL 0.2")
+    assert table.columns == ["δ", "steps", "STL", "MTL 0.2"]
     shown = {(row[0].number, row[1].number): [cell.number for cell in row[2:]] for row in table.rows}
     assert shown["0.2", "10"] == ["failed", "missing"]
     assert shown["0.2", "5"] == ["failed", "missing"]

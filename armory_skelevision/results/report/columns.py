@@ -1,46 +1,12 @@
-"""Metrics and settings as columns of tables."""
+"""Settings as columns of tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
-from armory_skelevision.results.intervals import Estimate
-from armory_skelevision.results.labels import Setting
-from armory_skelevision.results.metric_names import SHARES, name_metric
-from armory_skelevision.results.report.tables import TableCell
-from armory_skelevision.results.result_file import KEYPOINT_PCK
-from armory_skelevision.results.summary import Summary
-
-
-class Metric(NamedTuple):
-    """How a metric is shown."""
-
-    key: str
-    """Its name in result files."""
-    title: str
-    scale: float
-    """Factor to the unit shown: 100 for shares in per cent."""
-    digits: int
-
-
-def describe_metric(key: str) -> Metric:
-    """How a metric is shown, by its name in result files."""
-    return Metric(key, name_metric(key), *((100, 1) if key in SHARES or key.startswith(KEYPOINT_PCK) else (1, 3)))
-
-
-def metrics_of(summary: Summary) -> list[Metric]:
-    """The metrics that any run measured, the known ones first; keypoints have a table of their own."""
-    found = {key for key in summary.table["metric"].unique() if not key.startswith(KEYPOINT_PCK)}
-    return [describe_metric(key) for key in (*filter(found.__contains__, SHARES), *sorted(found - SHARES.keys()))]
-
-
-def as_cell(value: Estimate | None, metric: Metric) -> TableCell:
-    """A measured value, "–" where there is none."""
-    if value is None:
-        return TableCell("–", digits=metric.digits, state="absent")
-    half = None if value.half_width is None else value.half_width * metric.scale
-    return TableCell(value=Estimate(value.mean * metric.scale, half, value.n), digits=metric.digits)
+from armory_skelevision.results.labels import is_attacked
+from armory_skelevision.results.records import Setting
+from armory_skelevision.results.summary import Group, Summary
 
 
 def varying_names(settings: Sequence[Setting]) -> list[str]:
@@ -56,12 +22,6 @@ def constant_part(settings: Sequence[Setting]) -> str:
     return write_setting(tuple(pair for pair in settings[0] if pair[0] not in varying)) if settings else ""
 
 
-def setting_cells(setting: Setting, names: Sequence[str]) -> list[TableCell]:
-    """The first cells of a row: the values of a setting."""
-    values = dict(setting)
-    return [TableCell(values.get(name, "–")) for name in names]
-
-
 def write_setting(setting: Setting) -> str:
     """A setting as a line: "walkers mini · PatchAttack · δ 0.1 · 10 steps"."""
     words = []
@@ -69,3 +29,32 @@ def write_setting(setting: Setting) -> str:
         plain = name in ("data set", "attack", "defense")
         words.append(value if plain else f"{value} steps" if name == "steps" else f"{name} {value}")
     return " · ".join(words)
+
+
+def setting_cells(setting: Setting, names: Sequence[str]) -> dict[str, str]:
+    """The first cells of a row: the values of a setting, by name."""
+    values = dict(setting)
+    return {name: values.get(name, "–") for name in names}
+
+
+def rows_by_side(summary: Summary) -> Iterator[tuple[dict[str, str], str, Mapping[str, Group]]]:
+    """Rows of a table with one side each: its first cells, the side, and groups by model.
+
+    What was measured without an attack comes first, then each setting with one.
+    """
+    names = varying_names(summary.settings)
+    for unattacked, benign in summary.benign.items():
+        yield _benign_cells(unattacked, names), "benign", benign
+        for setting, groups in summary.groups.items():
+            if is_attacked(setting) and summary.unattacked[setting] == unattacked:
+                yield setting_cells(setting, names) or {"": "attacked"}, "adversarial", groups
+
+
+def _benign_cells(unattacked: Setting, names: Sequence[str]) -> dict[str, str]:
+    """First cells of a row without attack: "benign" in the first column of the attack, or else in the first."""
+    texts = {name: dict(unattacked).get(name, "") for name in names or [""]}
+    attack = next((name for name in names if name in ("attack", "δ", "steps")), None)
+    if attack is not None:
+        return {**texts, attack: "benign"}
+    first = next(iter(texts))
+    return {**texts, first: f"{texts[first]} benign".strip()}

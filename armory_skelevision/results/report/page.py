@@ -4,71 +4,66 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
 from armory_skelevision import __version__
-from armory_skelevision.results.load import LoadedRuns
 from armory_skelevision.results.report.figures import curve_panels, steps_panels
 from armory_skelevision.results.report.keypoints import keypoint_panels
-from armory_skelevision.results.report.published import Published
+from armory_skelevision.results.report.overview import rerun_command
 from armory_skelevision.results.report.qualitative import qualitative
 from armory_skelevision.results.report.svg import line_styles
 from armory_skelevision.results.report.tables import Table
 from armory_skelevision.results.summary import Summary
+from armory_skelevision.validation import StructuredError
 
 
 def render_page(
     title: str,
-    loaded: LoadedRuns,
+    problems: Sequence[StructuredError],
     summary: Summary,
-    tables: Mapping[str, Table],
-    published: Published,
-    commands: Mapping[str, str],
+    tables: Sequence[Table],
+    source: str,
     embed_videos: bool,
 ) -> str:
     """The page.
 
     Args:
         title: Its headline.
-        loaded: Everything found.
-        summary: The same, grouped.
+        problems: What could not be read.
+        summary: All runs.
         tables: "miou", "metrics", "keypoints", "videos" and "runs".
-        published: Numbers of papers.
-        commands: By the name of a run, the command that runs it again.
+        source: Of published numbers.
         embed_videos: Whether to embed exported videos.
     """
     styles = line_styles(summary.models, summary.baseline)
     page: str = _template().render(
+        {table.name: table for table in tables},
         title=title,
         counts=count_runs(summary),
-        problems=loaded.problems,
-        inconsistent=summary.inconsistent,
-        baseline=summary.baseline,
-        published=any(cell.published is not None for row in tables["miou"].rows for cell in row),
-        source=published.source,
+        problems=problems,
+        summary=summary,
+        source=source,
         attacked=len(summary.sides) > 1,
         curve_panels=curve_panels(summary, styles),
         steps_panels=steps_panels(summary, styles),
         keypoint_panels=keypoint_panels(summary),
         details=qualitative(summary, styles, embed_videos),
         styles=styles,
-        runs_with_labels=summary.runs,
-        commands=commands,
+        rerun_command=rerun_command,
         common_versions=_common_versions(summary),
         version=__version__,
-        **tables,
     )
     return page
 
 
 def count_runs(summary: Summary) -> str:
     """How many runs there are, and in which states, in a line."""
-    states = Counter(each.run.state for each in summary.runs)
+    states = Counter(run.state for run in summary.runs)
     words = [f"{states[state]} {state}" for state in ("finished", "failed", "missing") if states[state]]
-    repeated = sum(each.is_repeated for each in summary.runs)
+    repeated = sum(run.is_repeated for run in summary.runs)
     if repeated:
         words.append(f"{repeated} repeated, of which the newest counts")
     counts = {"run": len(summary.runs), "model": len(summary.models), "setting": len(summary.settings)}
@@ -92,5 +87,5 @@ def _read(name: str) -> str:
 
 def _common_versions(summary: Summary) -> dict[str, str]:
     """Versions that all runs with recorded versions share."""
-    recorded = [set(each.run.versions.items()) for each in summary.runs if each.run.versions]
+    recorded = [set(run.versions.items()) for run in summary.runs if run.versions]
     return dict(sorted(set.intersection(*recorded))) if recorded else {}

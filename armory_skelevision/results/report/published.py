@@ -31,7 +31,7 @@ class Published:
 
     def find(self, group: Group, side: str) -> float | None:
         """The published mean IoU of a model under a setting, in per cent; None where there is none."""
-        for run in (*group.finished, *group.unfinished):
+        for run in group.runs:
             for cell in self._cells(run):
                 number = cell.get(side)
                 if isinstance(number, dict):

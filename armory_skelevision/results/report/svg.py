@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -63,33 +63,33 @@ def line_styles(models: Sequence[str], baseline: str | None) -> dict[str, LineSt
     return {**({baseline: LineStyle(BASELINE_COLOUR, "s", (0, (4, 2)))} if baseline else {}), **styles}
 
 
-def styled(drawn: object) -> Any:
-    """The context in which a chart is drawn; ``drawn`` is its data, which makes names inside the SVG unique."""
+def draw_chart(title: str, data: object, plot: Callable[[Axes], None], legend_columns: int = 4) -> str:
+    """A chart as an <svg> element, with a legend above it.
+
+    Args:
+        title: Describes the chart to screen readers.
+        data: What it shows, which makes names inside the SVG unique.
+        plot: Draws into the axes.
+        legend_columns: At most; as many as fit. The figure grows by the rows.
+    """
     from matplotlib import rc_context
-
-    return rc_context({**_STYLE, "svg.hashsalt": repr(drawn)})
-
-
-def new_axes() -> tuple[Figure, Axes]:
-    """An empty chart."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(axis="y")
-    return figure, axes
+    with rc_context({**_STYLE, "svg.hashsalt": repr((title, data))}):
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(axis="y")
+        plot(axes)
+        handles, names = axes.get_legend_handles_labels()
+        columns = max(
+            1, min(legend_columns, 64 // (max(map(len, names), default=0) + 7))
+        )  # 64 letters, 7 of them for a line
+        figure.set_figheight(_HEIGHT + 0.17 * math.ceil(len(names) / columns))
+        figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.2)
+        return _to_svg(figure, title)
 
 
-def add_legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """A legend above the chart in up to so many columns, as far as they fit; the figure grows by its rows."""
-    handles, names = axes.get_legend_handles_labels()
-    columns = max(1, min(columns, 64 // (max(map(len, names), default=0) + 7)))  # 64 letters, 7 of them for a line
-    figure.set_figheight(_HEIGHT + 0.17 * math.ceil(len(names) / columns))
-    figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.2)
-
-
-def to_svg(figure: Figure, title: str) -> str:
-    """The figure's <svg> element for HTML; ``title`` describes it to screen readers."""
+def _to_svg(figure: Figure, title: str) -> str:
     file = io.StringIO()
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)

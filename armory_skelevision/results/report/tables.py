@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
 
 from armory_skelevision.results.intervals import Estimate
+from armory_skelevision.results.metric_names import Metric
 
 
 @dataclass(frozen=True)
@@ -59,22 +63,59 @@ class TableCell:
         return f"{'better' if self.change > 0 else 'worse'} {1 if size < 2 else 2 if size < 6 else 3}"
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table.
+Row = Mapping[str, TableCell | str]
+"""Cells by column; a plain text stands for a cell that has nothing else."""
 
-    Attributes:
+
+class Table:
+    """A table; its attributes are its arguments.
+
+    Args:
         name: Of its files, without suffix.
         title: Headline.
-        columns: Headers.
         rows: One cell for each column.
         caption: How to read it.
         numeric: Columns of numbers, which are aligned to the right.
     """
 
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[TableCell, ...], ...]
-    caption: str = ""
-    numeric: frozenset[str] = field(default_factory=frozenset)
+    def __init__(
+        self, name: str, title: str, rows: Sequence[Row], caption: str = "", numeric: Iterable[str] = ()
+    ) -> None:
+        self.name = name
+        self.title = title
+        self.caption = caption
+        self.numeric = frozenset(numeric)
+        self.cells = pd.DataFrame(rows).map(lambda cell: cell if isinstance(cell, TableCell) else TableCell(cell))
+
+    @property
+    def columns(self) -> list[str]:
+        """Headers."""
+        return list(self.cells)
+
+    @property
+    def rows(self) -> list[tuple[TableCell, ...]]:
+        """Rows of cells."""
+        return list(self.cells.itertuples(index=False, name=None))
+
+
+def as_cell(value: Estimate | None, metric: Metric) -> TableCell:
+    """A measured value, "–" where there is none."""
+    if value is None:
+        return TableCell("–", digits=metric.digits, state="absent")
+    half = None if value.half_width is None else value.half_width * metric.scale
+    return TableCell(value=Estimate(value.mean * metric.scale, half, value.n), digits=metric.digits)
+
+
+def compared(cells: Mapping[str, TableCell], baseline: str | None) -> dict[str, TableCell]:
+    """Cells of one row by model, with their differences to the baseline, and the highest marked."""
+    numbers = {cell.number for cell in cells.values() if cell.value}
+    best = max(numbers, key=float) if len(numbers) > 1 else None
+    reference = cells[baseline].value if baseline is not None and baseline in cells else None
+    return {
+        model: replace(
+            cell,
+            change=cell.value.mean - reference.mean if cell.value and reference and model != baseline else None,
+            best=cell.value is not None and cell.number == best,
+        )
+        for model, cell in cells.items()
+    }

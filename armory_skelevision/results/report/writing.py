@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,6 @@ from armory_skelevision.results.report.keypoints import keypoints_table
 from armory_skelevision.results.report.overview import metrics_table, miou_table, runs_table, videos_table
 from armory_skelevision.results.report.page import render_page
 from armory_skelevision.results.report.published import Published
-from armory_skelevision.results.report.tables import Table
 from armory_skelevision.results.summary import summarize
 from armory_skelevision.validation import StructuredError
 
@@ -46,24 +45,22 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
     loaded = load_runs(paths)
     summary = summarize(_with_unique_names(loaded.runs))
     published = Published(loaded.grids)
-    runs = [each.run for each in summary.runs]
-    commands = {run.name: run.command or _command(run) for run in runs}
-    tables = {
-        table.name: table
-        for table in (
-            miou_table(summary, published),
-            metrics_table(summary),
-            keypoints_table(summary),
-            videos_table(summary),
-            runs_table(summary, commands),
-        )
-    }
+    tables = (
+        miou_table(summary, published),
+        metrics_table(summary),
+        keypoints_table(summary),
+        videos_table(summary),
+        runs_table(summary),
+    )
     titles = [title, *(grid.get("title") for grid in loaded.grids.values()), "Evaluations"]
     heading = next(str(found) for found in titles if found)
-    page = render_page(heading, loaded, summary, tables, published, commands, videos)
+    page = render_page(heading, loaded.problems, summary, tables, published.source, videos)
     out.mkdir(parents=True, exist_ok=True)
-    _write_tables(out, tables.values())
-    _write_configs(out / "configs", runs)
+    for table in tables:
+        for suffix, write in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+            if table.rows:
+                atomic_write(out / f"{table.name}.{suffix}", write(table).encode("utf-8"))
+    _write_configs(out / "configs", summary.runs)
     atomic_write(out / PAGE, page.encode("utf-8"))
     return WrittenReport(out / PAGE, loaded.problems)
 
@@ -77,17 +74,6 @@ def _with_unique_names(runs: Sequence[RunResult]) -> list[RunResult]:
         name = next(name for name in names if name not in named)
         named[name] = replace(run, name=name)
     return list(named.values())
-
-
-def _command(run: RunResult) -> str:
-    """Runs an evaluation again with the config beside the page; "" without a config."""
-    return f"armory run configs/{run.name}.json --no-docker" if run.config else ""
-
-
-def _write_tables(out: Path, tables: Iterable[Table]) -> None:
-    for table in filter(lambda table: table.rows, tables):
-        for suffix, write in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
-            atomic_write(out / f"{table.name}.{suffix}", write(table).encode("utf-8"))
 
 
 def _write_configs(folder: Path, runs: Sequence[RunResult]) -> None:
