@@ -38,5 +38,5 @@ def _format_contrasts(contrasts: Sequence[Contrast]) -> list[str]:
 
 def _row(contrast: Contrast) -> tuple[str, ...]:
     change = contrast.change
-    interval = "none of n = 1" if change.half_width is None else f"[{change.low:+.3f}, {change.high:+.3f}]"
+    interval = "[{:+.3f}, {:+.3f}]".format(*change.interval) if change.interval else "none of n = 1"
     return str(change.n), f"{contrast.first:.3f}", f"{contrast.second:.3f}", f"{change.mean:+.3f}", interval

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -78,6 +78,8 @@ class RunResult:
         versions: Of packages, by name.
         weights: SHA-256 of its weights files by name, if a sweep recorded them.
         labels: Its position on each axis of a sweep, by the axis's name.
+        published: Numbers of papers for a sweep's run with these labels, in per cent: the "benign" mean IoU, and
+            "adversarial" ones by steps.
         command: Runs it again, if a sweep recorded it.
         hash: Of its config and versions, likewise.
         log_end: Last lines of the log of a run that did not finish.
@@ -98,6 +100,7 @@ class RunResult:
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
+    published: Sequence[Mapping[str, Any]] = ()
     command: str = ""
     hash: str = ""
     log_end: str = ""

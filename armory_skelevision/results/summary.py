@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
@@ -81,6 +82,12 @@ class Summary:
     def settings(self) -> tuple[Setting, ...]:
         """All settings, in the order of the groups."""
         return tuple(self.groups)
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """Names whose values differ between settings."""
+        values = pd.DataFrame(map(dict, self.groups))
+        return [name for name in values if values[name].nunique(dropna=False) > 1]
 
     @property
     def baseline(self) -> str | None:

@@ -13,7 +13,6 @@ from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
 from armory_skelevision.results.report.overview import metrics_table, miou_table
-from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.report.tables import Table, TableCell
 from armory_skelevision.results.report.writing import write_report
 from armory_skelevision.results.summary import summarize
@@ -30,7 +29,7 @@ def numbers_of(table: Table, place: str) -> Numbers:
 def test_miou_table_by_hand(tmp_path: Path) -> None:
     summary = summarize(load_runs([write_sweep(tmp_path / "sweep")]).runs)
     assert (summary.models, summary.baseline) == (("STL", "MTL"), "STL")
-    table = miou_table(summary, Published())
+    table = miou_table(summary)
     assert table.columns == ["steps", "STL", "MTL"]
     found = numbers_of(table, "steps")
     assert list(found) == ["benign", "10", "20", "40"]
@@ -69,7 +68,7 @@ def test_repeated_runs_are_no_seeds(tmp_path: Path) -> None:
         write_result(tmp_path / f"r_{timestamp}.json", make_results((0.8,), (iou,)), make_config(), timestamp)
     cells = load_runs([tmp_path]).runs
     summary = summarize(cells)
-    ((_, entry),) = [row for row in miou_table(summary, Published()).rows if row[0].number == "attacked"]
+    ((_, entry),) = [row for row in miou_table(summary).rows if row[0].number == "attacked"]
     assert (entry.number, entry.value and entry.value.n) == ("40.0", 1)
     assert [run.is_repeated for run in summary.runs] == [True, False]
 
@@ -111,7 +110,7 @@ def test_two_data_sets_are_told_apart(tmp_path: Path) -> None:
     for split, iou in (("mini", 0.8), ("dev", 0.6)):
         config = make_config(dataset__eval_split=split)
         write_result(tmp_path / f"{split}.json", make_results((iou,), (iou / 2,)), config)
-    table = miou_table(summarize(load_runs([tmp_path / "mini.json", tmp_path / "dev.json"]).runs), Published())
+    table = miou_table(summarize(load_runs([tmp_path / "mini.json", tmp_path / "dev.json"]).runs))
     assert [(row[0].number, row[1].number) for row in table.rows] == [
         ("walkers dev benign", "60.0"),
         ("walkers dev", "30.0"),

@@ -45,7 +45,7 @@ def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
     ticks = {bound: f"{bound:g}" for bound in sorted({bound for curve in curves.values() for bound in curve})}
     labels = {"xlabel": "bound of the perturbation, 1/255", "ylabel": "relative PCK, %"}
     title = "Relative PCK over the bound of the perturbation"
-    return _estimates_chart(title, curves, line_styles(list(curves), None), ticks, 2, labels)
+    return _estimates_chart(title, curves, line_styles(list(curves)), ticks, 2, labels)
 
 
 def keypoints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
@@ -55,7 +55,7 @@ def keypoints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
         bars: By attack, by part.
     """
     parts = list(dict.fromkeys(part for found in bars.values() for part in found))
-    width, styles = 0.8 / len(bars), line_styles(list(bars), None)
+    width, styles = 0.8 / len(bars), line_styles(list(bars))
 
     def plot(axes: Axes) -> None:
         for number, (attack, found) in enumerate(bars.items()):

@@ -8,14 +8,7 @@ from dataclasses import replace
 from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.metric_names import SHARES, Metric, describe_metric
 from armory_skelevision.results.records import RunResult, Setting
-from armory_skelevision.results.report.columns import (
-    constant_part,
-    rows_by_side,
-    setting_cells,
-    varying_names,
-    write_setting,
-)
-from armory_skelevision.results.report.published import Published
+from armory_skelevision.results.report.columns import constant_part, rows_by_side, setting_cells, write_setting
 from armory_skelevision.results.report.tables import Row, Table, TableCell, as_cell, compared
 from armory_skelevision.results.result_file import KEYPOINT_PCK
 from armory_skelevision.results.summary import Group, Summary
@@ -26,19 +19,18 @@ SIDE_WORDS = {"benign": "benign", "adversarial": "attacked"}
 _MIOU = describe_metric(METRIC)
 
 
-def miou_table(summary: Summary, published: Published) -> Table:
+def miou_table(summary: Summary) -> Table:
     """Mean IoU, a row for each setting and a column for each model."""
     rows: list[Row] = []
     for place, side, groups in rows_by_side(summary):
-        cells = {model: _miou_cell(groups.get(model), side, published) for model in summary.models}
+        cells = {model: _miou_cell(groups.get(model), side) for model in summary.models}
         rows.append({**place, **compared(cells, summary.baseline)})
-    caption = _join(constant_part(summary.settings), "in per cent", _seeds_note(summary))
+    caption = _join(constant_part(summary), "in per cent", _seeds_note(summary))
     return Table("miou", "Mean IoU", rows, caption, numeric=summary.models)
 
 
 def metrics_table(summary: Summary) -> Table:
     """Everything measured, a row for each setting and model."""
-    names = varying_names(summary.settings)
     pairs = [(side, metric) for metric in metrics_of(summary) for side in summary.sides]
     everything = [group for groups in summary.groups.values() for group in groups.values()]
     shown = {
@@ -59,21 +51,20 @@ def metrics_table(summary: Summary) -> Table:
         }
         for model, group in groups.items():
             seconds = group.seconds()
-            head: Row = {**setting_cells(setting, names), "model": model, "seeds": _seed_count(group)}
+            head: Row = {**setting_cells(summary, setting), "model": model, "seeds": _seed_count(group)}
             values = {title: cells[model] for title, cells in measured.items()}
             rows.append({**head, **values, "seconds": TableCell(value=seconds, digits=0) if seconds else "–"})
-    caption = _join(constant_part(summary.settings), _seeds_note(summary))
+    caption = _join(constant_part(summary), _seeds_note(summary))
     return Table("metrics", "All metrics and cost", rows, caption, numeric=(*shown, "seconds"))
 
 
 def videos_table(summary: Summary) -> Table:
     """The mean IoU of every video, in every run that counts."""
-    names = varying_names(summary.settings)
     rows: list[Row] = []
     for setting, groups in summary.groups.items():
         for model, group in groups.items():
             for run in group.finished:
-                head = {**setting_cells(setting, names), "model": model, "seed": _seed_text(run)}
+                head = {**setting_cells(summary, setting), "model": model, "seed": _seed_text(run)}
                 ious = [run.side(side).video_ious for side in summary.sides]
                 for video in range(max(map(len, ious))):
                     shares = [found[video] if video < len(found) else None for found in ious]
@@ -83,13 +74,12 @@ def videos_table(summary: Summary) -> Table:
 
 def runs_table(summary: Summary) -> Table:
     """A row for each run, finished or not."""
-    names = varying_names(summary.settings)
     rows: list[Row] = []
     for run in summary.runs:
         state = "repeated" if run.is_repeated else run.state
         setting = "no config"
         if run.label:
-            setting = write_setting(tuple(pair for pair in run.label.setting if pair[0] in names))
+            setting = write_setting(tuple(pair for pair in run.label.setting if pair[0] in summary.varying))
         rows.append(
             {
                 "run": run.name,
@@ -104,7 +94,7 @@ def runs_table(summary: Summary) -> Table:
             }
         )
     numeric = (*_miou_titles(summary), "seconds")
-    return Table("runs", "Every run", rows, constant_part(summary.settings), numeric)
+    return Table("runs", "Every run", rows, constant_part(summary), numeric)
 
 
 def metrics_of(summary: Summary) -> list[Metric]:
@@ -118,16 +108,28 @@ def rerun_command(run: RunResult) -> str:
     return run.command or (f"armory run configs/{run.name}.json --no-docker" if run.config else "")
 
 
-def _miou_cell(group: Group | None, side: str, published: Published) -> TableCell:
+def _miou_cell(group: Group | None, side: str) -> TableCell:
     if group is None:
         return TableCell("–", state="absent")
-    value, number = group.measure(side, METRIC), published.find(group, side)
+    value, number = group.measure(side, METRIC), _published(group, side)
     if value is None:
         # A finished run that skipped this side is not a failure.
         state = "absent" if group.finished else group.state
         return TableCell("–" if state == "absent" else state, state=state, published=number)
     note = f"{_seed_count(group).text} seeds" if group.unfinished else ""
     return replace(as_cell(value, _MIOU), published=number, note=note, state=group.state)
+
+
+def _published(group: Group, side: str) -> float | None:
+    """The published mean IoU of a model under a setting, in per cent; None where there is none."""
+    for run in group.runs:
+        for cell in run.published:
+            number = cell.get(side)
+            if isinstance(number, dict):
+                number = number.get(str(run.setting("attack", "kwargs", "max_iter")))
+            if isinstance(number, int | float):
+                return float(number)
+    return None
 
 
 def _seeds_note(summary: Summary) -> str:

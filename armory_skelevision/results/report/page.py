@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from armory_skelevision import __version__
+from armory_skelevision.results.load import LoadedRuns
 from armory_skelevision.results.report.figures import curve_panels, steps_panels
 from armory_skelevision.results.report.keypoints import keypoint_panels
 from armory_skelevision.results.report.overview import rerun_command
@@ -17,35 +18,20 @@ from armory_skelevision.results.report.qualitative import qualitative
 from armory_skelevision.results.report.svg import line_styles
 from armory_skelevision.results.report.tables import Table
 from armory_skelevision.results.summary import Summary
-from armory_skelevision.validation import StructuredError
 
 
-def render_page(
-    title: str,
-    problems: Sequence[StructuredError],
-    summary: Summary,
-    tables: Sequence[Table],
-    source: str,
-    embed_videos: bool,
-) -> str:
-    """The page.
-
-    Args:
-        title: Its headline.
-        problems: What could not be read.
-        summary: All runs.
-        tables: "miou", "metrics", "keypoints", "videos" and "runs".
-        source: Of published numbers.
-        embed_videos: Whether to embed exported videos.
-    """
+def render_page(title: str, loaded: LoadedRuns, summary: Summary, tables: Sequence[Table], embed_videos: bool) -> str:
+    """The page, with the tables "miou", "metrics", "keypoints", "videos" and "runs"."""
+    published = [grid["published"] for grid in loaded.grids.values() if isinstance(grid.get("published"), dict)]
+    sources = dict.fromkeys(str(found["source"]) for found in published if found.get("source"))
     styles = line_styles(summary.models, summary.baseline)
     page: str = _template().render(
         {table.name: table for table in tables},
         title=title,
-        counts=count_runs(summary),
-        problems=problems,
+        counts=_count_runs(summary),
+        problems=loaded.problems,
         summary=summary,
-        source=source,
+        source="; ".join(sources),
         attacked=len(summary.sides) > 1,
         curve_panels=curve_panels(summary, styles),
         steps_panels=steps_panels(summary, styles),
@@ -59,7 +45,7 @@ def render_page(
     return page
 
 
-def count_runs(summary: Summary) -> str:
+def _count_runs(summary: Summary) -> str:
     """How many runs there are, and in which states, in a line."""
     states = Counter(run.state for run in summary.runs)
     words = [f"{states[state]} {state}" for state in ("finished", "failed", "missing") if states[state]]

@@ -9,13 +9,13 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BASELINE_COLOUR = "#d55e00"
 COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "D", "^", "s", "v", "P", "X")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 2, 2)), (0, (2, 2)))
@@ -53,14 +53,13 @@ class LineStyle(NamedTuple):
     dashes: Any
 
 
-def line_styles(models: Sequence[str], baseline: str | None) -> dict[str, LineStyle]:
+BASELINE = LineStyle("#d55e00", "s", (0, (4, 2)))
+
+
+def line_styles(models: Sequence[str], baseline: str | None = None) -> dict[str, LineStyle]:
     """A style for each model: the baseline has its own, others take turns."""
-    others = [model for model in models if model != baseline]
-    styles = {
-        model: LineStyle(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
-        for i, model in enumerate(others)
-    }
-    return {**({baseline: LineStyle(BASELINE_COLOUR, "s", (0, (4, 2)))} if baseline else {}), **styles}
+    others = map(LineStyle, cycle(COLOURS), cycle(MARKERS), cycle(DASHES))
+    return {model: BASELINE if model == baseline else next(others) for model in models}
 
 
 def draw_chart(title: str, data: object, plot: Callable[[Axes], None], legend_columns: int = 4) -> str:

@@ -15,7 +15,6 @@ from armory_skelevision.results.report.exports import to_csv, to_latex, to_markd
 from armory_skelevision.results.report.keypoints import keypoints_table
 from armory_skelevision.results.report.overview import metrics_table, miou_table, runs_table, videos_table
 from armory_skelevision.results.report.page import render_page
-from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.summary import summarize
 from armory_skelevision.validation import StructuredError
 
@@ -44,9 +43,8 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
     """
     loaded = load_runs(paths)
     summary = summarize(_with_unique_names(loaded.runs))
-    published = Published(loaded.grids)
     tables = (
-        miou_table(summary, published),
+        miou_table(summary),
         metrics_table(summary),
         keypoints_table(summary),
         videos_table(summary),
@@ -54,7 +52,7 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
     )
     titles = [title, *(grid.get("title") for grid in loaded.grids.values()), "Evaluations"]
     heading = next(str(found) for found in titles if found)
-    page = render_page(heading, loaded.problems, summary, tables, published.source, videos)
+    page = render_page(heading, loaded, summary, tables, videos)
     out.mkdir(parents=True, exist_ok=True)
     for table in tables:
         for suffix, write in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
