@@ -104,11 +104,10 @@ def _distances(y: Labels, y_pred: Labels) -> list[Values]:
         raise InvalidValueError("y_pred", f"predictions of {len(y)} persons, at least 1", str(len(y_pred)))
     distances = []
     for index, (label, prediction) in enumerate(zip(y, y_pred, strict=True)):
-        for name, given in (("true label", label), ("prediction", prediction)):
-            if "keypoints" not in given:
-                raise InvalidValueError(f"person {index}", f"a {name} with keypoints", f"only {sorted(given)}")
-        truth = np.asarray(label["keypoints"], np.float64)
-        found = np.asarray(prediction["keypoints"], np.float64)
+        if "keypoints" not in label or "keypoints" not in prediction:
+            got = f"{sorted(label)} and {sorted(prediction)}"
+            raise InvalidValueError(f"person {index}", "a true label and a prediction with keypoints", got)
+        truth, found = (np.asarray(given["keypoints"], np.float64) for given in (label, prediction))
         if truth.shape != (len(KEYPOINTS), 3) or found.shape[:1] != (len(KEYPOINTS),) or found.ndim != 2:
             expected = "true keypoints (17, 3) and predicted keypoints (17, 2 or 3)"
             raise InvalidValueError(f"person {index}", expected, f"{truth.shape} and {found.shape}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,20 +155,15 @@ def _overall(pairs: Sequence[PairedRuns]) -> tuple[Contrast, ...]:
     return _contrasts(by_video.mean()[in_all])
 
 
-def _differences(pair: PairedRuns, keys: Sequence[str], expected: Sequence[str]) -> list[Difference]:
-    first, second = (_all_values(run) for run in (pair.first, pair.second))
-    return [
-        Difference(key, as_text(first.get(key)), as_text(second.get(key)), _is_expected(key, expected))
-        for key in varying_keys([first, second])
-        if key not in keys
-    ]
+def _differences(pair: PairedRuns, keys: Sequence[str], expected: Sequence[str]) -> Iterator[Difference]:
+    first, second = _all_values(pair.first), _all_values(pair.second)
+    for key in varying_keys([first, second]):
+        if key not in keys:
+            is_expected = any(f"{key}.".startswith(f"{given}.") for given in expected)
+            yield Difference(key, as_text(first.get(key)), as_text(second.get(key)), is_expected)
 
 
 def _all_values(run: RunResult) -> dict[str, Any]:
     """Everything that a result may depend on, by dotted key: the config, versions and weights."""
     versions = {f"versions.{name}": value for name, value in run.versions.items()}
     return {**flatten(run.config), **versions, **{f"weights.{name}": value for name, value in run.weights.items()}}
-
-
-def _is_expected(key: str, expected: Sequence[str]) -> bool:
-    return any(key == given or key.startswith(f"{given}.") for given in expected)

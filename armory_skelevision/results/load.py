@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -114,7 +115,7 @@ def _read_sweep_run(folder: Path, plan: Mapping[str, Any], problems: list[Struct
     config = _read_object(folder / "config.json", "a config", problems) or _mapping(plan.get("config"))
     failed = record.get("state") == "failed"
     result = folder / "result.json"
-    read = _try(read_run, result, problems) if result.is_file() and not failed else None
+    read = None if failed else _try(read_run, result, problems)
     run = read or RunResult("", folder, "failed" if failed or result.is_file() else "missing")
     seconds = record.get("seconds")
     return replace(
@@ -133,14 +134,13 @@ def _read_sweep_run(folder: Path, plan: Mapping[str, Any], problems: list[Struct
 
 def _read_object(path: Path, what: str, problems: list[StructuredError]) -> dict[str, Any]:
     """The object in a file; {} if it is not there, or cannot be read."""
-    found = _try(lambda path: read_object(path, what), path, problems) if path.is_file() else None
-    return found or {}
+    return _try(partial(read_object, what=what), path, problems) or {}
 
 
 def _try(read: Callable[[Path], Content], path: Path, problems: list[StructuredError]) -> Content | None:
-    """What a file contains; None if it cannot be read, which is then a problem."""
+    """What a file contains; None if it is not there, or cannot be read, which is then a problem."""
     try:
-        return read(path)
+        return read(path) if path.is_file() else None
     except StructuredError as error:
         problems.append(error)
     except OSError as error:

@@ -34,20 +34,16 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class SideResult:
-    """What was measured on one side of a run: benign, or under attack.
-
-    Attributes:
-        means: By metric, its mean over the videos; IoU in [0, 1].
-        videos: By metric, its value for each video; empty where only means were recorded.
-        frame_ious: For each video, the IoU of each frame, in [0, 1]; empty where not recorded.
-        boxes_xyxy: For each video, the predicted box of each frame, in pixels; empty where not recorded.
-        true_boxes_xyxy: For each video, the true box of each frame, likewise.
-    """
+    """What was measured on one side of a run: benign, or under attack; empty where not recorded."""
 
     means: Mapping[str, float] = field(default_factory=dict)
+    """By metric, its mean over the videos; IoU in [0, 1]."""
     videos: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By metric, its value for each video."""
     frame_ious: tuple[tuple[float, ...], ...] = ()
+    """For each video, the IoU of each frame, in [0, 1]."""
     boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
+    """For each video, the predicted box of each frame, in pixels."""
     true_boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
 
     @property
@@ -147,16 +143,18 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
     if not isinstance(attack, Mapping) or not isinstance(kwargs, Mapping):
         return [run]
     planned = kwargs.get("checkpoints")
+    counts = run.checkpoints if run.is_finished else planned if isinstance(planned, list) else ()
     runs = [run]
-    for steps in run.checkpoints if run.is_finished else planned if isinstance(planned, list) else ():
+    for steps in counts:
         if isinstance(steps, int) and steps != kwargs.get("max_iter"):
             ious = run.checkpoints.get(steps, ())
+            attacked = SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult()
             checkpoint = replace(
                 run,
                 name=f"{run.name} after {steps} steps",
                 config={**run.config, "attack": {**attack, "kwargs": {**kwargs, "max_iter": steps}}},
                 benign=SideResult(run.benign.means, run.benign.videos),
-                adversarial=SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult(),
+                adversarial=attacked,
                 checkpoints={},
                 seconds=None,
                 steps=steps,

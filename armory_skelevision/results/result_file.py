@@ -64,11 +64,7 @@ def read_run(path: str | os.PathLike[str]) -> RunResult:
 
 
 def read_object(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """Read a JSON file that must contain an object.
-
-    Args:
-        path: The file.
-        what: What it should be, for messages.
+    """Read a JSON file that must contain an object; messages call it ``what``.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -141,12 +137,13 @@ def _read_checkpoints(path: str | os.PathLike[str], value: Any) -> dict[int, tup
 
 def _frames_of(value: Any, is_frame: Callable[[Any], bool]) -> Iterator[tuple[Any, ...]]:
     """The innermost lists of frames, one for each video."""
-    if isinstance(value, list) and value:
-        if all(map(is_frame, value)):
-            yield tuple(tuple(frame) if isinstance(frame, list) else frame for frame in value)
-        else:
-            for item in value:
-                yield from _frames_of(item, is_frame)
+    if not isinstance(value, list) or not value:
+        return
+    if all(map(is_frame, value)):
+        yield tuple(tuple(frame) if isinstance(frame, list) else frame for frame in value)
+    else:
+        for item in value:
+            yield from _frames_of(item, is_frame)
 
 
 def _is_box(value: Any) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,31 +17,24 @@ from armory_skelevision.results.records import SIDES, RunResult, Setting, with_c
 _TOLERANCE = 0.005  # of mean IoU; other hardware may cause as much
 
 
-@dataclass(frozen=True)
-class Group:
-    """All runs of one model under one setting; of several with the same config and seed the newest.
+class Group(NamedTuple):
+    """All runs of one model under one setting: one for each seed, of several with the same config the newest."""
 
-    Attributes:
-        finished: One finished run for each seed.
-        unfinished: Runs with seeds for which there is no finished run.
-    """
-
-    finished: tuple[RunResult, ...]
-    unfinished: tuple[RunResult, ...]
+    runs: tuple[RunResult, ...]
+    """Finished ones first."""
 
     @property
-    def runs(self) -> tuple[RunResult, ...]:
-        """One for each seed."""
-        return (*self.finished, *self.unfinished)
+    def finished(self) -> list[RunResult]:
+        """Those that have a result."""
+        return [run for run in self.runs if run.is_finished]
 
     @property
     def state(self) -> str:
         """Empty if all runs are finished, else "failed", "missing" or "partial"."""
-        if not self.unfinished:
-            return ""
-        if self.finished:
-            return "partial"
-        return "failed" if any(run.state == "failed" for run in self.unfinished) else "missing"
+        states = {run.state for run in self.runs}
+        if "finished" in states:
+            return "partial" if len(states) > 1 else ""
+        return "failed" if "failed" in states else "missing"
 
     def measure(self, side: str, metric: str) -> Estimate | None:
         """Mean of a metric over the seeds that have it; ``side`` is "benign" or "adversarial"."""
@@ -66,7 +60,6 @@ class Summary:
             defense, and numbers by size.
         benign: Groups as if there were no attack, by the part of the setting that matters then.
         unattacked: For each setting, the part that matters without the attack.
-        metrics: What any run measured on either side.
         inconsistent: A line for each model whose benign results differ between runs that should agree.
     """
 
@@ -75,13 +68,7 @@ class Summary:
     groups: Groups
     benign: Groups
     unattacked: Mapping[Setting, Setting]
-    metrics: frozenset[str]
     inconsistent: tuple[str, ...]
-
-    @property
-    def settings(self) -> tuple[Setting, ...]:
-        """All settings, in the order of the groups."""
-        return tuple(self.groups)
 
     @cached_property
     def varying(self) -> list[str]:
@@ -123,7 +110,6 @@ def summarize(runs: Sequence[RunResult]) -> Summary:
         groups=attacked,
         benign={place: benign[place] for place in dict.fromkeys(unattacked[setting] for setting in attacked)},
         unattacked=unattacked,
-        metrics=frozenset(metric for run in runs for side in SIDES for metric in run.side(side).means),
         inconsistent=tuple(_inconsistencies(frame)),
     )
 
@@ -158,9 +144,7 @@ def _group(frame: pd.DataFrame, place: str, side: str, models: Sequence[str]) ->
     counted = frame.sort_values(side, kind="stable").drop_duplicates([place, "model", "seed"], keep="last")
     found: dict[Setting, dict[str, Group]] = {}
     for (setting, model), runs in counted.sort_values("seed").groupby([place, "model"], sort=False)["run"]:
-        finished = tuple(run for run in runs if run.is_finished)
-        group = Group(finished, tuple(run for run in runs if not run.is_finished))
-        found.setdefault(setting, {})[model] = group
+        found.setdefault(setting, {})[model] = Group(tuple(sorted(runs, key=lambda run: not run.is_finished)))
     order = sorted(found, key=lambda setting: [(name, _natural(value)) for name, value in setting])
     return {setting: {model: found[setting][model] for model in models if model in found[setting]} for setting in order}
 

@@ -17,17 +17,15 @@ _SIDE_LOOK = {"benign": ("benign", "-", 1.0), "adversarial": ("attacked", (0, (4
 BySide = Mapping[str, Mapping[str, Curve]]
 """Curves by model and side."""
 
+Estimates = Mapping[str, Mapping[float, Estimate]]
+"""By model or attack, by place on the x axis."""
+
 Styles = Mapping[str, LineStyle]
-"""Of lines, by model."""
+"""Of lines, by model or attack."""
 
 
-def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], styles: Styles) -> str:
-    """Mean IoU over the attack's steps, a line for each model; 0 steps is without the attack.
-
-    Args:
-        curves: By model, by number of steps.
-        styles: By model.
-    """
+def steps_chart(curves: Estimates, styles: Styles) -> str:
+    """Mean IoU over the attack's steps, a line for each model; 0 steps is without the attack."""
     counts = sorted({steps for curve in curves.values() for steps in curve})
     none = next((steps for steps in counts if steps), 1) / 2.2  # a logarithmic axis has no 0
     ticks = {steps or none: str(steps or "none") for steps in counts}
@@ -36,12 +34,8 @@ def steps_chart(curves: Mapping[str, Mapping[int, Estimate]], styles: Styles) ->
     return _estimates_chart("Mean IoU over the attack's steps", placed, styles, ticks, 10, labels)
 
 
-def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
-    """Relative PCK over the bound of the perturbation, a line for each attack.
-
-    Args:
-        curves: By attack, by bound in 1/255.
-    """
+def bounds_chart(curves: Estimates) -> str:
+    """Relative PCK over the bound of the perturbation in 1/255, a line for each attack."""
     ticks = {bound: f"{bound:g}" for bound in sorted({bound for curve in curves.values() for bound in curve})}
     labels = {"xlabel": "bound of the perturbation, 1/255", "ylabel": "relative PCK, %"}
     title = "Relative PCK over the bound of the perturbation"
@@ -49,11 +43,7 @@ def bounds_chart(curves: Mapping[str, Mapping[float, Estimate]]) -> str:
 
 
 def keypoints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
-    """Relative PCK of each part of the body, a bar for each attack.
-
-    Args:
-        bars: By attack, by part.
-    """
+    """Relative PCK by attack and part of the body, a bar for each attack."""
     parts = list(dict.fromkeys(part for found in bars.values() for part in found))
     width, styles = 0.8 / len(bars), line_styles(list(bars))
 
@@ -112,9 +102,8 @@ def _sides_chart(
 
 
 def _estimates_chart(
-    title: str, curves: Mapping[str, Mapping[float, Estimate]], styles: Styles, ticks: Mapping[float, str], base: int,
-    labels: Mapping[str, str],
-) -> str:  # fmt: skip
+    title: str, curves: Estimates, styles: Styles, ticks: Mapping[float, str], base: int, labels: Mapping[str, str]
+) -> str:
     """Means with their intervals, a line for each name, over a logarithmic axis with these ticks."""
 
     def plot(axes: Axes) -> None:

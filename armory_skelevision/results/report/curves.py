@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,10 +37,8 @@ def success_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
 
     As in the benchmark, every frame counts, and the first one is right, as its box is given. None without `frame_iou`.
     """
-    values = _mean_over_runs(
-        [(np.asarray([1.0, *ious[1:]])[:, None] > OVERLAPS).mean(axis=0) for ious in run.side(side).frame_ious]
-        for run in runs
-    )
+    ious = [[[1.0, *video[1:]] for video in run.side(side).frame_ious] for run in runs]
+    values = _mean_shares(ious, np.greater, OVERLAPS)
     return None if values is None else Curve(OVERLAPS, values, float(values.mean()))
 
 
@@ -49,10 +47,8 @@ def precision_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
 
     Its score is the precision at 20 px. None without `frame_boxes` and `true_boxes`.
     """
-    values = _mean_over_runs(
-        [(np.asarray([0.0, *errors[1:]])[:, None] <= PIXELS).mean(axis=0) for errors in _centre_errors(run.side(side))]
-        for run in runs
-    )
+    errors = [[[0.0, *video[1:]] for video in _centre_errors(run.side(side))] for run in runs]
+    values = _mean_shares(errors, np.less_equal, PIXELS)
     return None if values is None else Curve(PIXELS, values, float(values[PRECISION_AT]))
 
 
@@ -68,6 +64,11 @@ def _centre_errors(side: SideResult) -> list[Values]:
     return errors
 
 
-def _mean_over_runs(runs: Iterable[Sequence[Values]]) -> Values | None:
-    means = [np.mean(videos, axis=0) for videos in runs if videos]
+def _mean_shares(runs: Sequence[Sequence[Sequence[float]]], compare: np.ufunc, thresholds: Values) -> Values | None:
+    """Share of frames that compare with each threshold, mean over videos, then over runs that recorded any."""
+    means = [
+        np.mean([compare(np.asarray(video)[:, None], thresholds).mean(axis=0) for video in videos], axis=0)
+        for videos in runs
+        if videos
+    ]
     return np.asarray(np.mean(means, axis=0)) if means else None

@@ -8,8 +8,6 @@ import pandas as pd
 
 from armory_skelevision.results.report.tables import Table, TableCell
 
-_PARTS = ("", " ± 95 %", " n", " published")
-
 
 def to_csv(table: Table) -> str:
     """A table as comma-separated values.
@@ -17,9 +15,11 @@ def to_csv(table: Table) -> str:
     A number is followed by the half-width of its interval, n, and the published number, each in a column of its own
     where any cell has it. Numbers have four digits more than on the page.
     """
-    columns = {f"{name}{part}": cells.map(_part, part=part) for name, cells in table.cells.items() for part in _PARTS}
-    shown = [name for name, texts in columns.items() if name in table.cells or any(texts)]
-    text: str = pd.DataFrame(columns)[shown].to_csv(index=False, lineterminator="\n")
+    columns = pd.concat(
+        [pd.DataFrame(map(_parts, cells)).add_prefix(name) for name, cells in table.cells.items()], axis=1
+    )
+    shown = columns[[name for name in columns if name in table.cells or any(columns[name])]]
+    text: str = shown.to_csv(index=False, lineterminator="\n")
     return text
 
 
@@ -49,14 +49,15 @@ def to_latex(table: Table) -> str:
     return f"% requires \\usepackage{{booktabs}}\n{latex}"
 
 
-def _part(cell: TableCell, part: str) -> str:
-    if part == " published":
-        return _plain(cell.published, cell.digits)
-    if cell.value is None:
-        return "" if part else cell.text or cell.state
-    if part == " n":
-        return str(cell.value.n)
-    return _plain(cell.value.half_width if part else cell.value.mean, cell.digits)
+def _parts(cell: TableCell) -> dict[str, str]:
+    """A cell in CSV, by the ending of the column's name."""
+    value = cell.value
+    return {
+        "": _plain(value.mean, cell.digits) if value else cell.text or cell.state,
+        " ± 95 %": _plain(value.half_width, cell.digits) if value else "",
+        " n": str(value.n) if value else "",
+        " published": _plain(cell.published, cell.digits),
+    }
 
 
 def _plain(number: float | None, digits: int) -> str:

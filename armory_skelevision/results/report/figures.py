@@ -11,9 +11,9 @@ from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.records import Setting
 from armory_skelevision.results.report.charts import precision_chart, steps_chart, success_chart
-from armory_skelevision.results.report.columns import write_setting
 from armory_skelevision.results.report.curves import Curve, precision_curve, success_curve
 from armory_skelevision.results.report.svg import LineStyle
+from armory_skelevision.results.report.tables import write_setting
 from armory_skelevision.results.summary import Summary
 
 Item = TypeVar("Item")
@@ -34,7 +34,7 @@ def progress(items: Iterable[Item], name: str) -> Iterable[Item]:
 
 def steps_panels(summary: Summary, styles: Mapping[str, LineStyle]) -> list[Panel]:
     """A chart for each setting (δ, data set, …) that was attacked with several numbers of steps."""
-    curves: dict[Setting, dict[str, dict[int, Estimate]]] = {}
+    curves: dict[Setting, dict[str, dict[float, Estimate]]] = {}
     for setting, groups in summary.groups.items():
         steps = dict(setting).get("steps", "")
         rest = tuple(pair for pair in setting if pair[0] != "steps")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from armory_skelevision.results.records import Box, RunResult
+from armory_skelevision.results.result_file import read_object
+from armory_skelevision.validation import StructuredError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,13 +51,7 @@ def find_samples(run: RunResult) -> Path | None:
 
 
 def read_filmstrip(run: RunResult, video: int, side: str) -> list[Frame]:
-    """Some exported frames of a video, evenly from the second to the last; [] where none were exported.
-
-    Args:
-        run: The run.
-        video: Number of the video.
-        side: "benign" or "adversarial".
-    """
+    """Some exported frames of a video, evenly from the second to the last; [] where none were exported."""
     folder = _sample_folder(run, video, side)
     matches = [re.search(r"_(\d{4,})\.png$", path.name) for path in folder.glob("*.png")] if folder else []
     numbers = sorted(int(match[1]) for match in matches if match)
@@ -131,8 +126,8 @@ def _as_uri(image: Image.Image, width: int, kind: str) -> str:
 def _was_made_with(settings: Path, kwargs: Mapping[str, Any]) -> bool:
     """Whether a patch's settings are those of the run: another run may have written into the same folder since."""
     try:
-        written = json.loads(settings.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+        written = read_object(settings, "the settings of a patch")
+    except (StructuredError, OSError):
         return False
     ours = [name for name in kwargs if name not in ("export", "verbose")]
-    return isinstance(written, dict) and all(written.get(name, kwargs[name]) == kwargs[name] for name in ours)
+    return all(written.get(name, kwargs[name]) == kwargs[name] for name in ours)

@@ -9,9 +9,8 @@ from armory_skelevision.results.labels import BOUND
 from armory_skelevision.results.metric_names import describe_metric
 from armory_skelevision.results.records import SIDES
 from armory_skelevision.results.report.charts import bounds_chart, keypoints_chart
-from armory_skelevision.results.report.columns import rows_by_side, write_setting
 from armory_skelevision.results.report.figures import Panel
-from armory_skelevision.results.report.tables import Row, Table, as_cell
+from armory_skelevision.results.report.tables import Row, Table, as_cell, rows_by_side, write_setting
 from armory_skelevision.results.result_file import KEYPOINT_PCK, RELATIVE_PCK
 from armory_skelevision.results.summary import Group, Summary
 

@@ -7,9 +7,18 @@ from dataclasses import replace
 
 from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.metric_names import SHARES, Metric, describe_metric
-from armory_skelevision.results.records import RunResult, Setting
-from armory_skelevision.results.report.columns import constant_part, rows_by_side, setting_cells, write_setting
-from armory_skelevision.results.report.tables import Row, Table, TableCell, as_cell, compared
+from armory_skelevision.results.records import SIDES, RunResult, Setting
+from armory_skelevision.results.report.tables import (
+    Row,
+    Table,
+    TableCell,
+    as_cell,
+    compared,
+    constant_part,
+    rows_by_side,
+    setting_cells,
+    write_setting,
+)
 from armory_skelevision.results.result_file import KEYPOINT_PCK
 from armory_skelevision.results.summary import Group, Summary
 
@@ -99,7 +108,8 @@ def runs_table(summary: Summary) -> Table:
 
 def metrics_of(summary: Summary) -> list[Metric]:
     """The metrics that any run measured, the known ones first; keypoints have a table of their own."""
-    found = {key for key in summary.metrics if not key.startswith(KEYPOINT_PCK)}
+    measured = {key for run in summary.runs for side in SIDES for key in run.side(side).means}
+    found = {key for key in measured if not key.startswith(KEYPOINT_PCK)}
     return [describe_metric(key) for key in (*filter(found.__contains__, SHARES), *sorted(found - SHARES.keys()))]
 
 
@@ -116,7 +126,7 @@ def _miou_cell(group: Group | None, side: str) -> TableCell:
         # A finished run that skipped this side is not a failure.
         state = "absent" if group.finished else group.state
         return TableCell("–" if state == "absent" else state, state=state, published=number)
-    note = f"{_seed_count(group).text} seeds" if group.unfinished else ""
+    note = f"{_seed_count(group).text} seeds" if group.state else ""
     return replace(as_cell(value, _MIOU), published=number, note=note, state=group.state)
 
 

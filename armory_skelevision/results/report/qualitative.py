@@ -11,13 +11,12 @@ import numpy as np
 
 from armory_skelevision.results.records import SIDES, RunResult
 from armory_skelevision.results.report.charts import frames_chart
-from armory_skelevision.results.report.columns import write_setting
 from armory_skelevision.results.report.curves import Curve
 from armory_skelevision.results.report.figures import progress
 from armory_skelevision.results.report.filmstrips import Frame, find_samples, read_filmstrip, read_patch, read_video
 from armory_skelevision.results.report.overview import SIDE_WORDS, metrics_of
 from armory_skelevision.results.report.svg import LineStyle
-from armory_skelevision.results.report.tables import Row, Table
+from armory_skelevision.results.report.tables import Row, Table, write_setting
 from armory_skelevision.results.summary import Group, Summary, tabulate
 
 MAX_VIDEOS, MAX_FILMSTRIPS, MAX_MODELS = 40, 6, 4
@@ -60,13 +59,7 @@ class Qualitative(NamedTuple):
 
 
 def qualitative(summary: Summary, styles: Mapping[str, LineStyle], embed_videos: bool) -> Qualitative:
-    """Details of the videos of the setting with most to show: most models, then exported frames.
-
-    Args:
-        summary: All runs.
-        styles: Of the models' lines.
-        embed_videos: Whether to embed exported videos.
-    """
+    """Details of the videos of the setting with most to show: most models, then exported frames."""
     side = summary.sides[-1]
     choices = [(setting, _runs_with_frames(groups, side)) for setting, groups in summary.groups.items()]
     setting, runs = max(choices, key=lambda choice: _richness(choice[1]), default=((), {}))
@@ -77,13 +70,11 @@ def qualitative(summary: Summary, styles: Mapping[str, LineStyle], embed_videos:
         )
         return Qualitative("", (), note)
     count = min(len(run.side(side).frame_ious) for run in runs.values())
-    videos = [
-        _details(summary, runs, styles, number, embed_videos)
-        for number in progress(range(min(count, MAX_VIDEOS)), "videos")
-    ]
-    note = f"The first {len(videos)} of {count} videos. " if count > len(videos) else ""
-    strips = [strip for video in videos for strip in video.filmstrips]
-    return Qualitative(write_setting(setting), videos, note + " ".join(_missing(strips, side, embed_videos)))
+    numbers = progress(range(min(count, MAX_VIDEOS)), "videos")
+    videos = [_details(summary, runs, styles, number, embed_videos) for number in numbers]
+    left_out = [f"The first {len(videos)} of {count} videos."] if count > len(videos) else []
+    left_out += _missing([strip for video in videos for strip in video.filmstrips], side, embed_videos)
+    return Qualitative(write_setting(setting), videos, " ".join(left_out))
 
 
 def _runs_with_frames(groups: Mapping[str, Group], side: str) -> dict[str, RunResult]:

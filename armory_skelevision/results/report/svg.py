@@ -24,19 +24,15 @@ INK = "#010203"
 """Stands for the page's own text colour."""
 
 _WIDTH, _HEIGHT = 4.4, 2.4  # inches, 96 pixels each: fits a phone, so that text keeps its size
+_INKED = ("axes.edgecolor", "axes.labelcolor", "grid.color", "text.color", "xtick.color", "ytick.color")
 _STYLE: dict[Any, Any] = {
+    **dict.fromkeys(_INKED, INK),
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "axes.linewidth": 0.7,
-    "grid.color": INK,
     "grid.alpha": 0.14,
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.6,
