@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.intervals import Estimate, estimate, paired_difference
+from armory_skelevision.results.intervals import estimate, paired_difference
 from armory_skelevision.results.labels import as_text, flatten, varying_keys
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.records import SIDES, RunResult
@@ -27,20 +27,6 @@ class Difference(NamedTuple):
     is_expected: bool
 
 
-class Contrast(NamedTuple):
-    """One metric on one side of A and B, over the same videos."""
-
-    side: str
-    """Either "benign" or "adversarial"."""
-    metric: str
-    """Its name in result files."""
-    first: float
-    """A's mean over the videos."""
-    second: float
-    change: Estimate
-    """Mean of B - A over the videos, with its paired t-interval."""
-
-
 class PairedRuns(NamedTuple):
     """A run of A and the run of B that corresponds to it."""
 
@@ -49,7 +35,11 @@ class PairedRuns(NamedTuple):
     second: RunResult
     videos: pd.DataFrame
     """Values of both ("A", "B"), by side, metric and video."""
-    contrasts: tuple[Contrast, ...]
+    contrasts: pd.DataFrame
+    """Columns side, metric, first and second (means of A and B over the videos), and change (`Estimate` of B - A, paired).
+
+    Benign rows come first, and of each side the mean IoU.
+    """
 
 
 @dataclass(frozen=True)
@@ -58,13 +48,13 @@ class Comparison:
 
     Attributes:
         pairs: One for each pair of runs.
-        overall: Over all pairs, with each video's values averaged over the pairs first; empty for a single pair.
+        overall: Contrasts of each video's values, averaged over the pairs first; empty for a single pair.
         differences: Keys that differ between A and B.
         problems: What could not be read or paired.
     """
 
     pairs: tuple[PairedRuns, ...]
-    overall: tuple[Contrast, ...]
+    overall: pd.DataFrame
     differences: tuple[Difference, ...]
     problems: tuple[StructuredError, ...]
 
@@ -136,23 +126,20 @@ def _pair(name: str, first: RunResult, second: RunResult, problems: list[Structu
     return PairedRuns(name, first, second, paired, _contrasts(paired))
 
 
-def _contrasts(videos: pd.DataFrame) -> tuple[Contrast, ...]:
-    """One for each side and metric, benign first and the mean IoU first."""
-    contrasts = []
-    for (side, metric), rows in videos.groupby(["side", "metric"]):
-        first, second = rows["A"].tolist(), rows["B"].tolist()
-        change = paired_difference(first, second)
-        contrasts.append(Contrast(side, metric, estimate(first).mean, estimate(second).mean, change))
-    return tuple(sorted(contrasts, key=lambda each: (SIDES.index(each.side), each.metric != METRIC, each.metric)))
+def _contrasts(videos: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for (side, metric), values in videos.groupby(["side", "metric"]):
+        a, b = values["A"].tolist(), values["B"].tolist()
+        rows.append((side, metric, estimate(a).mean, estimate(b).mean, paired_difference(a, b)))
+    rows.sort(key=lambda row: (SIDES.index(row[0]), row[1] != METRIC, row[1]))
+    return pd.DataFrame(rows, columns=["side", "metric", "first", "second", "change"])
 
 
-def _overall(pairs: Sequence[PairedRuns]) -> tuple[Contrast, ...]:
+def _overall(pairs: Sequence[PairedRuns]) -> pd.DataFrame:
     """Every video's values averaged over the pairs, then compared: pairs of the same videos are not independent."""
-    if len(pairs) < 2:
-        return ()
     by_video = pd.concat([pair.videos for pair in pairs]).groupby(level=["side", "metric", "video"])
     in_all = (by_video.size() == len(pairs)).groupby(level=["side", "metric"]).transform("all")
-    return _contrasts(by_video.mean()[in_all])
+    return _contrasts(by_video.mean()[in_all & (len(pairs) > 1)])
 
 
 def _differences(pair: PairedRuns, keys: Sequence[str], expected: Sequence[str]) -> Iterator[Difference]:

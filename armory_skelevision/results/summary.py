@@ -51,24 +51,20 @@ Groups = Mapping[Setting, Mapping[str, Group]]
 
 @dataclass(frozen=True)
 class Summary:
-    """All runs, grouped.
-
-    Attributes:
-        runs: Every run with its label, without checkpoints.
-        models: Labels, the baseline first.
-        groups: All groups, checkpoints of longer attacks included; settings are in the order of data set, attack and
-            defense, and numbers by size.
-        benign: Groups as if there were no attack, by the part of the setting that matters then.
-        unattacked: For each setting, the part that matters without the attack.
-        inconsistent: A line for each model whose benign results differ between runs that should agree.
-    """
+    """All runs, grouped."""
 
     runs: tuple[RunResult, ...]
+    """Every run with its label, without checkpoints."""
     models: tuple[str, ...]
+    """Labels, the baseline first."""
     groups: Groups
+    """With checkpoints of longer attacks; settings by data set, attack and defense, and numbers by size."""
     benign: Groups
+    """As if there were no attack, by the part of the setting that matters then."""
     unattacked: Mapping[Setting, Setting]
+    """For each setting, the part that matters without the attack."""
     inconsistent: tuple[str, ...]
+    """A line for each model whose benign results differ between runs that should agree."""
 
     @cached_property
     def varying(self) -> list[str]:
