@@ -36,7 +36,7 @@ class PairedRuns(NamedTuple):
     videos: pd.DataFrame
     """Values of both ("A", "B"), by side, metric and video."""
     contrasts: pd.DataFrame
-    """Columns side, metric, first and second (means of A and B over the videos), and change (`Estimate` of B - A, paired).
+    """Columns side, metric, first and second (means of A and B over the videos), change (paired `Estimate` of B - A).
 
     Benign rows come first, and of each side the mean IoU.
     """
