@@ -76,7 +76,7 @@ def run_config(
             if not isinstance(error, RunFailedError):
                 _delete_outputs(name)
             raise
-    return find_result(_armory_folder("output_dir"), f"{name}_*/*.json")
+    return find_result(armory_folder("output_dir"), f"{name}_*/*.json")
 
 
 def run_armory(
@@ -138,11 +138,12 @@ def _strip_ansi(log: Path | None) -> None:
 
 def _delete_outputs(name: str) -> None:
     for kind in ("output_dir", "tmp_dir"):
-        for left in _armory_folder(kind).glob(f"{name}_*"):
+        for left in armory_folder(kind).glob(f"{name}_*"):
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _armory_folder(kind: str) -> Path:
+def armory_folder(kind: str) -> Path:
+    """One of ARMORY's folders on the host, such as "output_dir"; its default where the user has configured none."""
     from armory.paths import HostPaths
 
     with warnings.catch_warnings():

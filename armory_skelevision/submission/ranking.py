@@ -86,14 +86,8 @@ def format_table(rows: Sequence[Row], participants: Sequence[Participant], suite
     head, *lines = _list_cells(rows, suite)
     widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
     table = [head, ["-" * width for width in widths], *lines]
-    padded = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in table
-    ]
-    refused = [
-        f"- {participant.bundle.name}: {participant.problem}"
-        for participant in participants
-        if participant.problem is not None
-    ]
+    padded = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in table]
+    refused = [f"- {each.bundle.name}: {each.problem}" for each in participants if each.problem is not None]
     return "\n".join([*padded, *(["", "Not ranked:", "", *refused] if refused else [])])
 
 
@@ -134,8 +128,8 @@ def _to_object(rows: Sequence[Row], participants: Sequence[Participant], suite: 
         "measure": "mean IoU over videos; worst: of each video the lowest under any attack; 95 % interval over videos",
         "ranking": [{**row._asdict(), "worst": row.worst._asdict()} for row in rows],
         "not_ranked": [
-            {"bundle": participant.bundle.name, "sha256": participant.sha256, "problem": participant.problem}
-            for participant in participants
-            if participant.problem is not None
+            {"bundle": each.bundle.name, "sha256": each.sha256, "problem": each.problem}
+            for each in participants
+            if each.problem is not None
         ],
     }

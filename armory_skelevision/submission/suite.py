@@ -71,14 +71,10 @@ def read_suite(path: Path) -> Suite:
     """
     suite = Suite.from_dict(parse_json(path.read_bytes()), "suite")
     for name, config in suite.configs().items():
-        _check(name, config)
+        with as_in_a_run():
+            findings = check_config(config)
+        # missing data are a warning for others; organisers need them
+        wrong = [finding for finding in findings if finding.level == "error" or finding.key.startswith("dataset")]
+        if wrong:
+            raise InvalidValueError(f"attacks.{name}", "an evaluation that can run", "; ".join(map(describe, wrong)))
     return suite
-
-
-def _check(name: str, config: Mapping[str, Any]) -> None:
-    with as_in_a_run():
-        findings = check_config(config)
-    # missing data are a warning for others; organisers need them
-    wrong = [finding for finding in findings if finding.level == "error" or finding.key.startswith("dataset")]
-    if wrong:
-        raise InvalidValueError(f"attacks.{name}", "an evaluation that can run", "; ".join(map(describe, wrong)))
