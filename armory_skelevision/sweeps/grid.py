@@ -104,7 +104,7 @@ def read_grid(path: str | os.PathLike[str]) -> list[Run]:
     for choices in itertools.product(*axes.values()):
         labels = dict(zip(axes, (choice.label for choice in choices), strict=True))
         values = {key: value for choice in choices for key, value in choice.settings.items()}
-        fitting = [excluded for excluded in grid.exclude if _agree(excluded, {**values, **labels})]
+        fitting = [excluded for excluded in grid.exclude if excluded.items() <= {**values, **labels}.items()]
         if fitting:
             useless = [excluded for excluded in useless if excluded not in fitting]
             continue
@@ -116,7 +116,10 @@ def read_grid(path: str | os.PathLike[str]) -> list[Run]:
         raise InvalidValueError("grid.exclude", "values that a run has", json.dumps(useless[0]))
     if not runs:
         raise InvalidValueError("grid.axes", "at least one run", "none", "the grid excludes all of them")
-    _check_configs(runs)
+    for run in runs:
+        for finding in check_schema(run.config):
+            if finding.level == "error":
+                raise InvalidValueError(f"{run.name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
     return _distinct(runs)
 
 
@@ -142,10 +145,6 @@ def _read_axis(name: str, axis: Any) -> list[Choice]:
     if isinstance(axis, dict) and axis and all(isinstance(settings, dict) for settings in axis.values()):
         return [Choice(label, settings) for label, settings in axis.items()]
     raise InvalidValueError(f"axes.{name}", "a list of values, or an object of named settings", repr(axis))
-
-
-def _agree(excluded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    return all(key in values and values[key] == value for key, value in excluded.items())
 
 
 def _build(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,13 +179,6 @@ def _slug(label: Any) -> str:
     """A part of a folder's name; of a path its last part."""
     text = Path(label).stem if isinstance(label, str) and "/" in label else _show(label)
     return re.sub(r"[^A-Za-z0-9.=+]+", "_", text).strip("_.")[:40] or "x"
-
-
-def _check_configs(runs: Sequence[Run]) -> None:
-    for run in runs:
-        for finding in check_schema(run.config):
-            if finding.level == "error":
-                raise InvalidValueError(f"{run.name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:

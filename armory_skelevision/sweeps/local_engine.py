@@ -8,7 +8,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from armory_skelevision.evaluation.process import StoppedError
@@ -37,7 +37,9 @@ def run_local(runs: Sequence[Run], out: Path, jobs: int) -> Generator[Ended | No
             while not (all(worker.done() for worker in workers) and ended.empty()):
                 with contextlib.suppress(queue.Empty):
                     yield ended.get(timeout=_PAUSE)
-                _raise_failures(workers)
+                for worker in workers:
+                    if worker.done():
+                        worker.result()  # raises what it raised
                 yield None
         finally:
             stop.set()
@@ -70,9 +72,3 @@ def _work(
                 ended.put(Ended(run, execute(run, out / run.name, lock, environment, stop)))
             except StoppedError:
                 return
-
-
-def _raise_failures(workers: Sequence[Future[None]]) -> None:
-    for worker in workers:
-        if worker.done():
-            worker.result()

@@ -46,12 +46,12 @@ def run_on_ray(runs: Sequence[Run], out: Path, jobs: int) -> Generator[Ended | N
         raise RuntimeError(f"Ray does not start: {error}") from error
     try:
         task = ray.remote(_work)
-        pending = {
-            task.options(max_retries=_RETRIES, num_cpus=1, num_gpus=_gpus(run), name=run.name).remote(
-                tuple(run), os.fspath(out.absolute()), environment
-            ): run
-            for run in runs
-        }
+        pending = {}
+        for run in runs:
+            gpus = int(bool(run.config["sysconfig"].get("use_gpu")))
+            options = {"max_retries": _RETRIES, "num_cpus": 1, "num_gpus": gpus, "name": run.name}
+            started = task.options(**options).remote(tuple(run), os.fspath(out.absolute()), environment)
+            pending[started] = run
         while pending:
             ended, _ = ray.wait(list(pending), timeout=_PAUSE)
             for reference in ended:
@@ -69,10 +69,6 @@ def _error_of(reference: Any) -> str | None:
     except ray.exceptions.RayError as failure:
         return str(failure).strip().splitlines()[-1]
     return error
-
-
-def _gpus(run: Run) -> int:
-    return int(bool(run.config["sysconfig"].get("use_gpu")))
 
 
 def _work(run: Sequence[Any], out: str, environment: Mapping[str, str]) -> str | None:
