@@ -32,8 +32,8 @@ DOCKER_IMAGE = f"armory-skelevision:{__version__}"
 IMAGES = {"gpu": DOCKER_IMAGE, "cpu": f"{DOCKER_IMAGE}-cpu"}
 """The images that `docker/build.py` builds of this version; the one for GPUs runs without one, too."""
 
-FOLDER = "scenario_configs"
-"""Where the repository keeps the configs."""
+HOOK = {"kwargs": {}, "module": "armory_skelevision.evaluation.armory_hooks", "name": "prepare_run"}
+"""The hook that puts packaged weights in place."""
 
 
 def build_config(dataset: str, model: str, attack: str = "patch", defense: str | None = None) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
             "output_filename": None,
             "use_gpu": False,
         },
-        "user_init": {"kwargs": {}, "module": "armory_skelevision.evaluation.armory_hooks", "name": "prepare_run"},
+        "user_init": {**HOOK, "kwargs": {}},
     }
 
 

@@ -78,7 +78,7 @@ TASKS = {
     # Clips of a few frames, so that the effect on the box is measured, too.
     "keypoints": Task(
         ("armory_skelevision.evaluation.scenarios", "KeypointTracking"),
-        (*_OF_KEYPOINTS, "video_tracking_mean_iou"),
+        (*_OF_KEYPOINTS, METRIC),
         {"walkers": {"name": "walker_people", "eval_split": "mini", "every": 10, "max_frames": 5}},
     ),
     "backdoor": Task(

@@ -28,9 +28,6 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
     """What is wrong with a config's data set, and whether data have to be fetched.
 
     Data that are not here are a warning: the config may be right, and ARMORY may be able to fetch them.
-
-    Args:
-        config: One that fits ARMORY's schema.
     """
     section = config["dataset"]
     function, findings = find_object("dataset", section["module"], section["name"])

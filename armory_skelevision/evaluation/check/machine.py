@@ -31,12 +31,7 @@ _NAMES = ("dataset_dir", "local_git_dir", "output_dir", "saved_model_dir", "tmp_
 
 def check_machine() -> list[Finding]:
     """What this machine lacks, independently of any config."""
-    findings = [
-        *check_package(),
-        *compare_with_tested(CONSTRAINTS),
-        *check_ffmpeg(),
-        *check_folders(),
-    ]
+    findings = [*check_package(), *compare_with_tested(CONSTRAINTS), *check_ffmpeg(), *check_folders()]
     return [finding._replace(where="this machine") for finding in findings]
 
 

@@ -32,7 +32,9 @@ _SHIPPED = {task.scenario for task in TASKS.values()} | {
 }
 
 
-def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
+def find_object(
+    key: str, module: str, name: str, kwargs: Mapping[str, Any] | None = None, positional: int = 0
+) -> tuple[Any, list[Finding]]:
     """What a config names by module and name, or None and why it cannot be had.
 
     Importing runs the module, as the evaluation would.
@@ -41,6 +43,8 @@ def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
         key: Of the section, for the findings.
         module: Dotted name of a module.
         name: Of something in it.
+        kwargs: Keyword arguments of the section, which are checked by `check_arguments`; None for none.
+        positional: How many arguments come before them.
     """
     try:
         found = _import(module)
@@ -55,7 +59,8 @@ def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
         return None, [error(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, list(known)))]
     if not callable(getattr(found, name)):
         return None, [error(f"{key}.name", f"expected a function or a class, got another object, {module}.{name}")]
-    return getattr(found, name), []
+    made = getattr(found, name)
+    return made, [] if kwargs is None else check_arguments(f"{key}.kwargs", made, kwargs, positional)
 
 
 def _import(module: str) -> Any:

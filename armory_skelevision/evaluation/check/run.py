@@ -59,12 +59,12 @@ def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Findin
     from armory_skelevision.evaluation.check.model import check_model
     from armory_skelevision.evaluation.check.sysconfig import check_system
 
-    model = check_model(config, {} if made is None else made)
+    estimator, found = check_model(config, {} if made is None else made)
     return [
         *findings,
-        *model.findings,
-        *check_defense(config, model.estimator),
-        *check_attack(config, model.estimator),
+        *found,
+        *check_defense(config, estimator),
+        *check_attack(config, estimator),
         *check_dataset(config),
         *check_metric(config),
         *check_scenario(config),
