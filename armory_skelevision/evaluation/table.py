@@ -19,6 +19,14 @@ class EvaluationName(NamedTuple):
         """Name of its config file, without the suffix."""
         return "_".join(part for part in self if part is not None)
 
+    @property
+    def title(self) -> str:
+        """The description of its config."""
+        behind = f", behind {DEFENSES[self.defense].title}" if self.defense is not None else ""
+        return (
+            f"{MODELS[self.model].title}{behind}, on {TITLES[self.dataset]}, attacked by {ATTACKS[self.attack].title}"
+        )
+
 
 class ModelEntry(NamedTuple):
     """A tracker as configs name it."""

@@ -1,24 +1,8 @@
 """What a grid file means: the planned runs, each with its ARMORY config.
 
-A grid is a JSON object::
-
-    {
-        "title": "STL against MTL",
-        "base": "../scenario_configs/walkers_mtl_patch.json",
-        "set": {"attack.kwargs.update": "accumulated_sign"},
-        "axes": {
-            "model": {
-                "STL": {"model.name": "siamrpn_stl", "model.weights_file": "siamrpn_alex_stl.safetensors"},
-                "MTL": {}
-            },
-            "attack.kwargs.step_size": [0.1, 0.2]
-        },
-        "exclude": [{"model": "STL", "attack.kwargs.step_size": 0.2}],
-        "options": ["--num-eval-batches=1"]
-    }
-
-An axis is a list of values of the key that it is named after, or an object of named choices, each of which sets several
-keys together. ``base`` is a path from the grid's folder, and may be an axis, too.
+A grid is a JSON object with the fields of `Grid`; docs/sweeps.md has an example. An axis is a list of values of the key
+that it is named after, or an object of named choices, each of which sets several keys together. ``base`` is a path from
+the grid's folder, and may be an axis, too.
 """
 
 from __future__ import annotations
@@ -111,7 +95,8 @@ def read_grid(path: str | os.PathLike[str]) -> list[Run]:
         config = _build(Path(path).parent, {"base": grid.base, **grid.set, **values})
         place = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
         config["_description"] = f"{config.get('_description', '')}{place}"
-        runs.append(Run(name_run(labels), labels, values, config, tuple(grid.options)))
+        name = "-".join(map(_slug, labels.values())) or "run"
+        runs.append(Run(name, labels, values, config, tuple(grid.options)))
     if useless:
         raise InvalidValueError("grid.exclude", "values that a run has", json.dumps(useless[0]))
     if not runs:
@@ -121,11 +106,6 @@ def read_grid(path: str | os.PathLike[str]) -> list[Run]:
             if finding.level == "error":
                 raise InvalidValueError(f"{run.name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
     return _distinct(runs)
-
-
-def name_run(labels: Mapping[str, Any]) -> str:
-    """The name of the run at these labels, unless another run has the same."""
-    return "-".join(_slug(label) for label in labels.values()) or "run"
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from armory_skelevision.evaluation.check.findings import Finding, error, suggest, unknown_keys, warning
+from armory_skelevision.evaluation.check.findings import Finding, error, unknown_keys, warning
 from armory_skelevision.evaluation.check.names import find_object, is_ours, is_shipped
 from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.validation import suggest
 
 METRIC_KEYS = (
     *("max_record_size", "means", "perturbation", "profiler_type", "record_metric_per_sample", "task", "task_kwargs"),
@@ -39,7 +40,7 @@ def _find_metric(key: str, name: str) -> list[Finding]:
     if metrics.is_supported(name):
         return []
     if "." not in name:
-        return [error(key, f"ARMORY has no metric {name!r}", suggest(name, metrics.supported._names()))]
+        return [error(key, f"ARMORY has no metric {name!r}", suggest(name, sorted(metrics.supported._names())))]
     module, _, attribute = name.rpartition(".")
     return [finding._replace(key=key) for finding in find_object(key, module, attribute)[1]]
 

@@ -12,8 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.check.findings import Finding, error, suggest, unknown_keys
+from armory_skelevision.evaluation.check.findings import Finding, error, unknown_keys
 from armory_skelevision.evaluation.table import TASKS
+from armory_skelevision.validation import suggest
 
 OURS = "armory_skelevision"
 """This package: its objects are cheap to make, and their errors have what would be right."""
@@ -56,7 +57,7 @@ def find_object(
         return None, [error(f"{key}.module", f"importing {module!r} raises {raised!r}", f"correct {module!r}")]
     if not hasattr(found, name):
         known = getattr(found, "__all__", [other for other in vars(found) if not other.startswith("_")])
-        return None, [error(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, list(known)))]
+        return None, [error(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, sorted(known)))]
     if not callable(getattr(found, name)):
         return None, [error(f"{key}.name", f"expected a function or a class, got another object, {module}.{name}")]
     made = getattr(found, name)
