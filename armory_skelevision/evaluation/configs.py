@@ -68,12 +68,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
             **task.datasets[dataset],
         },
         "defense": _defense(defense) if defense is not None else None,
-        "metric": {
-            "means": True,
-            "perturbation": [],
-            "record_metric_per_sample": True,
-            "task": list(task.metrics),
-        },
+        "metric": {"means": True, "perturbation": [], "record_metric_per_sample": True, "task": list(task.metrics)},
         "model": _model(model),
         "scenario": {"kwargs": {}, "module": task.scenario[0], "name": task.scenario[1]},
         "sysconfig": {

@@ -23,9 +23,8 @@ class EvaluationName(NamedTuple):
     def title(self) -> str:
         """The description of its config."""
         behind = f", behind {DEFENSES[self.defense].title}" if self.defense is not None else ""
-        return (
-            f"{MODELS[self.model].title}{behind}, on {TITLES[self.dataset]}, attacked by {ATTACKS[self.attack].title}"
-        )
+        attacked = f"attacked by {ATTACKS[self.attack].title}"
+        return f"{MODELS[self.model].title}{behind}, on {TITLES[self.dataset]}, {attacked}"
 
 
 class ModelEntry(NamedTuple):
@@ -90,9 +89,7 @@ TASKS = {
         {"walkers": {"name": "walker_people", "eval_split": "mini", "every": 10, "max_frames": 5}},
     ),
     "backdoor": Task(
-        ("armory_skelevision.evaluation.scenarios", "BackdoorTracking"),
-        _OF_BOXES,
-        {"walkers": DATASETS["walkers"]},
+        ("armory_skelevision.evaluation.scenarios", "BackdoorTracking"), _OF_BOXES, {"walkers": DATASETS["walkers"]}
     ),
 }
 

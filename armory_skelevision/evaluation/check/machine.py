@@ -69,11 +69,7 @@ def check_versions(requirements: Iterable[str], differing: Callable[[str, str, s
 
 
 def compare_with_tested(constraints: Path) -> list[Finding]:
-    """One warning that names what is installed in another version than the tested one.
-
-    Args:
-        constraints: File of lines such as ``torch==2.13.0``; if there is none, nothing is compared.
-    """
+    """One warning that names what is installed in another version than in a file of tested ones, if there is one."""
     if not constraints.is_file():
         return []
     lines = [line.split("#")[0].strip() for line in constraints.read_text(encoding="utf-8").splitlines()]

@@ -58,9 +58,9 @@ def find_object(
     if not hasattr(found, name):
         known = getattr(found, "__all__", [other for other in vars(found) if not other.startswith("_")])
         return None, [error(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, sorted(known)))]
-    if not callable(getattr(found, name)):
-        return None, [error(f"{key}.name", f"expected a function or a class, got another object, {module}.{name}")]
     made = getattr(found, name)
+    if not callable(made):
+        return None, [error(f"{key}.name", f"expected a function or a class, got another object, {module}.{name}")]
     return made, [] if kwargs is None else check_arguments(f"{key}.kwargs", made, kwargs, positional)
 
 
@@ -85,10 +85,7 @@ def is_shipped(metric_or_scenario: str) -> bool:
     """Whether this package's own configs name a metric or scenario, and its module's file has it.
 
     It is not imported, as all metrics and scenarios import TensorFlow, which takes long; `machine.check_package` checks
-    that TensorFlow can be imported.
-
-    Args:
-        metric_or_scenario: Such as ``armory_skelevision.metrics.oks``; a metric of ARMORY's without its module.
+    that TensorFlow can be imported. A metric of ARMORY's comes without its module.
     """
     module, name = _place(metric_or_scenario)
     return (module, name) in _SHIPPED and name in _top_level_names(module)
@@ -121,14 +118,7 @@ def is_ours(module: str) -> bool:
 def check_arguments(
     key: str, function: Callable[..., Any], kwargs: Mapping[str, Any], positional: int = 0
 ) -> list[Finding]:
-    """Keyword arguments that a function does not take, and those that it needs and does not get.
-
-    Args:
-        key: Of the arguments in the config.
-        function: What they go to.
-        kwargs: The arguments.
-        positional: How many others come before them.
-    """
+    """Keyword arguments that a function does not take after some others, and those that it needs and does not get."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # of a function in C
