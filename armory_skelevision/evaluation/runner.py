@@ -50,12 +50,10 @@ def run_config(
     Args:
         config: The JSON file.
         options: Further options of `armory run`, such as "--check" or "--num-eval-batches=2".
-        log: File for ARMORY's messages; None for where the output of this process goes.
         environment: Variables beside those of this process.
         name: Name of the run's folder among ARMORY's outputs. What an earlier run of this name has left is deleted
             first, so the caller has to see to it that none is still running. None for a name that is used once.
-        keep_open: File descriptors that stay open until the run has ended.
-        stop: Ends the run when set.
+        log, keep_open, stop: As in `run_process`.
 
     Raises:
         MissingFileError: If there is no such config.

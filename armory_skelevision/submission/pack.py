@@ -69,9 +69,9 @@ def pack(
             weights={name: read_header(path) for name, path in files.items() if name != CONFIG},
             claimed=claimed,
         )
-        contents = {name: path.read_bytes() for name, path in files.items()}
+        contents = {MANIFEST: manifest.to_json(), **{name: path.read_bytes() for name, path in files.items()}}
         trial = Path(folder) / out.name
-        write_archive(trial, {**contents, MANIFEST: manifest.to_json()})
+        write_archive(trial, contents)
         verify_bundle(trial, Path(folder) / "unpacked", terms._replace(repositories=(*terms.repositories, repository)))
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, trial.read_bytes())

@@ -12,7 +12,7 @@ from typing import Any
 
 from armory_skelevision.evaluation.check.attack_defense import DEFENSE_KEYS
 from armory_skelevision.evaluation.check.findings import Finding, error
-from armory_skelevision.evaluation.check.sysconfig import check_image
+from armory_skelevision.evaluation.check.sysconfig import SYSTEM_KEYS, check_image
 from armory_skelevision.evaluation.table import DEFENSES, MODELS
 from armory_skelevision.weights.resolve import named_weights
 
@@ -21,7 +21,6 @@ FREE = ("_description", "defense", "model", "sysconfig")
 
 MODEL_NAMES = {("armory_skelevision.models", model.name) for model in MODELS.values()}
 DEFENSE_NAMES = {(defense.module, defense.name) for defense in DEFENSES.values()}
-DEFENSE_NAMES.add(("armory_skelevision.defenses", "DuaLossDef"))
 
 MODEL_KEYS = ("fit", "fit_kwargs", "model_kwargs", "module", "name", "weights_file", "wrapper_kwargs")
 SYSTEM: dict[str, tuple[Any, ...]] = {
@@ -32,8 +31,6 @@ SYSTEM: dict[str, tuple[Any, ...]] = {
     "set_pythonhashseed": (None, False, True),
 }
 """Settings that name folders or third-party code, with the values that they may have."""
-
-SYSTEM_KEYS = (*SYSTEM, "docker_image", "external_github_repo", "gpus", "use_gpu")
 
 
 def check_rules(

@@ -12,7 +12,6 @@ from armory_skelevision.evaluation.check import check_config
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.configs import build_config
-from armory_skelevision.evaluation.process import Limits
 from armory_skelevision.io import parse_json
 from armory_skelevision.validation import Count, InvalidValueError, Positive, Settings
 
@@ -48,11 +47,6 @@ class Suite(Settings):
         for key, name in (("name", self.name), *(("attacks", attack) for attack in self.attacks)):
             if not _NAME.fullmatch(name):
                 raise InvalidValueError(key, "a name of at most 40 letters, digits and _.-", repr(name))
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of one attack on one submission."""
-        return Limits(self.minutes, self.memory_gb)
 
     def configs(self) -> dict[str, dict[str, Any]]:
         """ARMORY's config for each attack, on a packaged tracker."""

@@ -128,8 +128,8 @@ def smoke_run(submission: Submission) -> VideoScores:
 
 def combine(submission: Submission, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """A config with the model and the defense of a submission, and all else of an evaluation."""
-    config = copy.deepcopy(dict(evaluation))
-    return {**config, "model": submission.config["model"], "defense": submission.config["defense"]}
+    own = {name: submission.config[name] for name in ("model", "defense")}
+    return copy.deepcopy({**evaluation, **own})
 
 
 def _with_paths(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
         validation.check_arguments(function, options)
         return _CHECKS[function](section.get("eval_split", DEFAULT_SPLIT), options)
     except validation.MissingFileError as raised:
-        # videos of walkers come with the package: their folder is named by mistake
+        # some videos of walkers come with the package, so another folder of them is named by mistake
         level: Level = "error" if function in (walkers, walker_people) else "warning"
         return [Finding(level, "dataset.root", f"the data are not here: {raised}", _FIXES[function])]
     except (ValueError, TypeError) as raised:
@@ -87,10 +87,8 @@ def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
 
 
 _FIXES: dict[Callable[..., Any], str] = {
-    **dict.fromkeys(
-        (walkers, walker_people),
-        'leave "root" out for the embedded videos, or render some: `skelevision data walkers`',
-    ),
+    walkers: 'leave "root" out for the embedded videos, or render some: `skelevision data walkers`',
+    walker_people: 'leave "root" out for the embedded videos, or render some: `skelevision data walkers`',
     coco_people: 'fetch them, `skelevision data coco --out coco val`, or name their folder as "root"',
     otb_person: 'fetch them, `skelevision data otb --out otb Crossing Human7`, or name their folder as "root"',
 }

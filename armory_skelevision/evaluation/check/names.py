@@ -16,9 +16,6 @@ from armory_skelevision.evaluation.check.findings import Finding, error, unknown
 from armory_skelevision.evaluation.table import TASKS
 from armory_skelevision.validation import suggest
 
-OURS = "armory_skelevision"
-"""This package: its objects are cheap to make, and their errors have what would be right."""
-
 METRICS = "armory.metrics.task"
 """Where ARMORY defines the metrics that configs name without a module."""
 
@@ -111,8 +108,8 @@ def _top_level_names(module: str) -> set[str]:
 
 
 def is_ours(module: str) -> bool:
-    """Whether a module belongs to this package."""
-    return module.split(".")[0] == OURS
+    """Whether a module belongs to this package, whose objects are cheap to make, and whose errors are structured."""
+    return module.split(".")[0] == "armory_skelevision"
 
 
 def check_arguments(
