@@ -62,11 +62,9 @@ class RefusedError(InvalidValueError):
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a bundle, whole or not at all. Equal files give equal bytes: no times, no owners, one order.
+    """Write a bundle of files, whole or not at all; a file at ``path`` is replaced.
 
-    Args:
-        path: The ``.tar.gz``; its folder must exist. A file that is there is replaced.
-        files: Contents by name.
+    Equal files give equal bytes: no times, no owners, one order.
     """
     packed = io.BytesIO()
     with (

@@ -34,19 +34,10 @@ class Participant(NamedTuple):
 
 
 def evaluate(bundles: Sequence[Path], suite: Suite, out: Path, terms: Terms) -> list[Participant]:
-    """Verify bundles, and evaluate those that are accepted.
+    """Verify bundles, which are not trusted, and evaluate those that are accepted.
 
     Each finished evaluation is written to ``out/runs`` at once; called again, only what is missing, failed or changed
-    is run. A bundle that is refused or fails does not stop the others.
-
-    Args:
-        bundles: The bundles, which are not trusted.
-        suite: What they are evaluated on.
-        out: A folder; made if absent.
-        terms: What is allowed in a bundle.
-
-    Returns:
-        A participant for each bundle, in their order.
+    is run. A bundle that is refused or fails does not stop the others. There is a participant for each, in their order.
 
     Raises:
         OSError: If a bundle cannot be read, or the folder not be written.

@@ -69,11 +69,7 @@ def rank(participants: Sequence[Participant], suite: Suite) -> list[Row]:
 
 
 def find_interval(scores: NDArray[np.float64]) -> Interval:
-    """Mean and 95 % interval, by drawing videos with replacement (percentile bootstrap, Efron 1979).
-
-    Args:
-        scores: (V,), one of each video.
-    """
+    """Mean and 95 % interval of scores (V,) of videos, drawn with replacement (percentile bootstrap, Efron 1979)."""
     if len(scores) < 2:
         return Interval(float(scores.mean()), None, None)
     drawn = np.random.default_rng(SEED).choice(scores, (RESAMPLES, len(scores))).mean(axis=1)

@@ -46,33 +46,28 @@ def execute(run: Run, out: Path, environment: Mapping[str, str], stop: threading
         BlockingIOError: If another sweep is carrying it out.
         StoppedError: If ``stop`` was set. There is no record then.
     """
-    with locked(out / run.name) as lock:
-        return _execute(run, out / run.name, lock, environment, stop)
-
-
-def _execute(
-    run: Run, folder: Path, lock: int, environment: Mapping[str, str], stop: threading.Event | None
-) -> str | None:
-    """As `execute`; the lock is held until all processes of the run have ended."""
-    if is_finished(run, folder):
-        return None
-    for old in (RECORD, RESULT, LOG):
-        (folder / old).unlink(missing_ok=True)
-    atomic_write(folder / CONFIG, format_config(_with_export_folder(run.config, folder)).encode("utf-8"))
-    name = f"sweep_{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}"
-    log = folder / LOG
-    began = time.monotonic()
-    outcome: dict[str, Any] = {"state": "finished"}
-    try:
-        _check_weights(run)
-        result = run_config(
-            folder / CONFIG, *run.options, log=log, environment=environment, name=name, keep_open=[lock], stop=stop
-        )
-        _collect_outputs(result, folder)
-    except (OSError, RuntimeError) as error:
-        outcome = {"state": "failed", "error": str(error), "log_end": read_log(log)[-_LOG_LINES:]}
-    _write_record(run, folder, time.monotonic() - began, outcome)
-    return outcome.get("error")
+    folder = out / run.name
+    with locked(folder) as lock:
+        if is_finished(run, folder):
+            return None
+        for old in (RECORD, RESULT, LOG):
+            (folder / old).unlink(missing_ok=True)
+        atomic_write(folder / CONFIG, format_config(_with_export_folder(run.config, folder)).encode("utf-8"))
+        name = f"sweep_{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}"
+        log = folder / LOG
+        began = time.monotonic()
+        outcome: dict[str, Any] = {"state": "finished"}
+        try:
+            _check_weights(run)
+            # all processes of the run keep the lock open
+            result = run_config(
+                folder / CONFIG, *run.options, log=log, environment=environment, name=name, keep_open=[lock], stop=stop
+            )
+            _collect_outputs(result, folder)
+        except (OSError, RuntimeError) as error:
+            outcome = {"state": "failed", "error": str(error), "log_end": read_log(log)[-_LOG_LINES:]}
+        _write_record(run, folder, time.monotonic() - began, outcome)
+        return outcome.get("error")
 
 
 def _with_export_folder(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:

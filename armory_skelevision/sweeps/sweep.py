@@ -35,12 +35,7 @@ class Progress(NamedTuple):
 
 
 def read_progress(grid: Path, out: Path) -> list[Progress]:
-    """How far each run of a grid is; writes nothing.
-
-    Raises:
-        FileNotFoundError: If the grid or a base is not there.
-        InvalidValueError: For a grid that cannot be right; see `read_grid`.
-    """
+    """How far each run of a grid is, in the order of `read_grid`; writes nothing."""
     return [_progress_of(run, out / run.name) for run in read_grid(grid)]
 
 

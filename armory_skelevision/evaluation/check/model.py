@@ -23,9 +23,7 @@ WEIGHTS = "model.weights_file"
 def check_model(config: Mapping[str, Any], made: dict[str, Any]) -> tuple[Any, list[Finding]]:
     """A config's model, or None where it is not one of ours or could not be made, and what is wrong with it.
 
-    Args:
-        config: One that fits ARMORY's schema.
-        made: Models of other configs, which serve again where they would be the same; the new one is added.
+    ``made`` has the models of other configs, which serve again where they would be the same; the new one is added.
     """
     section = config["model"]
     findings = unknown_keys("model", section, KEYS, "warning")
