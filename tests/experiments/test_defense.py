@@ -120,10 +120,7 @@ def run(monkeypatch, capsys):
     """The command around the tiny tracker: its lines, and its JSON."""
     from experiments import defense
 
-    def tiny(model_kwargs, wrapper_kwargs, weights_path=None):
-        return tiny_estimator()
-
-    monkeypatch.setattr(defense, "siamrpn_stl", tiny)
+    monkeypatch.setattr(defense, "load_tracker", lambda name, device: tiny_estimator())
     monkeypatch.setattr(defense, "walkers", lambda split, videos, frames: iter([draw()]))
 
     def run_command(*options):
