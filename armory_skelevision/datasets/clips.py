@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from armory_skelevision.validation import InvalidValueError
 
-# Fraction of its box that a person of COCO fills on average; for OKS where no area is known.
-FILL_RATIO = 0.53
+FILL_RATIO = 0.53  # of its box that a person of COCO fills on average; for OKS where no area is known
 
 
 class Clip(NamedTuple):
@@ -36,10 +35,10 @@ class Clip(NamedTuple):
 
 
 def select_clips(clips: Sequence[Clip], split: str, index: list[int] | str | None) -> list[Clip]:
-    """Select clips by a split expression such as ``dev``, ``dev[2:5]`` or ``dev[3]``, then by ARMORY's ``index``.
+    """Select clips of a split by an expression such as ``dev``, ``dev[2:5]`` or ``dev[3]``, then by ARMORY's ``index``.
 
     Args:
-        clips: All clips of the split.
+        clips: All of the split.
         split: The expression.
         index: Numbers of clips that the split selects, a slice as text (``[2:5]``), or None for all.
 
