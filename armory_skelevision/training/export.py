@@ -12,8 +12,8 @@ from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.data.loading import describe_pairs
 from armory_skelevision.training.input_scaling import fold_scaling
 from armory_skelevision.training.settings import MultitaskSettings
-from armory_skelevision.weights import Metadata, read_metadata, save_weights
-from armory_skelevision.weights.metadata import START
+from armory_skelevision.weights.loading import read_metadata, save_weights
+from armory_skelevision.weights.metadata import START, Metadata
 
 
 def export_weights(network: SiamRPN, settings: MultitaskSettings, score: float) -> Path:

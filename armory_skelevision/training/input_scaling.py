@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.weights import load_siamrpn
+from armory_skelevision.weights.loading import load_siamrpn
 
 GREY, SPREAD = 118.0, 64.0  # mean and standard deviation of the pixels of ordinary pictures, rounded
 

@@ -14,9 +14,9 @@ import torch
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights import Metadata, load_siamrpn, read_metadata, save_weights
 from armory_skelevision.weights.convert import refuse_existing
-from armory_skelevision.weights.metadata import START
+from armory_skelevision.weights.loading import load_siamrpn, read_metadata, save_weights
+from armory_skelevision.weights.metadata import START, Metadata
 
 
 def average_weights(sources: Sequence[Path], target: Path) -> None:

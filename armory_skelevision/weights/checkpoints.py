@@ -1,6 +1,7 @@
 """The format of weights files: read from any source without running code, written whole or not at all.
 
-Errors are about a file, so their ``key`` is its path.
+Errors are about a file, so their ``key`` is its path. Whatever reads a file raises `MissingFileError` if there is none,
+and `InvalidValueError` if it is damaged, of another format, or would run code.
 """
 
 from __future__ import annotations
@@ -47,19 +48,8 @@ _OTHER_FORMATS = {
 
 
 def read_checkpoint(path: Path) -> object:
-    """Read a weights file onto the CPU.
-
-    Args:
-        path: ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
-
-    Returns:
-        The file's contents: a dictionary of tensors, possibly inside further dictionaries.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If the file is of another format, damaged, or would run code.
-    """
-    check_file(path)
+    """The contents of a weights file, on the CPU: a dictionary of tensors, possibly inside further dictionaries."""
+    _check_file(path)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -75,13 +65,8 @@ def read_checkpoint(path: Path) -> object:
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """The metadata strings in a safetensors header; empty for the other formats.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If the file is of another format or damaged.
-    """
-    check_file(path)
+    """The metadata strings in a safetensors header; empty for the other formats."""
+    _check_file(path)
     if path.suffix != ".safetensors":
         return {}
     try:
@@ -109,13 +94,8 @@ def write_checkpoint(tensors: Mapping[str, Tensor], header: Mapping[str, str], p
     atomic_write(path, data)
 
 
-def check_file(path: Path) -> None:
-    """Check the name and the first bytes of a weights file.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If the name or the first bytes are not those of a weights file.
-    """
+def _check_file(path: Path) -> None:
+    """Check the name and the first bytes of a weights file."""
     if path.is_dir():
         raise InvalidValueError(str(path), WEIGHTS_FILE, "a folder")
     if not path.exists():

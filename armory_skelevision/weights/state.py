@@ -44,7 +44,8 @@ def write_network(network: nn.Module, path: Path, header: Mapping[str, str], hal
         network: The network; its tensors are not changed.
         path: Ends in ``.safetensors``; missing folders are made.
         header: The file's metadata as strings.
-        half: Store convolution kernels in float16; see `save_weights`.
+        half: Store kernels in float16. Biases and all of BatchNorm (whose variances exceed float16's range) stay in
+            float32, as does a kernel with values that are too small or large.
 
     Raises:
         InvalidValueError: For another suffix, or NaN or infinite weights.

@@ -57,11 +57,7 @@ def unwrap(checkpoint: object, path: str) -> dict[str, Tensor]:
 
 
 def rename(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
-    """The same tensors under this package's names (PySOT's newer ones).
-
-    Args:
-        state: Tensors by their names in the file.
-        path: The file, for error messages.
+    """The same tensors under this package's names (PySOT's newer ones); ``path`` is the file, for error messages.
 
     Raises:
         InvalidValueError: If two tensors have the same name afterwards.

@@ -24,7 +24,8 @@ from armory_skelevision.training.data.loading import PairDataModule
 from armory_skelevision.training.export import export_weights
 from armory_skelevision.training.settings import MultitaskSettings, read_settings
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights import Metadata, load_weights, read_metadata, save_weights
+from armory_skelevision.weights.loading import load_weights, read_metadata, save_weights
+from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.packaged import packaged_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")

@@ -21,10 +21,10 @@ from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
 from armory_skelevision.training.dualossdef.training import DuaLossDefTraining, dua_loss, find_tracker
 from armory_skelevision.training.settings import parse_changes, read_settings
 from armory_skelevision.validation import InvalidValueError, MissingFileError
-from armory_skelevision.weights import Metadata, load_siamrpn, load_weights, save_weights
 from armory_skelevision.weights.checkpoints import read_header
 from armory_skelevision.weights.listing import describe_file, verify_file
-from armory_skelevision.weights.metadata import UNetMetadata
+from armory_skelevision.weights.loading import load_siamrpn, load_weights, save_weights
+from armory_skelevision.weights.metadata import Metadata, UNetMetadata
 from armory_skelevision.weights.packaged import packaged_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")

@@ -23,7 +23,8 @@ from armory_skelevision.training.multitask import MultitaskTraining, train
 from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights import Metadata, load_siamrpn, read_metadata, save_weights
+from armory_skelevision.weights.loading import load_siamrpn, read_metadata, save_weights
+from armory_skelevision.weights.metadata import Metadata
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 

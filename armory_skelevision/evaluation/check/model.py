@@ -18,7 +18,7 @@ from armory_skelevision.evaluation.check.findings import (
 )
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
 from armory_skelevision.validation import MissingFileError, StructuredError
-from armory_skelevision.weights import read_metadata
+from armory_skelevision.weights.loading import read_metadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 from armory_skelevision.weights.resolve import resolve, saved_model_dir
 

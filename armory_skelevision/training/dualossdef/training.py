@@ -36,7 +36,7 @@ from armory_skelevision.training.fitting import check_finite, fit
 from armory_skelevision.training.model_card import write_model_card
 from armory_skelevision.training.schedule import make_optimiser
 from armory_skelevision.training.targets import add_hard_negatives, best_boxes_xyxy
-from armory_skelevision.weights import load_siamrpn
+from armory_skelevision.weights.loading import load_siamrpn
 from armory_skelevision.weights.packaged import packaged_weights
 
 VALIDATION_ATTACK = InnerAttack("inf", 8 / 255, 5, 2.0)
