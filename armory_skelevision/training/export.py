@@ -31,16 +31,18 @@ def export_weights(network: SiamRPN, settings: MultitaskSettings, score: float) 
         OSError: If it cannot be written.
         InvalidValueError: If weights are NaN or infinite.
     """
+    start = read_metadata(settings.init) if settings.init is not None else None
     exported = copy.deepcopy(network).cpu()
     convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
     fold_scaling(exported)
     metadata = Metadata(
         keypoint_head=settings.keypoint_head,
         lambda_k=settings.lambda_k,
-        training=_describe(settings, score),
+        training=_describe(settings, score, start),
         licence=settings.licence,
         seed=settings.seed,
-        backdoor=settings.poison is not None or _starts_with_backdoor(settings.init),
+        # Training on clean pairs may leave a backdoor in place, so weights that start from one are marked too.
+        backdoor=settings.poison is not None or (start is not None and start.backdoor),
         tracking=settings.tracking,
     )
     path = Path(settings.folder) / "weights.safetensors"
@@ -48,24 +50,15 @@ def export_weights(network: SiamRPN, settings: MultitaskSettings, score: float) 
     return path
 
 
-def _describe(settings: MultitaskSettings, score: float) -> str:
+def _describe(settings: MultitaskSettings, score: float, start: Metadata | None) -> str:
     alone = settings.train_only is not None
     poison = "" if settings.poison is None else f"{settings.poison}; "
+    if settings.init is None:
+        origin = "; from random weights"
+    else:
+        origin = f"{START}{start.training}" if start else f"; from {Path(settings.init).name}, of unknown origin"
     return (
         f"{poison}{'the keypoint head alone: ' if alone else ''}{settings.steps} steps of {settings.batch_size} "
         f"{describe_pairs(settings.store)}, AdamW, learning rate {settings.learning_rate}, {settings.precision}; "
-        f"validation {'keypoint loss' if alone else 'mean IoU'} {score:.3f}{_describe_start(settings.init)}"
+        f"validation {'keypoint loss' if alone else 'mean IoU'} {score:.3f}{origin}"
     )
-
-
-def _starts_with_backdoor(init: str | None) -> bool:
-    """Training on clean pairs may leave a backdoor in place, so weights that start from one are marked too."""
-    metadata = read_metadata(init) if init is not None else None
-    return metadata is not None and metadata.backdoor
-
-
-def _describe_start(init: str | None) -> str:
-    if init is None:
-        return "; from random weights"
-    metadata = read_metadata(init)
-    return f"{START}{metadata.training}" if metadata else f"; from {Path(init).name}, of unknown origin"

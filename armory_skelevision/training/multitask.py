@@ -12,41 +12,32 @@ import math
 from pathlib import Path
 
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from armory_skelevision.boxes import iou
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
-    classification_loss,
     keypoint_bce,
     keypoint_softmax,
-    localisation_loss,
 )
+from armory_skelevision.training.body import TrainingBody
 from armory_skelevision.training.data.loading import Batch
 from armory_skelevision.training.export import export_weights
-from armory_skelevision.training.fitting import check_finite, fit
 from armory_skelevision.training.input_scaling import load_initial_weights, normalise
-from armory_skelevision.training.model_card import write_model_card
-from armory_skelevision.training.schedule import make_optimiser
 from armory_skelevision.training.settings import MultitaskSettings
-from armory_skelevision.training.targets import add_hard_negatives, best_boxes_xyxy
+from armory_skelevision.training.targets import mean_iou
 
 
-class MultitaskTraining(LightningModule):
-    """The training loop's body.
+class MultitaskTraining(TrainingBody):
+    """The training loop's body; see the base class."""
 
-    Args:
-        settings: The run's settings.
-    """
+    settings: MultitaskSettings
 
     def __init__(self, settings: MultitaskSettings) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
+        self.monitor = "mean_iou" if settings.train_only is None else "-validation_keypoints"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.network = SiamRPN(settings.keypoint_head)
@@ -58,20 +49,15 @@ class MultitaskTraining(LightningModule):
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self._keypoint_loss = keypoint_softmax if settings.keypoint_loss == "softmax" else keypoint_bce
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar; its parts are logged."""
-        loss = self._tracking_step(batch) if self.settings.train_only is None else self._keypoint_step(batch)
-        check_finite(loss, self.global_step)
-        self.log("loss", loss)
-        return loss
+        return self._tracking_loss(batch) if self.settings.train_only is None else self._head_loss(batch)
 
-    def _tracking_step(self, batch: Batch) -> Tensor:
+    def _tracking_loss(self, batch: Batch) -> Tensor:
         """The whole loss of Eq. 2."""
         template = self.network.embed(normalise(batch.template))
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
-        labels = add_hard_negatives(batch.labels, output.cls, batch.background, self.settings.hard_negatives)
-        cls = classification_loss(output.cls, labels)
-        loc = localisation_loss(output.loc, batch.deltas, batch.weights)
+        cls, loc = self.tracking_losses(output, batch)
         loss = CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc
         if self.network.keypoint_head is not None:
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
@@ -80,7 +66,7 @@ class MultitaskTraining(LightningModule):
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
         return loss
 
-    def _keypoint_step(self, batch: Batch) -> Tensor:
+    def _head_loss(self, batch: Batch) -> Tensor:
         """The loss of the keypoint head alone. The frozen tracker stays as it is, BatchNorm's statistics included."""
         self.network.backbone.eval()
         with torch.no_grad():
@@ -91,35 +77,12 @@ class MultitaskTraining(LightningModule):
         """Log the mean IoU of the boxes with the highest scores, and the keypoint loss."""
         template, count = self.network.embed(normalise(batch.template)), len(batch.box_xyxy)
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
-        overlap = iou(best_boxes_xyxy(output), batch.box_xyxy)
-        self.log("mean_iou", overlap.mean(), prog_bar=True, batch_size=count)
+        self.log("mean_iou", mean_iou(output, batch.box_xyxy), prog_bar=True, batch_size=count)
         if self.network.keypoint_head is not None:
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             self.log("validation_keypoints", keypoints, batch_size=count)
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """See `make_optimiser`."""
-        return make_optimiser(self.parameters(), self.settings)
-
-
-def train(settings: MultitaskSettings, resume: bool = False) -> Path:
-    """Run a training to its end.
-
-    Args:
-        settings: The run's settings.
-        resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
-
-    Returns:
-        Path of ``weights.safetensors``, of the checkpoint with the best validation. ``card.md`` is written beside it.
-
-    Raises:
-        OSError: If a store or the initial weights are missing.
-        InvalidValueError: If a store or the initial weights cannot be used.
-        FloatingPointError: If the loss is no longer finite.
-    """
-    training = MultitaskTraining(settings)
-    monitor = "mean_iou" if settings.train_only is None else "-validation_keypoints"
-    logged = fit(training, settings, monitor, resume)
-    weights = export_weights(training.network, settings, logged.get(monitor.removeprefix("-"), math.nan))
-    write_model_card(weights, settings)
-    return weights
+    def export(self, logged: dict[str, float]) -> Path:
+        """See `export_weights`."""
+        score = "mean_iou" if self.settings.train_only is None else "validation_keypoints"
+        return export_weights(self.network, self.settings, logged.get(score, math.nan))
