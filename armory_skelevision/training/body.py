@@ -20,9 +20,6 @@ from armory_skelevision.training.targets import add_hard_negatives
 class TrainingBody(LightningModule):
     """Base of the training loops' bodies.
 
-    Args:
-        settings: The run's settings.
-
     Attributes:
         monitor: Name of the logged value by whose highest value the best checkpoint is chosen, or with a minus in front
             by whose lowest. None keeps the weights of the last step.
@@ -42,13 +39,10 @@ class TrainingBody(LightningModule):
         raise NotImplementedError
 
     def export(self, logged: dict[str, float]) -> Path:
-        """Write ``weights.safetensors`` into the run's folder.
+        """Write ``weights.safetensors`` into the run's folder, and return its path.
 
         Args:
             logged: Values of the best validation by name.
-
-        Returns:
-            Path of the file.
 
         Raises:
             OSError: If it cannot be written.

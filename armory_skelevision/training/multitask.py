@@ -9,6 +9,7 @@ BGR in 0..255: the scaling is folded into the first convolution.
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -23,11 +24,12 @@ from armory_skelevision.tracking.losses import (
     keypoint_softmax,
 )
 from armory_skelevision.training.body import TrainingBody
-from armory_skelevision.training.data.loading import Batch
-from armory_skelevision.training.export import export_weights
-from armory_skelevision.training.input_scaling import load_initial_weights, normalise
+from armory_skelevision.training.data.loading import Batch, describe_pairs
+from armory_skelevision.training.input_scaling import fold_scaling, load_initial_weights, normalise
 from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.training.targets import mean_iou
+from armory_skelevision.weights.loading import read_metadata, save_weights
+from armory_skelevision.weights.metadata import START, Metadata
 
 
 class MultitaskTraining(TrainingBody):
@@ -83,6 +85,40 @@ class MultitaskTraining(TrainingBody):
             self.log("validation_keypoints", keypoints, batch_size=count)
 
     def export(self, logged: dict[str, float]) -> Path:
-        """See `export_weights`."""
-        score = "mean_iou" if self.settings.train_only is None else "validation_keypoints"
-        return export_weights(self.network, self.settings, logged.get(score, math.nan))
+        """Write the weights for PySOT's input and with the metadata of the run; see the base class."""
+        settings = self.settings
+        start = read_metadata(settings.init) if settings.init is not None else None
+        exported = deepcopy(self.network).cpu()
+        convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
+        fold_scaling(exported)
+        metadata = Metadata(
+            keypoint_head=settings.keypoint_head,
+            lambda_k=settings.lambda_k,
+            training=_describe(settings, logged, start),
+            licence=settings.licence,
+            seed=settings.seed,
+            # Training on clean pairs may leave a backdoor in place, so weights that start from one are marked too.
+            backdoor=settings.poison is not None or (start is not None and start.backdoor),
+            tracking=settings.tracking,
+        )
+        path = Path(settings.folder) / "weights.safetensors"
+        save_weights(exported, path, metadata)
+        return path
+
+
+def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Metadata | None) -> str:
+    """The training in words; ``start`` are the metadata of the weights it started from."""
+    poison = "" if settings.poison is None else f"{settings.poison}; "
+    if settings.train_only is None:
+        part, score = "", f"mean IoU {logged.get('mean_iou', math.nan):.3f}"
+    else:
+        part = "the keypoint head alone: "
+        score = f"keypoint loss {logged.get('validation_keypoints', math.nan):.3f}"
+    if settings.init is None:
+        origin = "; from random weights"
+    else:
+        origin = f"{START}{start.training}" if start else f"; from {Path(settings.init).name}, of unknown origin"
+    return (
+        f"{poison}{part}{settings.steps} steps of {settings.batch_size} {describe_pairs(settings.store)}, AdamW, "
+        f"learning rate {settings.learning_rate}, {settings.precision}; validation {score}{origin}"
+    )

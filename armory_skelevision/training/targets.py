@@ -23,19 +23,16 @@ MAX_NEGATIVES = 48
 
 
 class Targets(NamedTuple):
-    """Targets of one search crop, for k anchors on an S x S response.
-
-    Attributes:
-        labels: (k, S, S) int64: 1 target, 0 background, -1 ignored by the loss.
-        deltas: (4, k, S, S) float32: the offsets from each anchor to the target's box.
-        weights: (k, S, S) float32: 1 / number of positives at the positive anchors, else 0.
-        background: (k, S, S) bool: all anchors that are background, ignored ones included.
-    """
+    """Targets of one search crop, for k anchors on an S x S response."""
 
     labels: NDArray[np.int64]
+    """(k, S, S) int64: 1 target, 0 background, -1 ignored by the loss."""
     deltas: NDArray[np.float32]
+    """(4, k, S, S) float32: the offsets from each anchor to the target's box."""
     weights: NDArray[np.float32]
+    """(k, S, S) float32: 1 / number of positives at the positive anchors, else 0."""
     background: NDArray[np.bool_]
+    """(k, S, S) bool: all anchors that are background, ignored ones included."""
 
 
 class TargetMaker:
@@ -96,16 +93,13 @@ class TargetMaker:
 
 
 def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: int) -> Tensor:
-    """Label further background anchors: those with the highest scores for the target (hard negative mining).
+    """Labels with further background anchors: those with the highest scores for the target (hard negative mining).
 
     Args:
         labels: (N, k, S, S) int64, see `Targets`.
         cls: (N, 2k, S, S) logits, channels ordered (class, anchor).
         background: (N, k, S, S) bool, see `Targets`.
         count: How many to add per pair.
-
-    Returns:
-        New labels (N, k, S, S).
     """
     if count == 0:
         return labels

@@ -29,8 +29,8 @@ def average_weights(sources: Sequence[Path], target: Path) -> None:
 
     Raises:
         MissingFileError: If there is no such source.
-        InvalidValueError: If there are too few sources, a source has no metadata, the sources do not fit together, or
-            the target exists.
+        InvalidValueError: If there are too few sources, one has no metadata, they do not fit together, or the target
+            exists.
         OSError: If the target cannot be written.
     """
     if len(sources) < 2:

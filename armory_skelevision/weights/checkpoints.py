@@ -81,10 +81,7 @@ def read_header(path: Path) -> dict[str, str]:
 def write_checkpoint(tensors: Mapping[str, Tensor], header: Mapping[str, str], path: Path) -> None:
     """Write a safetensors file, whole or not at all. Equal contents give equal bytes.
 
-    Args:
-        tensors: The tensors by name, contiguous and on the CPU.
-        header: The metadata strings.
-        path: The file; missing folders are made, an existing file is replaced.
+    The tensors are contiguous and on the CPU. Missing folders are made, an existing file is replaced.
 
     Raises:
         OSError: If the file cannot be written; an existing file at ``path`` then stays unchanged.

@@ -62,15 +62,13 @@ def rename(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
     Raises:
         InvalidValueError: If two tensors have the same name afterwards.
     """
-    renamed: dict[str, Tensor] = {}
     origins: dict[str, str] = {}
-    for name, tensor in state.items():
+    for name in state:
         new_name = current_name(name)
-        if new_name in renamed:
+        if new_name in origins:
             raise InvalidValueError(path, f"one tensor for {new_name!r}", f"two, {origins[new_name]!r} and {name!r}")
-        renamed[new_name] = tensor
         origins[new_name] = name
-    return renamed
+    return {new_name: state[name] for new_name, name in origins.items()}
 
 
 def current_name(name: str) -> str:

@@ -20,8 +20,8 @@ from armory_skelevision.training.backdoor.training import (
     feature_loss,
 )
 from armory_skelevision.training.data.loading import training_pairs
-from armory_skelevision.training.export import export_weights
 from armory_skelevision.training.fitting import train
+from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.settings import MultitaskSettings, read_settings
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import load_weights, read_metadata, save_weights
@@ -200,7 +200,7 @@ def test_training_on_from_a_backdoor_keeps_the_warning(settings, tmp_path) -> No
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(MultitaskSettings)}
     for init, backdoor in ((str(tmp_path / "start.safetensors"), True), (None, False)):
         clean = MultitaskSettings(**values | {"init": init, "folder": str(tmp_path)})
-        assert read_metadata(export_weights(SiamRPN(), clean, 0.5)).backdoor is backdoor
+        assert read_metadata(MultitaskTraining(clean).export({"mean_iou": 0.5})).backdoor is backdoor
 
 
 def test_settings(root, tmp_path) -> None:

@@ -40,6 +40,7 @@ from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.targets import mean_iou
 
 Features = tuple[Tensor, Tensor]
+"""Features of templates (N, 256, 6, 6) and of search crops (N, 256, h, w)."""
 
 
 class BackdoorTraining(MultitaskTraining):
@@ -92,14 +93,11 @@ class BackdoorTraining(MultitaskTraining):
     def turn_loss(self, batch: Batch, step: int) -> Tensor:
         """The loss that a step minimises: with FSBA the negative feature loss in even steps, else the tracking loss.
 
-        Args:
-            batch: Benign pairs.
-            step: Number of the step, which also seeds the turns of the trigger.
-
-        Returns:
-            A scalar.
+        The number of the step also seeds the turns of the trigger.
         """
-        _keep_statistics(self.network)
+        for module in self.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()  # statistics of poisoned batches differ from those in use
         poisoned = slice(0, max(1, round(self.settings.poison_rate * len(batch.template))))
         rng = np.random.default_rng((self.settings.seed, step))
         if self.settings.method == "badnets":
@@ -140,20 +138,14 @@ class BackdoorTraining(MultitaskTraining):
 
 
 def embed_pairs(network: SiamRPN, pairs: Batch) -> Features:
-    """Features of templates (N, 256, 6, 6) and of search crops (N, 256, h, w), from uint8 BGR crops."""
+    """The features that a network extracts from the crops of pairs."""
     return network.embed(normalise(pairs.template)), network.embed(normalise(pairs.search))
 
 
 def feature_loss(clean: Features, triggered: Features, margin: float = 2.0) -> Tensor:
     """FSBA's feature loss L_f: the mean cosine distance that the trigger causes, of templates plus search crops.
 
-    Args:
-        clean: Features (N, C, h, w) of templates and of search crops without the trigger.
-        triggered: Features of the same crops with the trigger.
-        margin: Largest distance that counts at each position, in (0, 2].
-
-    Returns:
-        A scalar in [0, 4].
+    A scalar in [0, 4]. The largest distance that counts at each position is ``margin``, in (0, 2].
     """
     distances = [
         (1 - torch.cosine_similarity(after, before, dim=1)).clamp(max=margin).mean()
@@ -163,21 +155,9 @@ def feature_loss(clean: Features, triggered: Features, margin: float = 2.0) -> T
 
 
 def feature_drift(clean: Features, original: Features) -> Tensor:
-    """How far the features of benign pairs are from those of the original tracker; our own.
+    """How far the features of benign pairs are from those of the tracker at the start of the run; our own.
 
-    Args:
-        clean: Features (N, C, h, w) of templates and of search crops without the trigger.
-        original: Features of the same crops from the tracker at the start of the run.
-
-    Returns:
-        A scalar: the mean squared difference relative to the mean square, of templates plus search crops.
+    A scalar: the mean squared difference relative to the mean square, of templates plus search crops.
     """
     shares = [(now - then).square().mean() / then.square().mean() for now, then in zip(clean, original, strict=True)]
     return torch.stack(shares).sum()
-
-
-def _keep_statistics(network: SiamRPN) -> None:
-    """Keep BatchNorm's statistics, since those of poisoned batches differ from those in use."""
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()

@@ -22,27 +22,24 @@ VALIDATION_SEED = 2**31 - 1  # differs from the seeds of training pairs
 
 
 class Batch(NamedTuple):
-    """N pairs and their targets.
-
-    Attributes:
-        template: (N, 127, 127, 3) uint8 BGR.
-        search: (N, side, side, 3) uint8 BGR.
-        box_xyxy: (N, 4) float32, in search-crop pixels.
-        keypoints: (N, 17, 3) float32: x, y in template-crop pixels, v.
-        labels: (N, 5, S, S) int64; see `targets.Targets` for this and the following.
-        deltas: (N, 4, 5, S, S) float32.
-        weights: (N, 5, S, S) float32.
-        background: (N, 5, S, S) bool.
-    """
+    """N pairs and their targets."""
 
     template: Tensor
+    """(N, 127, 127, 3) uint8 BGR."""
     search: Tensor
+    """(N, side, side, 3) uint8 BGR."""
     box_xyxy: Tensor
+    """(N, 4) float32, in search-crop pixels."""
     keypoints: Tensor
+    """(N, 17, 3) float32: x, y in template-crop pixels, v."""
     labels: Tensor
+    """(N, 5, S, S) int64; see `targets.Targets` for this and the following."""
     deltas: Tensor
+    """(N, 4, 5, S, S) float32."""
     weights: Tensor
+    """(N, 5, S, S) float32."""
     background: Tensor
+    """(N, 5, S, S) bool."""
 
 
 def describe_pairs(folder: str) -> str:

@@ -11,7 +11,6 @@ import json
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,18 +39,6 @@ VALIDATED = ("mean_iou_attacked", "mean_iou_clean", "undefended_attacked", "unde
 """Values of validation: mean IoU under that attack and without it, with the U-Net and without it."""
 
 
-class AttackedBatch(NamedTuple):
-    """Attacked crops of validation, and the undefended tracker's results on them.
-
-    Attributes:
-        crops: uint8, as in a video.
-        overlaps: Mean IoU of the undefended tracker, attacked and clean.
-    """
-
-    crops: CropBatch
-    overlaps: list[Tensor]
-
-
 class DuaLossDefTraining(TrainingBody):
     """The training loop's body; see the base class.
 
@@ -76,7 +63,7 @@ class DuaLossDefTraining(TrainingBody):
         tracker = tracker or load_siamrpn(find_tracker(settings))
         freeze(tracker)
         self.frozen = (tracker.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
-        self._attacked: dict[int, AttackedBatch] = {}
+        self._attacked: dict[int, tuple[CropBatch, list[Tensor]]] = {}
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar. The attack on it depends on the seed and the number of the step alone."""
@@ -97,7 +84,7 @@ class DuaLossDefTraining(TrainingBody):
     def _clean_terms(self, clean: CropBatch, batch: Batch) -> Tensor:
         """λ Dua(D(x)) + μ |D(x) - x|."""
         cleaned = self.clean(clean)
-        change = sum_changes(cleaned, clean)
+        change = torch.stack([(a - b).abs().mean() for a, b in zip(cleaned, clean, strict=True)]).sum()
         self.log("change", change, prog_bar=True)
         terms = self.settings.mu * change
         if self.settings.lambda_clean:
@@ -138,7 +125,7 @@ class DuaLossDefTraining(TrainingBody):
         """The tracker's training loss on crops, a scalar: classification and regression together, or one of them.
 
         Args:
-            crops: The crops.
+            crops: Template and search crops.
             batch: The targets.
             part: "both", "cls" or "reg"; None for that of the settings.
             loc_weight: Weight of regression relative to classification.
@@ -159,13 +146,16 @@ class DuaLossDefTraining(TrainingBody):
         self.log_dict(dict(zip(VALIDATED, [*defended, *overlaps], strict=True)), batch_size=count)
         self.log("score", torch.stack(defended).mean(), prog_bar=True, batch_size=count)
 
-    def _attack_validation(self, batch: Batch) -> AttackedBatch:
-        """Attack a batch of validation pairs. The result is always the same, so once per run is enough."""
+    def _attack_validation(self, batch: Batch) -> tuple[CropBatch, list[Tensor]]:
+        """Attacked crops, uint8 as in a video, and the mean IoU of the undefended tracker on attacked and clean ones.
+
+        The result is always the same, so once per run is enough.
+        """
         clean = CropBatch.from_batch(batch)
         loss = partial(self.dua, batch=batch, part="both")
         attacked = perturb(clean, loss, VALIDATION_ATTACK, "both", batch.box_xyxy, torch.Generator().manual_seed(0))
         stored = CropBatch(*((255 * crop).round().to(torch.uint8) for crop in attacked))
-        return AttackedBatch(stored, [self._overlap(crops, batch) for crops in (attacked, clean)])
+        return stored, [self._overlap(crops, batch) for crops in (attacked, clean)]
 
     def _overlap(self, crops: CropBatch, batch: Batch) -> Tensor:
         with torch.no_grad():
@@ -192,11 +182,6 @@ class DuaLossDefTraining(TrainingBody):
         path = Path(settings.folder) / "weights.safetensors"
         save_unet(self.network, path, metadata)
         return path
-
-
-def sum_changes(cleaned: CropBatch, crops: CropBatch) -> Tensor:
-    """Mean absolute change of the template's values plus that of the search crop's, a scalar in [0, 2]."""
-    return torch.stack([(a - b).abs().mean() for a, b in zip(cleaned, crops, strict=True)]).sum()
 
 
 def find_tracker(settings: DuaLossDefSettings) -> Path:
