@@ -155,9 +155,15 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], sec
 def check_known(section: str, given: Iterable[str], known: Sequence[str]) -> None:
     """Refuse keys that mean nothing (`InvalidValueError`); the message names the key that was probably meant."""
     for name in sorted(set(given) - set(known)):
-        close = difflib.get_close_matches(name, known, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}"
-        raise InvalidValueError(f"{section}.{name}" if section else name, "a known key", "an unknown one", fix)
+        raise InvalidValueError(
+            f"{section}.{name}" if section else name, "a known key", "an unknown one", suggest(name, known)
+        )
+
+
+def suggest(name: str, known: Sequence[str]) -> str:
+    """What was probably meant by a name, or which names there are."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}"
 
 
 @dataclass(frozen=True)

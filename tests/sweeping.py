@@ -34,7 +34,7 @@ class Sweeping:
         # this process has the real ARMORY, for its schema
         monkeypatch.setattr("armory_skelevision.weights.resolve.saved_model_dir", lambda: self.models)
         folders = {"output_dir": folder / "armory" / "outputs", "tmp_dir": folder / "armory" / "tmp"}
-        monkeypatch.setattr("armory_skelevision.evaluation.runner._armory_folder", folders.__getitem__)
+        monkeypatch.setattr("armory_skelevision.evaluation.runner.armory_folder", folders.__getitem__)
 
     def write(self, axes, seconds=0.0, **more):
         self.base["attack"]["kwargs"]["eps_step"] = seconds

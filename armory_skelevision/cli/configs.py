@@ -15,12 +15,8 @@ def configs(
     """Write the package's ARMORY configs, or with --check list the files that differ from them."""
     from armory_skelevision.evaluation.configs import compare_configs, write_configs
 
-    if not check:
-        for path in write_configs(out):
-            print(path)
-        return
-    differences = compare_configs(out)
-    for line in differences:
+    lines = compare_configs(out) if check else write_configs(out)
+    for line in lines:
         print(line)
-    if differences:
+    if check and lines:
         raise typer.Exit(1)

@@ -27,13 +27,8 @@ def prepare_run() -> None:
 def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:
     """Make the program that comes with `imageio-ffmpeg` callable as `ffmpeg`, the name that ARMORY's exporter uses.
 
-    The program has another name in its wheel, so a link of the right name is made and its folder added to `PATH`.
-
-    Args:
-        folder: Folder in which a folder with the link is made.
-
-    Returns:
-        The link.
+    The program has another name in its wheel, so a link of the right name is made below ``folder``, and the link's
+    folder added to `PATH`. Returns the link.
     """
     import imageio_ffmpeg
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from armory_skelevision.evaluation.table import (
     DEFENSES,
     MODELS,
     TASKS,
-    TITLES,
     EvaluationName,
     list_evaluations,
 )
@@ -32,8 +31,8 @@ DOCKER_IMAGE = f"armory-skelevision:{__version__}"
 IMAGES = {"gpu": DOCKER_IMAGE, "cpu": f"{DOCKER_IMAGE}-cpu"}
 """The images that `docker/build.py` builds of this version; the one for GPUs runs without one, too."""
 
-FOLDER = "scenario_configs"
-"""Where the repository keeps the configs."""
+HOOK = {"kwargs": {}, "module": "armory_skelevision.evaluation.armory_hooks", "name": "prepare_run"}
+"""The hook that puts packaged weights in place."""
 
 
 def build_config(dataset: str, model: str, attack: str = "patch", defense: str | None = None) -> dict[str, Any]:
@@ -48,12 +47,12 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
     Raises:
         InvalidValueError: For another name, or names that have no config together.
     """
-    _check_names(dataset, model, attack, defense)
+    evaluation = EvaluationName(dataset, model, attack, defense)
+    _check_names(evaluation)
     chosen = ATTACKS[attack]
     task = TASKS[chosen.task]
-    behind = f", behind {DEFENSES[defense].title}" if defense is not None else ""
     return {
-        "_description": f"{MODELS[model].title}{behind}, on {TITLES[dataset]}, attacked by {chosen.title}",
+        "_description": evaluation.title,
         "adhoc": None,
         "attack": {
             "knowledge": chosen.knowledge,
@@ -69,12 +68,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
             **task.datasets[dataset],
         },
         "defense": _defense(defense) if defense is not None else None,
-        "metric": {
-            "means": True,
-            "perturbation": [],
-            "record_metric_per_sample": True,
-            "task": list(task.metrics),
-        },
+        "metric": {"means": True, "perturbation": [], "record_metric_per_sample": True, "task": list(task.metrics)},
         "model": _model(model),
         "scenario": {"kwargs": {}, "module": task.scenario[0], "name": task.scenario[1]},
         "sysconfig": {
@@ -85,23 +79,18 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
             "output_filename": None,
             "use_gpu": False,
         },
-        "user_init": {"kwargs": {}, "module": "armory_skelevision.evaluation.armory_hooks", "name": "prepare_run"},
+        "user_init": {**HOOK, "kwargs": {}},
     }
 
 
-def _check_names(dataset: str, model: str, attack: str, defense: str | None) -> None:
-    for key, value, known in (
-        ("dataset", dataset, DATASETS),
-        ("model", model, MODELS),
-        ("attack", attack, ATTACKS),
-        ("defense", defense, [None, *DEFENSES]),
-    ):
+def _check_names(chosen: EvaluationName) -> None:
+    tables: tuple[Collection[str | None], ...] = (DATASETS, MODELS, ATTACKS, [None, *DEFENSES])
+    for key, value, known in zip(EvaluationName._fields, chosen, tables, strict=True):
         if value not in known:
             raise InvalidValueError(key, f"one of {', '.join(map(str, known))}", repr(value))
-    if EvaluationName(dataset, model, attack, defense) not in list_evaluations():
-        raise InvalidValueError(
-            "attack, defense", f"what there is a config for with {model} on {dataset}", f"{attack}, {defense}"
-        )
+    if chosen not in list_evaluations():
+        expected = f"what there is a config for with {chosen.model} on {chosen.dataset}"
+        raise InvalidValueError("attack, defense", expected, f"{chosen.attack}, {chosen.defense}")
 
 
 def _model(model: str) -> dict[str, Any]:
@@ -135,12 +124,10 @@ def write_configs(folder: str | os.PathLike[str]) -> list[Path]:
     """Write all configs to a folder, which is made if absent, and return their paths."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, text in render_configs().items():
-        path = target / name
-        atomic_write(path, text.encode("utf-8"))
-        paths.append(path)
-    return paths
+    configs = render_configs()
+    for name, text in configs.items():
+        atomic_write(target / name, text.encode("utf-8"))
+    return [target / name for name in configs]
 
 
 def compare_configs(folder: str | os.PathLike[str]) -> list[str]:

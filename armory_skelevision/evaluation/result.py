@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,13 +136,11 @@ class EvaluationResult:
         return target
 
     def _panels(self) -> list[Panel]:
-        truth_xyxy = self.video.boxes_xyxy
-        benign = {"true": truth_xyxy, "benign": self.benign.boxes_xyxy}
-        panels = [Panel("Benign", self.benign.frames, benign, self.benign.frame_ious, self.benign.mean_iou)]
+        boxes_xyxy = {"true": self.video.boxes_xyxy, "benign": self.benign.boxes_xyxy}
+        panels = [Panel("Benign", self.benign, boxes_xyxy)]
         if self.adversarial is not None:
-            found = self.adversarial
-            boxes = {**benign, "attacked": found.boxes_xyxy}
-            panels.append(Panel("Attacked", found.frames, boxes, found.frame_ious, found.mean_iou))
+            attacked = self.adversarial
+            panels.append(Panel("Attacked", attacked, {**boxes_xyxy, "attacked": attacked.boxes_xyxy}))
         return panels
 
     def _tracked(self) -> dict[str, TrackedVideo]:
@@ -151,22 +149,17 @@ class EvaluationResult:
 
     def _table(self) -> str:
         """One line per frame: true boxes, then for each tracked video boxes, IoU and score."""
-        corners = ("x1", "y1", "x2", "y2")
-        header = ["frame", *(f"true_{corner}" for corner in corners)]
-        columns: list[NDArray[Any]] = [np.arange(len(self.video))[:, None], self.video.boxes_xyxy]
+        columns: dict[str, Iterable[Any]] = {"frame": range(len(self.video))}
+        columns |= _list_corners("true", self.video.boxes_xyxy)
         for name, tracked in self._tracked().items():
-            header += [*(f"{name}_{corner}" for corner in corners), f"{name}_iou"]
-            columns += [tracked.boxes_xyxy, np.array(tracked.frame_ious)[:, None]]
+            columns |= _list_corners(name, tracked.boxes_xyxy) | {f"{name}_iou": tracked.frame_ious}
             if tracked.scores is not None:
-                header.append(f"{name}_score")
-                columns.append(tracked.scores[:, None])
+                columns[f"{name}_score"] = tracked.scores
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
-        lines.writerow(header)
+        lines.writerow(columns)
         # As text, a float32 is the shortest number that reads back as the same.
-        lines.writerows(
-            [str(value) for column in columns for value in column[frame]] for frame in range(len(self.video))
-        )
+        lines.writerows(zip(*columns.values(), strict=True))
         return text.getvalue()
 
     def _summary(self) -> dict[str, Any]:
@@ -181,6 +174,11 @@ class EvaluationResult:
             "attack_seconds": self.attack_seconds,
             **scores,
         }
+
+
+def _list_corners(name: str, boxes_xyxy: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The columns of boxes (F, 4) in a table."""
+    return {f"{name}_{corner}": column for corner, column in zip(("x1", "y1", "x2", "y2"), boxes_xyxy.T, strict=True)}
 
 
 def _describe(made: Any, parameters: str) -> dict[str, Any] | None:

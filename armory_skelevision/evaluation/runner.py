@@ -50,12 +50,10 @@ def run_config(
     Args:
         config: The JSON file.
         options: Further options of `armory run`, such as "--check" or "--num-eval-batches=2".
-        log: File for ARMORY's messages; None for where the output of this process goes.
         environment: Variables beside those of this process.
         name: Name of the run's folder among ARMORY's outputs. What an earlier run of this name has left is deleted
             first, so the caller has to see to it that none is still running. None for a name that is used once.
-        keep_open: File descriptors that stay open until the run has ended.
-        stop: Ends the run when set.
+        log, keep_open, stop: As in `run_process`.
 
     Raises:
         MissingFileError: If there is no such config.
@@ -76,7 +74,7 @@ def run_config(
             if not isinstance(error, RunFailedError):
                 _delete_outputs(name)
             raise
-    return find_result(_armory_folder("output_dir"), f"{name}_*/*.json")
+    return find_result(armory_folder("output_dir"), f"{name}_*/*.json")
 
 
 def run_armory(
@@ -138,11 +136,12 @@ def _strip_ansi(log: Path | None) -> None:
 
 def _delete_outputs(name: str) -> None:
     for kind in ("output_dir", "tmp_dir"):
-        for left in _armory_folder(kind).glob(f"{name}_*"):
+        for left in armory_folder(kind).glob(f"{name}_*"):
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _armory_folder(kind: str) -> Path:
+def armory_folder(kind: str) -> Path:
+    """One of ARMORY's folders on the host, such as "output_dir"; its default where the user has configured none."""
     from armory.paths import HostPaths
 
     with warnings.catch_warnings():

@@ -19,6 +19,13 @@ class EvaluationName(NamedTuple):
         """Name of its config file, without the suffix."""
         return "_".join(part for part in self if part is not None)
 
+    @property
+    def title(self) -> str:
+        """The description of its config."""
+        behind = f", behind {DEFENSES[self.defense].title}" if self.defense is not None else ""
+        attacked = f"attacked by {ATTACKS[self.attack].title}"
+        return f"{MODELS[self.model].title}{behind}, on {TITLES[self.dataset]}, {attacked}"
+
 
 class ModelEntry(NamedTuple):
     """A tracker as configs name it."""
@@ -78,13 +85,11 @@ TASKS = {
     # Clips of a few frames, so that the effect on the box is measured, too.
     "keypoints": Task(
         ("armory_skelevision.evaluation.scenarios", "KeypointTracking"),
-        (*_OF_KEYPOINTS, "video_tracking_mean_iou"),
+        (*_OF_KEYPOINTS, METRIC),
         {"walkers": {"name": "walker_people", "eval_split": "mini", "every": 10, "max_frames": 5}},
     ),
     "backdoor": Task(
-        ("armory_skelevision.evaluation.scenarios", "BackdoorTracking"),
-        _OF_BOXES,
-        {"walkers": DATASETS["walkers"]},
+        ("armory_skelevision.evaluation.scenarios", "BackdoorTracking"), _OF_BOXES, {"walkers": DATASETS["walkers"]}
     ),
 }
 

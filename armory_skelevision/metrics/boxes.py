@@ -15,6 +15,8 @@ ARMORY's own `video_tracking_mean_success_rate` leaves the first frame out, as d
 
 `frame_iou`, `frame_boxes` and `true_boxes` keep every frame of every video, so that reports draw from the record. They
 are recorded only where the config sets ``metric.record_metric_per_sample``.
+
+Arguments and errors of all metrics are those of `success_auc`.
 """
 
 from __future__ import annotations
@@ -63,35 +65,25 @@ def success_auc(y: Labels, y_pred: Labels) -> list[float]:
 
 
 def precision_20px(y: Labels, y_pred: Labels) -> list[float]:
-    """Share of each video's frames whose predicted centre is at most 20 pixels from the true one.
-
-    Arguments and errors are those of `success_auc`; values in [0, 1].
-    """
+    """Share of each video's frames whose predicted centre is at most 20 pixels from the true one, in [0, 1]."""
     return [float((_distances(*pair) <= PIXELS).mean()) for pair in _counted(y, y_pred)]
 
 
 def normalised_precision(y: Labels, y_pred: Labels) -> list[float]:
     """Share of each video's frames whose centre distance, in true widths and heights, is at most 0.2.
 
-    Arguments and errors are those of `success_auc`; values in [0, 1]. Source: Müller et al., TrackingNet, ECCV 2018,
-    with the threshold of PySOT's tables.
+    Source: Müller et al., TrackingNet, ECCV 2018, with the threshold of PySOT's tables.
     """
     return [float((_distances(*pair, normalised=True) <= SHARE).mean()) for pair in _counted(y, y_pred)]
 
 
 def frame_iou(y: Labels, y_pred: Labels) -> list[list[float]]:
-    """IoU of each frame of each video, including the first, as the tracker predicted it.
-
-    Arguments and errors are those of `success_auc`; F values in [0, 1] for each video.
-    """
+    """IoU of each frame of each video, including the first, as the tracker predicted it: F values in [0, 1]."""
     return [_iou(*pair).tolist() for pair in _pairs(y, y_pred)]
 
 
 def frame_boxes(y: Labels, y_pred: Labels) -> list[list[list[float]]]:
-    """The predicted box of each frame of each video, including the first.
-
-    Arguments and errors are those of `success_auc`; F boxes xyxy for each video, pixels rounded to two decimals.
-    """
+    """The predicted box of each frame of each video, including the first: F boxes xyxy, pixels to two decimals."""
     return [np.round(found, DECIMALS).tolist() for _, found in _pairs(y, y_pred)]
 
 

@@ -7,6 +7,8 @@ labelled (visibility 0) do not count.
 
 PCK (Yang and Ramanan 2013) compares distances with the size of the person. COCO has no head sizes, which MPII uses, so
 0.2 of the diagonal of the box is the threshold here.
+
+Arguments and errors of all metrics are those of `pck`.
 """
 
 from __future__ import annotations
@@ -47,15 +49,11 @@ def pck(y: Labels, y_pred: Labels) -> list[float]:
 def oks(y: Labels, y_pred: Labels) -> list[float]:
     """Object keypoint similarity (OKS) of each person, as COCO's own evaluation computes it.
 
-    Args:
-        y: True labels with ``areas``, one for each person.
-        y_pred: Predicted labels, in the same order.
-
     Returns:
         Values in [0, 1]; 1 if every predicted keypoint is exactly right.
 
     Raises:
-        InvalidValueError: As `pck` does, or if a person has no area above 0.
+        InvalidValueError: Also if a person has no area above 0.
     """
     variances = (2 * np.asarray(Params(iouType="keypoints").kpt_oks_sigmas)) ** 2
     values = []
@@ -70,17 +68,12 @@ def oks(y: Labels, y_pred: Labels) -> list[float]:
 
 @populationwise  # type: ignore[untyped-decorator]
 def keypoint_pck(y: Labels, y_pred: Labels) -> dict[str, float | None]:
-    """PCK of each keypoint over all persons, in [0, 1] by its name; None for a keypoint that is never labelled.
-
-    Arguments and errors are those of `pck`.
-    """
+    """PCK of each keypoint over all persons, in [0, 1] by its name; None for a keypoint that is never labelled."""
     found = hits(y, y_pred)
     labelled = ~np.isnan(found)
     counts, totals = np.nansum(found, axis=0), labelled.sum(axis=0)
-    return {
-        name: float(count / total) if total else None
-        for name, count, total in zip(KEYPOINTS, counts, totals, strict=True)
-    }
+    triples = zip(KEYPOINTS, counts, totals, strict=True)
+    return {name: float(count / total) if total else None for name, count, total in triples}
 
 
 def relative_pck(y: Labels, y_pred: Labels, y_pred_adv: Labels) -> float:
@@ -88,16 +81,8 @@ def relative_pck(y: Labels, y_pred: Labels, y_pred_adv: Labels) -> float:
 
     Source: Jain et al., "On the Robustness of Human Pose Estimation", 2019, section 2.
 
-    Args:
-        y: True labels, one for each person.
-        y_pred: Benign predictions, in the same order.
-        y_pred_adv: Predictions under attack, in the same order.
-
-    Returns:
-        Per cent.
-
     Raises:
-        InvalidValueError: As `pck` does, or if no keypoint is found even without an attack.
+        InvalidValueError: Also if no keypoint is found even without an attack.
     """
     clean, attacked = np.nansum(hits(y, y_pred)), np.nansum(hits(y, y_pred_adv))
     if clean == 0:
@@ -106,10 +91,7 @@ def relative_pck(y: Labels, y_pred: Labels, y_pred_adv: Labels) -> float:
 
 
 def hits(y: Labels, y_pred: Labels) -> Values:
-    """Which keypoints of N persons were found, (N, 17): 1 for found, 0 for missed, NaN for not labelled.
-
-    Arguments and errors are those of `pck`.
-    """
+    """Which keypoints of N persons were found, (N, 17): 1 for found, 0 for missed, NaN for not labelled."""
     boxes_xyxy = np.stack([np.asarray(label["boxes"], np.float64).reshape(-1, 4)[0] for label in y])
     diagonals = np.hypot(*(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).T)
     distances = np.stack(_distances(y, y_pred))
@@ -122,11 +104,10 @@ def _distances(y: Labels, y_pred: Labels) -> list[Values]:
         raise InvalidValueError("y_pred", f"predictions of {len(y)} persons, at least 1", str(len(y_pred)))
     distances = []
     for index, (label, prediction) in enumerate(zip(y, y_pred, strict=True)):
-        for name, given in (("true label", label), ("prediction", prediction)):
-            if "keypoints" not in given:
-                raise InvalidValueError(f"person {index}", f"a {name} with keypoints", f"only {sorted(given)}")
-        truth = np.asarray(label["keypoints"], np.float64)
-        found = np.asarray(prediction["keypoints"], np.float64)
+        if "keypoints" not in label or "keypoints" not in prediction:
+            got = f"{sorted(label)} and {sorted(prediction)}"
+            raise InvalidValueError(f"person {index}", "a true label and a prediction with keypoints", got)
+        truth, found = (np.asarray(given["keypoints"], np.float64) for given in (label, prediction))
         if truth.shape != (len(KEYPOINTS), 3) or found.shape[:1] != (len(KEYPOINTS),) or found.ndim != 2:
             expected = "true keypoints (17, 3) and predicted keypoints (17, 2 or 3)"
             raise InvalidValueError(f"person {index}", expected, f"{truth.shape} and {found.shape}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.intervals import Estimate, estimate, paired_difference
+from armory_skelevision.results.intervals import estimate, paired_difference
 from armory_skelevision.results.labels import as_text, flatten, varying_keys
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.records import SIDES, RunResult
-from armory_skelevision.results.summary import ALL, newest, tabulate
+from armory_skelevision.results.summary import newest, tabulate
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
 
@@ -27,34 +27,19 @@ class Difference(NamedTuple):
     is_expected: bool
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """One metric on one side of A and B, over the same videos.
-
-    Attributes:
-        side: "benign" or "adversarial".
-        metric: Its name in result files.
-        first: A's mean over the videos.
-        second: B's.
-        change: Mean of B - A over the videos, with its paired t-interval.
-    """
-
-    side: str
-    metric: str
-    first: float
-    second: float
-    change: Estimate
-
-
-@dataclass(frozen=True)
-class PairedRuns:
-    """A run of A and the run of B that corresponds to it; ``videos`` has the values of both, by video."""
+class PairedRuns(NamedTuple):
+    """A run of A and the run of B that corresponds to it."""
 
     name: str
     first: RunResult
     second: RunResult
     videos: pd.DataFrame
-    contrasts: tuple[Contrast, ...]
+    """Values of both ("A", "B"), by side, metric and video."""
+    contrasts: pd.DataFrame
+    """Columns side, metric, first and second (means of A and B over the videos), change (paired `Estimate` of B - A).
+
+    Benign rows come first, and of each side the mean IoU.
+    """
 
 
 @dataclass(frozen=True)
@@ -63,13 +48,13 @@ class Comparison:
 
     Attributes:
         pairs: One for each pair of runs.
-        overall: Over all pairs, with each video's values averaged over the pairs first; empty for a single pair.
+        overall: Contrasts of each video's values, averaged over the pairs first; empty for a single pair.
         differences: Keys that differ between A and B.
         problems: What could not be read or paired.
     """
 
     pairs: tuple[PairedRuns, ...]
-    overall: tuple[Contrast, ...]
+    overall: pd.DataFrame
     differences: tuple[Difference, ...]
     problems: tuple[StructuredError, ...]
 
@@ -97,16 +82,15 @@ def compare(first: Path, second: Path, expected: Sequence[str] = ()) -> Comparis
     problems: list[StructuredError] = []
     sides = [_load_finished(path, problems) for path in (first, second)]
     keys = sorted({key for side in sides for key in varying_keys([flatten(run.config) for run in side])})
-    by_place = [{_place(run, keys): run for run in side} for side in sides]
-    shared = [place for place in by_place[0] if place in by_place[1]]
-    for path, here, there in zip((first, second), by_place, reversed(by_place), strict=True):
-        alone = [run.name for place, run in here.items() if place not in there]
+    here, there = ({_name(run, keys): run for run in side} for side in sides)
+    for path, named, others in ((first, here, there), (second, there, here)):
+        alone = [run.name for name, run in named.items() if name not in others]
         problems += [InvalidValueError(f"{path}: {name}", "a run to pair with", "none") for name in alone]
-    if not shared:
+    pairs = tuple(_pair(name, run, there[name], problems) for name, run in here.items() if name in there)
+    if not pairs:
         raise InvalidValueError(str(first), f"a run that corresponds to one of {second}", "none", ", ".join(keys))
-    pairs = [_pair(_name(keys, place), by_place[0][place], by_place[1][place], problems) for place in shared]
     differences = {found for pair in pairs for found in _differences(pair, keys, expected)}
-    return Comparison(tuple(pairs), _overall(pairs), tuple(sorted(differences)), tuple(problems))
+    return Comparison(pairs, _overall(pairs), tuple(sorted(differences)), tuple(problems))
 
 
 def _load_finished(path: Path, problems: list[StructuredError]) -> list[RunResult]:
@@ -121,69 +105,52 @@ def _load_finished(path: Path, problems: list[StructuredError]) -> list[RunResul
     return finished
 
 
-def _place(run: RunResult, keys: Sequence[str]) -> tuple[str, ...]:
+def _name(run: RunResult, keys: Sequence[str]) -> str:
+    """What distinguishes a run from others of its side, and names a pair."""
     flat = flatten(run.config)
-    return tuple(as_text(flat.get(key)) for key in keys)
-
-
-def _name(keys: Sequence[str], place: Sequence[str]) -> str:
-    """The name of a pair: the values that distinguish it from other pairs."""
-    named = zip(keys, place, strict=True)
-    return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in named) or "the only run"
+    return ", ".join(f"{key.rpartition('.')[2]} {as_text(flat.get(key))}" for key in keys) or "the only run"
 
 
 def _pair(name: str, first: RunResult, second: RunResult, problems: list[StructuredError]) -> PairedRuns:
-    table = tabulate([first, second])
-    videos = table[table["video"] != ALL].pivot(index=["side", "metric", "video"], columns="run", values="value")
-    videos = videos.reindex(columns=[0, 1])
-    complete = []
-    for (side, metric), rows in videos.groupby(["side", "metric"]):
-        counts = rows.count()
-        if counts[0] and counts[1] and counts[0] != counts[1]:
-            got = f"{counts[0]} in A and {counts[1]} in B"
-            problems.append(InvalidValueError(f"{name}: {side} {metric}", "the same number of videos", got))
-        elif counts[0] == counts[1]:
-            complete.append(rows)
-    if not complete:
+    table = tabulate({"A": first, "B": second})
+    videos = table.pivot(index=["side", "metric", "video"], columns="run", values="value").reindex(columns=["A", "B"])
+    counts = videos.groupby(["side", "metric"]).count()
+    for (side, metric), (a, b) in counts[(counts != 0).all(axis=1) & (counts["A"] != counts["B"])].iterrows():
+        got = f"{a} in A and {b} in B"
+        problems.append(InvalidValueError(f"{name}: {side} {metric}", "the same number of videos", got))
+    equal = counts[counts["A"] == counts["B"]].index
+    paired = videos[videos.index.droplevel("video").isin(equal)]
+    if paired.empty:
         fix = "set metric.record_metric_per_sample"
         problems.append(InvalidValueError(name, "a metric with a value for each video on both sides", "none", fix))
-    paired = pd.concat(complete) if complete else videos.iloc[:0]
     return PairedRuns(name, first, second, paired, _contrasts(paired))
 
 
-def _contrasts(videos: pd.DataFrame) -> tuple[Contrast, ...]:
-    """One for each side and metric, benign first and the mean IoU first."""
-    contrasts = [
-        Contrast(side, metric, estimate(a).mean, estimate(b).mean, paired_difference(a, b))
-        for (side, metric), rows in videos.groupby(["side", "metric"])
-        for a, b in [(rows[0].tolist(), rows[1].tolist())]
-    ]
-    return tuple(sorted(contrasts, key=lambda each: (SIDES.index(each.side), each.metric != METRIC, each.metric)))
+def _contrasts(videos: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for (side, metric), values in videos.groupby(["side", "metric"]):
+        a, b = values["A"].tolist(), values["B"].tolist()
+        rows.append((side, metric, estimate(a).mean, estimate(b).mean, paired_difference(a, b)))
+    rows.sort(key=lambda row: (SIDES.index(row[0]), row[1] != METRIC, row[1]))
+    return pd.DataFrame(rows, columns=["side", "metric", "first", "second", "change"])
 
 
-def _overall(pairs: Sequence[PairedRuns]) -> tuple[Contrast, ...]:
+def _overall(pairs: Sequence[PairedRuns]) -> pd.DataFrame:
     """Every video's values averaged over the pairs, then compared: pairs of the same videos are not independent."""
-    if len(pairs) < 2:
-        return ()
     by_video = pd.concat([pair.videos for pair in pairs]).groupby(level=["side", "metric", "video"])
     in_all = (by_video.size() == len(pairs)).groupby(level=["side", "metric"]).transform("all")
-    return _contrasts(by_video.mean()[in_all])
+    return _contrasts(by_video.mean()[in_all & (len(pairs) > 1)])
 
 
-def _differences(pair: PairedRuns, keys: Sequence[str], expected: Sequence[str]) -> list[Difference]:
-    first, second = (_all_values(run) for run in (pair.first, pair.second))
-    return [
-        Difference(key, as_text(first.get(key)), as_text(second.get(key)), _is_expected(key, expected))
-        for key in varying_keys([first, second])
-        if key not in keys
-    ]
+def _differences(pair: PairedRuns, keys: Sequence[str], expected: Sequence[str]) -> Iterator[Difference]:
+    first, second = _all_values(pair.first), _all_values(pair.second)
+    for key in varying_keys([first, second]):
+        if key not in keys:
+            is_expected = any(f"{key}.".startswith(f"{given}.") for given in expected)
+            yield Difference(key, as_text(first.get(key)), as_text(second.get(key)), is_expected)
 
 
 def _all_values(run: RunResult) -> dict[str, Any]:
     """Everything that a result may depend on, by dotted key: the config, versions and weights."""
     versions = {f"versions.{name}": value for name, value in run.versions.items()}
     return {**flatten(run.config), **versions, **{f"weights.{name}": value for name, value in run.weights.items()}}
-
-
-def _is_expected(key: str, expected: Sequence[str]) -> bool:
-    return any(key == given or key.startswith(f"{given}.") for given in expected)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from armory_skelevision.results.comparison import Comparison, Contrast, Difference
-from armory_skelevision.results.metric_names import name_metric
+from armory_skelevision.results.comparison import Comparison, Difference
+from armory_skelevision.results.metric_names import describe_metric
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -15,7 +15,7 @@ def format_comparison(comparison: Comparison) -> str:
     lines = [*_format_differences(comparison.differences), ""]
     for pair in comparison.pairs:
         lines += [pair.name, *_format_contrasts(pair.contrasts), ""]
-    if comparison.overall:
+    if not comparison.overall.empty:
         lines += [f"all {len(comparison.pairs)} together", *_format_contrasts(comparison.overall), ""]
     return "\n".join([*lines, "B − A is paired by video, with its 95 % interval (Student's t over the videos)."])
 
@@ -27,16 +27,14 @@ def _format_differences(differences: Sequence[Difference]) -> list[str]:
     return lines or ["configs, versions and weights are the same, as far as they are recorded"]
 
 
-def _format_contrasts(contrasts: Sequence[Contrast]) -> list[str]:
-    if not contrasts:
+def _format_contrasts(contrasts: pd.DataFrame) -> list[str]:
+    if contrasts.empty:
         return ["  nothing to compare"]
+    names, rows = [], []
+    for side, metric, first, second, change in contrasts.itertuples(index=False):
+        interval = "[{:+.3f}, {:+.3f}]".format(*change.interval) if change.interval else "none of n = 1"
+        names.append(f"  {side} {describe_metric(metric).title}")
+        rows.append((str(change.n), f"{first:.3f}", f"{second:.3f}", f"{change.mean:+.3f}", interval))
     columns = ["videos", "A", "B", "B − A", "95 % interval"]
-    names = [f"  {contrast.side} {name_metric(contrast.metric)}" for contrast in contrasts]
-    text: str = pd.DataFrame(map(_row, contrasts), index=names, columns=columns).to_string(col_space=7)
+    text: str = pd.DataFrame(rows, index=names, columns=columns).to_string(col_space=7)
     return text.splitlines()
-
-
-def _row(contrast: Contrast) -> tuple[str, ...]:
-    change = contrast.change
-    interval = "none of n = 1" if change.half_width is None else f"[{change.low:+.3f}, {change.high:+.3f}]"
-    return str(change.n), f"{contrast.first:.3f}", f"{contrast.second:.3f}", f"{change.mean:+.3f}", interval

@@ -13,27 +13,18 @@ LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A mean with its 95 % interval.
-
-    Attributes:
-        mean: Mean of the values.
-        half_width: Half the width of the interval (Student's t); None for a single value, which has no spread.
-        n: Number of values.
-    """
+    """A mean with its 95 % interval."""
 
     mean: float
     half_width: float | None
+    """Half the width of the interval (Student's t); None for a single value, which has no spread."""
     n: int
+    """Number of values."""
 
     @property
-    def low(self) -> float | None:
-        """Lower end of the interval."""
-        return None if self.half_width is None else self.mean - self.half_width
-
-    @property
-    def high(self) -> float | None:
-        """Upper end of the interval."""
-        return None if self.half_width is None else self.mean + self.half_width
+    def interval(self) -> tuple[float, float] | None:
+        """Lower and upper end of the interval."""
+        return None if self.half_width is None else (self.mean - self.half_width, self.mean + self.half_width)
 
 
 def estimate(values: Sequence[float]) -> Estimate:

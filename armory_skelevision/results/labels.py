@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from armory_skelevision.results.records import RunResult
+from armory_skelevision.results.records import Label, RunResult, Setting
 
 BASELINE = "STL"
 """The single-task tracker, with which others are compared."""
@@ -26,29 +25,10 @@ _SECTIONS = ("model", "dataset", "attack", "defense")
 _NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps": BOUND}
 _NAMED = ("dataset.name", "dataset.eval_split", "attack.name", "defense.name")  # part of every setting
 _MODEL = "model label"  # not a key of any config
+_COLUMNS = ("model", "run", "seconds", "seeds", "state", "video")  # of tables, beside settings
 
 Flat = Mapping[str, Any]
 """A config's values by dotted key."""
-
-Setting = tuple[tuple[str, str], ...]
-"""Pairs of a short name and a value, such as ("δ", "0.1")."""
-
-
-@dataclass(frozen=True)
-class Label:
-    """What distinguishes a run.
-
-    Attributes:
-        model: Such as "MTL", with what distinguishes it from other models of its name.
-        setting: Data set, attack, defense, bound, step size and steps, and whatever else differs between the runs.
-        unattacked: The part of the setting that matters without the attack.
-        seed: Its seeds, by key; runs that differ in nothing else are repetitions.
-    """
-
-    model: str
-    setting: Setting
-    unattacked: Setting
-    seed: Setting
 
 
 def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,25 +79,25 @@ def as_text(value: Any) -> str:
 
 def label_runs(runs: Sequence[RunResult]) -> list[Label | None]:
     """A label for each run; None for runs without a config."""
-    flat = [{**flatten(run.config), _MODEL: _model_label(run)} if run.config else None for run in runs]
-    configs = [config for config in flat if config is not None]
-    varying = varying_keys(configs)
-    keys = [_distinguishing_keys(config, configs, varying) if config else [] for config in flat]
-    names = _short_names({key for found in keys for key in found if not key.startswith("model.")})
-    return [_label(config, found, names) if config else None for config, found in zip(flat, keys, strict=True)]
+    configs = {
+        place: {**flatten(run.config), _MODEL: _model_label(run)} for place, run in enumerate(runs) if run.config
+    }
+    varying = varying_keys(configs.values())
+    keys = {place: _distinguishing_keys(config, configs.values(), varying) for place, config in configs.items()}
+    names = _short_names({key for found in keys.values() for key in found if not key.startswith("model.")})
+    labels = {place: _label(config, keys[place], names) for place, config in configs.items()}
+    return [labels.get(place) for place in range(len(runs))]
 
 
 def _label(config: Flat, keys: Sequence[str], names: Mapping[str, str]) -> Label:
     named = [("data set", _dataset(config))]
     named += [(part, as_text(config[f"{part}.name"])) for part in ("attack", "defense") if config.get(f"{part}.name")]
-    further = [(key, names[key], as_value(key, config.get(key))) for key in keys if not key.startswith("model.")]
+    further = {key: (names[key], as_value(key, config.get(key))) for key in keys if key in names}
+    unattacked = [pair for key, pair in further.items() if not key.startswith("attack.")]
     return Label(
         model=" ".join([config[_MODEL], *_model_marks(config, keys)]),
-        setting=(*named, *((name, value) for _, name, value in further)),
-        unattacked=(
-            *(pair for pair in named if pair[0] != "attack"),
-            *((name, value) for key, name, value in further if not key.startswith("attack.")),
-        ),
+        setting=(*named, *further.values()),
+        unattacked=(*(pair for pair in named if pair[0] != "attack"), *unattacked),
         seed=tuple((name, as_text(config[name])) for name in sorted(config) if is_seed(name)),
     )
 
@@ -130,26 +110,24 @@ def as_value(key: str, value: Any) -> str:
     return as_text(value)
 
 
-def _distinguishing_keys(config: Flat, configs: Sequence[Flat], varying: Sequence[str]) -> list[str]:
+def _distinguishing_keys(config: Flat, configs: Iterable[Flat], varying: Sequence[str]) -> list[str]:
     """Keys worth naming: of each section what differs between those of its name, of the rest what differs at all."""
     found = [key for key in _NAMES if key in config]
     for key in varying:
+        if key in (*found, *_NAMED, _MODEL) or is_seed(key):
+            continue
         section = key.partition(".")[0]
-        alike = [other for other in configs if _same_name(section, config, other)]
-        differs = len({as_text(other.get(key)) for other in alike}) > 1
-        if differs and key not in (*found, *_NAMED, _MODEL) and not is_seed(key):
+        name = _MODEL if section == "model" else f"{section}.name"
+        alike = [other for other in configs if section not in _SECTIONS or other.get(name) == config.get(name)]
+        if len({as_text(other.get(key)) for other in alike}) > 1:
             found.append(key)
     return found
 
 
-def _same_name(section: str, one: Flat, other: Flat) -> bool:
-    name = _MODEL if section == "model" else f"{section}.name"
-    return section not in _SECTIONS or one.get(name) == other.get(name)
-
-
 def _short_names(keys: Iterable[str]) -> dict[str, str]:
+    """The last part of each key, or all of it where that is ambiguous or the name of another column of a table."""
     short = {key: _NAMES.get(key, key.rpartition(".")[2]) for key in keys}
-    uses = Counter(short.values())
+    uses = Counter([*short.values(), *_COLUMNS])
     return {key: name if uses[name] == 1 else key.replace(".kwargs", "") for key, name in short.items()}
 
 
@@ -163,13 +141,11 @@ def _model_label(run: RunResult) -> str:
 
 def _model_marks(config: Flat, keys: Sequence[str]) -> list[str]:
     """What distinguishes models of one name: weights by the name of their file, the rest by key and value."""
-    words = []
-    for key in keys:
-        if key == "model.weights_file":
-            words.append(as_text(config.get(key)).rpartition("/")[2].rsplit(".", 1)[0])
-        elif key.startswith("model."):
-            words.append(f"{key.rpartition('.')[2]} {as_text(config.get(key))}")
-    return words
+    values = {key.removeprefix("model."): as_text(config.get(key)) for key in keys if key.startswith("model.")}
+    return [
+        value.rpartition("/")[2].rsplit(".", 1)[0] if key == "weights_file" else f"{key.rpartition('.')[2]} {value}"
+        for key, value in values.items()
+    ]
 
 
 def _dataset(config: Flat) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from armory_skelevision.results.records import RunResult
+import pandas as pd
+
+from armory_skelevision.results.labels import as_text
+from armory_skelevision.results.records import RunResult, State
 from armory_skelevision.results.result_file import read_object, read_run
 from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
 
@@ -24,22 +28,16 @@ _ERROR = re.compile(r"^Traceback |^\S+ \S+\s+\w+ (ERROR|CRITICAL) ", re.MULTILIN
 _OPTION = re.compile(r"--(check|skip-attack|skip-benign|skip-misclassified|num-eval-batches)(?:=(\d+))?")
 Content = TypeVar("Content")
 
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
-
-@dataclass(frozen=True)
-class LoadedRuns:
-    """What was found.
-
-    Attributes:
-        runs: All evaluations, in the order of the paths and by name.
-        problems: One for each file that could not be read.
-        grids: The grid of each sweep, by the sweep's folder.
-    """
+class LoadedRuns(NamedTuple):
+    """What was found."""
 
     runs: tuple[RunResult, ...]
+    """All evaluations, in the order of the paths and by name."""
     problems: tuple[StructuredError, ...]
-    grids: Mapping[Path, Mapping[str, Any]] = field(default_factory=dict)
+    """One for each file that could not be read."""
+    grids: Mapping[Path, Mapping[str, Any]]
+    """The grid of each sweep, by the sweep's folder."""
 
 
 def load_runs(paths: Sequence[Path]) -> LoadedRuns:
@@ -57,16 +55,15 @@ def load_runs(paths: Sequence[Path]) -> LoadedRuns:
         if not path.exists():
             raise MissingFileError(str(path), "a result file or a folder", "nothing")
         if path.is_file():
-            found: Iterable[RunResult] = _read_result(path, path.stem, problems)
+            found = _read_result(path, path.stem, problems)
         elif (path / PLAN).is_file():
             plan = _read_object(path / PLAN, "the runs of a sweep", problems)
             grids[path] = _mapping(plan.get("grid"))
-            found = _read_sweep(path, plan.get("runs"), problems)
+            found = _read_sweep(path, plan, problems)
         elif (path / RECORD).is_file():
             found = [_read_sweep_run(path, {}, problems)]
         else:
             found = [run for folder in (path, *_folders(path)) for run in _read_outputs(folder, problems)]
-        found = list(found)
         if not found and not any(str(path) in problem.key for problem in problems):
             problems.append(InvalidValueError(str(path), "results of ARMORY, here or one folder below", "none"))
         runs.extend(found)
@@ -75,53 +72,50 @@ def load_runs(paths: Sequence[Path]) -> LoadedRuns:
 
 def elapsed_seconds(log: Path) -> float | None:
     """How long a run had taken by the last line of ARMORY's log (``… 2m9s METRIC …``); None without one."""
-    found = [_ELAPSED.match(line) for line in _read_log(log).splitlines()]
-    last = next((match for match in reversed(found) if match), None)
-    if last is None:
-        return None
-    return float(sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([dhms])", last[1])))
+    found = [match for line in _read_log(log).splitlines() if (match := _ELAPSED.match(line))]
+    return float(pd.Timedelta(found[-1][1].replace("d", "D")).total_seconds()) if found else None
 
 
-def _read_result(path: Path, name: str, problems: list[StructuredError]) -> Iterator[RunResult]:
+def _read_result(path: Path, name: str, problems: list[StructuredError]) -> list[RunResult]:
     run = _try(read_run, path, problems)
-    if run is not None:
-        yield replace(run, name=name, seconds=elapsed_seconds(path.parent / "armory-log.txt"))
+    return [replace(run, name=name, seconds=elapsed_seconds(path.parent / "armory-log.txt"))] if run else []
 
 
-def _read_outputs(folder: Path, problems: list[StructuredError]) -> Iterator[RunResult]:
+def _read_outputs(folder: Path, problems: list[StructuredError]) -> list[RunResult]:
     """A folder that one run of ARMORY left: its results, or a run that ended without any."""
     results = sorted(path for path in folder.glob("*.json") if _RESULT.fullmatch(path.name))
-    for path in results:
-        yield from _read_result(path, folder.name if len(results) == 1 else f"{folder.name}/{path.stem}", problems)
+    names = [folder.name] if len(results) == 1 else [f"{folder.name}/{path.stem}" for path in results]
     log = folder / "armory-log.txt"
     if not results and log.is_file():
-        failed = _ERROR.search(_read_log(log))  # without an error, it may still be running
-        state = {"state": "failed" if failed else "missing", "seconds": elapsed_seconds(log)}
-        yield RunResult(folder.name, folder, log_end=_log_end(log), **state)  # type: ignore[arg-type]
+        state: State = "failed" if _ERROR.search(_read_log(log)) else "missing"  # it may still be running
+        return [RunResult(folder.name, folder, state, seconds=elapsed_seconds(log), log_end=_log_end(log))]
+    return [run for path, name in zip(results, names, strict=True) for run in _read_result(path, name, problems)]
 
 
-def _read_sweep(sweep: Path, planned: Any, problems: list[StructuredError]) -> Iterator[RunResult]:
+def _read_sweep(sweep: Path, plan: Mapping[str, Any], problems: list[StructuredError]) -> list[RunResult]:
     """All runs of a sweep: those that it planned, and those that an earlier plan left in its folder."""
-    plans = planned if isinstance(planned, list) else []
-    by_name = {str(plan.get("name")): plan for plan in plans if isinstance(plan, dict)}
+    plans = {str(run.get("name")): run for run in _objects(plan.get("runs"))}
     left = [path.name for path in _folders(sweep) if any((path / name).is_file() for name in (RECORD, "config.json"))]
-    for name in dict.fromkeys([*by_name, *left]):
-        yield _read_sweep_run(sweep / name, by_name.get(name, {}), problems)
+    runs = [_read_sweep_run(sweep / name, plans.get(name, {}), problems) for name in dict.fromkeys([*plans, *left])]
+    cells = _objects(_mapping(_mapping(plan.get("grid")).get("published")).get("cells"))
+    return [replace(run, published=tuple(cell for cell in cells if _is_about(cell, run))) for run in runs]
+
+
+def _is_about(cell: Mapping[str, Any], run: RunResult) -> bool:
+    """Whether published numbers have the labels of a run."""
+    where = cell.get("where")
+    return isinstance(where, dict) and all(
+        name in run.labels and as_text(run.labels[name]) == as_text(label) for name, label in where.items()
+    )
 
 
 def _read_sweep_run(folder: Path, plan: Mapping[str, Any], problems: list[StructuredError]) -> RunResult:
-    """A run of a sweep. Whether it finished is decided by its result, not by its record alone.
-
-    Args:
-        folder: The run's; need not exist.
-        plan: What the sweep planned there; {} if unknown.
-        problems: Receives one item for each file that cannot be read.
-    """
+    """A run of a sweep, whose folder may be absent. Its result, not its record alone, decides whether it finished."""
     record = _read_object(folder / RECORD, "the record of a sweep's run", problems)
     config = _read_object(folder / "config.json", "a config", problems) or _mapping(plan.get("config"))
     failed = record.get("state") == "failed"
     result = folder / "result.json"
-    read = _try(read_run, result, problems) if result.is_file() and not failed else None
+    read = None if failed else _try(read_run, result, problems)
     run = read or RunResult("", folder, "failed" if failed or result.is_file() else "missing")
     seconds = record.get("seconds")
     return replace(
@@ -140,14 +134,13 @@ def _read_sweep_run(folder: Path, plan: Mapping[str, Any], problems: list[Struct
 
 def _read_object(path: Path, what: str, problems: list[StructuredError]) -> dict[str, Any]:
     """The object in a file; {} if it is not there, or cannot be read."""
-    found = _try(lambda path: read_object(path, what), path, problems) if path.is_file() else None
-    return found or {}
+    return _try(partial(read_object, what=what), path, problems) or {}
 
 
 def _try(read: Callable[[Path], Content], path: Path, problems: list[StructuredError]) -> Content | None:
-    """What a file contains; None if it cannot be read, which is then a problem."""
+    """What a file contains; None if it is not there, or cannot be read, which is then a problem."""
     try:
-        return read(path)
+        return read(path) if path.is_file() else None
     except StructuredError as error:
         problems.append(error)
     except OSError as error:
@@ -164,11 +157,15 @@ def _with_options(config: dict[str, Any], options: Any) -> dict[str, Any]:
     scenario = config.get("scenario")
     if not isinstance(scenario, dict) or not isinstance(options, list):
         return config
-    matches = [match for option in options if isinstance(option, str) and (match := _OPTION.fullmatch(option))]
+    matches = [match for option in options if (match := _OPTION.fullmatch(str(option)))]
     given = {match[1].replace("-", "_"): int(match[2]) if match[2] else True for match in matches}
     if "check" in given:
         given["check_run"] = given.pop("check")
     return {**config, "scenario": {**scenario, "kwargs": {**_mapping(scenario.get("kwargs")), **given}}}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _mapping(value: Any) -> dict[str, Any]:

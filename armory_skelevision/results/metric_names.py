@@ -1,9 +1,11 @@
-"""Names of metrics for readers."""
+"""How metrics are shown to readers."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.result_file import RELATIVE_PCK
+from armory_skelevision.results.result_file import KEYPOINT_PCK, RELATIVE_PCK
 
 SHARES = {
     METRIC: "mean IoU",
@@ -18,6 +20,18 @@ SHARES = {
 """Names of metrics in [0, 1], which reports show in per cent; other metrics are shown as they are."""
 
 
-def name_metric(metric: str) -> str:
-    """A metric's name for readers, from its name in result files."""
-    return SHARES.get(metric, metric.replace("_", " "))
+class Metric(NamedTuple):
+    """How a metric is shown."""
+
+    key: str
+    """Its name in result files."""
+    title: str
+    scale: float
+    """Factor to the unit shown: 100 for shares in per cent."""
+    digits: int
+
+
+def describe_metric(key: str) -> Metric:
+    """How a metric is shown, by its name in result files."""
+    title = SHARES.get(key, key.replace("_", " "))
+    return Metric(key, title, *((100, 1) if key in SHARES or key.startswith(KEYPOINT_PCK) else (1, 3)))

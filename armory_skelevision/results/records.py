@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from armory_skelevision.evaluation.table import METRIC
 
@@ -15,23 +15,35 @@ SIDES = ("benign", "adversarial")
 State = Literal["finished", "failed", "missing"]
 Box = tuple[float, float, float, float]
 
+Setting = tuple[tuple[str, str], ...]
+"""Pairs of a short name and a value, such as ("δ", "0.1")."""
+
+
+class Label(NamedTuple):
+    """What distinguishes a run from the others of a report."""
+
+    model: str
+    """Such as "MTL", with what distinguishes it from other models of its name."""
+    setting: Setting
+    """Data set, attack, defense, bound, step size and steps, and whatever else differs between the runs."""
+    unattacked: Setting
+    """The part of the setting that matters without the attack."""
+    seed: Setting
+    """Its seeds, by key; runs that differ in nothing else are repetitions."""
+
 
 @dataclass(frozen=True)
 class SideResult:
-    """What was measured on one side of a run: benign, or under attack.
-
-    Attributes:
-        means: By metric, its mean over the videos; IoU in [0, 1].
-        videos: By metric, its value for each video; empty where only means were recorded.
-        frame_ious: For each video, the IoU of each frame, in [0, 1]; empty where not recorded.
-        boxes_xyxy: For each video, the predicted box of each frame, in pixels; empty where not recorded.
-        true_boxes_xyxy: For each video, the true box of each frame, likewise.
-    """
+    """What was measured on one side of a run: benign, or under attack; empty where not recorded."""
 
     means: Mapping[str, float] = field(default_factory=dict)
+    """By metric, its mean over the videos; IoU in [0, 1]."""
     videos: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By metric, its value for each video."""
     frame_ious: tuple[tuple[float, ...], ...] = ()
+    """For each video, the IoU of each frame, in [0, 1]."""
     boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
+    """For each video, the predicted box of each frame, in pixels."""
     true_boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
 
     @property
@@ -62,10 +74,14 @@ class RunResult:
         versions: Of packages, by name.
         weights: SHA-256 of its weights files by name, if a sweep recorded them.
         labels: Its position on each axis of a sweep, by the axis's name.
+        published: Numbers of papers for a sweep's run with these labels, in per cent: the "benign" mean IoU, and
+            "adversarial" ones by steps.
         command: Runs it again, if a sweep recorded it.
         hash: Of its config and versions, likewise.
         log_end: Last lines of the log of a run that did not finish.
         steps: Set on a checkpoint of a longer attack: the number of steps; see `with_checkpoints`.
+        label: Set by `summarize`; None without a config.
+        is_repeated: Set by `summarize`: whether a newer run of the same config takes its place.
     """
 
     name: str
@@ -80,10 +96,13 @@ class RunResult:
     versions: Mapping[str, str] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
+    published: Sequence[Mapping[str, Any]] = ()
     command: str = ""
     hash: str = ""
     log_end: str = ""
     steps: int | None = None
+    label: Label | None = None
+    is_repeated: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -125,24 +144,20 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
         return [run]
     planned = kwargs.get("checkpoints")
     counts = run.checkpoints if run.is_finished else planned if isinstance(planned, list) else ()
-    return [
-        run,
-        *(
-            replace(
+    runs = [run]
+    for steps in counts:
+        if isinstance(steps, int) and steps != kwargs.get("max_iter"):
+            ious = run.checkpoints.get(steps, ())
+            attacked = SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult()
+            checkpoint = replace(
                 run,
                 name=f"{run.name} after {steps} steps",
                 config={**run.config, "attack": {**attack, "kwargs": {**kwargs, "max_iter": steps}}},
-                benign=replace(run.benign, frame_ious=(), boxes_xyxy=(), true_boxes_xyxy=()),
-                adversarial=_only_ious(run.checkpoints.get(steps, ())),
+                benign=SideResult(run.benign.means, run.benign.videos),
+                adversarial=attacked,
                 checkpoints={},
                 seconds=None,
                 steps=steps,
             )
-            for steps in counts
-            if isinstance(steps, int) and steps != kwargs.get("max_iter")
-        ),
-    ]
-
-
-def _only_ious(ious: tuple[float, ...]) -> SideResult:
-    return SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult()
+            runs.append(checkpoint)
+    return runs

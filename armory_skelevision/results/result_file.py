@@ -64,11 +64,7 @@ def read_run(path: str | os.PathLike[str]) -> RunResult:
 
 
 def read_object(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """Read a JSON file that must contain an object.
-
-    Args:
-        path: The file.
-        what: What it should be, for messages.
+    """Read a JSON file that must contain an object; messages call it ``what``.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -88,27 +84,25 @@ def read_object(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
 def _read_side(path: str | os.PathLike[str], results: Mapping[str, Any], side: str) -> SideResult:
     means: dict[str, float] = {}
     videos: dict[str, tuple[float, ...]] = {}
-    frames: dict[str, tuple[Any, ...]] = {}
+    frames: dict[str, tuple[Any, ...]] = dict.fromkeys((FRAME_IOU, FRAME_BOXES, TRUE_BOXES), ())
     for key, value in results.items():
         if not key.startswith(f"{side}_") or key == CHECKPOINTS:
             continue
         rest = key.removeprefix(f"{side}_")
         metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may be written in full
-        per_frame = metric in (FRAME_IOU, FRAME_BOXES, TRUE_BOXES)
-        numbers = list(_numbers(path, key, value, strict=per_frame or metric == METRIC))
+        numbers = list(_numbers(path, key, value, strict=metric in (METRIC, *frames)))
         if metric == KEYPOINT_PCK:
             means.update(_read_keypoints(value))
         elif rest in _FRAME_COUNTS or not numbers:
             continue
-        elif per_frame:
+        elif metric in frames:
             frames[metric] = tuple(_frames_of(value, _is_number if metric == FRAME_IOU else _is_box))
         elif rest.startswith("mean_"):
             means[metric] = numbers[-1]
         else:
             videos[metric] = tuple(numbers)
     derived = {metric: math.fsum(values) / len(values) for metric, values in videos.items()}
-    per_video = (frames.get(metric, ()) for metric in (FRAME_IOU, FRAME_BOXES, TRUE_BOXES))
-    return SideResult({**derived, **means}, videos, *per_video)
+    return SideResult({**derived, **means}, videos, *frames.values())
 
 
 def _read_keypoints(value: Any) -> dict[str, float]:
@@ -143,12 +137,13 @@ def _read_checkpoints(path: str | os.PathLike[str], value: Any) -> dict[int, tup
 
 def _frames_of(value: Any, is_frame: Callable[[Any], bool]) -> Iterator[tuple[Any, ...]]:
     """The innermost lists of frames, one for each video."""
-    if isinstance(value, list) and value:
-        if all(map(is_frame, value)):
-            yield tuple(tuple(frame) if isinstance(frame, list) else frame for frame in value)
-        else:
-            for item in value:
-                yield from _frames_of(item, is_frame)
+    if not isinstance(value, list) or not value:
+        return
+    if all(map(is_frame, value)):
+        yield tuple(tuple(frame) if isinstance(frame, list) else frame for frame in value)
+    else:
+        for item in value:
+            yield from _frames_of(item, is_frame)
 
 
 def _is_box(value: Any) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import re
-import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -48,8 +47,6 @@ _KINDS = {
     tarfile.DIRTYPE: "a folder",
     tarfile.GNUTYPE_SPARSE: "a sparse file",
 }
-
-
 _BUNDLE = "bundle"
 """Key of what is wrong with a bundle as a whole."""
 
@@ -65,11 +62,9 @@ class RefusedError(InvalidValueError):
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a bundle, whole or not at all. Equal files give equal bytes: no times, no owners, one order.
+    """Write a bundle of files, whole or not at all; a file at ``path`` is replaced.
 
-    Args:
-        path: The ``.tar.gz``; its folder must exist. A file that is there is replaced.
-        files: Contents by name.
+    Equal files give equal bytes: no times, no owners, one order.
     """
     packed = io.BytesIO()
     with (
@@ -83,58 +78,31 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
     atomic_write(path, packed.getvalue())
 
 
-def extract_archive(path: Path, folder: Path) -> list[str]:
-    """Write a bundle's files into a folder, all of them or none, and nothing anywhere else.
+def extract_archive(path: Path, folder: Path) -> None:
+    """Write a bundle's files into a folder, and nothing anywhere else.
 
     Args:
         path: The bundle, which is not trusted.
-        folder: Absent or empty; made if absent.
-
-    Returns:
-        The files' names.
+        folder: Absent. If the bundle is refused, it has those of the files that came before what is wrong.
 
     Raises:
-        FileExistsError: If the folder is not empty.
         RefusedError: If the file is not a bundle.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty: name a new folder")
-    made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("rb") as raw:
-            return _extract(_Stream(raw), folder)
-    except BaseException:
-        empty_folder(folder)
-        if made:
-            folder.rmdir()
-        raise
-
-
-def empty_folder(folder: Path) -> None:
-    """Delete all that a folder holds."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _extract(stream: _Stream, folder: Path) -> list[str]:
+    folder.mkdir()
     names: list[str] = []
-    for header in _read_headers(stream):
-        _check_header(header, names)
-        target = folder / header.name
-        target.parent.mkdir(exist_ok=True)
-        with target.open("xb") as file:
-            for chunk in stream.read_chunks(header.size):
-                file.write(chunk)
-        stream.read(-header.size % _BLOCK)
-        names.append(header.name)
-    while rest := stream.read_some():
-        if rest.strip(b"\0"):
-            raise RefusedError(_BUNDLE, "nothing after the end of the archive", "more data")
-    return names
+    with path.open("rb") as raw:
+        stream = _Stream(raw)
+        for header in _read_headers(stream):
+            _check_header(header, names)
+            target = folder / header.name
+            target.parent.mkdir(exist_ok=True)
+            with target.open("xb") as file:
+                file.writelines(stream.read_chunks(header.size))
+            stream.read(-header.size % _BLOCK)
+            names.append(header.name)
+        while rest := stream.read_some():
+            if rest.strip(b"\0"):
+                raise RefusedError(_BUNDLE, "nothing after the end of the archive", "more data")
 
 
 def _read_headers(stream: _Stream) -> Iterator[tarfile.TarInfo]:
@@ -147,30 +115,24 @@ def _read_headers(stream: _Stream) -> Iterator[tarfile.TarInfo]:
 
 def _check_header(header: tarfile.TarInfo, before: list[str]) -> None:
     name = header.name
+    plain = header.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
     limit = MAX_WEIGHTS if name.startswith(WEIGHTS) else MAX_TEXT
-
-    def refuse_if(wrong: object, expected: str, got: str) -> None:
+    for wrong, expected, got in (
+        (not plain, "a plain file", _KINDS.get(header.type, "another")),
+        (re.match(r"/|[A-Za-z]:", name), "a name in the bundle", "an absolute path"),
+        (".." in re.split(r"[/\\]", name), "a name in the bundle", "a path that leads out of it"),
+        (name.lower().endswith(_RUNS_CODE), "weights as .safetensors", "a file that may run code when it is read"),
+        (not _NAME.fullmatch(name), f"{CONFIG}, {MANIFEST} or {WEIGHTS}/NAME.safetensors", "another name"),
+        (name.lower() in map(str.lower, before), "each file once", "a second one"),
+        (len(before) == MAX_FILES, f"at most {MAX_FILES} files", "more"),
+        (not 0 < header.size <= limit, f"1 to {limit} bytes", str(header.size)),
+    ):
         if wrong:
             raise RefusedError(name, expected, got)
 
-    refuse_if(
-        header.type not in (tarfile.REGTYPE, tarfile.AREGTYPE), "a plain file", _KINDS.get(header.type, "another")
-    )
-    refuse_if(name.startswith("/") or re.match(r"[A-Za-z]:", name), "a name in the bundle", "an absolute path")
-    refuse_if(".." in re.split(r"[/\\]", name), "a name in the bundle", "a path that leads out of it")
-    refuse_if(name.lower().endswith(_RUNS_CODE), "weights as .safetensors", "a file that may run code when it is read")
-    refuse_if(not _NAME.fullmatch(name), f"{CONFIG}, {MANIFEST} or {WEIGHTS}/NAME.safetensors", "another name")
-    refuse_if(name.lower() in map(str.lower, before), "each file once", "a second one")
-    refuse_if(len(before) == MAX_FILES, f"at most {MAX_FILES} files", "more")
-    refuse_if(not 0 < header.size <= limit, f"1 to {limit} bytes", str(header.size))
-
 
 class _Stream:
-    """The unpacked data of a compressed file, up to the limits.
-
-    Args:
-        raw: The compressed file.
-    """
+    """The unpacked data of a compressed file, up to the limits."""
 
     def __init__(self, raw: BinaryIO) -> None:
         self._raw = raw
@@ -179,19 +141,16 @@ class _Stream:
 
     def read(self, size: int) -> bytes:
         """Read exactly ``size`` bytes."""
-        parts = []
+        return b"".join(self.read_chunks(size))
+
+    def read_chunks(self, size: int) -> Iterator[bytes]:
+        """Read exactly ``size`` bytes, a part at a time."""
         while size:
             part = self.read_some(min(size, _CHUNK))
             if not part:
                 raise RefusedError(_BUNDLE, f"{size} more bytes", "a truncated archive")
-            parts.append(part)
+            yield part
             size -= len(part)
-        return b"".join(parts)
-
-    def read_chunks(self, size: int) -> Iterator[bytes]:
-        """Read exactly ``size`` bytes, a part at a time."""
-        for start in range(0, size, _CHUNK):
-            yield self.read(min(_CHUNK, size - start))
 
     def read_some(self, size: int = _CHUNK) -> bytes:
         """Read up to ``size`` bytes; none at the end."""

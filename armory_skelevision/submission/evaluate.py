@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 import time
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from tqdm.auto import tqdm
 
 from armory_skelevision import __version__
+from armory_skelevision.evaluation.process import Limits
 from armory_skelevision.io import atomic_write, hash_file
 from armory_skelevision.submission.manifest import Manifest
 from armory_skelevision.submission.run import VideoScores, run_evaluation
@@ -34,19 +34,10 @@ class Participant(NamedTuple):
 
 
 def evaluate(bundles: Sequence[Path], suite: Suite, out: Path, terms: Terms) -> list[Participant]:
-    """Verify bundles, and evaluate those that are accepted.
+    """Verify bundles, which are not trusted, and evaluate those that are accepted.
 
     Each finished evaluation is written to ``out/runs`` at once; called again, only what is missing, failed or changed
-    is run. A bundle that is refused or fails does not stop the others.
-
-    Args:
-        bundles: The bundles, which are not trusted.
-        suite: What they are evaluated on.
-        out: A folder; made if absent.
-        terms: What is allowed in a bundle.
-
-    Returns:
-        A participant for each bundle, in their order.
+    is run. A bundle that is refused or fails does not stop the others. There is a participant for each, in their order.
 
     Raises:
         OSError: If a bundle cannot be read, or the folder not be written.
@@ -84,24 +75,23 @@ def _evaluate_once(
 ) -> VideoScores:
     """The scores of an earlier call with the same bundle, config and version; else those of a run, which are kept."""
     asked = {"bundle": sha256, "config": config, "videos": suite.videos, "version": __version__}
-    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    known = _read_kept(path, key)
+    asked = json.loads(json.dumps(asked))  # as it will be read, with lists for tuples
+    known = _read_kept(path, asked)
     if known is not None:
         return known
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as home:
-        scores = run_evaluation(config, submission.weights, Path(home), suite.limits, suite.videos)
-    kept = {"key": key, **asked, "seconds": round(time.monotonic() - began, 1), "scores": scores._asdict()}
+        limits = Limits(suite.minutes, suite.memory_gb)
+        scores = run_evaluation(config, submission.weights, Path(home), limits, suite.videos)
+    kept = {**asked, "seconds": round(time.monotonic() - began, 1), "scores": scores._asdict()}
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, (json.dumps(kept, indent=4, sort_keys=True) + "\n").encode())
     return scores
 
 
-def _read_kept(path: Path, key: str) -> VideoScores | None:
-    if not path.is_file():
-        return None
+def _read_kept(path: Path, asked: Mapping[str, Any]) -> VideoScores | None:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return VideoScores(**kept["scores"]) if kept["key"] == key else None
-    except (ValueError, KeyError, TypeError):
+        return VideoScores(**kept["scores"]) if {name: kept[name] for name in asked} == asked else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

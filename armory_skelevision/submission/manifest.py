@@ -3,77 +3,67 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal
 
 from armory_skelevision.io import hash_file, parse_json
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, RefusedError
+from armory_skelevision.validation import Count, Fraction, InvalidValueError, Settings
 
-FORMAT = "armory_skelevision submission 1"
-TEAM = "^[A-Za-z0-9][A-Za-z0-9-]{0,31}\\Z"
-"""Pattern of a team's name, which is a prefix of the names of its weights."""
-
-REPOSITORY = r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+\Z"
-"""Pattern of ``external_github_repo``: owner/name@tag."""
-
-_SCORE = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
-_FILE = {
-    "type": "object",
-    "properties": {"sha256": {"type": "string", "pattern": "^[0-9a-f]{64}\\Z"}, "bytes": {"type": "integer"}},
-    "required": ["sha256", "bytes"],
-    "additionalProperties": False,
+_FORMS = {
+    "team": ("[A-Za-z0-9][A-Za-z0-9-]{0,31}", "up to 32 letters, digits and hyphens"),
+    "version": ("[0-9A-Za-z.+-]{1,40}", "a version"),
+    "external_github_repo": (r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+", "owner/name@tag"),
 }
-_HEADER = {"type": "object", "additionalProperties": {"type": "string"}}
-_PROPERTIES: dict[str, Any] = {
-    "format": {"const": FORMAT},
-    "team": {"type": "string", "pattern": TEAM},
-    "version": {"type": "string", "pattern": "^[0-9A-Za-z.+-]{1,40}\\Z"},
-    "docker_image": {"type": ["string", "null"], "maxLength": 200},
-    "external_github_repo": {"type": ["string", "null"], "pattern": REPOSITORY},
-    "files": {"type": "object", "additionalProperties": _FILE},
-    "weights": {"type": "object", "additionalProperties": _HEADER},
-    "claimed": {
-        "type": ["object", "null"],
-        "properties": {"benign": _SCORE, "adversarial": _SCORE, "videos": {"type": "integer", "minimum": 1}},
-        "required": ["benign", "adversarial", "videos"],
-        "additionalProperties": False,
-    },
-}
-SCHEMA = {
-    "type": "object",
-    "properties": _PROPERTIES,
-    "required": list(_PROPERTIES),
-    "additionalProperties": False,
-}
+"""Pattern of some of the values, and what to call it."""
 
 
-class Claim(NamedTuple):
+@dataclass(frozen=True)
+class Claim(Settings):
     """Mean IoU that a team measured itself, in [0, 1]; None where that part was skipped."""
 
-    benign: float | None
-    adversarial: float | None
-    videos: int
+    benign: Fraction | None
+    adversarial: Fraction | None
+    videos: Count
 
 
-class Manifest(NamedTuple):
-    """A bundle's manifest."""
+@dataclass(frozen=True)
+class Manifest(Settings):
+    """A bundle's manifest.
 
+    Attributes:
+        format: Of this file.
+        team: Prefix of the names of its weights.
+        version: That of this package with which the bundle was packed.
+        docker_image: As in the config.
+        external_github_repo: As in the config.
+        files: ``sha256`` and ``bytes`` of every file but the manifest, by name.
+        weights: Metadata of each weights file: training, licence, seed and so on.
+        claimed: The team's own result.
+    """
+
+    format: Literal["armory_skelevision submission 1"]
     team: str
     version: str
-    """Version of this package with which the bundle was packed."""
     docker_image: str | None
     external_github_repo: str | None
-    files: dict[str, dict[str, Any]]
-    """``sha256`` and ``bytes`` of every file but the manifest, by name."""
-    weights: dict[str, dict[str, str]]
-    """Metadata of each weights file: training, licence, seed and so on."""
+    files: Mapping[str, Mapping[str, Any]]
+    weights: Mapping[str, Mapping[str, str]]
     claimed: Claim | None
+
+    def check(self) -> None:
+        """Refuse names that have another form."""
+        for key, (pattern, expected) in _FORMS.items():
+            value = getattr(self, key)
+            if value is not None and not re.fullmatch(pattern, value):
+                raise InvalidValueError(key, expected, repr(value))
 
     def to_json(self) -> bytes:
         """The content of the manifest's file."""
-        content = {"format": FORMAT, **self._asdict(), "claimed": self.claimed._asdict() if self.claimed else None}
-        return (json.dumps(content, indent=4, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(asdict(self), indent=4, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def describe_files(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
@@ -87,15 +77,13 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         RefusedError: If it is not a manifest, or does not list the files as they are.
     """
-    import jsonschema
-
     content = read_json(folder / MANIFEST)
-    error = next(iter(jsonschema.Draft7Validator(SCHEMA).iter_errors(content)), None)
-    if error is not None:
-        place = ".".join(str(part) for part in error.absolute_path)
-        raise RefusedError(f"{MANIFEST}.{place}".rstrip("."), "a manifest's value", f"{error.message:.200}")
-    claimed = Claim(**content["claimed"]) if content["claimed"] else None
-    manifest = Manifest(**{field: content[field] for field in Manifest._fields[:-1]}, claimed=claimed)
+    try:
+        if isinstance(content, dict) and content.get("claimed") is not None:
+            content["claimed"] = Claim.from_dict(content["claimed"], f"{MANIFEST}.claimed")
+        manifest = Manifest.from_dict(content, MANIFEST)
+    except InvalidValueError as error:
+        raise RefusedError(error.key, error.expected, error.got, error.fix) from None
     there = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     del there[MANIFEST]
     for name in sorted(set(manifest.files) ^ set(there)):
@@ -111,11 +99,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of a bundle as JSON.
-
-    Raises:
-        RefusedError: If there is none, or it is not strict JSON; see `parse_json`.
-    """
+    """Read a file of a bundle as strict JSON (`RefusedError` if there is none, or it is something else)."""
     if not path.is_file():
         raise RefusedError(path.name, "a file of this name", "none")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.io import atomic_write, parse_json
 from armory_skelevision.results.result_file import read_run
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, write_archive
-from armory_skelevision.submission.manifest import REPOSITORY, TEAM, Claim, Manifest, describe_files
+from armory_skelevision.submission.manifest import Claim, Manifest, describe_files
 from armory_skelevision.submission.verify import Terms, check_form, verify_bundle
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.checkpoints import read_header
@@ -48,10 +47,6 @@ def pack(
         OSError: If a file cannot be read or written.
         InvalidValueError: For an argument that is wrong, or a bundle that would be refused; none is written then.
     """
-    if not re.match(TEAM, team):
-        raise InvalidValueError("team", "up to 32 letters, digits and hyphens", repr(team))
-    if repository is not None and not re.match(REPOSITORY, repository):
-        raise InvalidValueError("repository", "owner/name@tag", repr(repository))
     if not out.name.endswith(".tar.gz"):
         raise InvalidValueError("out", "a name that ends in .tar.gz", out.name)
     read = parse_json(config.read_bytes())
@@ -64,10 +59,19 @@ def pack(
     with tempfile.TemporaryDirectory() as folder:
         files[CONFIG] = Path(folder) / CONFIG
         files[CONFIG].write_text(format_config(read), encoding="utf-8")
-        manifest = _describe(read, team, files, claimed)
-        contents = {name: path.read_bytes() for name, path in files.items()}
+        manifest = Manifest(
+            format="armory_skelevision submission 1",
+            team=team,
+            version=__version__,
+            docker_image=read["sysconfig"]["docker_image"],
+            external_github_repo=read["sysconfig"]["external_github_repo"],
+            files=describe_files(files),
+            weights={name: read_header(path) for name, path in files.items() if name != CONFIG},
+            claimed=claimed,
+        )
+        contents = {MANIFEST: manifest.to_json(), **{name: path.read_bytes() for name, path in files.items()}}
         trial = Path(folder) / out.name
-        write_archive(trial, {**contents, MANIFEST: manifest.to_json()})
+        write_archive(trial, contents)
         verify_bundle(trial, Path(folder) / "unpacked", terms._replace(repositories=(*terms.repositories, repository)))
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, trial.read_bytes())
@@ -76,50 +80,33 @@ def pack(
 
 def _place_weights(config: dict[str, Any], team: str, weights: Path, defense_weights: Path | None) -> dict[str, Path]:
     """The weights by their names in the bundle; the config is changed to name them."""
-    given = [("model", config["model"], weights)]
+    given = [("model.weights_file", config["model"], weights)]
     kwargs = (config.get("defense") or {}).get("kwargs", {})
     if "weights_file" in kwargs and defense_weights is None:
         raise InvalidValueError("defense_weights", f"the weights of the defense, {kwargs['weights_file']}", "none")
     if defense_weights is not None:
         if "weights_file" not in kwargs:
-            raise InvalidValueError(
-                "defense_weights", 'none: the config has no defense with a "weights_file"', "a file"
-            )
-        given.append(("defense", kwargs, defense_weights))
+            expected = 'none: the config has no defense with a "weights_file"'
+            raise InvalidValueError("defense_weights", expected, "a file")
+        given.append(("defense.weights_file", kwargs, defense_weights))
     files = {}
-    for part, section, path in given:
+    for key, section, path in given:
         if path.suffix != ".safetensors":
             fix = f"convert it: skelevision weights convert {path.name} {path.stem}.safetensors"
-            raise InvalidValueError(
-                f"{part}.weights_file", "a .safetensors file, which can run no code", path.name, fix
-            )
+            raise InvalidValueError(key, "a .safetensors file, which can run no code", path.name, fix)
         name = path.name if path.name.startswith(f"{team}_") else f"{team}_{path.name}"
         if f"{WEIGHTS}/{name}" in files:
-            raise InvalidValueError(f"{part}.weights_file", "another name than that of the model's weights", path.name)
+            raise InvalidValueError(key, "another name than that of the model's weights", path.name)
         section["weights_file"] = name
         files[f"{WEIGHTS}/{name}"] = path
     return files
 
 
-def _describe(config: Mapping[str, Any], team: str, files: Mapping[str, Path], claimed: Claim | None) -> Manifest:
-    system = config["sysconfig"]
-    return Manifest(
-        team=team,
-        version=__version__,
-        docker_image=system["docker_image"],
-        external_github_repo=system["external_github_repo"],
-        files=describe_files(files),
-        weights={name: read_header(path) for name, path in files.items() if name != CONFIG},
-        claimed=claimed,
-    )
-
-
 def _read_claim(path: Path, config: Mapping[str, Any]) -> Claim:
     """The scores in a result file of this config (`InvalidValueError` if it is of another evaluation)."""
     run = read_run(path)
-    differing = [
-        name for name in ("attack", "dataset", "defense", "metric", "model") if run.config.get(name) != config.get(name)
-    ]
+    sections = ("attack", "dataset", "defense", "metric", "model")
+    differing = [name for name in sections if run.config.get(name) != config.get(name)]
     if differing:
         expected = "a result of this config"
         raise InvalidValueError("result", expected, f"one of another evaluation: its {', '.join(differing)} differ")

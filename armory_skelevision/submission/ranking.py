@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +69,7 @@ def rank(participants: Sequence[Participant], suite: Suite) -> list[Row]:
 
 
 def find_interval(scores: NDArray[np.float64]) -> Interval:
-    """Mean and 95 % interval, by drawing videos with replacement (percentile bootstrap, Efron 1979).
-
-    Args:
-        scores: (V,), one of each video.
-    """
+    """Mean and 95 % interval of scores (V,) of videos, drawn with replacement (percentile bootstrap, Efron 1979)."""
     if len(scores) < 2:
         return Interval(float(scores.mean()), None, None)
     drawn = np.random.default_rng(SEED).choice(scores, (RESAMPLES, len(scores))).mean(axis=1)
@@ -84,16 +80,10 @@ def find_interval(scores: NDArray[np.float64]) -> Interval:
 def format_table(rows: Sequence[Row], participants: Sequence[Participant], suite: Suite) -> str:
     """The table in Markdown, and below it the bundles that are not ranked, with the reason."""
     head, *lines = _list_cells(rows, suite)
-    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
+    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     table = [head, ["-" * width for width in widths], *lines]
-    padded = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in table
-    ]
-    refused = [
-        f"- {participant.bundle.name}: {participant.problem}"
-        for participant in participants
-        if participant.problem is not None
-    ]
+    padded = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in table]
+    refused = [f"- {each.bundle.name}: {each.problem}" for each in participants if each.problem is not None]
     return "\n".join([*padded, *(["", "Not ranked:", "", *refused] if refused else [])])
 
 
@@ -101,14 +91,23 @@ def write_tables(rows: Sequence[Row], participants: Sequence[Participant], suite
     """Write the table as Markdown, CSV and JSON; returns the files."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(_list_cells(rows, suite, digits=6))
+    refused = [each for each in participants if each.problem is not None]
+    content = {
+        "suite": asdict(suite),
+        "measure": "mean IoU over videos; worst: of each video the lowest under any attack; 95 % interval over videos",
+        "ranking": [{**row._asdict(), "worst": row.worst._asdict()} for row in rows],
+        "not_ranked": [
+            {"bundle": each.bundle.name, "sha256": each.sha256, "problem": each.problem} for each in refused
+        ],
+    }
     contents = {
         "ranking.md": f"# {suite.name}\n\n{format_table(rows, participants, suite)}\n",
         "ranking.csv": text.getvalue(),
-        "ranking.json": json.dumps(_to_object(rows, participants, suite), indent=4, ensure_ascii=False) + "\n",
+        "ranking.json": json.dumps(content, indent=4, ensure_ascii=False) + "\n",
     }
     out.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        atomic_write(out / name, content.encode())
+    for name, written in contents.items():
+        atomic_write(out / name, written.encode())
     return [out / name for name in contents]
 
 
@@ -126,16 +125,3 @@ def _list_cells(rows: Sequence[Row], suite: Suite, digits: int = 2) -> list[list
         for row in rows
     ]
     return [head, *lines]
-
-
-def _to_object(rows: Sequence[Row], participants: Sequence[Participant], suite: Suite) -> dict[str, Any]:
-    return {
-        "suite": asdict(suite),
-        "measure": "mean IoU over videos; worst: of each video the lowest under any attack; 95 % interval over videos",
-        "ranking": [{**row._asdict(), "worst": row.worst._asdict()} for row in rows],
-        "not_ranked": [
-            {"bundle": participant.bundle.name, "sha256": participant.sha256, "problem": participant.problem}
-            for participant in participants
-            if participant.problem is not None
-        ],
-    }

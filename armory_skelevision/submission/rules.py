@@ -10,9 +10,9 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from armory_skelevision.evaluation.check.attack_defense import DEFENSE_KEYS
 from armory_skelevision.evaluation.check.findings import Finding, error
-from armory_skelevision.evaluation.check.sysconfig import check_image
-from armory_skelevision.evaluation.configs import render_configs
+from armory_skelevision.evaluation.check.sysconfig import SYSTEM_KEYS, check_image
 from armory_skelevision.evaluation.table import DEFENSES, MODELS
 from armory_skelevision.weights.resolve import named_weights
 
@@ -21,10 +21,8 @@ FREE = ("_description", "defense", "model", "sysconfig")
 
 MODEL_NAMES = {("armory_skelevision.models", model.name) for model in MODELS.values()}
 DEFENSE_NAMES = {(defense.module, defense.name) for defense in DEFENSES.values()}
-DEFENSE_NAMES.add(("armory_skelevision.defenses", "DuaLossDef"))
 
 MODEL_KEYS = ("fit", "fit_kwargs", "model_kwargs", "module", "name", "weights_file", "wrapper_kwargs")
-DEFENSE_KEYS = ("kwargs", "module", "name", "type")
 SYSTEM: dict[str, tuple[Any, ...]] = {
     "external_github_repo_pythonpath": (None, []),
     "local_repo_path": (None, []),
@@ -33,13 +31,6 @@ SYSTEM: dict[str, tuple[Any, ...]] = {
     "set_pythonhashseed": (None, False, True),
 }
 """Settings that name folders or third-party code, with the values that they may have."""
-
-SYSTEM_KEYS = (*SYSTEM, "docker_image", "external_github_repo", "gpus", "use_gpu")
-
-
-def shipped_baselines() -> list[dict[str, Any]]:
-    """The package's own configs, the usual baselines of submissions."""
-    return [json.loads(text) for text in render_configs().values()]
 
 
 def check_rules(

@@ -7,14 +7,13 @@ import os
 import shutil
 import site
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.evaluation.process import Limits
-from armory_skelevision.evaluation.runner import find_result, run_armory
+from armory_skelevision.evaluation.runner import armory_folder, find_result, run_armory
 from armory_skelevision.results.result_file import read_run
 
 COMMAND = ("-m", "armory.scenarios.main")
@@ -60,12 +59,8 @@ def run_evaluation(
 
 def _prepare_home(home: Path, config: Mapping[str, Any], weights: Mapping[str, Path]) -> None:
     """Put the config and the weights where ARMORY will look for them."""
-    from armory import paths
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without a configuration ARMORY has defaults
-        dataset_dir = paths.HostPaths().dataset_dir
-    settings = {**{name: str(home / name) for name in _FOLDERS}, "dataset_dir": dataset_dir, "verify_ssl": True}
+    folders = {name: home / name for name in _FOLDERS} | {"dataset_dir": armory_folder("dataset_dir")}
+    settings = {"verify_ssl": True, **{name: str(folder) for name, folder in folders.items()}}
     for folder in (".armory", "saved_model_dir"):
         (home / folder).mkdir()
     (home / ".armory" / "config.json").write_text(json.dumps(settings), encoding="utf-8")

@@ -12,7 +12,6 @@ from armory_skelevision.evaluation.check import check_config
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.configs import build_config
-from armory_skelevision.evaluation.process import Limits
 from armory_skelevision.io import parse_json
 from armory_skelevision.validation import Count, InvalidValueError, Positive, Settings
 
@@ -49,11 +48,6 @@ class Suite(Settings):
             if not _NAME.fullmatch(name):
                 raise InvalidValueError(key, "a name of at most 40 letters, digits and _.-", repr(name))
 
-    @property
-    def limits(self) -> Limits:
-        """The limits of one attack on one submission."""
-        return Limits(self.minutes, self.memory_gb)
-
     def configs(self) -> dict[str, dict[str, Any]]:
         """ARMORY's config for each attack, on a packaged tracker."""
         base = build_config("walkers", "mtl")
@@ -71,14 +65,10 @@ def read_suite(path: Path) -> Suite:
     """
     suite = Suite.from_dict(parse_json(path.read_bytes()), "suite")
     for name, config in suite.configs().items():
-        _check(name, config)
+        with as_in_a_run():
+            findings = check_config(config)
+        # missing data are a warning for others; organisers need them
+        wrong = [finding for finding in findings if finding.level == "error" or finding.key.startswith("dataset")]
+        if wrong:
+            raise InvalidValueError(f"attacks.{name}", "an evaluation that can run", "; ".join(map(describe, wrong)))
     return suite
-
-
-def _check(name: str, config: Mapping[str, Any]) -> None:
-    with as_in_a_run():
-        findings = check_config(config)
-    # missing data are a warning for others; organisers need them
-    wrong = [finding for finding in findings if finding.level == "error" or finding.key.startswith("dataset")]
-    if wrong:
-        raise InvalidValueError(f"attacks.{name}", "an evaluation that can run", "; ".join(map(describe, wrong)))

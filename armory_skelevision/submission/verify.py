@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -14,11 +16,11 @@ from armory_skelevision.evaluation.check import Finding, check_config
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.check.run import check_schema
-from armory_skelevision.evaluation.configs import build_config
+from armory_skelevision.evaluation.configs import build_config, render_configs
 from armory_skelevision.evaluation.process import Limits
-from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, RefusedError, empty_folder, extract_archive
+from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, RefusedError, extract_archive
 from armory_skelevision.submission.manifest import Manifest, read_json, read_manifest
-from armory_skelevision.submission.rules import check_rules, shipped_baselines
+from armory_skelevision.submission.rules import check_rules
 from armory_skelevision.submission.run import VideoScores, run_evaluation
 from armory_skelevision.weights.checkpoints import read_header
 
@@ -37,7 +39,7 @@ class Terms(NamedTuple):
     @classmethod
     def usual(cls) -> Terms:
         """The package's own configs, and no repository."""
-        return cls(tuple(shipped_baselines()))
+        return cls(tuple(map(json.loads, render_configs().values())))
 
 
 class Submission(NamedTuple):
@@ -70,16 +72,16 @@ def verify_bundle(bundle: Path, folder: Path, terms: Terms) -> Submission:
         OSError: If there is no readable bundle.
         RefusedError: If the bundle is refused; has all findings on its config.
     """
-    there = folder.exists()
-    extract_archive(bundle, folder)
-    try:
-        with as_in_a_run():
-            return _verify(folder, terms)
-    except BaseException:
-        empty_folder(folder)
-        if not there:
-            folder.rmdir()
-        raise
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty: name a new folder")
+    with tempfile.TemporaryDirectory() as scratch, as_in_a_run():
+        unpacked = Path(scratch) / "bundle"
+        extract_archive(bundle, unpacked)
+        submission = _verify(unpacked, terms)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in unpacked.iterdir():
+            shutil.move(path, folder / path.name)
+    return submission._replace(folder=folder)
 
 
 def _verify(folder: Path, terms: Terms) -> Submission:
@@ -94,10 +96,9 @@ def _verify(folder: Path, terms: Terms) -> Submission:
     _refuse(check_rules(config, names, terms.baselines, terms.repositories))
     system = config["sysconfig"]
     for key in ("docker_image", "external_github_repo"):
-        if system[key] != getattr(manifest, key):
-            raise RefusedError(
-                f"{CONFIG}.sysconfig.{key}", f"that of the manifest, {getattr(manifest, key)}", system[key]
-            )
+        wanted = getattr(manifest, key)
+        if system[key] != wanted:
+            raise RefusedError(f"{CONFIG}.sysconfig.{key}", f"that of the manifest, {wanted}", system[key])
     placed = f"{folder.absolute() / WEIGHTS}/"
     found = check_config(_with_paths(config, folder))
     findings = [finding._replace(problem=finding.problem.replace(placed, "")) for finding in found]
@@ -127,8 +128,8 @@ def smoke_run(submission: Submission) -> VideoScores:
 
 def combine(submission: Submission, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """A config with the model and the defense of a submission, and all else of an evaluation."""
-    config = copy.deepcopy(dict(evaluation))
-    return {**config, "model": submission.config["model"], "defense": submission.config["defense"]}
+    own = {name: submission.config[name] for name in ("model", "defense")}
+    return copy.deepcopy({**evaluation, **own})
 
 
 def _with_paths(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:

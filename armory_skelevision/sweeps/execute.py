@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.evaluation.runner import read_log, run_config
 from armory_skelevision.io import atomic_write
-from armory_skelevision.sweeps.run import CONFIG, LOG, RECORD, RESULT, Run, hash_weights, is_finished, versions
+from armory_skelevision.sweeps.run import CONFIG, LOG, RECORD, RESULT, Run, hash_weights, is_finished, locked, versions
 from armory_skelevision.weights import resolve as weights
 
 _LOG_LINES = 20
@@ -30,15 +30,12 @@ class Ended(NamedTuple):
     """Why it has no result; None where it has one, of now or of earlier."""
 
 
-def execute(
-    run: Run, folder: Path, lock: int, environment: Mapping[str, str], stop: threading.Event | None = None
-) -> str | None:
+def execute(run: Run, out: Path, environment: Mapping[str, str], stop: threading.Event | None = None) -> str | None:
     """Carry out a run, unless its folder holds its result already.
 
     Args:
         run: The run.
-        folder: Its folder, which is there.
-        lock: Descriptor of the folder's lock (see `locked`), held until all processes of the run have ended.
+        out: The sweep's folder, in which the run has its own; made if absent.
         environment: Variables beside those of this process.
         stop: Ends the run when set.
 
@@ -46,27 +43,31 @@ def execute(
         Why it failed, which its record has too; None if there is a result.
 
     Raises:
+        BlockingIOError: If another sweep is carrying it out.
         StoppedError: If ``stop`` was set. There is no record then.
     """
-    if is_finished(run, folder):
-        return None
-    for old in (RECORD, RESULT, LOG):
-        (folder / old).unlink(missing_ok=True)
-    atomic_write(folder / CONFIG, format_config(_with_export_folder(run.config, folder)).encode("utf-8"))
-    name = f"sweep_{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}"
-    log = folder / LOG
-    began = time.monotonic()
-    outcome: dict[str, Any] = {"state": "finished"}
-    try:
-        _check_weights(run)
-        result = run_config(
-            folder / CONFIG, *run.options, log=log, environment=environment, name=name, keep_open=[lock], stop=stop
-        )
-        _collect_outputs(result, folder)
-    except (OSError, RuntimeError) as error:
-        outcome = {"state": "failed", "error": str(error), "log_end": read_log(log)[-_LOG_LINES:]}
-    _write_record(run, folder, time.monotonic() - began, outcome)
-    return outcome.get("error")
+    folder = out / run.name
+    with locked(folder) as lock:
+        if is_finished(run, folder):
+            return None
+        for old in (RECORD, RESULT, LOG):
+            (folder / old).unlink(missing_ok=True)
+        atomic_write(folder / CONFIG, format_config(_with_export_folder(run.config, folder)).encode("utf-8"))
+        name = f"sweep_{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}"
+        log = folder / LOG
+        began = time.monotonic()
+        outcome: dict[str, Any] = {"state": "finished"}
+        try:
+            _check_weights(run)
+            # all processes of the run keep the lock open
+            result = run_config(
+                folder / CONFIG, *run.options, log=log, environment=environment, name=name, keep_open=[lock], stop=stop
+            )
+            _collect_outputs(result, folder)
+        except (OSError, RuntimeError) as error:
+            outcome = {"state": "failed", "error": str(error), "log_end": read_log(log)[-_LOG_LINES:]}
+        _write_record(run, folder, time.monotonic() - began, outcome)
+        return outcome.get("error")
 
 
 def _with_export_folder(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:

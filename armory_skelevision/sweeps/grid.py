@@ -1,24 +1,8 @@
 """What a grid file means: the planned runs, each with its ARMORY config.
 
-A grid is a JSON object::
-
-    {
-        "title": "STL against MTL",
-        "base": "../scenario_configs/walkers_mtl_patch.json",
-        "set": {"attack.kwargs.update": "accumulated_sign"},
-        "axes": {
-            "model": {
-                "STL": {"model.name": "siamrpn_stl", "model.weights_file": "siamrpn_alex_stl.safetensors"},
-                "MTL": {}
-            },
-            "attack.kwargs.step_size": [0.1, 0.2]
-        },
-        "exclude": [{"model": "STL", "attack.kwargs.step_size": 0.2}],
-        "options": ["--num-eval-batches=1"]
-    }
-
-An axis is a list of values of the key that it is named after, or an object of named choices, each of which sets several
-keys together. ``base`` is a path from the grid's folder, and may be an axis, too.
+A grid is a JSON object with the fields of `Grid`; docs/sweeps.md has an example. An axis is a list of values of the key
+that it is named after, or an object of named choices, each of which sets several keys together. ``base`` is a path from
+the grid's folder, and may be an axis, too.
 """
 
 from __future__ import annotations
@@ -104,25 +88,24 @@ def read_grid(path: str | os.PathLike[str]) -> list[Run]:
     for choices in itertools.product(*axes.values()):
         labels = dict(zip(axes, (choice.label for choice in choices), strict=True))
         values = {key: value for choice in choices for key, value in choice.settings.items()}
-        fitting = [excluded for excluded in grid.exclude if _agree(excluded, {**values, **labels})]
+        fitting = [excluded for excluded in grid.exclude if excluded.items() <= {**values, **labels}.items()]
         if fitting:
             useless = [excluded for excluded in useless if excluded not in fitting]
             continue
         config = _build(Path(path).parent, {"base": grid.base, **grid.set, **values})
         place = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
         config["_description"] = f"{config.get('_description', '')}{place}"
-        runs.append(Run(name_run(labels), labels, values, config, tuple(grid.options)))
+        name = "-".join(map(_slug, labels.values())) or "run"
+        runs.append(Run(name, labels, values, config, tuple(grid.options)))
     if useless:
         raise InvalidValueError("grid.exclude", "values that a run has", json.dumps(useless[0]))
     if not runs:
         raise InvalidValueError("grid.axes", "at least one run", "none", "the grid excludes all of them")
-    _check_configs(runs)
+    for run in runs:
+        for finding in check_schema(run.config):
+            if finding.level == "error":
+                raise InvalidValueError(f"{run.name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
     return _distinct(runs)
-
-
-def name_run(labels: Mapping[str, Any]) -> str:
-    """The name of the run at these labels, unless another run has the same."""
-    return "-".join(_slug(label) for label in labels.values()) or "run"
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -142,10 +125,6 @@ def _read_axis(name: str, axis: Any) -> list[Choice]:
     if isinstance(axis, dict) and axis and all(isinstance(settings, dict) for settings in axis.values()):
         return [Choice(label, settings) for label, settings in axis.items()]
     raise InvalidValueError(f"axes.{name}", "a list of values, or an object of named settings", repr(axis))
-
-
-def _agree(excluded: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    return all(key in values and values[key] == value for key, value in excluded.items())
 
 
 def _build(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,13 +159,6 @@ def _slug(label: Any) -> str:
     """A part of a folder's name; of a path its last part."""
     text = Path(label).stem if isinstance(label, str) and "/" in label else _show(label)
     return re.sub(r"[^A-Za-z0-9.=+]+", "_", text).strip("_.")[:40] or "x"
-
-
-def _check_configs(runs: Sequence[Run]) -> None:
-    for run in runs:
-        for finding in check_schema(run.config):
-            if finding.level == "error":
-                raise InvalidValueError(f"{run.name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:

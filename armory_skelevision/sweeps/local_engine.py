@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import queue
-import threading
-from collections import deque
+import time
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 
-from armory_skelevision.evaluation.process import StoppedError
 from armory_skelevision.sweeps.execute import Ended, execute
-from armory_skelevision.sweeps.run import Run, locked
+from armory_skelevision.sweeps.run import Run
 
 _PAUSE = 0.1
 
@@ -28,18 +25,22 @@ def run_local(runs: Sequence[Run], out: Path, jobs: int) -> Generator[Ended | No
         out: The sweep's folder.
         jobs: How many at a time.
     """
-    waiting = deque(runs)
-    ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
-    stop = threading.Event()
+    environment, stop = share_cores(jobs), Event()
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            workers = [pool.submit(_work, waiting, out, share_cores(jobs), ended, stop) for _ in range(jobs)]
-            while not (all(worker.done() for worker in workers) and ended.empty()):
-                with contextlib.suppress(queue.Empty):
-                    yield ended.get(timeout=_PAUSE)
-                _raise_failures(workers)
+            pending = {pool.submit(execute, run, out, environment, stop): run for run in runs}
+            while pending:
+                wait(pending, _PAUSE, FIRST_COMPLETED)
+                for future in [each for each in pending if each.done()]:
+                    run = pending.pop(future)
+                    try:
+                        yield Ended(run, future.result())
+                    except BlockingIOError:
+                        pending[pool.submit(execute, run, out, environment, stop)] = run
+                        time.sleep(_PAUSE)
                 yield None
         finally:
+            pool.shutdown(wait=False, cancel_futures=True)
             stop.set()
 
 
@@ -50,29 +51,3 @@ def share_cores(jobs: int) -> dict[str, str]:
         return {}
     share = max(1, len(os.sched_getaffinity(0)) // jobs)
     return dict.fromkeys(names, str(share))
-
-
-def _work(
-    waiting: deque[Run], out: Path, environment: dict[str, str], ended: queue.SimpleQueue[Ended], stop: threading.Event
-) -> None:
-    """Carry out waiting runs one after the other until none is left. Several threads share the arguments."""
-    while not stop.is_set():
-        try:
-            run = waiting.popleft()
-        except IndexError:
-            return
-        with locked(out / run.name) as lock:
-            if lock is None:
-                waiting.append(run)
-                stop.wait(_PAUSE)
-                continue
-            try:
-                ended.put(Ended(run, execute(run, out / run.name, lock, environment, stop)))
-            except StoppedError:
-                return
-
-
-def _raise_failures(workers: Sequence[Future[None]]) -> None:
-    for worker in workers:
-        if worker.done():
-            worker.result()

@@ -14,12 +14,7 @@ CHECKPOINTS = "adversarial_checkpoints"
 
 
 def log_run(run: Run, folder: Path, experiment: str) -> None:
-    """Log a finished run to MLflow's tracking server, by default that of `MLFLOW_TRACKING_URI`.
-
-    Args:
-        run: The run.
-        folder: Its folder.
-        experiment: Name of MLflow's experiment.
+    """Log a finished run and its folder to an experiment of MLflow's server, by default that of `MLFLOW_TRACKING_URI`.
 
     Warns:
         UserWarning: If MLflow refuses it. The run's result is in its folder all the same.

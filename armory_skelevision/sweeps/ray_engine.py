@@ -5,6 +5,7 @@ Every machine of a cluster needs this package, the weights and the data, and acc
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 from armory_skelevision.sweeps.execute import Ended, execute
 from armory_skelevision.sweeps.local_engine import share_cores
-from armory_skelevision.sweeps.run import Run, locked
+from armory_skelevision.sweeps.run import Run
 
 _RETRIES = 5
 _PAUSE = 0.5
@@ -46,12 +47,12 @@ def run_on_ray(runs: Sequence[Run], out: Path, jobs: int) -> Generator[Ended | N
         raise RuntimeError(f"Ray does not start: {error}") from error
     try:
         task = ray.remote(_work)
-        pending = {
-            task.options(max_retries=_RETRIES, num_cpus=1, num_gpus=_gpus(run), name=run.name).remote(
-                tuple(run), os.fspath(out.absolute()), environment
-            ): run
-            for run in runs
-        }
+        pending = {}
+        for run in runs:
+            gpus = int(bool(run.config["sysconfig"].get("use_gpu")))
+            options = {"max_retries": _RETRIES, "num_cpus": 1, "num_gpus": gpus, "name": run.name}
+            started = task.options(**options).remote(run, out.absolute(), environment)
+            pending[started] = run
         while pending:
             ended, _ = ray.wait(list(pending), timeout=_PAUSE)
             for reference in ended:
@@ -71,17 +72,11 @@ def _error_of(reference: Any) -> str | None:
     return error
 
 
-def _gpus(run: Run) -> int:
-    return int(bool(run.config["sysconfig"].get("use_gpu")))
-
-
-def _work(run: Sequence[Any], out: str, environment: Mapping[str, str]) -> str | None:
+def _work(run: Run, out: Path, environment: Mapping[str, str]) -> str | None:
     """In a worker: carry out a run once no other sweep holds it; returns why it failed."""
-    if not Path(out).is_dir():
+    if not out.is_dir():
         raise FileNotFoundError(f"{os.uname().nodename} has no {out}: all machines must share the sweep's folder")
-    planned = Run(*run)
     while True:
-        with locked(Path(out) / planned.name) as lock:
-            if lock is not None:
-                return execute(planned, Path(out) / planned.name, lock, environment)
+        with contextlib.suppress(BlockingIOError):
+            return execute(run, out, environment)
         time.sleep(1)

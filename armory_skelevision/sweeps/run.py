@@ -86,21 +86,16 @@ def hash_weights(run: Run) -> dict[str, str | None]:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[int | None]:
-    """Make a run's folder and hold its lock, against all other sweeps on it.
+def locked(folder: Path) -> Iterator[int]:
+    """Make a run's folder and hold its lock, against all other sweeps on it (`BlockingIOError` if one of them has it).
 
-    Gives the descriptor of the lock, which is held for as long as that is open in any process; None where another sweep
-    holds it.
+    Gives the descriptor of the lock, which is held for as long as that is open in any process.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
-        except BlockingIOError:
-            held = False
-        yield descriptor if held else None
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,7 +15,10 @@ from armory_skelevision.sweeps.execute import Ended
 from armory_skelevision.sweeps.grid import read_grid, read_object
 from armory_skelevision.sweeps.local_engine import run_local
 from armory_skelevision.sweeps.mlflow_log import log_run
+from armory_skelevision.sweeps.ray_engine import run_on_ray
 from armory_skelevision.sweeps.run import Run, is_finished, read_record
+from armory_skelevision.weights import resolve as weights
+from armory_skelevision.weights.packaged import install_weights
 
 GRID, RUNS = "grid.json", "runs.json"
 """What a sweep's folder has beside the folders of its runs: a copy of the grid file, and all runs that it asks for."""
@@ -32,12 +35,7 @@ class Progress(NamedTuple):
 
 
 def read_progress(grid: Path, out: Path) -> list[Progress]:
-    """How far each run of a grid is; writes nothing.
-
-    Raises:
-        FileNotFoundError: If the grid or a base is not there.
-        InvalidValueError: For a grid that cannot be right; see `read_grid`.
-    """
+    """How far each run of a grid is, in the order of `read_grid`; writes nothing."""
     return [_progress_of(run, out / run.name) for run in read_grid(grid)]
 
 
@@ -63,11 +61,11 @@ def run_sweep(
     Returns:
         The runs that failed, in the order in which they did.
     """
-    _install_weights()
+    install_weights(weights.saved_model_dir())  # once, before many runs do it at the same time
     progress = read_progress(grid, out)
     _write_plan(grid, out, [each.run for each in progress])
     left = [each.run for each in progress if each.state != "finished"]
-    carry_out = _engine(engine)
+    carry_out = run_on_ray if engine == "ray" else run_local
     failed = []
     done = len(progress) - len(left)
     with (
@@ -89,7 +87,10 @@ def run_sweep(
 
 def format_progress(progress: Sequence[Progress], jobs: int) -> str:
     """A line for each run, and two for all: what `--dry-run` prints."""
-    lines = [f"{each.state:9} {each.run.name}{_took(each.seconds)}" for each in progress]
+    lines = []
+    for each in progress:
+        took = "" if each.seconds is None else f"  {_duration(each.seconds)}"
+        lines.append(f"{each.state:9} {each.run.name}{took}")
     counts = {name: sum(each.state == name for each in progress) for name in ("finished", "failed", "outdated")}
     counted = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "finished")
     lines.append(f"{len(progress)} runs: {counted}, {len(progress) - counts['finished']} to run")
@@ -115,26 +116,6 @@ def _write_plan(grid: Path, out: Path, runs: Sequence[Run]) -> None:
     plan: dict[str, Any] = {"grid": read_object(grid), "runs": [run._asdict() for run in runs]}
     atomic_write(out / GRID, grid.read_bytes())
     atomic_write(out / RUNS, (json.dumps(plan, indent=4, ensure_ascii=False) + "\n").encode("utf-8"))
-
-
-def _engine(name: str) -> Callable[[Sequence[Run], Path, int], Generator[Ended | None]]:
-    if name == "ray":
-        from armory_skelevision.sweeps.ray_engine import run_on_ray
-
-        return run_on_ray
-    return run_local
-
-
-def _install_weights() -> None:
-    """Put the packaged weights in place once, before many runs do it at the same time."""
-    from armory_skelevision.weights.packaged import install_weights
-    from armory_skelevision.weights.resolve import saved_model_dir
-
-    install_weights(saved_model_dir())
-
-
-def _took(seconds: float | None) -> str:
-    return "" if seconds is None else f"  {_duration(seconds)}"
 
 
 def _duration(seconds: float) -> str:

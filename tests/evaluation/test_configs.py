@@ -29,7 +29,7 @@ def test_all_are_there() -> None:
 
 
 def test_files_in_git_equal_the_table(root: Path) -> None:
-    folder = root / configs.FOLDER
+    folder = root / "scenario_configs"
     assert configs.compare_configs(folder) == []
     assert sorted(path.name for path in folder.glob("*.json")) == NAMES
 
@@ -38,7 +38,7 @@ def test_files_in_git_equal_the_table(root: Path) -> None:
 def test_armory_accepts_the_config(name: str, root: Path) -> None:
     from armory.utils.configuration import load_config
 
-    load_config(str(root / configs.FOLDER / name))
+    load_config(str(root / "scenario_configs" / name))
 
 
 @pytest.mark.parametrize("name", NAMES)

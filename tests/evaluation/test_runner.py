@@ -42,7 +42,7 @@ class FakeArmory:
 
 def put_in_place(fake: FakeArmory, monkeypatch: pytest.MonkeyPatch) -> FakeArmory:
     monkeypatch.setattr(runner, "run_process", fake)
-    monkeypatch.setattr(runner, "_armory_folder", lambda kind: fake.outputs)
+    monkeypatch.setattr(runner, "armory_folder", lambda kind: fake.outputs)
     return fake
 
 

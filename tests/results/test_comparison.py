@@ -17,7 +17,7 @@ def write_pair(folder: Path) -> tuple[Path, Path]:
 def test_videos_are_paired(tmp_path: Path) -> None:
     found = compare(*write_pair(tmp_path), expected=["model"])
     (pair,) = found.pairs
-    benign, attacked = pair.contrasts
+    benign, attacked = pair.contrasts.itertuples()
     assert (benign.side, benign.change.mean, benign.change.half_width) == ("benign", 0, 0)
     # differences .1, .2, .3: mean .2, s = .1, t(0.975, 2) = 4.302653
     assert (attacked.first, attacked.second) == pytest.approx((0.3, 0.5))
@@ -25,7 +25,7 @@ def test_videos_are_paired(tmp_path: Path) -> None:
     assert attacked.change.half_width == pytest.approx(0.2484138, abs=1e-6)
     assert attacked.change.n == 3
     assert found.is_fair
-    assert found.overall == ()
+    assert found.overall.empty
     assert {difference.key for difference in found.differences} == {"model.name", "model.weights_file"}
 
 
@@ -55,8 +55,8 @@ def test_sweeps_are_paired_run_by_run(tmp_path: Path) -> None:
             write_run(tmp_path / name / str(steps), config, make_results((0.8, 0.9), ious), **record)
     found = compare(tmp_path / "a", tmp_path / "b", ["attack.kwargs.adaptive"])
     assert [pair.name for pair in found.pairs] == ["max_iter 10", "max_iter 20"]
-    assert [round(pair.contrasts[1].first, 3) for pair in found.pairs] == [0.5, 0.35]
-    benign, attacked = found.overall
+    assert [round(pair.contrasts["first"][1], 3) for pair in found.pairs] == [0.5, 0.35]
+    benign, attacked = found.overall.itertuples()
     assert benign.change.mean == 0
     assert (attacked.first, attacked.second) == pytest.approx((0.425, 0.525))
     assert attacked.change.mean == pytest.approx(0.1)
@@ -76,7 +76,7 @@ def test_other_numbers_of_videos_are_not_paired(tmp_path: Path) -> None:
     first, second = write_pair(tmp_path)
     write_result(second, make_results((0.7, 0.8), (0.2, 0.4)), make_config())
     found = compare(first, second, ["model"])
-    assert found.pairs[0].contrasts == ()
+    assert found.pairs[0].contrasts.empty
     assert not found.is_fair
     assert "3 in A and 2 in B" in {problem.got for problem in found.problems}
 

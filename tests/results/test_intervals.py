@@ -9,15 +9,14 @@ def test_an_interval_by_hand() -> None:
     found = estimate([1.0, 2.0, 3.0, 4.0])
     assert found.mean == 2.5
     assert found.half_width == pytest.approx(2.054261, abs=1e-6)
-    assert (found.low, found.high) == pytest.approx((0.445739, 4.554261), abs=1e-6)
+    assert found.interval == pytest.approx((0.445739, 4.554261), abs=1e-6)
     # of two values: t(0.975, 1) = 12.706205 times half their distance
     assert estimate([0.3, 0.5]).half_width == pytest.approx(1.2706205)
 
 
 def test_one_value_has_no_interval() -> None:
     assert estimate([0.5]) == Estimate(0.5, None, 1)
-    assert estimate([0.5]).low is None
-    assert estimate([0.5]).high is None
+    assert estimate([0.5]).interval is None
     with pytest.raises(InvalidValueError):
         estimate([])
 

@@ -13,7 +13,6 @@ from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
 from armory_skelevision.results.report.overview import metrics_table, miou_table
-from armory_skelevision.results.report.published import Published
 from armory_skelevision.results.report.tables import Table, TableCell
 from armory_skelevision.results.report.writing import write_report
 from armory_skelevision.results.summary import summarize
@@ -30,8 +29,8 @@ def numbers_of(table: Table, place: str) -> Numbers:
 def test_miou_table_by_hand(tmp_path: Path) -> None:
     summary = summarize(load_runs([write_sweep(tmp_path / "sweep")]).runs)
     assert (summary.models, summary.baseline) == (("STL", "MTL"), "STL")
-    table = miou_table(summary, Published())
-    assert table.columns == ("steps", "STL", "MTL")
+    table = miou_table(summary)
+    assert table.columns == ["steps", "STL", "MTL"]
     found = numbers_of(table, "steps")
     assert list(found) == ["benign", "10", "20", "40"]
     assert [found["benign"][model].number for model in summary.models] == ["75.0", "85.0"]
@@ -69,9 +68,9 @@ def test_repeated_runs_are_no_seeds(tmp_path: Path) -> None:
         write_result(tmp_path / f"r_{timestamp}.json", make_results((0.8,), (iou,)), make_config(), timestamp)
     cells = load_runs([tmp_path]).runs
     summary = summarize(cells)
-    ((_, entry),) = [row for row in miou_table(summary, Published()).rows if row[0].number == "attacked"]
+    ((_, entry),) = [row for row in miou_table(summary).rows if row[0].number == "attacked"]
     assert (entry.number, entry.value and entry.value.n) == ("40.0", 1)
-    assert [each.is_repeated for each in summary.runs] == [True, False]
+    assert [run.is_repeated for run in summary.runs] == [True, False]
 
 
 def test_settings_name_what_differs(tmp_path: Path) -> None:
@@ -84,7 +83,7 @@ def test_settings_name_what_differs(tmp_path: Path) -> None:
     for name, config in configs.items():
         write_result(tmp_path / f"{name}.json", make_results((0.8,), (0.3,)), config)
     summary = summarize(load_runs([tmp_path / f"{name}.json" for name in configs]).runs)
-    labels = {each.run.name: each.label for each in summary.runs if each.label}
+    labels = {run.name: run.label for run in summary.runs if run.label}
     assert dict(labels["c"].setting) == {
         "data set": "walkers mini",
         "attack": "PatchAttack",
@@ -98,11 +97,20 @@ def test_settings_name_what_differs(tmp_path: Path) -> None:
     assert labels["d"].model == "MTL other"
 
 
+def test_a_setting_never_replaces_another_column(tmp_path: Path) -> None:
+    paths = []
+    for number, model in enumerate(("a", "b")):
+        config = make_config(attack__kwargs__model=model, attack__kwargs__video=number)
+        paths.append(write_result(tmp_path / f"{model}.json", make_results((0.8,), (0.3,)), config))
+    columns = metrics_table(summarize(load_runs(paths).runs)).columns
+    assert columns[:4] == ["attack.model", "attack.video", "model", "seeds"]
+
+
 def test_two_data_sets_are_told_apart(tmp_path: Path) -> None:
     for split, iou in (("mini", 0.8), ("dev", 0.6)):
         config = make_config(dataset__eval_split=split)
         write_result(tmp_path / f"{split}.json", make_results((iou,), (iou / 2,)), config)
-    table = miou_table(summarize(load_runs([tmp_path / "mini.json", tmp_path / "dev.json"]).runs), Published())
+    table = miou_table(summarize(load_runs([tmp_path / "mini.json", tmp_path / "dev.json"]).runs))
     assert [(row[0].number, row[1].number) for row in table.rows] == [
         ("walkers dev benign", "60.0"),
         ("walkers dev", "30.0"),
@@ -132,8 +140,8 @@ def test_csv_and_markdown_say_the_same_as_the_page(tmp_path: Path) -> None:
 
 
 def test_csv_has_interval_and_count() -> None:
-    summary_row = (TableCell("10"), TableCell(value=None, text="failed", state="failed"))
-    table = Table("t", "T | <b>", ("steps", "MTL"), (summary_row,), numeric=frozenset(("MTL",)))
+    row = {"steps": "10", "MTL": TableCell(value=None, text="failed", state="failed")}
+    table = Table("t", "T | <b>", [row], numeric=["MTL"])
     assert list(csv.reader(io.StringIO(to_csv(table)))) == [["steps", "MTL"], ["10", "failed"]]
     assert to_markdown(table).splitlines() == [
         "## T \\| &lt;b&gt;",
@@ -145,8 +153,8 @@ def test_csv_has_interval_and_count() -> None:
 
 
 def test_latex_is_a_booktabs_table() -> None:
-    row = (TableCell("10 % & more_"), TableCell(value=Estimate(41.234, 2.0, 3), best=True, change=-1.5, published=40.0))
-    table = Table("t", "T", ("δ", "MTL"), (row,), caption="50 %", numeric=frozenset(("MTL",)))
+    cell = TableCell(value=Estimate(41.234, 2.0, 3), best=True, change=-1.5, published=40.0)
+    table = Table("t", "T", [{"δ": "10 % & more_", "MTL": cell}], caption="50 %", numeric=["MTL"])
     assert to_latex(table).splitlines() == [
         r"% requires \usepackage{booktabs}",
         r"\begin{table}",

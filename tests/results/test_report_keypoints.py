@@ -46,7 +46,7 @@ def test_reads_keypoints_as_means(tmp_path: Path) -> None:
 
 def test_table_of_keypoints(summary: Summary) -> None:
     table = keypoints.keypoints_table(summary)
-    assert table.columns[:4] == ("attack", "ε", "model", "nose") and len(table.columns) == 20
+    assert table.columns[:4] == ["attack", "ε", "model", "nose"] and len(table.columns) == 20
     rows = [dict(zip(table.columns, (entry.number for entry in row), strict=True)) for row in table.rows]
     assert [(row["attack"], row["ε"]) for row in rows] == [
         ("benign", ""),

@@ -147,7 +147,7 @@ def test_evaluation_resumes_where_it_stopped(packed: Path, tmp_path: Path, monke
 
 
 def participant(team: str, claimed: Claim | None = None, **scores: list[float]) -> Participant:
-    manifest = Manifest(team, "1", None, None, {}, {}, claimed)
+    manifest = Manifest("armory_skelevision submission 1", team, "1", None, None, {}, {}, claimed)
     found = {name: VideoScores([0.9] * len(values), values) for name, values in scores.items()}
     return Participant(Path(f"{team}.tar.gz"), team * 64, manifest, found, None)
 
@@ -156,7 +156,7 @@ def test_the_worst_case_of_each_video_decides() -> None:
     suite = Suite("s", {"a": {}, "b": {}}, {})
     # means of 0.5 each, but never both attacks on the same video; y is weaker on average and steadier
     x, y = participant("x", a=[0.1, 0.9], b=[0.9, 0.1]), participant("y", a=[0.3, 0.3], b=[0.3, 0.3])
-    rows = rank([x, y, y._replace(manifest=y.manifest and y.manifest._replace(team="z"))], suite)
+    rows = rank([x, y, participant("z", a=[0.3, 0.3], b=[0.3, 0.3])], suite)
     assert [(row.rank, row.team) for row in rows] == [(1, "y"), (1, "z"), (3, "x")]
     assert rows[2].worst.mean == pytest.approx(0.1)
     assert rows[2].attacks == pytest.approx({"a": 0.5, "b": 0.5})

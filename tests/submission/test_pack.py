@@ -109,7 +109,7 @@ def test_a_defense_brings_its_weights(tmp_path: Path) -> None:
     [
         ({"weights": Path("model.pth")}, "model.weights_file"),
         ({"team": "a team"}, "team"),
-        ({"repository": "owner/name"}, "repository"),
+        ({"repository": "owner/name"}, "external_github_repo"),
         ({"out": Path("bundle.zip")}, "out"),
         ({"defense_weights": MTL}, "defense_weights"),
     ],

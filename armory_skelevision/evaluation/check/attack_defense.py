@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from armory_skelevision.evaluation.check.findings import Finding, error, explain, has_errors, unknown_keys
-from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
+from armory_skelevision.evaluation.check.names import find_object, is_ours
 
 ATTACK_KEYS = (
     *("generate_kwargs", "knowledge", "kwargs", "module", "name", "sweep_params", "targeted", "targeted_labels"),
@@ -19,12 +19,7 @@ TRUSTED = ("armory_skelevision", "armory", "art")
 
 
 def check_defense(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
-    """What keeps the defense from being made, and put before the model.
-
-    Args:
-        config: One that fits ARMORY's schema.
-        estimator: The model; the defense is put before it. None if it could not be made.
-    """
+    """What keeps the defense from being made; where it can be, it is put before the model, if that could be made."""
     section = config["defense"]
     if estimator is not None:
         estimator.set_params(preprocessing_defences=[])  # of an earlier config with the same model
@@ -33,11 +28,8 @@ def check_defense(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
     findings = unknown_keys("defense", section, DEFENSE_KEYS, "warning")
     if section["type"] != "Preprocessor":
         findings.append(error("defense.type", f"expected 'Preprocessor' for a tracker, got {section['type']!r}"))
-    made, found = find_object("defense", section["module"], section["name"])
+    made, found = find_object("defense", section["module"], section["name"], section["kwargs"])
     findings += found
-    if made is None:
-        return findings
-    findings += check_arguments("defense.kwargs", made, section["kwargs"])
     if has_errors(findings) or section["module"].split(".")[0] not in TRUSTED:
         return findings
     kwargs = dict(section["kwargs"])
@@ -53,26 +45,21 @@ def check_defense(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
 
 
 def check_attack(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
-    """What keeps the attack from being made, or from ever starting.
-
-    Args:
-        config: One that fits ARMORY's schema.
-        estimator: The model, behind the defense; None if it could not be made.
-    """
+    """What keeps the attack from being made on the model behind its defense, or from ever starting."""
     section = config["attack"]
     if section is None:
         return [error("attack", "expected an attack, got null", "`armory run --skip-attack` leaves it out")]
     findings = unknown_keys("attack", section, ATTACK_KEYS, "warning")
-    made, found = find_object("attack", section["module"], section["name"])
+    made, found = find_object("attack", section["module"], section["name"], section["kwargs"], positional=1)
     findings += found
-    if made is None:
-        return findings
-    findings += check_arguments("attack.kwargs", made, section["kwargs"], positional=1)
-    if not is_ours(section["module"]):
+    if made is None or not is_ours(section["module"]):
         return findings
     if section.get("use_label") is not True:
         findings.append(error("attack.use_label", "expected true: the attack needs the true boxes"))
-    findings += _check_start(section["kwargs"])
+    start = section["kwargs"].get("patch_init")
+    if start is not None and not Path(start).exists():
+        problem = f"expected a .npy or .png file, or a folder of them, got none at {start}"
+        findings.append(error("attack.kwargs.patch_init", problem))
     if estimator is None or has_errors(findings):
         return findings
     try:
@@ -80,15 +67,6 @@ def check_attack(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
     except Exception as raised:  # a value of the wrong type can raise anything
         return [*findings, explain("attack.kwargs", raised, f"see {section['module']}.{section['name']}")]
     return findings + _check_frame_operations(attack, estimator)
-
-
-def _check_start(kwargs: Mapping[str, Any]) -> list[Finding]:
-    start = kwargs.get("patch_init")
-    if start is None or Path(start).exists():
-        return []
-    return [
-        error("attack.kwargs.patch_init", f"expected a .npy or .png file, or a folder of them, got none at {start}")
-    ]
 
 
 def _check_frame_operations(attack: Any, estimator: Any) -> list[Finding]:

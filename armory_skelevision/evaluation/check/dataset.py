@@ -14,7 +14,7 @@ from armory_skelevision.datasets.options import find_root, single_split
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.datasets.walker_videos import find_split
-from armory_skelevision.evaluation.check.findings import Finding, error, explain, warning
+from armory_skelevision.evaluation.check.findings import Finding, Level, error, explain, warning
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
 
 NOT_OPTIONS = ("eval_split", "module", "name", "train_split")
@@ -28,9 +28,6 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
     """What is wrong with a config's data set, and whether data have to be fetched.
 
     Data that are not here are a warning: the config may be right, and ARMORY may be able to fetch them.
-
-    Args:
-        config: One that fits ARMORY's schema.
     """
     section = config["dataset"]
     function, findings = find_object("dataset", section["module"], section["name"])
@@ -44,6 +41,10 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
     try:
         validation.check_arguments(function, options)
         return _CHECKS[function](section.get("eval_split", DEFAULT_SPLIT), options)
+    except validation.MissingFileError as raised:
+        # some videos of walkers come with the package, so another folder of them is named by mistake
+        level: Level = "error" if function in (walkers, walker_people) else "warning"
+        return [Finding(level, "dataset.root", f"the data are not here: {raised}", _FIXES[function])]
     except (ValueError, TypeError) as raised:
         finding = explain("dataset", raised, f"see {function.__module__}.{function.__name__}")
         # the function's argument is called otherwise in the config
@@ -51,38 +52,26 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
 
 
 def _check_walkers(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    try:
-        root = None if options.get("root") is None else find_root(options["root"], _dataset_dir(options))
-    except validation.MissingFileError as raised:
-        fix = 'leave "root" out for the embedded videos, or render some: `skelevision data walkers`'
-        return [explain("dataset", raised, "")._replace(fix=fix)]
-    find_split(split, root)
+    root = options.get("root")
+    find_split(split, None if root is None else find_root(root, _dataset_dir(options)))
     return []
 
 
 def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
     single_split(split, ["test"])
     names = options.get("names")
-    try:
-        root = find_root(options.get("root", "otb"), _dataset_dir(options))
-        find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
-    except FileNotFoundError as raised:
-        fix = 'fetch them, `skelevision data otb --out otb Crossing Human7`, or name their folder as "root"'
-        return [warning("dataset.root", f"the data are not here: {raised}", fix)]
+    root = find_root(options.get("root", "otb"), _dataset_dir(options))
+    find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
     return []
 
 
 def _check_coco(split: str, options: Mapping[str, Any]) -> list[Finding]:
     single_split(split, ["val"])
-    fix = 'fetch them, `skelevision data coco --out coco val`, or name their folder as "root"'
-    try:
-        root = find_root(options.get("root", "coco"), _dataset_dir(options))
-    except FileNotFoundError as raised:
-        return [warning("dataset.root", f"the data are not here: {raised}", fix)]
+    root = find_root(options.get("root", "coco"), _dataset_dir(options))
     usual = inspect.signature(coco_people).parameters
     places = {name: root / options.get(name, usual[name].default) for name in ("annotations", "images")}
     missing = {name: place for name, place in places.items() if not place.exists()}
-    return [warning(f"dataset.{name}", f"there is no {place}", fix) for name, place in missing.items()]
+    return [warning(f"dataset.{name}", f"there is no {place}", _FIXES[coco_people]) for name, place in missing.items()]
 
 
 def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
@@ -97,6 +86,12 @@ def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
     return [warning("dataset", f"the data are not here: there is no {prepared}", fix)]
 
 
+_FIXES: dict[Callable[..., Any], str] = {
+    walkers: 'leave "root" out for the embedded videos, or render some: `skelevision data walkers`',
+    walker_people: 'leave "root" out for the embedded videos, or render some: `skelevision data walkers`',
+    coco_people: 'fetch them, `skelevision data coco --out coco val`, or name their folder as "root"',
+    otb_person: 'fetch them, `skelevision data otb --out otb Crossing Human7`, or name their folder as "root"',
+}
 _CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Finding]]] = {
     walkers: _check_walkers,
     walker_people: _check_walkers,

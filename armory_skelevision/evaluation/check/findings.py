@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from armory_skelevision.validation import StructuredError
+from armory_skelevision.validation import StructuredError, suggest
 
 Level = Literal["error", "warning"]
 
@@ -62,16 +61,10 @@ def explain(section: str, raised: Exception, fix: str) -> Finding:
 def unknown_keys(section: str, given: Iterable[str], known: Sequence[str], level: Level = "error") -> list[Finding]:
     """A finding for each key that is not known, with the one that was probably meant, or all that are known."""
     return [
-        Finding(level, f"{section}.{name}" if section else name, "unknown key", suggest(name, known))
+        Finding(level, f"{section}.{name}" if section else name, "unknown key", suggest(name, sorted(known)))
         for name in given
         if name not in known
     ]
-
-
-def suggest(name: str, known: Sequence[str]) -> str:
-    """What was probably meant by a name, or which names there are."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known)) or 'none'}"
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

@@ -31,12 +31,7 @@ _NAMES = ("dataset_dir", "local_git_dir", "output_dir", "saved_model_dir", "tmp_
 
 def check_machine() -> list[Finding]:
     """What this machine lacks, independently of any config."""
-    findings = [
-        *check_package(),
-        *compare_with_tested(CONSTRAINTS),
-        *check_ffmpeg(),
-        *check_folders(),
-    ]
+    findings = [*check_package(), *compare_with_tested(CONSTRAINTS), *check_ffmpeg(), *check_folders()]
     return [finding._replace(where="this machine") for finding in findings]
 
 
@@ -74,26 +69,17 @@ def check_versions(requirements: Iterable[str], differing: Callable[[str, str, s
 
 
 def compare_with_tested(constraints: Path) -> list[Finding]:
-    """One warning that names what is installed in another version than the tested one.
-
-    Args:
-        constraints: File of lines such as ``torch==2.13.0``; if there is none, nothing is compared.
-    """
+    """One warning that names what is installed in another version than in a file of tested ones, if there is one."""
     if not constraints.is_file():
         return []
     lines = [line.split("#")[0].strip() for line in constraints.read_text(encoding="utf-8").splitlines()]
-    tested = [Requirement(line) for line in lines if line]
-    installed = [(requirement, _installed(requirement.name)) for requirement in tested]
-    # a local build such as 2.13.0+cpu satisfies ==2.13.0
-    differing = [
-        f"{requirement.name} {found} ({requirement.specifier})"
-        for requirement, found in installed
-        if found is not None and not requirement.specifier.contains(found, prereleases=True)
-    ]
+    # a local build such as 2.13.0+cpu satisfies ==2.13.0; what is not installed is no matter
+    found = check_versions(filter(None, lines), differing=warning)
+    differing = [finding.problem for finding in found if finding.level == "warning"]
     if not differing:
         return []
     fix = f"if something fails: pip install -c {constraints.name} -e ."
-    return [warning("versions", f"not those that were tested together: {', '.join(differing)}", fix)]
+    return [warning("versions", f"not those that were tested together: {'; '.join(differing)}", fix)]
 
 
 def check_ffmpeg() -> list[Finding]:
@@ -116,21 +102,20 @@ def check_folders() -> list[Finding]:
 
     defaults = paths.HostDefaultPaths()
     settings = Path(defaults.armory_config)
+    findings = []
     if not settings.is_file():
         problem = f"ARMORY is not configured; it uses {defaults.armory_dir}"
-        findings = [warning("armory configure", problem, "run `armory configure` to choose other folders")]
-        folders = {name: Path(getattr(defaults, name)) for name in _NAMES}
+        findings.append(warning("armory configure", problem, "run `armory configure` to choose other folders"))
+        folders = {name: getattr(defaults, name) for name in _NAMES}
     else:
         try:
-            read = configuration.load_global_config(str(settings))
+            folders = configuration.load_global_config(str(settings))
         except (ValueError, KeyError, TypeError, OSError) as raised:
             reason = raised.args[0] if isinstance(raised, KeyError) else raised
             return [error(FOLDERS, f"{settings} cannot be used ({reason})", "run `armory configure` again")]
-        findings = []
-        folders = {name: Path(read[name]) for name in _NAMES}
-    for name, folder in folders.items():
-        findings += _check_writable(name, folder)
-    return findings + _check_room(folders["output_dir"])
+    for name in _NAMES:
+        findings += _check_writable(name, Path(folders[name]))
+    return findings + _check_room(Path(folders["output_dir"]))
 
 
 def _check_writable(name: str, folder: Path) -> list[Finding]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from armory_skelevision.evaluation.check.findings import Finding, error, suggest, unknown_keys, warning
-from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours, is_shipped
+from armory_skelevision.evaluation.check.findings import Finding, error, unknown_keys, warning
+from armory_skelevision.evaluation.check.names import find_object, is_ours, is_shipped
 from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.validation import suggest
 
 METRIC_KEYS = (
     *("max_record_size", "means", "perturbation", "profiler_type", "record_metric_per_sample", "task", "task_kwargs"),
@@ -39,10 +40,9 @@ def _find_metric(key: str, name: str) -> list[Finding]:
     if metrics.is_supported(name):
         return []
     if "." not in name:
-        return [error(key, f"ARMORY has no metric {name!r}", suggest(name, metrics.supported._names()))]
+        return [error(key, f"ARMORY has no metric {name!r}", suggest(name, sorted(metrics.supported._names())))]
     module, _, attribute = name.rpartition(".")
-    _, findings = find_object(key, module, attribute)
-    return [finding._replace(key=key) for finding in findings]
+    return [finding._replace(key=key) for finding in find_object(key, module, attribute)[1]]
 
 
 def check_scenario(config: Mapping[str, Any]) -> list[Finding]:
@@ -58,12 +58,10 @@ def check_scenario(config: Mapping[str, Any]) -> list[Finding]:
         findings.append(error("scenario.export_batches", f"expected a whole number or true, got {batches!r}"))
     if not section["kwargs"] and is_shipped(f"{section['module']}.{section['name']}"):
         return findings
-    made, found = find_object("scenario", section["module"], section["name"])
-    if made is None:
-        return findings + found
     kwargs = {**dict.fromkeys(GIVEN), **section["kwargs"]}
-    findings += check_arguments("scenario.kwargs", made, kwargs)
-    if is_ours(config["model"]["module"]) and not hasattr(made, "evaluate"):
+    made, found = find_object("scenario", section["module"], section["name"], kwargs)
+    findings += found
+    if made is not None and is_ours(config["model"]["module"]) and not hasattr(made, "evaluate"):
         findings.append(error("scenario.name", f"{made.__name__} is no scenario", "set 'CarlaVideoTracking'"))
     return findings
 
@@ -78,7 +76,4 @@ def check_hook(config: Mapping[str, Any]) -> list[Finding]:
         return [error("user_init", f"expected {wanted}, got {section!r}")]
     if not section.get("name"):
         return [warning("user_init.name", "the module is imported, but nothing is called", "name a function")]
-    function, findings = find_object("user_init", section["module"], section["name"])
-    if function is None:
-        return findings
-    return findings + check_arguments("user_init.kwargs", function, section.get("kwargs") or {})
+    return find_object("user_init", section["module"], section["name"], section.get("kwargs") or {})[1]

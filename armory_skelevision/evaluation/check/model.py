@@ -6,17 +6,11 @@ import filecmp
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from armory_skelevision.evaluation.check.findings import (
-    Finding,
-    error,
-    explain,
-    has_errors,
-    unknown_keys,
-    warning,
-)
-from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
+from armory_skelevision.evaluation.check.findings import Finding, error, explain, has_errors, unknown_keys, warning
+from armory_skelevision.evaluation.check.names import find_object, is_ours
+from armory_skelevision.evaluation.configs import HOOK
 from armory_skelevision.validation import MissingFileError, StructuredError
 from armory_skelevision.weights.loading import read_metadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
@@ -24,46 +18,32 @@ from armory_skelevision.weights.resolve import resolve, saved_model_dir
 
 KEYS = ("fit", "fit_kwargs", "model_kwargs", "module", "name", "predict_kwargs", "weights_file", "wrapper_kwargs")
 WEIGHTS = "model.weights_file"
-HOOK = {"kwargs": {}, "module": "armory_skelevision.evaluation.armory_hooks", "name": "prepare_run"}
-"""The hook that puts packaged weights in place."""
 
 
-class MadeModel(NamedTuple):
-    """A config's model as far as it could be made."""
+def check_model(config: Mapping[str, Any], made: dict[str, Any]) -> tuple[Any, list[Finding]]:
+    """A config's model, or None where it is not one of ours or could not be made, and what is wrong with it.
 
-    estimator: Any
-    """None where it is not one of ours, or could not be made."""
-    findings: list[Finding]
-
-
-def check_model(config: Mapping[str, Any], made: dict[str, Any]) -> MadeModel:
-    """Make the model of a config, and find what keeps it from being made.
-
-    Args:
-        config: One that fits ARMORY's schema.
-        made: Models of other configs, which serve again where they would be the same; the new one is added.
+    ``made`` has the models of other configs, which serve again where they would be the same; the new one is added.
     """
     section = config["model"]
     findings = unknown_keys("model", section, KEYS, "warning")
     path, found = find_weights_file(config)
     findings += found
-    factory, found = find_object("model", section["module"], section["name"])
+    factory, found = find_object("model", section["module"], section["name"], {}, positional=3)
     findings += found
-    if factory is None:
-        return MadeModel(None, findings)
-    if not is_ours(section["module"]):
-        return MadeModel(None, findings + check_arguments("model", factory, {}, positional=3))
+    if factory is None or not is_ours(section["module"]):
+        return None, findings
     if section["fit"]:
         findings.append(error("model.fit", "expected false, got true: ARMORY does not train our trackers"))
     if has_errors(findings):
-        return MadeModel(None, findings)
+        return None, findings
     key = json.dumps([section, str(path)], sort_keys=True)
     try:
         if key not in made:
             made[key] = factory(section["model_kwargs"], _on_cpu(section["wrapper_kwargs"]), path)
     except Exception as raised:  # a value of the wrong type can raise anything
-        return MadeModel(None, [*findings, _explain(raised, section, path)])
-    return MadeModel(made[key], findings + _check_backdoor(config, path))
+        return None, [*findings, _explain(raised, section, path)]
+    return made[key], findings + _check_backdoor(config, path)
 
 
 def find_weights_file(config: Mapping[str, Any]) -> tuple[Path | None, list[Finding]]:

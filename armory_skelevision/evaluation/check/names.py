@@ -12,11 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.check.findings import Finding, error, suggest, unknown_keys
+from armory_skelevision.evaluation.check.findings import Finding, error, unknown_keys
 from armory_skelevision.evaluation.table import TASKS
-
-OURS = "armory_skelevision"
-"""This package: its objects are cheap to make, and their errors have what would be right."""
+from armory_skelevision.validation import suggest
 
 METRICS = "armory.metrics.task"
 """Where ARMORY defines the metrics that configs name without a module."""
@@ -32,7 +30,9 @@ _SHIPPED = {task.scenario for task in TASKS.values()} | {
 }
 
 
-def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
+def find_object(
+    key: str, module: str, name: str, kwargs: Mapping[str, Any] | None = None, positional: int = 0
+) -> tuple[Any, list[Finding]]:
     """What a config names by module and name, or None and why it cannot be had.
 
     Importing runs the module, as the evaluation would.
@@ -41,6 +41,8 @@ def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
         key: Of the section, for the findings.
         module: Dotted name of a module.
         name: Of something in it.
+        kwargs: Keyword arguments of the section, which are checked by `check_arguments`; None for none.
+        positional: How many arguments come before them.
     """
     try:
         found = _import(module)
@@ -52,10 +54,11 @@ def find_object(key: str, module: str, name: str) -> tuple[Any, list[Finding]]:
         return None, [error(f"{key}.module", f"importing {module!r} raises {raised!r}", f"correct {module!r}")]
     if not hasattr(found, name):
         known = getattr(found, "__all__", [other for other in vars(found) if not other.startswith("_")])
-        return None, [error(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, list(known)))]
-    if not callable(getattr(found, name)):
+        return None, [error(f"{key}.name", f"{module!r} has no {name!r}", suggest(name, sorted(known)))]
+    made = getattr(found, name)
+    if not callable(made):
         return None, [error(f"{key}.name", f"expected a function or a class, got another object, {module}.{name}")]
-    return getattr(found, name), []
+    return made, [] if kwargs is None else check_arguments(f"{key}.kwargs", made, kwargs, positional)
 
 
 def _import(module: str) -> Any:
@@ -79,10 +82,7 @@ def is_shipped(metric_or_scenario: str) -> bool:
     """Whether this package's own configs name a metric or scenario, and its module's file has it.
 
     It is not imported, as all metrics and scenarios import TensorFlow, which takes long; `machine.check_package` checks
-    that TensorFlow can be imported.
-
-    Args:
-        metric_or_scenario: Such as ``armory_skelevision.metrics.oks``; a metric of ARMORY's without its module.
+    that TensorFlow can be imported. A metric of ARMORY's comes without its module.
     """
     module, name = _place(metric_or_scenario)
     return (module, name) in _SHIPPED and name in _top_level_names(module)
@@ -108,21 +108,14 @@ def _top_level_names(module: str) -> set[str]:
 
 
 def is_ours(module: str) -> bool:
-    """Whether a module belongs to this package."""
-    return module.split(".")[0] == OURS
+    """Whether a module belongs to this package, whose objects are cheap to make, and whose errors are structured."""
+    return module.split(".")[0] == "armory_skelevision"
 
 
 def check_arguments(
     key: str, function: Callable[..., Any], kwargs: Mapping[str, Any], positional: int = 0
 ) -> list[Finding]:
-    """Keyword arguments that a function does not take, and those that it needs and does not get.
-
-    Args:
-        key: Of the arguments in the config.
-        function: What they go to.
-        kwargs: The arguments.
-        positional: How many others come before them.
-    """
+    """Keyword arguments that a function does not take after some others, and those that it needs and does not get."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # of a function in C

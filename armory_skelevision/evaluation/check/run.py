@@ -17,9 +17,6 @@ def check_all(configs: Sequence[Path]) -> list[Finding]:
     """What is wrong with this machine, and with configs on it.
 
     Modules that configs name are imported, as a run would import them, but for our own configs' metrics and scenarios.
-
-    Args:
-        configs: JSON files.
     """
     with as_in_a_run():
         findings = check_machine()
@@ -59,12 +56,12 @@ def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Findin
     from armory_skelevision.evaluation.check.model import check_model
     from armory_skelevision.evaluation.check.sysconfig import check_system
 
-    model = check_model(config, {} if made is None else made)
+    estimator, found = check_model(config, {} if made is None else made)
     return [
         *findings,
-        *model.findings,
-        *check_defense(config, model.estimator),
-        *check_attack(config, model.estimator),
+        *found,
+        *check_defense(config, estimator),
+        *check_attack(config, estimator),
         *check_dataset(config),
         *check_metric(config),
         *check_scenario(config),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,10 +23,13 @@ Values = NDArray[np.float64]
 
 
 class Curve(NamedTuple):
-    """A curve over `OVERLAPS` or `PIXELS`, and the number that represents it; shares in [0, 1]."""
+    """A curve of shares in [0, 1]."""
 
+    x: Values
+    """Thresholds, or numbers of frames."""
     values: Values
-    score: float
+    score: float | None = None
+    """The number that represents it."""
 
 
 def success_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
@@ -34,8 +37,9 @@ def success_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
 
     As in the benchmark, every frame counts, and the first one is right, as its box is given. None without `frame_iou`.
     """
-    values = _mean_over_runs([_success(ious) for ious in run.side(side).frame_ious] for run in runs)
-    return None if values is None else Curve(values, float(values.mean()))
+    ious = [[[1.0, *video[1:]] for video in run.side(side).frame_ious] for run in runs]
+    values = _mean_shares(ious, np.greater, OVERLAPS)
+    return None if values is None else Curve(OVERLAPS, values, float(values.mean()))
 
 
 def precision_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
@@ -43,33 +47,28 @@ def precision_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
 
     Its score is the precision at 20 px. None without `frame_boxes` and `true_boxes`.
     """
-    values = _mean_over_runs([_precision(errors) for errors in centre_errors(run.side(side))] for run in runs)
-    return None if values is None else Curve(values, float(values[PRECISION_AT]))
+    errors = [[[0.0, *video[1:]] for video in _centre_errors(run.side(side))] for run in runs]
+    values = _mean_shares(errors, np.less_equal, PIXELS)
+    return None if values is None else Curve(PIXELS, values, float(values[PRECISION_AT]))
 
 
-def centre_errors(side: SideResult) -> list[Values]:
+def _centre_errors(side: SideResult) -> list[Values]:
     """Distances of predicted from true centres in pixels, (F,) for each video; -1 where nothing is to be found."""
-    return [
-        _centre_errors(np.asarray(truth), np.asarray(found))
-        for truth, found in zip(side.true_boxes_xyxy, side.boxes_xyxy, strict=False)
-        if len(truth) == len(found)
+    errors = []
+    for truth, found in zip(side.true_boxes_xyxy, side.boxes_xyxy, strict=False):
+        if len(truth) == len(found):
+            true_xyxy, found_xyxy = np.asarray(truth), np.asarray(found)
+            offsets = (found_xyxy[:, :2] + found_xyxy[:, 2:] - true_xyxy[:, :2] - true_xyxy[:, 2:]) / 2
+            has_area = (true_xyxy[:, 2:] > true_xyxy[:, :2]).all(axis=1)
+            errors.append(np.where(has_area, np.hypot(*offsets.T), -1.0))
+    return errors
+
+
+def _mean_shares(runs: Sequence[Sequence[Sequence[float]]], compare: np.ufunc, thresholds: Values) -> Values | None:
+    """Share of frames that compare with each threshold, mean over videos, then over runs that recorded any."""
+    means = [
+        np.mean([compare(np.asarray(video)[:, None], thresholds).mean(axis=0) for video in videos], axis=0)
+        for videos in runs
+        if videos
     ]
-
-
-def _centre_errors(true_xyxy: Values, found_xyxy: Values) -> Values:
-    offsets = (found_xyxy[:, :2] + found_xyxy[:, 2:] - true_xyxy[:, :2] - true_xyxy[:, 2:]) / 2
-    has_area = (true_xyxy[:, 2:] > true_xyxy[:, :2]).all(axis=1)
-    return np.where(has_area, np.hypot(*offsets.T), -1.0)
-
-
-def _success(ious: Sequence[float]) -> Values:
-    return np.asarray((np.asarray([1.0, *ious[1:]])[:, None] > OVERLAPS).mean(axis=0))
-
-
-def _precision(errors: Values) -> Values:
-    return np.asarray((np.asarray([0.0, *errors[1:]])[:, None] <= PIXELS).mean(axis=0))
-
-
-def _mean_over_runs(runs: Iterable[Sequence[Values]]) -> Values | None:
-    means = [np.mean(videos, axis=0) for videos in runs if videos]
     return np.asarray(np.mean(means, axis=0)) if means else None

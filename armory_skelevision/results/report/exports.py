@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+import pandas as pd
 
 from armory_skelevision.results.report.tables import Table, TableCell
 
@@ -12,16 +12,15 @@ from armory_skelevision.results.report.tables import Table, TableCell
 def to_csv(table: Table) -> str:
     """A table as comma-separated values.
 
-    A number is followed by the half-width of its interval, n, and the published number, each in a column of its own.
-    Numbers have four digits more than on the page.
+    A number is followed by the half-width of its interval, n, and the published number, each in a column of its own
+    where any cell has it. Numbers have four digits more than on the page.
     """
-    columns = [_parts_of(table, index) for index in range(len(table.columns))]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([f"{name}{part}" for name, parts in zip(table.columns, columns, strict=True) for part in parts])
-    for row in table.rows:
-        writer.writerow([_part(cell, part) for cell, parts in zip(row, columns, strict=True) for part in parts])
-    return text.getvalue()
+    columns = pd.concat(
+        [pd.DataFrame(map(_parts, cells)).add_prefix(name) for name, cells in table.cells.items()], axis=1
+    )
+    shown = columns[[name for name in columns if name in table.cells or any(columns[name])]]
+    text: str = shown.to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def to_markdown(table: Table) -> str:
@@ -29,31 +28,36 @@ def to_markdown(table: Table) -> str:
     head = [f"## {_escape_markdown(table.title)}", ""]
     if table.caption:
         head += [_escape_markdown(table.caption), ""]
-    marks = ["--:" if name in table.numeric else "---" for name in table.columns]
     lines = [
         list(map(_escape_markdown, table.columns)),
-        marks,
+        ["--:" if name in table.numeric else "---" for name in table.columns],
         *([_write(cell, _escape_markdown, "**%s**") for cell in row] for row in table.rows),
     ]
     return "\n".join([*head, *("| " + " | ".join(line) + " |" for line in lines)]) + "\n"
 
 
-_PARTS = ("", " ± 95 %", " n", " published")
+def to_latex(table: Table) -> str:
+    """A table in LaTeX with its caption and label, for the package booktabs; the best of each row in bold."""
+    texts = table.cells.map(_write, escape=_escape_latex, bold=r"\textbf{%s}").rename(columns=_escape_latex)
+    latex: str = texts.style.hide().to_latex(
+        hrules=True,
+        column_format="".join("r" if name in table.numeric else "l" for name in table.columns),
+        caption=_escape_latex(". ".join(part for part in (table.title, table.caption) if part)),
+        label=f"tab:{table.name}",
+        position_float="centering",
+    )
+    return f"% requires \\usepackage{{booktabs}}\n{latex}"
 
 
-def _parts_of(table: Table, index: int) -> Sequence[str]:
-    """The parts of a column in CSV: those that some cell has."""
-    return [part for part in _PARTS if not part or any(_part(row[index], part) for row in table.rows)]
-
-
-def _part(cell: TableCell, part: str) -> str:
-    if part == " published":
-        return _plain(cell.published, cell.digits)
-    if cell.value is None:
-        return "" if part else cell.text or cell.state
-    if part == " n":
-        return str(cell.value.n)
-    return _plain(cell.value.half_width if part else cell.value.mean, cell.digits)
+def _parts(cell: TableCell) -> dict[str, str]:
+    """A cell in CSV, by the ending of the column's name."""
+    value = cell.value
+    return {
+        "": _plain(value.mean, cell.digits) if value else cell.text or cell.state,
+        " ± 95 %": _plain(value.half_width, cell.digits) if value else "",
+        " n": str(value.n) if value else "",
+        " published": _plain(cell.published, cell.digits),
+    }
 
 
 def _plain(number: float | None, digits: int) -> str:
@@ -71,55 +75,32 @@ def _write(cell: TableCell, escape: Callable[[str], str], bold: str) -> str:
 
 def _escape_markdown(text: str) -> str:
     """Text that stays plain in a row of a Markdown table, even with pipes, tags or stars."""
-    for sign in "\\`*_|[]<>":
-        text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
-    return " ".join(text.split())
-
-
-def to_latex(table: Table) -> str:
-    """A table in LaTeX with its caption and label, for the package booktabs; the best of each row in bold."""
-    align = "".join("r" if name in table.numeric else "l" for name in table.columns)
-    caption = ". ".join(part for part in (table.title, table.caption) if part)
-    return "\n".join(
-        [
-            "% requires \\usepackage{booktabs}",
-            "\\begin{table}",
-            "\\centering",
-            f"\\caption{{{_escape_latex(caption)}}}",
-            f"\\label{{tab:{table.name}}}",
-            f"\\begin{{tabular}}{{{align}}}",
-            "\\toprule",
-            " & ".join(map(_escape_latex, table.columns)) + r" \\",
-            "\\midrule",
-            *(" & ".join(_write(cell, _escape_latex, r"\textbf{%s}") for cell in row) + r" \\" for row in table.rows),
-            "\\bottomrule",
-            "\\end{tabular}",
-            "\\end{table}",
-            "",
-        ]
-    )
+    return " ".join(text.translate(_MARKDOWN).split())
 
 
 def _escape_latex(text: str) -> str:
     """Text that LaTeX prints as it is, with the signs that pdfLaTeX has no character for as mathematics."""
-    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    return " ".join(text.split()).translate(_LATEX)
 
 
-_LATEX = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "[": "{[}",
-    "]": "{]}",
-    "–": "--",
-    "−": "$-$",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "δ": r"$\delta$",
-    "ε": r"$\varepsilon$",
-    "λ": r"$\lambda$",
-}
+_MARKDOWN = str.maketrans({**{sign: f"\\{sign}" for sign in "\\`*_|[]"}, "<": "&lt;", ">": "&gt;"})
+_LATEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "[": "{[}",
+        "]": "{]}",
+        "–": "--",
+        "−": "$-$",
+        "±": r"$\pm$",
+        "·": r"$\cdot$",
+        "δ": r"$\delta$",
+        "ε": r"$\varepsilon$",
+        "λ": r"$\lambda$",
+    }
+)

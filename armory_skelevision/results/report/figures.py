@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
 from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.intervals import Estimate
-from armory_skelevision.results.labels import Setting
-from armory_skelevision.results.records import RunResult
+from armory_skelevision.results.records import Setting
 from armory_skelevision.results.report.charts import precision_chart, steps_chart, success_chart
-from armory_skelevision.results.report.columns import write_setting
 from armory_skelevision.results.report.curves import Curve, precision_curve, success_curve
 from armory_skelevision.results.report.svg import LineStyle
+from armory_skelevision.results.report.tables import write_setting
 from armory_skelevision.results.summary import Summary
 
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(NamedTuple):
     """Charts under one headline."""
 
     title: str
@@ -38,49 +34,39 @@ def progress(items: Iterable[Item], name: str) -> Iterable[Item]:
 
 def steps_panels(summary: Summary, styles: Mapping[str, LineStyle]) -> list[Panel]:
     """A chart for each setting (δ, data set, …) that was attacked with several numbers of steps."""
-    curves: dict[Setting, dict[str, dict[int, Estimate]]] = {}
-    for setting, model in itertools.product(summary.settings, summary.models):
-        group, steps = summary.groups.get((setting, model)), dict(setting).get("steps", "")
-        value = group.measure("adversarial", METRIC) if group else None
-        if group is None or value is None or not steps.isdigit():
-            continue
+    curves: dict[Setting, dict[str, dict[float, Estimate]]] = {}
+    for setting, groups in summary.groups.items():
+        steps = dict(setting).get("steps", "")
         rest = tuple(pair for pair in setting if pair[0] != "steps")
-        points = curves.setdefault(rest, {}).setdefault(model, {})
-        points[int(steps)] = value
-        benign = group.measure("benign", METRIC)
-        if benign:
-            points.setdefault(0, benign)
-    several = {
-        rest: {name: found[name] for name in summary.models if name in found}
-        for rest, found in curves.items()
-        if len({steps for points in found.values() for steps in points} - {0}) > 1
-    }
-    bar = progress(several.items(), "charts over steps")
-    return [Panel(write_setting(rest), (steps_chart(found, styles),)) for rest, found in bar]
+        for model, group in groups.items():
+            value, benign = group.measure("adversarial", METRIC), group.measure("benign", METRIC)
+            if value is not None and steps.isdigit():
+                points = curves.setdefault(rest, {}).setdefault(model, {})
+                points[int(steps)] = value
+                if benign:
+                    points.setdefault(0, benign)
+    panels = []
+    for rest, found in progress(curves.items(), "charts over steps"):
+        if len({steps for points in found.values() for steps in points} - {0}) > 1:
+            ordered = {model: found[model] for model in summary.models if model in found}
+            panels.append(Panel(write_setting(rest), (steps_chart(ordered, styles),)))
+    return panels
 
 
 def curve_panels(summary: Summary, styles: Mapping[str, LineStyle]) -> list[Panel]:
     """Success and precision plots of each setting, as far as runs recorded their frames."""
     panels = []
-    for setting in progress(summary.settings, "success plots"):
-        found = [summary.groups.get((setting, model)) for model in summary.models]
-        runs = {group.model: group.finished for group in found if group}
-        success, precision = _curves(success_curve, runs, summary), _curves(precision_curve, runs, summary)
-        charts = [success_chart(success, styles)] if success else []
-        charts += [precision_chart(precision, styles)] if precision else []
+    for setting, groups in progress(summary.groups.items(), "success plots"):
+        charts = []
+        for curve_of, draw in ((success_curve, success_chart), (precision_curve, precision_chart)):
+            curves: dict[str, dict[str, Curve]] = {}
+            for model, group in groups.items():
+                for side in summary.sides:
+                    curve = curve_of(group.finished, side)
+                    if curve is not None:
+                        curves.setdefault(model, {})[side] = curve
+            if curves:
+                charts.append(draw(curves, styles))
         if charts:
             panels.append(Panel(write_setting(setting), tuple(charts)))
     return panels
-
-
-def _curves(
-    curve_of: Callable[[Sequence[RunResult], str], Curve | None],
-    runs: Mapping[str, Sequence[RunResult]],
-    summary: Summary,
-) -> dict[str, dict[str, Curve]]:
-    """Curves by model and side, without those that were not recorded."""
-    curves = {
-        model: {side: curve for side in summary.sides if (curve := curve_of(found, side)) is not None}
-        for model, found in runs.items()
-    }
-    return {model: sides for model, sides in curves.items() if sides}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from armory_skelevision.results.records import Box, RunResult
+from armory_skelevision.results.result_file import read_object
+from armory_skelevision.validation import StructuredError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,22 +30,17 @@ _PATCH_WIDTH = 200
 
 
 class Frame(NamedTuple):
-    """A frame for the page.
-
-    Attributes:
-        number: Its number in the video.
-        width: Of the exported frame, in pixels, the unit of the boxes.
-        height: Likewise.
-        picture: As a data URI.
-        true_xyxy: The true box; None where it was not recorded.
-        predicted_xyxy: The predicted box, likewise.
-    """
+    """A frame for the page."""
 
     number: int
+    """In the video."""
     width: int
+    """Of the exported frame, in pixels, the unit of the boxes."""
     height: int
     picture: str
+    """As a data URI."""
     true_xyxy: Box | None
+    """None where it was not recorded, as below."""
     predicted_xyxy: Box | None
 
 
@@ -55,32 +51,29 @@ def find_samples(run: RunResult) -> Path | None:
 
 
 def read_filmstrip(run: RunResult, video: int, side: str) -> list[Frame]:
-    """Some exported frames of a video, evenly from the second to the last; [] where none were exported.
-
-    Args:
-        run: The run.
-        video: Number of the video.
-        side: "benign" or "adversarial".
-    """
-    samples = find_samples(run)
-    if samples is None:
-        return []
-    folder = samples / _sample_name(video, side)
-    matches = [re.search(r"_(\d{4,})\.png$", path.name) for path in folder.glob("*.png")]
+    """Some exported frames of a video, evenly from the second to the last; [] where none were exported."""
+    folder = _sample_folder(run, video, side)
+    matches = [re.search(r"_(\d{4,})\.png$", path.name) for path in folder.glob("*.png")] if folder else []
     numbers = sorted(int(match[1]) for match in matches if match)
-    if len(numbers) < 2:
+    if folder is None or len(numbers) < 2:
         return []
-    chosen = [numbers[round(at)] for at in np.linspace(1, len(numbers) - 1, min(FRAMES, len(numbers) - 1))]
-    result = run.side(side)
-    boxes = [_boxes_of(boxes_xyxy, video) for boxes_xyxy in (result.true_boxes_xyxy, result.boxes_xyxy)]
-    frames = [_read_frame(folder, number, boxes) for number in chosen]
-    return [frame for frame in frames if frame is not None]
+    result, frames = run.side(side), []
+    for at in np.linspace(1, len(numbers) - 1, min(FRAMES, len(numbers) - 1)):
+        number = numbers[round(at)]
+        try:
+            picture = _open(folder / f"{folder.name}_frame_{number:04d}.png")
+        except OSError:  # incomplete, as by a run that was killed
+            continue
+        uri = _as_uri(picture, _WIDTH, "jpeg")
+        boxes_xyxy = [_find_box(videos, video, number) for videos in (result.true_boxes_xyxy, result.boxes_xyxy)]
+        frames.append(Frame(number, picture.width, picture.height, uri, *boxes_xyxy))
+    return frames
 
 
 def read_video(run: RunResult, video: int, side: str) -> str | None:
     """A video with its boxes as a data URI; None where it was not exported."""
-    samples, name = find_samples(run), _sample_name(video, side)
-    path = samples / name / f"video_{name}_with_boxes.mp4" if samples else None
+    folder = _sample_folder(run, video, side)
+    path = folder / f"video_{folder.name}_with_boxes.mp4" if folder else None
     if path is None or not path.is_file():
         return None
     return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
@@ -104,22 +97,14 @@ def read_patch(run: RunResult, video: int) -> str | None:
     return None
 
 
-def _sample_name(video: int, side: str) -> str:
-    return f"batch_{video}_ex_0_scenario.{'x' if side == 'benign' else 'x_adv'}"
+def _sample_folder(run: RunResult, video: int, side: str) -> Path | None:
+    samples = find_samples(run)
+    return samples / f"batch_{video}_ex_0_scenario.{'x' if side == 'benign' else 'x_adv'}" if samples else None
 
 
-def _boxes_of(videos: Sequence[Sequence[Box]], video: int) -> Sequence[Box]:
-    return videos[video] if video < len(videos) else ()
-
-
-def _read_frame(folder: Path, number: int, boxes: Sequence[Sequence[Box]]) -> Frame | None:
-    try:
-        picture = _open(folder / f"{folder.name}_frame_{number:04d}.png")
-    except OSError:  # incomplete, as by a run that was killed
-        return None
-    true_xyxy, predicted_xyxy = (found[number] if number < len(found) else None for found in boxes)
-    uri = _as_uri(picture, _WIDTH, "jpeg")
-    return Frame(number, picture.width, picture.height, uri, true_xyxy, predicted_xyxy)
+def _find_box(videos_xyxy: Sequence[Sequence[Box]], video: int, frame: int) -> Box | None:
+    boxes_xyxy = videos_xyxy[video] if video < len(videos_xyxy) else ()
+    return boxes_xyxy[frame] if frame < len(boxes_xyxy) else None
 
 
 def _open(path: Path) -> Image.Image:
@@ -141,8 +126,8 @@ def _as_uri(image: Image.Image, width: int, kind: str) -> str:
 def _was_made_with(settings: Path, kwargs: Mapping[str, Any]) -> bool:
     """Whether a patch's settings are those of the run: another run may have written into the same folder since."""
     try:
-        written = json.loads(settings.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
+        written = read_object(settings, "the settings of a patch")
+    except (StructuredError, OSError):
         return False
     ours = [name for name in kwargs if name not in ("export", "verbose")]
-    return isinstance(written, dict) and all(written.get(name, kwargs[name]) == kwargs[name] for name in ours)
+    return all(written.get(name, kwargs[name]) == kwargs[name] for name in ours)

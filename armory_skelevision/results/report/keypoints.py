@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-
 import pandas as pd
 
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.results.labels import BOUND, is_attacked
+from armory_skelevision.results.labels import BOUND
+from armory_skelevision.results.metric_names import describe_metric
 from armory_skelevision.results.records import SIDES
 from armory_skelevision.results.report.charts import bounds_chart, keypoints_chart
-from armory_skelevision.results.report.columns import (
-    as_cell,
-    describe_metric,
-    setting_cells,
-    varying_names,
-    write_setting,
-)
 from armory_skelevision.results.report.figures import Panel
-from armory_skelevision.results.report.overview import benign_place, by_unattacked
-from armory_skelevision.results.report.tables import Table, TableCell
+from armory_skelevision.results.report.tables import Row, Table, as_cell, rows_by_side, write_setting
 from armory_skelevision.results.result_file import KEYPOINT_PCK, RELATIVE_PCK
 from armory_skelevision.results.summary import Group, Summary
 
@@ -30,24 +20,15 @@ USUAL_BOUND = 8.0
 
 def keypoints_table(summary: Summary) -> Table:
     """PCK of each keypoint in per cent, a row for each setting and model; no rows where keypoints were not measured."""
-    names = varying_names(summary.settings)
-    rows: list[tuple[TableCell, ...]] = []
-    for unattacked, settings in by_unattacked(summary):
-        for model in summary.models:
-            benign = summary.benign.get((unattacked, model))
-            rows += _row(benign, "benign", benign_place(unattacked, names))
-        for setting, model in itertools.product(filter(is_attacked, settings), summary.models):
-            place = setting_cells(setting, names) or [TableCell("attacked")]
-            rows += _row(summary.groups.get((setting, model)), "adversarial", place)
-    titles = tuple(keypoint.replace("_", " ") for keypoint in KEYPOINTS)
-    return Table(
-        name="keypoints",
-        title="Keypoints",
-        columns=(*(names or [""]), "model", *titles),
-        rows=tuple(rows),
-        caption="keypoints found (PCK), in per cent",
-        numeric=frozenset(titles),
-    )
+    titles = {keypoint.replace("_", " "): f"{KEYPOINT_PCK}.{keypoint}" for keypoint in KEYPOINTS}
+    rows: list[Row] = []
+    for place, side, groups in rows_by_side(summary):
+        for model, group in groups.items():
+            found = {title: group.measure(side, metric) for title, metric in titles.items()}
+            if any(found.values()):
+                cells = {title: as_cell(value, describe_metric(KEYPOINT_PCK)) for title, value in found.items()}
+                rows.append({**place, "model": model, **cells})
+    return Table("keypoints", "Keypoints", rows, "keypoints found (PCK), in per cent", numeric=titles)
 
 
 def keypoint_panels(summary: Summary) -> list[Panel]:
@@ -70,25 +51,18 @@ def keypoint_panels(summary: Summary) -> list[Panel]:
     return panels
 
 
-def _row(group: Group | None, side: str, place: Sequence[TableCell]) -> list[tuple[TableCell, ...]]:
-    """One row, or none where keypoints were not measured."""
-    found = [group.measure(side, f"{KEYPOINT_PCK}.{keypoint}") if group else None for keypoint in KEYPOINTS]
-    if group is None or not any(found):
-        return []
-    return [(*place, TableCell(group.model), *(as_cell(value, describe_metric(KEYPOINT_PCK)) for value in found))]
-
-
 def _attacked_groups(summary: Summary) -> pd.DataFrame:
     """Groups with attacked keypoints: their attack, its bound in 1/255 (NaN without one) and the relative PCK."""
     rows = []
-    for setting, model in itertools.product(summary.settings, summary.models):
-        group = summary.groups.get((setting, model))
-        value = group.measure("adversarial", RELATIVE_PCK) if group else None
-        if group and value:
-            place, eps = summary.unattacked[setting], group.finished[0].setting("attack", "kwargs", "eps")
-            attack = write_setting(tuple(pair for pair in setting if pair not in place and pair[0] != BOUND))
-            bound = round(255 * eps, 3) if isinstance(eps, int | float) else None
-            rows.append((place, model, attack, bound, value, group))
+    for setting, groups in summary.groups.items():
+        place = summary.unattacked[setting]
+        attack = write_setting(tuple(pair for pair in setting if pair not in place and pair[0] != BOUND))
+        for model, group in groups.items():
+            value = group.measure("adversarial", RELATIVE_PCK)
+            if value:
+                eps = group.finished[0].setting("attack", "kwargs", "eps")
+                bound = round(255 * eps, 3) if isinstance(eps, int | float) else None
+                rows.append((place, model, attack, bound, value, group))
     frame = pd.DataFrame(rows, columns=["place", "model", "attack", "bound", "value", "group"])
     return frame.astype({"bound": float})
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.labels import Setting, is_attacked
-from armory_skelevision.results.records import RunResult
-from armory_skelevision.results.report.columns import (
+from armory_skelevision.results.metric_names import SHARES, Metric, describe_metric
+from armory_skelevision.results.records import SIDES, RunResult, Setting
+from armory_skelevision.results.report.tables import (
+    Row,
+    Table,
+    TableCell,
     as_cell,
+    compared,
     constant_part,
-    describe_metric,
-    metrics_of,
+    rows_by_side,
     setting_cells,
-    varying_names,
     write_setting,
 )
-from armory_skelevision.results.report.published import Published
-from armory_skelevision.results.report.tables import Table, TableCell
+from armory_skelevision.results.result_file import KEYPOINT_PCK
 from armory_skelevision.results.summary import Group, Summary
 
 SIDE_WORDS = {"benign": "benign", "adversarial": "attacked"}
@@ -27,196 +28,146 @@ SIDE_WORDS = {"benign": "benign", "adversarial": "attacked"}
 _MIOU = describe_metric(METRIC)
 
 
-def miou_table(summary: Summary, published: Published) -> Table:
+def miou_table(summary: Summary) -> Table:
     """Mean IoU, a row for each setting and a column for each model."""
-    names, models = varying_names(summary.settings), summary.models
-    rows: list[tuple[TableCell, ...]] = []
-    for unattacked, settings in by_unattacked(summary):
-        benign = [_miou_cell(summary.benign.get((unattacked, model)), "benign", published) for model in models]
-        rows.append((*benign_place(unattacked, names), *compared(benign, models, summary.baseline)))
-        for setting in filter(is_attacked, settings):
-            found = [_miou_cell(summary.groups.get((setting, model)), "adversarial", published) for model in models]
-            place = setting_cells(setting, names) or [TableCell("attacked")]
-            rows.append((*place, *compared(found, models, summary.baseline)))
-    return Table(
-        name="miou",
-        title="Mean IoU",
-        columns=(*(names or [""]), *models),
-        rows=tuple(rows),
-        caption=_join(constant_part(summary.settings), "in per cent", _seeds_note(summary)),
-        numeric=frozenset(models),
-    )
+    rows: list[Row] = []
+    for place, side, groups in rows_by_side(summary):
+        cells = {model: _miou_cell(groups.get(model), side) for model in summary.models}
+        rows.append({**place, **compared(cells, summary.baseline)})
+    caption = _join(constant_part(summary), "in per cent", _seeds_note(summary))
+    return Table("miou", "Mean IoU", rows, caption, numeric=summary.models)
 
 
 def metrics_table(summary: Summary) -> Table:
     """Everything measured, a row for each setting and model."""
-    names, groups = varying_names(summary.settings), summary.groups.values()
     pairs = [(side, metric) for metric in metrics_of(summary) for side in summary.sides]
-    shown = [(side, metric) for side, metric in pairs if any(group.measure(side, metric.key) for group in groups)]
-    titles = [f"{SIDE_WORDS[side]} {metric.title}" for side, metric in shown]
-    rows = []
-    for setting in summary.settings:
-        found = [summary.groups.get((setting, model)) for model in summary.models]
+    everything = [group for groups in summary.groups.values() for group in groups.values()]
+    shown = {
+        f"{SIDE_WORDS[side]} {metric.title}": (side, metric)
+        for side, metric in pairs
+        if any(group.measure(side, metric.key) for group in everything)
+    }
+    rows: list[Row] = []
+    for setting, found in summary.groups.items():
         # Checkpoints have nothing but the mean IoU, which has a table of its own.
-        present = [group for group in found if group and any(run.steps is None for run in _all_runs(group))]
-        models = [group.model for group in present]
-        measured = [
-            compared([as_cell(group.measure(side, metric.key), metric) for group in present], models, summary.baseline)
-            for side, metric in shown
-        ]
-        for number, group in enumerate(present):
+        groups = {model: group for model, group in found.items() if any(run.steps is None for run in group.runs)}
+        measured = {
+            title: compared(
+                {model: as_cell(group.measure(side, metric.key), metric) for model, group in groups.items()},
+                summary.baseline,
+            )
+            for title, (side, metric) in shown.items()
+        }
+        for model, group in groups.items():
             seconds = group.seconds()
-            cost = TableCell(value=seconds, digits=0) if seconds else TableCell("–")
-            values = (column[number] for column in measured)
-            rows.append((*setting_cells(setting, names), TableCell(group.model), _seed_count(group), *values, cost))
-    return Table(
-        name="metrics",
-        title="All metrics and cost",
-        columns=(*names, "model", "seeds", *titles, "seconds"),
-        rows=tuple(rows),
-        caption=_join(constant_part(summary.settings), _seeds_note(summary)),
-        numeric=frozenset((*titles, "seconds")),
-    )
+            head: Row = {**setting_cells(summary, setting), "model": model, "seeds": _seed_count(group)}
+            values = {title: cells[model] for title, cells in measured.items()}
+            rows.append({**head, **values, "seconds": TableCell(value=seconds, digits=0) if seconds else "–"})
+    caption = _join(constant_part(summary), _seeds_note(summary))
+    return Table("metrics", "All metrics and cost", rows, caption, numeric=(*shown, "seconds"))
 
 
 def videos_table(summary: Summary) -> Table:
     """The mean IoU of every video, in every run that counts."""
-    names, sides = varying_names(summary.settings), summary.sides
-    rows: list[tuple[TableCell, ...]] = []
-    for setting in summary.settings:
-        for model in summary.models:
-            group = summary.groups.get((setting, model))
-            for run, seed in zip(group.finished, group.seeds, strict=True) if group else ():
-                place = (*setting_cells(setting, names), TableCell(model), TableCell(_seed_text(seed)))
-                rows += [(*place, *cells) for cells in _video_cells(run, sides)]
-    titles = _miou_titles(sides)
-    return Table(
-        name="videos",
-        title="Every video",
-        columns=(*names, "model", "seed", "video", *titles),
-        rows=tuple(rows),
-        numeric=frozenset(titles),
-    )
+    rows: list[Row] = []
+    for setting, groups in summary.groups.items():
+        for model, group in groups.items():
+            for run in group.finished:
+                head = {**setting_cells(summary, setting), "model": model, "seed": _seed_text(run)}
+                ious = [run.side(side).video_ious for side in summary.sides]
+                for video in range(max(map(len, ious))):
+                    shares = [found[video] if video < len(found) else None for found in ious]
+                    rows.append({**head, "video": run.video_name(video), **_plain_shares(summary, shares)})
+    return Table("videos", "Every video", rows, numeric=_miou_titles(summary))
 
 
-def runs_table(summary: Summary, commands: Mapping[str, str]) -> Table:
-    """A row for each run, finished or not.
-
-    Args:
-        summary: All runs.
-        commands: By the name of a run, the command that runs it again.
-    """
-    rows, names, sides = [], varying_names(summary.settings), summary.sides
-    for run, label, is_repeated in summary.runs:
-        state = "repeated" if is_repeated else run.state
-        setting = write_setting(tuple(pair for pair in label.setting if pair[0] in names)) if label else "no config"
-        ious = [run.side(side).mean_iou for side in sides]
+def runs_table(summary: Summary) -> Table:
+    """A row for each run, finished or not."""
+    rows: list[Row] = []
+    for run in summary.runs:
+        state = "repeated" if run.is_repeated else run.state
+        setting = "no config"
+        if run.label:
+            setting = write_setting(tuple(pair for pair in run.label.setting if pair[0] in summary.varying))
         rows.append(
-            (
-                TableCell(run.name),
-                TableCell(state, state=state if state != "finished" else ""),
-                TableCell(label.model if label else "–"),
-                TableCell(setting or "–"),
-                TableCell(_seed_text(label.seed) if label else "–"),
-                *(TableCell("–") if iou is None else _plain_share(iou) for iou in ious),
-                TableCell("–" if run.seconds is None else f"{run.seconds:.0f}"),
-                TableCell(run.hash[:12] or "–"),
-                TableCell(commands[run.name] or "–"),
-            )
+            {
+                "run": run.name,
+                "state": TableCell(state, state=state if state != "finished" else ""),
+                "model": run.label.model if run.label else "–",
+                "setting": setting or "–",
+                "seed": _seed_text(run),
+                **_plain_shares(summary, [run.side(side).mean_iou for side in summary.sides]),
+                "seconds": "–" if run.seconds is None else f"{run.seconds:.0f}",
+                "hash": run.hash[:12] or "–",
+                "command": rerun_command(run) or "–",
+            }
         )
-    return Table(
-        name="runs",
-        title="Every run",
-        caption=constant_part(summary.settings),
-        columns=("run", "state", "model", "setting", "seed", *_miou_titles(sides), "seconds", "hash", "command"),
-        rows=tuple(rows),
-        numeric=frozenset((*_miou_titles(sides), "seconds")),
-    )
+    numeric = (*_miou_titles(summary), "seconds")
+    return Table("runs", "Every run", rows, constant_part(summary), numeric)
 
 
-def compared(cells: Sequence[TableCell], models: Sequence[str], baseline: str | None) -> list[TableCell]:
-    """Cells of one row, a model each, with their differences to the baseline, and the highest marked."""
-    means = [cell.value.mean for cell in cells if cell.value]
-    several = len({cell.number for cell in cells if cell.value}) > 1
-    best = f"{max(means):.{cells[0].digits}f}" if several else None
-    reference = dict(zip(models, cells, strict=True)).get(baseline or "")
-    marked = []
-    for model, cell in zip(models, cells, strict=True):
-        change = None
-        if cell.value and reference and reference.value and model != baseline:
-            change = cell.value.mean - reference.value.mean
-        marked.append(replace(cell, change=change, best=cell.value is not None and cell.number == best))
-    return marked
+def metrics_of(summary: Summary) -> list[Metric]:
+    """The metrics that any run measured, the known ones first; keypoints have a table of their own."""
+    measured = {key for run in summary.runs for side in SIDES for key in run.side(side).means}
+    found = {key for key in measured if not key.startswith(KEYPOINT_PCK)}
+    return [describe_metric(key) for key in (*filter(found.__contains__, SHARES), *sorted(found - SHARES.keys()))]
 
 
-def by_unattacked(summary: Summary) -> list[tuple[Setting, list[Setting]]]:
-    """All settings, grouped by the part of them that matters without an attack."""
-    grouped: dict[Setting, list[Setting]] = {}
-    for setting in summary.settings:
-        grouped.setdefault(summary.unattacked[setting], []).append(setting)
-    return list(grouped.items())
+def rerun_command(run: RunResult) -> str:
+    """Runs an evaluation again, if it was not part of a sweep with the config beside the page; "" without a config."""
+    return run.command or (f"armory run configs/{run.name}.json --no-docker" if run.config else "")
 
 
-def benign_place(unattacked: Setting, names: Sequence[str]) -> list[TableCell]:
-    """First cells of a row without attack: "benign" in the first column of the attack, or else in the first."""
-    known = dict(unattacked)
-    attack = next((name for name in names if name in ("attack", "δ", "steps")), None)
-    if attack is not None:
-        return [TableCell("benign" if name == attack else known.get(name, "")) for name in names]
-    texts = [known.get(name, "") for name in names] or [""]
-    return [TableCell(f"{texts[0]} benign".strip()), *map(TableCell, texts[1:])]
-
-
-def _miou_cell(group: Group | None, side: str, published: Published) -> TableCell:
+def _miou_cell(group: Group | None, side: str) -> TableCell:
     if group is None:
         return TableCell("–", state="absent")
-    value, number = group.measure(side, METRIC), published.find(group, side)
+    value, number = group.measure(side, METRIC), _published(group, side)
     if value is None:
         # A finished run that skipped this side is not a failure.
         state = "absent" if group.finished else group.state
         return TableCell("–" if state == "absent" else state, state=state, published=number)
-    note = f"{_seed_count(group).text} seeds" if group.unfinished else ""
+    note = f"{_seed_count(group).text} seeds" if group.state else ""
     return replace(as_cell(value, _MIOU), published=number, note=note, state=group.state)
 
 
-def _video_cells(run: RunResult, sides: Sequence[str]) -> list[tuple[TableCell, ...]]:
-    ious = [run.side(side).video_ious for side in sides]
-    return [
-        (
-            TableCell(run.video_name(video)),
-            *(_plain_share(found[video]) if video < len(found) else TableCell("–") for found in ious),
-        )
-        for video in range(max(map(len, ious)))
-    ]
+def _published(group: Group, side: str) -> float | None:
+    """The published mean IoU of a model under a setting, in per cent; None where there is none."""
+    for run in group.runs:
+        for cell in run.published:
+            number = cell.get(side)
+            if isinstance(number, dict):
+                number = number.get(str(run.setting("attack", "kwargs", "max_iter")))
+            if isinstance(number, int | float):
+                return float(number)
+    return None
 
 
 def _seeds_note(summary: Summary) -> str:
     """How many seeds the numbers come from, and what their intervals mean."""
-    counts = {len(group.finished) for group in summary.groups.values() if group.finished}
+    counts = {len(group.finished) for groups in summary.groups.values() for group in groups.values()} - {0}
     if counts <= {1}:
         return "one seed each (n = 1), so no intervals"
     return "mean ± 95 % interval over seeds (Student's t)" + ("; no interval where n = 1" if 1 in counts else "")
 
 
-def _all_runs(group: Group) -> tuple[RunResult, ...]:
-    return (*group.finished, *group.unfinished)
-
-
 def _seed_count(group: Group) -> TableCell:
-    done, total = len(group.finished), len(_all_runs(group))
+    done, total = len(group.finished), len(group.runs)
     return TableCell(str(done) if done == total else f"{done} of {total}", state=group.state)
 
 
-def _seed_text(seed: Setting) -> str:
+def _seed_text(run: RunResult) -> str:
+    seed: Setting = run.label.seed if run.label else ()
     return " · ".join(value for _, value in seed) or "–"
 
 
-def _miou_titles(sides: Sequence[str]) -> list[str]:
-    return [f"{SIDE_WORDS[side]} {_MIOU.title}" for side in sides]
+def _miou_titles(summary: Summary) -> list[str]:
+    return [f"{SIDE_WORDS[side]} {_MIOU.title}" for side in summary.sides]
 
 
-def _plain_share(share: float) -> TableCell:
-    return TableCell(f"{100 * share:.2f}")
+def _plain_shares(summary: Summary, shares: Sequence[float | None]) -> dict[str, str]:
+    """Mean IoUs in per cent, one for each side."""
+    texts = ["–" if share is None else f"{100 * share:.2f}" for share in shares]
+    return dict(zip(_miou_titles(summary), texts, strict=True))
 
 
 def _join(*parts: str) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BASELINE_COLOUR = "#d55e00"
 COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "D", "^", "s", "v", "P", "X")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2, 2, 2)), (0, (2, 2)))
@@ -24,19 +24,15 @@ INK = "#010203"
 """Stands for the page's own text colour."""
 
 _WIDTH, _HEIGHT = 4.4, 2.4  # inches, 96 pixels each: fits a phone, so that text keeps its size
+_INKED = ("axes.edgecolor", "axes.labelcolor", "grid.color", "text.color", "xtick.color", "ytick.color")
 _STYLE: dict[Any, Any] = {
+    **dict.fromkeys(_INKED, INK),
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "axes.linewidth": 0.7,
-    "grid.color": INK,
     "grid.alpha": 0.14,
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.6,
@@ -53,43 +49,42 @@ class LineStyle(NamedTuple):
     dashes: Any
 
 
-def line_styles(models: Sequence[str], baseline: str | None) -> dict[str, LineStyle]:
+BASELINE = LineStyle("#d55e00", "s", (0, (4, 2)))
+
+
+def line_styles(models: Sequence[str], baseline: str | None = None) -> dict[str, LineStyle]:
     """A style for each model: the baseline has its own, others take turns."""
-    others = [model for model in models if model != baseline]
-    styles = {
-        model: LineStyle(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
-        for i, model in enumerate(others)
-    }
-    return {**({baseline: LineStyle(BASELINE_COLOUR, "s", (0, (4, 2)))} if baseline else {}), **styles}
+    others = map(LineStyle, cycle(COLOURS), cycle(MARKERS), cycle(DASHES))
+    return {model: BASELINE if model == baseline else next(others) for model in models}
 
 
-def styled(drawn: object) -> Any:
-    """The context in which a chart is drawn; ``drawn`` is its data, which makes names inside the SVG unique."""
+def draw_chart(title: str, data: object, plot: Callable[[Axes], None], legend_columns: int = 4) -> str:
+    """A chart as an <svg> element, with a legend above it.
+
+    Args:
+        title: Describes the chart to screen readers.
+        data: What it shows, which makes names inside the SVG unique.
+        plot: Draws into the axes.
+        legend_columns: At most; as many as fit. The figure grows by the rows.
+    """
     from matplotlib import rc_context
-
-    return rc_context({**_STYLE, "svg.hashsalt": repr(drawn)})
-
-
-def new_axes() -> tuple[Figure, Axes]:
-    """An empty chart."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = figure.subplots()
-    axes.grid(axis="y")
-    return figure, axes
+    with rc_context({**_STYLE, "svg.hashsalt": repr((title, data))}):
+        figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+        axes = figure.subplots()
+        axes.grid(axis="y")
+        plot(axes)
+        handles, names = axes.get_legend_handles_labels()
+        columns = max(
+            1, min(legend_columns, 64 // (max(map(len, names), default=0) + 7))
+        )  # 64 letters, 7 of them for a line
+        figure.set_figheight(_HEIGHT + 0.17 * math.ceil(len(names) / columns))
+        figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.2)
+        return _to_svg(figure, title)
 
 
-def add_legend(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """A legend above the chart in up to so many columns, as far as they fit; the figure grows by its rows."""
-    handles, names = axes.get_legend_handles_labels()
-    columns = max(1, min(columns, 64 // (max(map(len, names), default=0) + 7)))  # 64 letters, 7 of them for a line
-    figure.set_figheight(_HEIGHT + 0.17 * math.ceil(len(names) / columns))
-    figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.2)
-
-
-def to_svg(figure: Figure, title: str) -> str:
-    """The figure's <svg> element for HTML; ``title`` describes it to screen readers."""
+def _to_svg(figure: Figure, title: str) -> str:
     file = io.StringIO()
     no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)

@@ -1,23 +1,37 @@
-"""A report as a folder: the page, its tables as CSV, Markdown and LaTeX, and configs to run evaluations again."""
+"""A report as a folder: the page, its tables as CSV, Markdown and LaTeX, and configs to run evaluations again.
+
+The page is one HTML file that needs nothing else: no script, no network, no other file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from armory_skelevision import __version__
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.io import atomic_write
-from armory_skelevision.results.load import load_runs
+from armory_skelevision.results.load import LoadedRuns, load_runs
 from armory_skelevision.results.records import RunResult
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
-from armory_skelevision.results.report.keypoints import keypoints_table
-from armory_skelevision.results.report.overview import metrics_table, miou_table, runs_table, videos_table
-from armory_skelevision.results.report.page import render_page
-from armory_skelevision.results.report.published import Published
+from armory_skelevision.results.report.figures import curve_panels, steps_panels
+from armory_skelevision.results.report.keypoints import keypoint_panels, keypoints_table
+from armory_skelevision.results.report.overview import (
+    metrics_table,
+    miou_table,
+    rerun_command,
+    runs_table,
+    videos_table,
+)
+from armory_skelevision.results.report.qualitative import qualitative
+from armory_skelevision.results.report.svg import line_styles
 from armory_skelevision.results.report.tables import Table
-from armory_skelevision.results.summary import summarize
+from armory_skelevision.results.summary import Summary, summarize
 from armory_skelevision.validation import StructuredError
 
 PAGE = "index.html"
@@ -45,25 +59,22 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
     """
     loaded = load_runs(paths)
     summary = summarize(_with_unique_names(loaded.runs))
-    published = Published(loaded.grids)
-    runs = [each.run for each in summary.runs]
-    commands = {run.name: run.command or _command(run) for run in runs}
-    tables = {
-        table.name: table
-        for table in (
-            miou_table(summary, published),
-            metrics_table(summary),
-            keypoints_table(summary),
-            videos_table(summary),
-            runs_table(summary, commands),
-        )
-    }
+    tables = (
+        miou_table(summary),
+        metrics_table(summary),
+        keypoints_table(summary),
+        videos_table(summary),
+        runs_table(summary),
+    )
     titles = [title, *(grid.get("title") for grid in loaded.grids.values()), "Evaluations"]
     heading = next(str(found) for found in titles if found)
-    page = render_page(heading, loaded, summary, tables, published, commands, videos)
+    page = _render_page(heading, loaded, summary, tables, videos)
     out.mkdir(parents=True, exist_ok=True)
-    _write_tables(out, tables.values())
-    _write_configs(out / "configs", runs)
+    for table in tables:
+        for suffix, write in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+            if table.rows:
+                atomic_write(out / f"{table.name}.{suffix}", write(table).encode("utf-8"))
+    _write_configs(out / "configs", summary.runs)
     atomic_write(out / PAGE, page.encode("utf-8"))
     return WrittenReport(out / PAGE, loaded.problems)
 
@@ -79,17 +90,6 @@ def _with_unique_names(runs: Sequence[RunResult]) -> list[RunResult]:
     return list(named.values())
 
 
-def _command(run: RunResult) -> str:
-    """Runs an evaluation again with the config beside the page; "" without a config."""
-    return f"armory run configs/{run.name}.json --no-docker" if run.config else ""
-
-
-def _write_tables(out: Path, tables: Iterable[Table]) -> None:
-    for table in filter(lambda table: table.rows, tables):
-        for suffix, write in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
-            atomic_write(out / f"{table.name}.{suffix}", write(table).encode("utf-8"))
-
-
 def _write_configs(folder: Path, runs: Sequence[RunResult]) -> None:
     """Configs of runs that are not part of a sweep, without what belongs to their first run."""
     for run in runs:
@@ -100,3 +100,57 @@ def _write_configs(folder: Path, runs: Sequence[RunResult]) -> None:
                 tied = ("filepath", "output_dir", "output_filename")
                 config["sysconfig"] = {key: value for key, value in config["sysconfig"].items() if key not in tied}
             atomic_write(folder / f"{run.name}.json", format_config(config).encode("utf-8"))
+
+
+def _render_page(title: str, loaded: LoadedRuns, summary: Summary, tables: Sequence[Table], embed_videos: bool) -> str:
+    """The page, with the tables "miou", "metrics", "keypoints", "videos" and "runs"."""
+    published = [grid["published"] for grid in loaded.grids.values() if isinstance(grid.get("published"), dict)]
+    sources = dict.fromkeys(str(found["source"]) for found in published if found.get("source"))
+    styles = line_styles(summary.models, summary.baseline)
+    page: str = _template().render(
+        {table.name: table for table in tables},
+        title=title,
+        counts=_count_runs(summary),
+        problems=loaded.problems,
+        summary=summary,
+        source="; ".join(sources),
+        attacked=len(summary.sides) > 1,
+        curve_panels=curve_panels(summary, styles),
+        steps_panels=steps_panels(summary, styles),
+        keypoint_panels=keypoint_panels(summary),
+        details=qualitative(summary, styles, embed_videos),
+        styles=styles,
+        rerun_command=rerun_command,
+        common_versions=_common_versions(summary),
+        version=__version__,
+    )
+    return page
+
+
+def _count_runs(summary: Summary) -> str:
+    """How many runs there are, and in which states, in a line."""
+    states = Counter(run.state for run in summary.runs)
+    words = [f"{states[state]} {state}" for state in ("finished", "failed", "missing") if states[state]]
+    repeated = sum(run.is_repeated for run in summary.runs)
+    if repeated:
+        words.append(f"{repeated} repeated, of which the newest counts")
+    counts = {"run": len(summary.runs), "model": len(summary.models), "setting": len(summary.groups)}
+    runs, *others = (f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    return " · ".join([f"{runs}: {', '.join(words) or 'none'}", *others])
+
+
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("armory_skelevision.results.report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["json"] = partial(json.dumps, indent=2, sort_keys=True, ensure_ascii=False)
+    return environment.get_template("report.html")
+
+
+def _common_versions(summary: Summary) -> dict[str, str]:
+    """Versions that all runs with recorded versions share."""
+    recorded = [set(run.versions.items()) for run in summary.runs if run.versions]
+    return dict(sorted(set.intersection(*recorded))) if recorded else {}
