@@ -35,7 +35,7 @@ from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.io import atomic_write, hash_file
 from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
-from armory_skelevision.weights import read_keypoint_depth
+from armory_skelevision.weights.loading import read_keypoint_depth
 from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
 from benchmarks.walkers import mean_iou, walkers

@@ -16,7 +16,7 @@ from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import Crops
 from armory_skelevision.validation import InvalidValueError, check_arguments
 from armory_skelevision.weights.resolve import resolve
-from armory_skelevision.weights.unet import load_unet, read_width
+from armory_skelevision.weights.unet import load_unet, read_unet_metadata
 
 Branches = Literal["template", "search", "both"]
 
@@ -66,7 +66,7 @@ class DuaLossDef(RegionDefense):
         found = hash_file(path)
         if sha256 not in (None, found):
             raise InvalidValueError("sha256", f"{found}, the hash of {path}", sha256, "give the right file or hash")
-        self.network = UNETS[width or read_width(path)]()
+        self.network = UNETS[width or read_unet_metadata(path).width]()
         load_unet(self.network, path)
         self.network.to(self.device).eval().requires_grad_(False)
         log.info("%s: %s, SHA-256 %s", type(self).__name__, path, found)

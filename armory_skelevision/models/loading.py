@@ -13,8 +13,8 @@ from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.nanotracker import nanotrack
 from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
 from armory_skelevision.validation import InvalidValueError, check_value
-from armory_skelevision.weights import read_metadata, read_state
 from armory_skelevision.weights.checkpoints import SUFFIXES
+from armory_skelevision.weights.loading import read_metadata, read_state
 from armory_skelevision.weights.resolve import resolve
 from armory_skelevision.weights.third_party import keypoint_depth
 

@@ -16,7 +16,7 @@ from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
 from armory_skelevision.validation import Settings, check_known
-from armory_skelevision.weights import load_weights, read_metadata
+from armory_skelevision.weights.loading import load_weights, read_metadata
 from armory_skelevision.weights.packaged import packaged_weights
 
 
