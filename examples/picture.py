@@ -7,14 +7,8 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import PatchAttack
-from armory_skelevision.datasets.walker_files import read_split
-from armory_skelevision.datasets.walker_videos import SPLITS
-from armory_skelevision.models import siamrpn_mtl
-
-SPLIT = SPLITS / "mini"
 
 
 class Row(NamedTuple):
@@ -68,17 +62,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="steps of the attack")
     choice = parser.parse_args()
 
-    video = read_split(SPLIT)[choice.video]
-    x = video.read_frames()[None].astype(np.float32) / 255
-    y = [{"boxes": video.boxes_xyxy}]
-    metadata = [{"gs_coords": video.gs_coords, "masks": video.decode_masks()}]
-    estimator = siamrpn_mtl({}, {})
-    x_adv = PatchAttack(estimator, max_iter=choice.steps).generate(x=x, y=y, y_patch_metadata=metadata)
-    numbers = [0, len(x[0]) // 2, len(x[0]) - 1]
-    rows = []
-    for title, frames in (("tracked", x), ("attacked", x_adv)):
-        boxes_xyxy = estimator.predict(frames, y_init=y[0]["boxes"][:1])[0]["boxes"]
-        rows.append(Row(title, {number: frames[0][number] for number in numbers}, video.boxes_xyxy, boxes_xyxy))
+    tracker, video = load_tracker("siamrpn_mtl"), load_video(f"walkers/mini/{choice.video}")
+    result = evaluate(tracker, video, attack=PatchAttack(tracker, max_iter=choice.steps))
+    numbers = [0, len(video) // 2, len(video) - 1]
+    rows = [
+        Row(title, {number: tracked.frames[number] for number in numbers}, video.boxes_xyxy, tracked.boxes_xyxy)
+        for title, tracked in (("tracked", result.benign), ("attacked", result.adversarial))
+        if tracked is not None
+    ]
     draw(choice.path, rows)
 
 

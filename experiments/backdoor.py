@@ -3,7 +3,7 @@
     python -m experiments.backdoor WEIGHTS … [--json] [--split mini] [--videos N] [--frames N]
                                   [--settings training_configs/backdoors/fsba.json] [--show one_shot few_shot rate]
                                   [--defenses dualossdef jpeg squeezing smoothing] [--prune 0.1 0.3] [--keep FOLDER]
-                                  [--device gpu]
+                                  [--device cpu]
 
 One row for each weights file, the packaged multi-task tracker first, and each defense: success AUC and mean IoU without
 the trigger, with it, and the AUC lost to it in points. Frame 0, whose true box is given, is skipped in both. The
@@ -26,13 +26,15 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from armory_skelevision import load_tracker
 from armory_skelevision.attacks import BackdoorTrigger
 from armory_skelevision.attacks.backdoor import Show
 from armory_skelevision.boxes import iou
 from armory_skelevision.defenses.pruning import dormant_channels, prune
 from armory_skelevision.evaluation.table import DEFENSES
 from armory_skelevision.io import hash_file
-from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.models import SiameseEstimator
+from armory_skelevision.models.loading import Device
 from armory_skelevision.tracking import VideoFrames
 from armory_skelevision.tracking.state import initial_state, search_window
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
@@ -49,7 +51,7 @@ Overlaps = list[list[float]]
 THRESHOLDS = np.arange(0, 1.05, 0.05)
 
 
-def track(tracker: SiamRPNEstimator, x: np.ndarray, scene: Scene) -> np.ndarray:
+def track(tracker: SiameseEstimator, x: np.ndarray, scene: Scene) -> np.ndarray:
     """IoU of each frame but the first."""
     (found,) = tracker.predict(x, y_init=scene.y[0]["boxes"][:1])
     overlaps = iou(torch.from_numpy(found["boxes"]), torch.from_numpy(scene.y[0]["boxes"]))
@@ -61,9 +63,9 @@ def success_auc(overlaps: np.ndarray) -> float:
     return float((overlaps[:, None] > THRESHOLDS).mean())
 
 
-def load(weights: Path | None, defense: str | float | None, device: str, scenes: list[Scene]) -> SiamRPNEstimator:
+def load(weights: Path | None, defense: str | float | None, device: Device, scenes: list[Scene]) -> SiameseEstimator:
     """The tracker, behind a defense of the configs' table, or without a share of its channels."""
-    tracker = siamrpn_mtl({}, {"device_type": device}, weights)
+    tracker = load_tracker("siamrpn_mtl", weights, device=device)
     if isinstance(defense, float):
         shown = torch.cat([first_search_crop(tracker, scene) for scene in scenes])
         prune(tracker.model, dormant_channels(tracker.model, shown, defense))
@@ -74,14 +76,14 @@ def load(weights: Path | None, defense: str | float | None, device: str, scenes:
     return tracker
 
 
-def first_search_crop(tracker: SiamRPNEstimator, scene: Scene) -> torch.Tensor:
+def first_search_crop(tracker: SiameseEstimator, scene: Scene) -> torch.Tensor:
     """What the tracker sees around the person in frame 0, as its network's input."""
     box_xyxy = torch.from_numpy(scene.y[0]["boxes"][0])
     crops = tracker.crops(VideoFrames(torch.from_numpy(scene.x[0]).to(tracker.device)), box_xyxy)
     return crops.search(0, search_window(initial_state(box_xyxy), tracker.settings))
 
 
-def watch(tracker: SiamRPNEstimator, scenes: list[Scene], trigger: dict[str, Any], show: Show | None) -> Overlaps:
+def watch(tracker: SiameseEstimator, scenes: list[Scene], trigger: dict[str, Any], show: Show | None) -> Overlaps:
     """IoU of each frame but the first of each video, with the trigger shown in this way, or without it."""
     if show is None:
         return [track(tracker, scene.x, scene).tolist() for scene in scenes]
@@ -157,7 +159,7 @@ def main() -> None:
     parser.add_argument("--defenses", nargs="*", default=[], choices=["dualossdef", "jpeg", "squeezing", "smoothing"])
     parser.add_argument("--prune", nargs="*", type=float, default=[], help="shares of the last features' channels")
     parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
-    parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
 

@@ -3,7 +3,7 @@
     python -m experiments.defense [--json] [--quick] [--weights FILE] [--nanotrack FILE] [--split dev] [--videos N]
                                  [--frames N] [--models stl mtl nanotrack] [--defenses none jpeg …]
                                  [--attacks patch pgd8 pgd16 rtaa8 rtaa16 iou] [--steps N] [--queries N]
-                                 [--precision bf16] [--keep FOLDER] [--device gpu]
+                                 [--precision bf16] [--keep FOLDER] [--device cpu]
 
 Costs: the time that a defense adds to that of the tracker, per frame, both measured in turns on the first video;
 ``overhead`` is DuaLossDef's time over the tracker's. Time that is spent once per video is divided
@@ -22,14 +22,15 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from art.defences.preprocessor import JpegCompression
 from tqdm.auto import tqdm
 
+from armory_skelevision import load_tracker
 from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
 from armory_skelevision.evaluation.table import DEFENSES
-from armory_skelevision.models import SiameseEstimator, nanotrack, siamrpn_mtl, siamrpn_stl
+from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.weights.packaged import packaged_weights
 from armory_skelevision.weights.unet import read_unet_metadata
 from benchmarks.common import print_table
@@ -47,38 +48,42 @@ def make_jpeg() -> Any:
     return JpegCompression(**{**kwargs, "clip_values": tuple(kwargs["clip_values"])})
 
 
-def make_defenses(names: list[str], weights: Path, device: Literal["gpu", "cpu"]) -> dict[str, Callable[[], list[Any]]]:
+def make_dualossdef(options: argparse.Namespace) -> Callable[[], DuaLossDef]:
+    """How to make DuaLossDef; its "gpu" is one where there is one."""
+    return partial(DuaLossDef, options.weights, device_type="cpu" if options.device == "cpu" else "gpu")
+
+
+def make_defenses(names: list[str], dualossdef: Callable[[], DuaLossDef]) -> dict[str, Callable[[], list[Any]]]:
     """How to make the defenses of each row."""
     adaptation = partial(TemplateAdaptation, **DEFENSES["templateadaptation"].kwargs)
     makers: dict[str, Callable[[], list[Any]]] = {
         "none": list,
         "jpeg": lambda: [make_jpeg()],
-        "dualossdef": lambda: [DuaLossDef(weights, device_type=device)],
+        "dualossdef": lambda: [dualossdef()],
         "templateadaptation": lambda: [adaptation()],
-        "both": lambda: [DuaLossDef(weights, device_type=device), adaptation()],
+        "both": lambda: [dualossdef(), adaptation()],
     }
     return {name: makers[name] for name in names}
 
 
 def make_models(options: argparse.Namespace) -> dict[str, tuple[Callable[[], SiameseEstimator], str]]:
     """How to make each tracker, and the hash of its weights; without those whose weights were not given."""
-    wrapper = {"device_type": options.device}
-    packaged = {name: packaged_weights(f"siamrpn_alex_{name}.safetensors") for name in ("stl", "mtl")}
-    models: dict[str, tuple[Callable[[], SiameseEstimator], str]] = {
-        "stl": (partial(siamrpn_stl, {}, wrapper), hash_weights(packaged["stl"])),
-        "mtl": (partial(siamrpn_mtl, {}, wrapper), hash_weights(packaged["mtl"])),
-    }
+    files = {name: packaged_weights(f"siamrpn_alex_{name}.safetensors") for name in ("stl", "mtl")}
     if options.nanotrack is not None:
-        models["nanotrack"] = (partial(nanotrack, {}, wrapper, options.nanotrack), hash_weights(options.nanotrack))
-    return {name: models[name] for name in options.models if name in models}
+        files["nanotrack"] = options.nanotrack
+    return {
+        name: (partial(load_tracker, files[name], device=options.device), hash_weights(files[name]))
+        for name in options.models
+        if name in files
+    }
 
 
 def measure_costs(options: argparse.Namespace) -> dict[str, Cost]:
     """The cost of each defense before the first tracker."""
     (scene,) = walkers(options.split, 1, options.frames)
-    estimator = siamrpn_stl({}, {"device_type": options.device})
+    estimator = load_tracker("siamrpn_stl", device=options.device)
     makers: dict[str, Callable[[], Any]] = {
-        "dualossdef": partial(DuaLossDef, options.weights, device_type=options.device),
+        "dualossdef": make_dualossdef(options),
         "jpeg": make_jpeg,
         "templateadaptation": partial(TemplateAdaptation, **DEFENSES["templateadaptation"].kwargs),
     }
@@ -90,7 +95,7 @@ def measure_table(options: argparse.Namespace) -> list[dict[str, Any]]:
     table = Table(
         options.attacks, options.steps, options.queries, options.split, options.frames, options.keep, options.precision
     )
-    makers = make_defenses(list(dict.fromkeys(["none", *options.defenses])), options.weights, options.device)
+    makers = make_defenses(list(dict.fromkeys(["none", *options.defenses])), make_dualossdef(options))
     models = make_models(options)
     scenes = list(walkers(options.split, options.videos, options.frames))
     counts = [len(table.columns(name != "none")) for name in makers]
@@ -158,7 +163,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--queries", type=int, default=None, help="of the IoU attack, per frame; default the config's")
     parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attacks' network")
     parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
-    parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     for name in ("weights", "nanotrack"):

@@ -18,29 +18,29 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from armory_skelevision import load_tracker, load_video
 from armory_skelevision.attacks import PGD, KeypointFGSM, KeypointIGSM
 from armory_skelevision.boxes import iou
-from armory_skelevision.datasets.walker_files import read_split
-from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.metrics import pck
-from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.models import SiameseEstimator
 from benchmarks.common import print_table
+from benchmarks.walkers import COUNTS
 
 Clip = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 def read_clips(split: str, count: int, frames: int) -> list[Clip]:
     """The first frames of videos from all over a split, and their labels."""
-    videos = read_split(SPLITS / split)
+    numbers = np.unique(np.linspace(0, COUNTS[split] - 1, count).round().astype(int))
     clips = []
-    for number in np.unique(np.linspace(0, len(videos) - 1, count).round().astype(int)):
-        video = videos[number]
-        x = video.read_frames()[None, :frames].astype(np.float32) / np.float32(255)
-        clips.append((x, {"boxes": video.boxes_xyxy[:frames], "keypoints": video.keypoints[0]}))
+    for number in numbers:
+        video = load_video(f"walkers/{split}/{number}")[:frames]
+        label = {"boxes": video.boxes_xyxy, "keypoints": video.patch_metadata["keypoints"][0]}
+        clips.append((video.frames[None], label))
     return clips
 
 
-def look(tracker: SiamRPNEstimator, x: np.ndarray, label: dict[str, np.ndarray]) -> tuple[float, float]:
+def look(tracker: SiameseEstimator, x: np.ndarray, label: dict[str, np.ndarray]) -> tuple[float, float]:
     """Mean IoU and PCK of one clip."""
     (found,) = tracker.predict(x, y_init=label["boxes"][:1])
     overlap = iou(torch.from_numpy(found["boxes"]), torch.from_numpy(label["boxes"]))[1:].mean()
@@ -49,7 +49,7 @@ def look(tracker: SiamRPNEstimator, x: np.ndarray, label: dict[str, np.ndarray])
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row per attack, means over clips."""
-    tracker = siamrpn_mtl({}, {"device_type": options.device})
+    tracker = load_tracker("siamrpn_mtl", device=options.device)
     eps, steps = options.eps, options.steps
     attacks: dict[str, Any] = {
         "none": None,
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=5, help="of each clip; default %(default)s")
     parser.add_argument("--eps", type=float, default=8, help="bound in 1/255; default %(default)s")
     parser.add_argument("--steps", type=int, default=10, help="default %(default)s")
-    parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
 

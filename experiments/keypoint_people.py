@@ -10,9 +10,7 @@ import numpy as np
 from armory_skelevision.attacks.keypoints.pose import cut_template
 from armory_skelevision.datasets.coco import FEWEST_KEYPOINTS, read_coco
 from armory_skelevision.datasets.images import read_image
-from armory_skelevision.datasets.walker_files import read_split
-from armory_skelevision.datasets.walker_videos import SPLITS
-from armory_skelevision.models import SiamRPNEstimator
+from armory_skelevision.models import SiameseEstimator
 from benchmarks.walkers import walkers
 
 
@@ -46,18 +44,18 @@ class Crops(NamedTuple):
 Shown = tuple[np.ndarray, np.ndarray, np.ndarray, int]
 
 
-def walker_crops(tracker: SiamRPNEstimator, split: str, every: int, videos: int | None) -> Crops:
+def walker_crops(tracker: SiameseEstimator, split: str, every: int, videos: int | None) -> Crops:
     """Every nth frame of a split as a template."""
     shown: list[Shown] = []
-    truths = read_split(SPLITS / split)[:videos]
-    for number, (scene, truth) in enumerate(zip(walkers(split, videos), truths, strict=True)):
-        for frame in range(0, len(truth.boxes_xyxy), every):
-            if (truth.keypoints[frame, :, 2] > 0).any():
-                shown.append((scene.x[0, frame], truth.boxes_xyxy[frame], truth.keypoints[frame], number))
+    for number, scene in enumerate(walkers(split, videos)):
+        boxes_xyxy, keypoints = scene.y[0]["boxes"], scene.metadata[0]["keypoints"]
+        for frame in range(0, len(boxes_xyxy), every):
+            if (keypoints[frame, :, 2] > 0).any():
+                shown.append((scene.x[0, frame], boxes_xyxy[frame], keypoints[frame], number))
     return _cut(tracker, shown)
 
 
-def coco_crops(tracker: SiamRPNEstimator, folder: Path) -> Crops | None:
+def coco_crops(tracker: SiameseEstimator, folder: Path) -> Crops | None:
     """The people with six keypoints or more in real pictures: COCO's own JSON, and YOLO's text form; None if absent."""
     shown: list[Shown] = []
     annotations = folder / "coco_val_mini" / "test_coco.json"
@@ -89,7 +87,7 @@ def _read_yolo(path: Path, width: int, height: int) -> list[tuple[np.ndarray, np
     return found
 
 
-def _cut(tracker: SiamRPNEstimator, shown: list[Shown]) -> Crops:
+def _cut(tracker: SiameseEstimator, shown: list[Shown]) -> Crops:
     crops = []
     for picture, box_xyxy, keypoints, source in shown:
         # The corners of the box are mapped like keypoints.

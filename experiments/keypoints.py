@@ -26,13 +26,14 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from armory_skelevision import load_tracker
 from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template
 from armory_skelevision.attacks.keypoints.target_pose import target_keypoints
 from armory_skelevision.io import hash_file
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.metrics.keypoints import hits
-from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
 from experiments.keeping import kept, place
@@ -54,7 +55,7 @@ def other_poses(crops: Crops) -> np.ndarray:
     return np.stack([target_keypoints("upside_down", *person) for person in people])
 
 
-def pose(tracker: SiamRPNEstimator, count: int) -> PoseEstimator:
+def pose(tracker: SiameseEstimator, count: int) -> PoseEstimator:
     """The tracker's template branch on that many template crops."""
     return PoseEstimator(tracker, np.repeat(box_of_template(tracker)[None], count, axis=0))
 
@@ -65,7 +66,7 @@ def noise(crops: Crops, eps: float) -> np.ndarray:
     return np.asarray((crops.pictures + signs * eps / 255).clip(0, 1), np.float32)
 
 
-def show_universal(tracker: SiamRPNEstimator, crops: Crops, eps: float, teachers: Crops | None) -> np.ndarray:
+def show_universal(tracker: SiameseEstimator, crops: Crops, eps: float, teachers: Crops | None) -> np.ndarray:
     """Crops with a perturbation that was learnt from others: the teachers, or the other half of the videos."""
     attack = KeypointUniversal(tracker, eps / 255, UNIVERSAL_STEPS)
     shown = crops.pictures.copy()
@@ -77,7 +78,7 @@ def show_universal(tracker: SiamRPNEstimator, crops: Crops, eps: float, teachers
     return np.asarray(shown.clip(0, 1), np.float32)
 
 
-def perturb(tracker: SiamRPNEstimator, crops: Crops, attack: str, eps: float, teachers: Crops | None) -> np.ndarray:
+def perturb(tracker: SiameseEstimator, crops: Crops, attack: str, eps: float, teachers: Crops | None) -> np.ndarray:
     """The crops under an attack."""
     if attack == "noise":
         return noise(crops, eps)
@@ -93,7 +94,7 @@ def perturb(tracker: SiamRPNEstimator, crops: Crops, attack: str, eps: float, te
     return made.perturb(pose(tracker, len(crops.pictures)), crops.pictures, wanted)
 
 
-def judge(trackers: Mapping[str, SiamRPNEstimator], crops: Crops, shown: np.ndarray) -> dict[str, np.ndarray]:
+def judge(trackers: Mapping[str, SiameseEstimator], crops: Crops, shown: np.ndarray) -> dict[str, np.ndarray]:
     """Which keypoints each tracker finds, (N, 17), and which of those of the other poses the first one does."""
     aimed = crops._replace(keypoints=other_poses(crops))
     result = {}
@@ -113,10 +114,10 @@ def recall(path: Path | None, work: Callable[[], Found]) -> Found:
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each collection of people, attack and bound."""
-    tracker = siamrpn_mtl({}, {"device_type": options.device})
+    tracker = load_tracker("siamrpn_mtl", device=options.device)
     trackers = {"own": tracker}
     for path in options.transfer:
-        trackers[hash_file(path)[:8]] = siamrpn_mtl({}, {"device_type": options.device}, path)
+        trackers[hash_file(path)[:8]] = load_tracker("siamrpn_mtl", path, device=options.device)
     walkers = walker_crops(tracker, options.split, options.every, options.videos)
     real = coco_crops(tracker, options.real) if options.real is not None else None
     people: dict[str, tuple[Crops, Crops | None]] = {"walkers": (walkers, None)}
@@ -141,7 +142,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _judge_clean(
-    options: argparse.Namespace, trackers: Mapping[str, SiamRPNEstimator], name: str, crops: Crops
+    options: argparse.Namespace, trackers: Mapping[str, SiameseEstimator], name: str, crops: Crops
 ) -> Found:
     return recall(_place(options, name, "clean", 0), lambda: judge(trackers, crops, crops.pictures))
 
@@ -211,7 +212,7 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=0, help="people under attacks of 100 steps; default all")
     parser.add_argument("--real", type=Path, default=None, help="folder with coco_val_mini and coco8_pose")
     parser.add_argument("--transfer", nargs="*", type=Path, default=[], help="weights of other multi-task trackers")
-    parser.add_argument("--device", default="gpu", choices=["gpu", "cpu"])
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
     parser.add_argument("--out", type=Path, default=None, help="a folder for table, curves and bars")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")

@@ -23,10 +23,10 @@ from benchmarks.walkers import walkers
 
 def measure(split: str, videos: int, steps: int, frames: int | None, torchvision: str) -> list[dict[str, Any]]:
     """The loss of each attack on each video."""
+    from armory_skelevision import load_tracker
     from armory_skelevision.attacks import PatchAttack
-    from armory_skelevision.models import siamrpn_mtl
 
-    estimator = siamrpn_mtl({}, {})
+    estimator = load_tracker("siamrpn_mtl")
     attacks = {
         "armory": _armory(estimator, steps, torchvision),
         "sign": PatchAttack(estimator, step_size=STEP_SIZE, max_iter=steps, keep="last"),

@@ -18,14 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from armory_skelevision import load_tracker
 from armory_skelevision.attacks import PatchAttack
-from armory_skelevision.attacks.patch.scene import read_scene
-from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.attacks.patch import read_scene
+from armory_skelevision.models import SiameseEstimator
 from benchmarks.common import print_table
 from benchmarks.walkers import mean_iou, walkers
 
 
-def make_patch(estimator: SiamRPNEstimator, steps: int, frames: int | None, precision: Any) -> Tensor:
+def make_patch(estimator: SiameseEstimator, steps: int, frames: int | None, precision: Any) -> Tensor:
     """The universal patch (h, w, 3) of the split mini."""
     scenes = list(walkers("mini", None, frames))
     with tempfile.TemporaryDirectory() as folder:
@@ -38,7 +39,7 @@ def make_patch(estimator: SiamRPNEstimator, steps: int, frames: int | None, prec
         return torch.from_numpy(np.load(Path(folder) / "patch_000.npy")).to(estimator.device)
 
 
-def measure(estimator: SiamRPNEstimator, patch: Tensor, videos: int, frames: int | None) -> list[dict[str, Any]]:
+def measure(estimator: SiameseEstimator, patch: Tensor, videos: int, frames: int | None) -> list[dict[str, Any]]:
     """Mean IoU of each unseen video: without a patch, with a grey one, and with the universal one."""
     rows = []
     for number, video in enumerate(walkers("dev", videos, frames)):
@@ -63,7 +64,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
 
-    estimator = siamrpn_mtl({}, {})
+    estimator = load_tracker("siamrpn_mtl")
     patch = make_patch(estimator, options.steps, options.frames, options.precision)
     rows = measure(estimator, patch, options.videos, options.frames)
     means = {name: float(np.mean([row[name] for row in rows])) for name in ("benign", "grey", "universal")}

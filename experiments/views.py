@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from armory_skelevision import load_tracker
 from armory_skelevision.attacks import PatchAttack
-from armory_skelevision.attacks.patch.eot import EOT, transform_patch
-from armory_skelevision.attacks.patch.scene import read_scene
-from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl
+from armory_skelevision.attacks.patch import EOT, read_scene
+from armory_skelevision.attacks.patch.eot import transform_patch
+from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.tracking import ChosenFrames
 from benchmarks.common import print_table, ratio
 from benchmarks.scene import Scene
@@ -34,7 +35,7 @@ UNSEEN_SEED = 12345
 
 def measure(split: str, videos: int, steps: int, draws: int, frames: int | None) -> list[dict[str, Any]]:
     """The effect of each patch on each video."""
-    estimator = siamrpn_mtl({}, {})
+    estimator = load_tracker("siamrpn_mtl")
     rows = []
     for number, scene in enumerate(walkers(split, videos, frames)):
         for name, eot in (("plain", None), ("eot", JITTER)):
@@ -74,14 +75,14 @@ def main() -> None:
         print(json.dumps({"jitter": JITTER, "steps": options.steps, "means": means, "rows": rows}))
 
 
-def _make_patch(estimator: SiamRPNEstimator, scene: Scene, steps: int, eot: Mapping[str, Any] | None) -> torch.Tensor:
+def _make_patch(estimator: SiameseEstimator, scene: Scene, steps: int, eot: Mapping[str, Any] | None) -> torch.Tensor:
     with tempfile.TemporaryDirectory() as folder:
         attack = PatchAttack(estimator, max_iter=steps, eot=eot, keep="last", export=folder)
         attack.generate(x=scene.x, y=scene.y, y_patch_metadata=scene.metadata)
         return torch.from_numpy(np.load(Path(folder) / "patch_000.npy"))
 
 
-def _judge(estimator: SiamRPNEstimator, scene: Scene, patch: torch.Tensor, draws: int) -> dict[str, float]:
+def _judge(estimator: SiameseEstimator, scene: Scene, patch: torch.Tensor, draws: int) -> dict[str, float]:
     read = read_scene(scene.x[0], scene.y[0]["boxes"], scene.metadata[0], estimator.device, 0)
     patch = patch.to(estimator.device)
     rng = np.random.default_rng(UNSEEN_SEED)

@@ -125,8 +125,11 @@ def _show(value: Any) -> str:
 
 
 def _meanings(owner: Any) -> dict[str, str]:
-    """What the docstrings of a function, or of a class and its bases, say about each key."""
-    documented = reversed(inspect.getmro(owner)) if inspect.isclass(owner) else [owner]
+    """What the docstrings of a function and its package, or of a class and its bases, say about each key."""
+    if inspect.isclass(owner):
+        documented = [*reversed(inspect.getmro(owner))]
+    else:
+        documented = [sys.modules[owner.__module__.rpartition(".")[0]], owner]
     return {name: text for each in documented for name, text in _read_entries(inspect.getdoc(each) or "").items()}
 
 

@@ -47,7 +47,7 @@ def coco(
     """Download COCO 2017: person keypoints and images. Resumes if interrupted; checks the published hashes."""
     from armory_skelevision.datasets.fetch import fetch_coco
 
-    _print_paths(fetch_coco(out, splits or ["train", "val"], origin))
+    print(*fetch_coco(out, splits or ["train", "val"], origin), sep="\n")
 
 
 @app.command()
@@ -55,7 +55,7 @@ def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None
     """Download LaSOT's 20 person sequences (4 GB). Resumes if interrupted."""
     from armory_skelevision.datasets.fetch import fetch_lasot
 
-    _print_paths(fetch_lasot(out, origin))
+    print(*fetch_lasot(out, origin), sep="\n")
 
 
 @app.command()
@@ -69,7 +69,7 @@ def otb(
     """Download sequences of the OTB benchmark. Resumes if interrupted."""
     from armory_skelevision.datasets.fetch import fetch_otb
 
-    _print_paths(fetch_otb(out, names or (), origin))
+    print(*fetch_otb(out, names or (), origin), sep="\n")
 
 
 @crops.command("coco")
@@ -98,11 +98,6 @@ def crop_lasot(
     from armory_skelevision.datasets.lasot import read_lasot
 
     _make_crops(read_lasot(root, split), out, skip_invalid)
-
-
-def _print_paths(paths: list[Path]) -> None:
-    for path in paths:
-        print(path)
 
 
 def _make_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool) -> None:

@@ -30,24 +30,14 @@ def carla_video_tracking(
     """ARMORY's ``carla_video_tracking_dev`` or ``_test``: 960×1280, a green screen, one pedestrian to track.
 
     Prepared data are read from ``<dataset_dir>/carla_video_tracking_<split>/2.0.0``. Where they are missing ARMORY
-    downloads them if their host can be reached.
+    downloads them if their host can be reached; otherwise the error names the commands that get them.
 
     Args:
         split: ``dev`` or ``test``, or a slice of one (``dev[0:5]``).
-        epochs: Passes over the data.
-        batch_size: Videos per batch.
-        dataset_dir: Folder of prepared data; None for ARMORY's.
-        framework: Type of the batches.
-        shuffle_files: Whether the order is random.
-        index: Videos to take: their numbers, or a slice as text (``[2:5]``); None for all.
         max_frames: Frames kept of each video; None keeps all.
 
     Returns:
         ``ArmoryDataGenerator``: boxes int64; metadata ``gs_coords`` and ``masks``.
-
-    Raises:
-        MissingFileError: If the data neither exist nor can be downloaded; its fix names the commands that get them.
-        InvalidValueError: If an option is unknown or wrong.
     """
     name = single_split(split, ["dev", "test"])
     folder = resolve_dataset_dir(dataset_dir)
@@ -68,21 +58,15 @@ def carla_video_tracking(
 def require_data(split: str, dataset_dir: Path) -> None:
     """Check that ARMORY will find the data of a split: prepared, as a downloaded archive, or at their host.
 
-    ARMORY's own attempt has no timeout, and ends in errors of TFDS and urllib without a remedy.
-
-    Args:
-        split: ``dev`` or ``test``.
-        dataset_dir: Folder of prepared data.
-
-    Raises:
-        MissingFileError: If it will not.
+    ARMORY's own attempt has no timeout, and ends in errors of TFDS and urllib without a remedy; this one raises
+    `MissingFileError`.
     """
     name = f"carla_video_tracking_{split}"
     prepared = dataset_dir / name / VERSION
     if (prepared / "dataset_info.json").is_file() and any(prepared.glob("*.tfrecord*")):
         return
     url, size = _archive(name)
-    archive = dataset_dir / "cache" / url.rsplit("/", maxsplit=1)[-1]
+    archive = dataset_dir / "cache" / Path(url).name
     if prepared.is_dir():
         problem = f"an incomplete folder {prepared}, to be deleted first"
     elif archive.is_file() and archive.stat().st_size == size:

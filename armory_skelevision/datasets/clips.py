@@ -36,11 +36,11 @@ class Clip(NamedTuple):
 
 
 def select_clips(clips: Sequence[Clip], split: str, index: list[int] | str | None) -> list[Clip]:
-    """Select clips by a split expression such as ``dev[2:5]`` or ``dev[3]``, then by ARMORY's ``index``.
+    """Select clips by a split expression such as ``dev``, ``dev[2:5]`` or ``dev[3]``, then by ARMORY's ``index``.
 
     Args:
         clips: All clips of the split.
-        split: Its name, optionally with a slice or a number in brackets.
+        split: The expression.
         index: Numbers of clips that the split selects, a slice as text (``[2:5]``), or None for all.
 
     Raises:
@@ -59,16 +59,9 @@ def select_clips(clips: Sequence[Clip], split: str, index: list[int] | str | Non
 
 
 def generate_clips(clips: Sequence[Clip], epochs: int, frame_rate: float, shuffle: bool = False) -> Any:
-    """ARMORY's generator over clips.
+    """ARMORY's generator over clips, in this order or, with ``shuffle``, another random one in each of the epochs.
 
-    Args:
-        clips: The clips, in this order.
-        epochs: Passes over them.
-        frame_rate: Frames per second.
-        shuffle: Whether each pass has another random order; it is the same in every run.
-
-    Returns:
-        ``ArmoryDataGenerator``.
+    Random orders are the same in every run. The frame rate is in frames per second.
     """
     from armory.data import datasets
 

@@ -49,8 +49,8 @@ def read_coco(annotations: Path, images: Path) -> AnnotatedPeople:
             reason = error if isinstance(error, ValueError) else f"cannot be read ({error!r})"
             problems.append(f"{annotations.name}, annotation {annotation.get('id')}: {reason}")
     if not people:
-        got = f"none; {len(problems)} cannot be read"
-        raise InvalidValueError(str(annotations), "persons with more than 5 keypoints", got)
+        expected = "persons with more than 5 keypoints"
+        raise InvalidValueError(str(annotations), expected, f"none; {len(problems)} cannot be read")
     people.sort(key=lambda person: (person.picture.name, person.track))
     return AnnotatedPeople(f"coco-{annotations.stem}", _split(people), problems)
 

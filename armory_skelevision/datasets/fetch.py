@@ -1,22 +1,24 @@
-"""Fetches data sets of real images, and unpacks them as their publishers lay them out."""
+"""Fetches data sets of real images, and unpacks them as their publishers lay them out.
+
+All functions return the paths of what they unpacked. They raise `InvalidValueError` for an unknown name, and for an
+archive that is damaged, or differs from the published one or the one fetched first; `OSError` if an archive cannot be
+fetched. They take:
+
+Args:
+    out: Output folder, for the archives too.
+    origin: A mirror, or a local folder with the archives (of LaSOT also the archive); None for the published addresses.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from armory_skelevision.datasets.lasot import SEQUENCES
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
-from armory_skelevision.datasets.published import (
-    COCO_ANNOTATIONS,
-    COCO_IMAGES,
-    LASOT_PERSON,
-    LASOT_SEQUENCES,
-    otb_archive,
-)
+from armory_skelevision.datasets.published import COCO_ANNOTATIONS, COCO_IMAGES, LASOT_PERSON, otb_archive
 from armory_skelevision.io.archives import check_archive, unpack
-from armory_skelevision.io.download import RetryPolicy
-from armory_skelevision.io.fetch import fetch_file
-from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.io.fetch import RemoteFile, fetch_file
 from armory_skelevision.validation import InvalidValueError
 
 
@@ -24,16 +26,7 @@ def fetch_coco(out: Path, splits: Sequence[str], origin: str | None = None) -> l
     """Fetch COCO 2017: ``annotations/person_keypoints_<split>2017.json`` and the images ``<split>2017/``.
 
     Args:
-        out: Output folder, for the archives too.
         splits: "train", "val" or both.
-        origin: A mirror, or a local folder with the archives; None for the published addresses.
-
-    Returns:
-        The paths of annotations and images.
-
-    Raises:
-        InvalidValueError: For an unknown split, or archives that are not those published.
-        OSError: If something cannot be fetched.
     """
     _check_names("splits", splits, COCO_IMAGES)
     wanted = {COCO_ANNOTATIONS: [f"annotations/person_keypoints_{split}2017.json" for split in splits]}
@@ -42,43 +35,19 @@ def fetch_coco(out: Path, splits: Sequence[str], origin: str | None = None) -> l
 
 
 def fetch_lasot(out: Path, origin: str | None = None) -> list[Path]:
-    """Fetch LaSOT's 20 person sequences, ``person/person-1/`` to ``person/person-20/``.
-
-    Args:
-        out: Output folder, for the archive too.
-        origin: A mirror, or the local archive or its folder; None for the published address.
-
-    Returns:
-        The sequences' folders.
-
-    Raises:
-        InvalidValueError: If the archive is damaged, or differs from the one that was fetched first.
-        OSError: If the archive cannot be fetched.
-    """
-    return _fetch({LASOT_PERSON: list(LASOT_SEQUENCES)}, out, out / "person", origin)
+    """Fetch LaSOT's 20 person sequences, ``person/person-1/`` to ``person/person-20/``."""
+    return _fetch({LASOT_PERSON: list(SEQUENCES)}, out, out / "person", origin)
 
 
-def fetch_otb(
-    out: Path, names: Sequence[str] = (), origin: str | None = None, retry_policy: RetryPolicy | None = None
-) -> list[Path]:
+def fetch_otb(out: Path, names: Sequence[str] = (), origin: str | None = None) -> list[Path]:
     """Fetch sequences of OTB2015, in the layout that the data set `otb_person` reads.
 
     Args:
-        out: Output folder, for the archives too.
         names: Folders such as "Crossing"; empty for all that the SkeleVision paper counts as persons.
-        origin: A mirror, or a local folder with the archives; None for the published addresses.
-        retry_policy: Timeouts and retries; None for the default ones.
-
-    Returns:
-        The sequences' folders.
-
-    Raises:
-        InvalidValueError: For an unknown name, or an archive that is damaged or differs from the one fetched first.
-        OSError: If an archive cannot be fetched.
     """
     _check_names("names", names, sorted(PERSON_FOLDERS), OTHER_FOLDERS)
     wanted = {otb_archive(name): [name] for name in names or sorted(PERSON_FOLDERS)}
-    return _fetch(wanted, out, out, origin, retry_policy)
+    return _fetch(wanted, out, out, origin)
 
 
 def _check_names(key: str, given: Sequence[str], named: Collection[str], unnamed: Collection[str] = ()) -> None:
@@ -88,24 +57,17 @@ def _check_names(key: str, given: Sequence[str], named: Collection[str], unnamed
         raise InvalidValueError(key, f"some of {', '.join(named)}", ", ".join(unknown))
 
 
-def _fetch(
-    wanted: dict[RemoteFile, list[str]],
-    archives: Path,
-    folder: Path,
-    origin: str | None,
-    retry_policy: RetryPolicy | None = None,
-) -> list[Path]:
+def _fetch(wanted: dict[RemoteFile, list[str]], archives: Path, folder: Path, origin: str | None) -> list[Path]:
     """Fetch archives into one folder and unpack them into another: names of members by archive."""
     one_file = origin is not None and not origin.endswith("/") and not Path(origin).expanduser().is_dir()
     if one_file and len(wanted) > 1:
         files = ", ".join(remote.file for remote in list(wanted)[:4])
-        raise InvalidValueError(
-            "--from", f"the folder of {files}…", f"one file, {origin}", "an address of a folder ends with /"
-        )
+        fix = "an address of a folder ends with /"
+        raise InvalidValueError("--from", f"the folder of {files}…", f"one file, {origin}", fix)
     paths = []
     for remote, names in wanted.items():
         # An archive that has been unpacked is not needed again.
         if not all((folder / name).exists() for name in names):
-            unpack(fetch_file(remote, archives, origin, check_archive, retry_policy), folder, names)
+            unpack(fetch_file(remote, archives, origin, check_archive), folder, names)
         paths += [folder / name for name in names]
     return paths

@@ -11,10 +11,7 @@ from armory_skelevision.validation import InvalidValueError
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read a JPEG or PNG image.
-
-    Returns:
-        (H, W, 3) uint8 RGB; grey images get three equal channels.
+    """Read a JPEG or PNG image, (H, W, 3) uint8 RGB; grey ones get three equal channels.
 
     Raises:
         InvalidValueError: If the file is damaged or not an image.
@@ -29,11 +26,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """Compress an image (H, W, 3) RGB, or (H, W), uint8, as PNG.
-
-    Raises:
-        InvalidValueError: For another shape or type.
-    """
+    """Compress an image, (H, W, 3) RGB or (H, W), uint8, as PNG (`InvalidValueError` for another shape or type)."""
     import cv2
 
     # Level 1 is three times as fast as the default, for a tenth more bytes.

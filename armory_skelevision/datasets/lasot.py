@@ -17,7 +17,7 @@ from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
-SEQUENCES = 20
+SEQUENCES = tuple(f"person-{number}" for number in range(1, 21))
 FRAMES = {"train": range(800), "val": range(800, 900)}
 """The frames of each sequence, by split."""
 
@@ -37,15 +37,13 @@ def read_lasot(root: Path, split: str) -> AnnotatedPeople:
         raise InvalidValueError("split", " or ".join(map(repr, FRAMES)), repr(split))
     parts: dict[str, list[AnnotatedPerson]] = {}
     problems = []
-    for number in range(1, SEQUENCES + 1):
-        folder = root / f"person-{number}"
+    for number, name in enumerate(SEQUENCES, start=1):
         try:
-            parts[folder.name] = _read_sequence(folder, number, FRAMES[split])
+            parts[name] = _read_sequence(root / name, number, FRAMES[split])
         except (OSError, ValueError) as error:
-            problems.append(f"LaSOT {folder.name} is left out: {error}")
+            problems.append(f"LaSOT {name} is left out: {error}")
     if not parts:
-        expected = f"usable sequences person-1 to person-{SEQUENCES}"
-        raise MissingFileError(str(root), expected, f"none; {problems[0]}")
+        raise MissingFileError(str(root), "usable sequences person-1 to person-20", f"none; {problems[0]}")
     return AnnotatedPeople(f"lasot-{split}", parts, problems)
 
 

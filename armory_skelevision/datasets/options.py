@@ -33,14 +33,10 @@ def checks_options(function: Callable[P, Result]) -> Callable[P, Result]:
 
 
 def single_split(split: str, available: Sequence[str]) -> str:
-    """The name of the one split in an expression such as ``dev``, ``dev[2:5]`` or ``dev[0]+dev[3]``.
-
-    Args:
-        split: A split expression of ARMORY or TFDS.
-        available: Names of the existing splits.
+    """The name of the one split in an expression of ARMORY or TFDS such as ``dev``, ``dev[2:5]`` or ``dev[0]+dev[3]``.
 
     Raises:
-        InvalidValueError: For an unknown split, or several.
+        InvalidValueError: For several splits, or one that is not available.
     """
     named = {re.sub(r"\[.*\]$", "", part.strip()) for part in str(split).split("+")}
     if len(named) != 1 or not named <= set(available):
@@ -63,25 +59,22 @@ def resolve_dataset_dir(dataset_dir: str | os.PathLike[str] | None) -> Path:
 
     folder = Path(paths.runtime_paths().dataset_dir)
     if not folder.is_dir():
-        fix = (
-            "Docker mounts it; outside of Docker, run with --no-docker, call armory.paths.set_mode('host'), "
-            "or give dataset_dir"
-        )
+        fix = "Docker mounts it; otherwise use --no-docker, call armory.paths.set_mode('host'), or give dataset_dir"
         raise MissingFileError("dataset_dir", f"ARMORY's folder {folder}", "no such folder", fix)
     return folder
 
 
-def find_root(root: str | os.PathLike[str], dataset_dir: Path) -> Path:
+def find_root(root: str | os.PathLike[str], dataset_dir: Path, fix: str = "") -> Path:
     """The folder that a config's ``root`` refers to.
 
     A relative one is searched in the working directory, then in the folder of prepared data, which Docker mounts.
 
     Raises:
-        MissingFileError: If it is in neither; names the places.
+        MissingFileError: If it is in neither; names the places, and the fix.
     """
     given = Path(root).expanduser()
     places = [given] if given.is_absolute() else [Path.cwd() / given, dataset_dir / given]
     for place in places:
         if place.is_dir():
             return place
-    raise MissingFileError("root", f"a folder at {' or '.join(map(str, places))}", "none")
+    raise MissingFileError("root", f"a folder at {' or '.join(map(str, places))}", "none", fix)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +14,8 @@ from armory_skelevision.datasets.options import checks_options, find_root, resol
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import OtbSequence, find_sequences
-from armory_skelevision.datasets.tfds_records import Columns, TfdsSplit, open_records, prepare_records
-from armory_skelevision.validation import Count, InvalidValueError, MissingFileError
+from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
+from armory_skelevision.validation import Count, InvalidValueError
 
 FRAME_RATE = 30.0
 """Frames per second. OTB states no rate; most of its videos are ordinary camera footage."""
@@ -43,12 +41,6 @@ def otb_person(
 
     Args:
         split: ``test``, or a slice of it (``test[0:5]``).
-        epochs: Passes over the data.
-        batch_size: Videos per batch.
-        dataset_dir: Folder of prepared data; None for ARMORY's.
-        framework: Type of the batches.
-        shuffle_files: Whether the order is random.
-        index: Videos to take: their numbers, or a slice as text (``[2:5]``); None for all.
         root: Folder with a folder for each sequence (``img/*.jpg``, ``groundtruth_rect.txt``): absolute, or relative
             to the working directory or to ``dataset_dir``.
         names: Sequences to take, all of which must exist; ``paper`` for the 38 of the paper's OTB2015-Person. None
@@ -57,43 +49,17 @@ def otb_person(
 
     Returns:
         ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks`` and ``shading`` (False).
-
-    Raises:
-        MissingFileError: If the root or a sequence is missing.
-        InvalidValueError: If an option is unknown or wrong, or a sequence cannot be read.
     """
     name = single_split(split, ["test"])
     folder = resolve_dataset_dir(dataset_dir)
-    sequences = find_sequences(_find_otb(root, folder), sorted(PERSON_FOLDERS) if names == "paper" else names)
-    records = TfdsSplit("otb_person", f"{name}-{_hash_sequences(sequences, max_frames)}", name, folder)
-    _prepare(records, sequences, max_frames)
-    return open_records(
-        records,
-        _make_labels,
-        split=split,
-        epochs=epochs,
-        frame_rate=FRAME_RATE,
-        index=index,
-        max_frames=max_frames,
-        shuffle_files=shuffle_files,
-    )
-
-
-def _find_otb(root: str | os.PathLike[str], dataset_dir: Path) -> Path:
-    try:
-        return find_root(root, dataset_dir)
-    except MissingFileError as error:
-        fix = "fetch sequences with `skelevision data otb --out otb Crossing Human7`, or name their folder"
-        raise MissingFileError(error.key, error.expected, error.got, fix) from None
-
-
-def _prepare(records: TfdsSplit, sequences: Sequence[OtbSequence], max_frames: int | None) -> None:
-    if records.is_prepared():
-        return
-    import tensorflow_datasets as tfds
-
-    features = {"boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32)}
-    prepare_records(records, features, _examples(sequences, max_frames), len(sequences))
+    fix = "fetch sequences with `skelevision data otb --out otb Crossing Human7`, or name their folder"
+    sequences = find_sequences(find_root(root, folder, fix), sorted(PERSON_FOLDERS) if names == "paper" else names)
+    files = (path for each in sequences for path in (each.groundtruth, *each.images[:max_frames]))
+    source_hash = hash_files(files, max_frames, [each.name for each in sequences])
+    records = TfdsSplit("otb_person", name, source_hash, folder)
+    records.prepare(_examples(sequences, max_frames), len(sequences), {})
+    options = ReadOptions(split, epochs, index, shuffle_files, max_frames)
+    return records.read(options, _make_labels, FRAME_RATE)
 
 
 def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Iterator[dict[str, Any]]:
@@ -103,25 +69,15 @@ def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Itera
 
 
 def _encode_frames(sequence: OtbSequence, max_frames: int | None) -> list[bytes]:
-    frames: list[bytes] = []
-    shape: tuple[int, ...] | None = None
+    frames = []
+    height, width = read_image(sequence.images[0]).shape[:2]
     for path in sequence.images[:max_frames]:
         image = read_image(path)
-        shape = shape or image.shape
-        if image.shape != shape:
-            expected = f"{shape[1]}×{shape[0]} pixels as in the first image"
+        if image.shape[:2] != (height, width):
+            expected = f"{width}×{height} pixels as in the first image"
             raise InvalidValueError(str(path), expected, f"{image.shape[1]}×{image.shape[0]}")
         frames.append(encode_png(image))
     return frames
-
-
-def _hash_sequences(sequences: Sequence[OtbSequence], max_frames: int | None) -> str:
-    digest = hashlib.sha256(repr(max_frames).encode())
-    for sequence in sequences:
-        digest.update(sequence.name.encode() + sequence.groundtruth.read_bytes())
-        for path in sequence.images[:max_frames]:
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _make_labels(height: int, width: int, columns: Columns) -> tuple[NDArray[np.float32], dict[str, Any]]:

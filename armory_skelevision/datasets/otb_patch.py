@@ -19,12 +19,7 @@ PADDING = 25
 
 
 def place_patch(boxes_xyxy: NDArray[np.float32], height: int, width: int) -> dict[str, Any]:
-    """Place the patch in a video.
-
-    Args:
-        boxes_xyxy: (F, 4) true boxes, pixel edges.
-        height: Height of the frames, pixels.
-        width: Width of the frames, pixels.
+    """Place the patch in a video of frames (height, width) with the true boxes (F, 4), pixel edges.
 
     Returns:
         ``gs_coords`` (F, 4, 2) int64, corners as x, y: top left, top right, bottom right, bottom left, the same in

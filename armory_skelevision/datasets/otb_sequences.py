@@ -39,10 +39,9 @@ class OtbSequence:
 
 
 def find_sequences(root: Path, names: Collection[str] | None = None) -> list[OtbSequence]:
-    """Read all sequences under a folder, sorted by name. Images are listed, not read.
+    """Read all sequences in the folders under ``root``, sorted by name. Images are listed, not read.
 
     Args:
-        root: The folder.
         names: Folders (``Jogging``) or sequences (``Jogging-2``) to take. None takes all except those of OTB2015 that
             are not in the paper's OTB2015-Person.
 
@@ -51,16 +50,16 @@ def find_sequences(root: Path, names: Collection[str] | None = None) -> list[Otb
         InvalidValueError: If a sequence's images and ground truth do not match, or a line is not a box; the key is the
             file and its line.
     """
-    found = sorted(folder for folder in root.iterdir() if folder.is_dir() and _looks_like_sequence(folder))
-    if names is None:
-        sequences = [sequence for folder in found if folder.name not in OTHER_FOLDERS for sequence in _read(folder)]
-    else:
-        sequences = [sequence for folder in found if _is_named(folder.name, names) for sequence in _read(folder)]
-        sequences = [s for s in sequences if s.name in names or s.groundtruth.parent.name in names]
-        missing = sorted(set(names) - {s.name for s in sequences} - {s.groundtruth.parent.name for s in sequences})
-        if missing:
-            got = f"only {', '.join(folder.name for folder in found) or 'none'}"
-            raise MissingFileError(str(root), f"the sequences {', '.join(missing)}", got)
+    folders = {folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()}
+    found = [name for name, folder in folders.items() if (folder / "img").is_dir() or _groundtruth_files(folder)]
+    wanted = set(found) - OTHER_FOLDERS if names is None else set(names)
+    opened = wanted | {re.sub(r"-\d+$", "", name) for name in wanted}
+    read = [(name, sequence) for name in found if name in opened for sequence in _read(folders[name])]
+    sequences = [sequence for name, sequence in read if name in wanted or sequence.name in wanted]
+    missing = sorted(wanted - {name for name, _ in read} - {sequence.name for sequence in sequences})
+    if missing:
+        got = f"only {', '.join(found) or 'none'}"
+        raise MissingFileError(str(root), f"the sequences {', '.join(missing)}", got)
     if not sequences:
         expected = "person sequences: folders <name>/ with img/0001.jpg, … and groundtruth_rect.txt"
         raise MissingFileError(str(root), expected, "none")
@@ -68,10 +67,7 @@ def find_sequences(root: Path, names: Collection[str] | None = None) -> list[Otb
 
 
 def read_boxes(path: Path) -> NDArray[np.float32]:
-    """Read a ground truth file.
-
-    Returns:
-        (F, 4) float32 xyxy, pixel edges counted from 0.
+    """Read a ground truth file as boxes (F, 4) float32 xyxy, pixel edges counted from 0.
 
     Raises:
         InvalidValueError: For a line that is not a box; the key is ``file:line``.
@@ -79,14 +75,6 @@ def read_boxes(path: Path) -> NDArray[np.float32]:
     lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     boxes = [_parse_box(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
     return np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
-
-
-def _looks_like_sequence(folder: Path) -> bool:
-    return (folder / "img").is_dir() or bool(_groundtruth_files(folder))
-
-
-def _is_named(folder: str, names: Collection[str]) -> bool:
-    return folder in names or any(re.fullmatch(re.escape(folder) + r"-\d+", name) for name in names)
 
 
 def _groundtruth_files(folder: Path) -> dict[str, Path]:
@@ -136,10 +124,8 @@ def _match_images(name: str, images: dict[int, Path], truth: Path, boxes: int) -
         first, last = ANNOTATED_FRAMES[name]
     missing = [number for number in range(first, last + 1) if number not in images]
     if missing:
-        some = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
-        raise InvalidValueError(
-            str(truth.parent / "img"), f"frames {first} to {last}", f"{len(missing)} missing: {some}"
-        )
+        got = f"{len(missing)} missing: {', '.join(map(str, missing[:5]))}" + (", …" if len(missing) > 5 else "")
+        raise InvalidValueError(str(truth.parent / "img"), f"frames {first} to {last}", got)
     frames = tuple(path for number, path in images.items() if first <= number <= last)
     if len(frames) != boxes:
         got = f"{boxes} boxes for {len(frames)} images ({frames[0].name} to {frames[-1].name})"
@@ -152,8 +138,6 @@ def _parse_box(line: str, key: str) -> tuple[float, float, float, float]:
         x, y, width, height = (float(word) for word in line.replace(",", " ").split())
     except ValueError:
         raise InvalidValueError(key, "four numbers x y w h", repr(line.strip())) from None
-    if not all(math.isfinite(value) for value in (x, y, width, height)):
-        raise InvalidValueError(key, "finite numbers x y w h", repr(line.strip()))
-    if width <= 0 or height <= 0:
-        raise InvalidValueError(key, "a width and a height above 0", repr(line.strip()))
+    if not (all(map(math.isfinite, (x, y, width, height))) and width > 0 and height > 0):
+        raise InvalidValueError(key, "finite numbers x y w h, with w and h above 0", repr(line.strip()))
     return x - 1, y - 1, x - 1 + width, y - 1 + height

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -35,28 +35,17 @@ def walker_people(
 ) -> Any:
     """People of the rendered videos: a clip starts at every ``every``-th frame.
 
+    The batches are those of `clips`.
+
     Args:
         split: As for `walkers`; slices count clips.
-        epochs: Passes over the data.
-        batch_size: Clips per batch.
-        dataset_dir: Folder in which a relative ``root`` is searched, too; None for ARMORY's.
-        framework: Type of the batches.
-        shuffle_files: Whether the order changes in each pass.
-        index: Clips to take: their numbers, or a slice as text (``[2:5]``); None for all.
         root: As for `walkers`.
         every: Frames from the start of a clip to the start of the next.
         max_frames: Frames of a clip; clips at a video's end that would be shorter are left out.
-
-    Returns:
-        ``ArmoryDataGenerator``.
-
-    Raises:
-        MissingFileError: If the root is missing.
-        InvalidValueError: If an option is unknown or wrong, or a video or an annotation cannot be read.
     """
     videos = read_split(find_split(split, None if root is None else find_root(root, resolve_dataset_dir(dataset_dir))))
-    cache = VideoCache()
-    clips = [clip for video in videos for clip in _clips_of(video, every, max_frames, cache)]
+    read_frames = lru_cache(maxsize=1)(WalkerVideo.read_frames)  # clips come in the order of their videos
+    clips = [clip for video in videos for clip in _clips_of(video, every, max_frames, read_frames)]
     return generate_clips(select_clips(clips, split, index), epochs, videos[0].frame_rate, shuffle_files)
 
 
@@ -75,26 +64,14 @@ def coco_people(
 ) -> Any:
     """People of COCO, or of your own images in its format, one image each.
 
-    Selected are persons that are not marked as a crowd, with more than 5 keypoints and an area above 16 pixels.
+    The batches are those of `clips`. Selected are persons that are not marked as a crowd, with more than 5 keypoints
+    and an area above 16 pixels.
 
     Args:
         split: ``val``, or a slice of it (``val[0:50]``).
-        epochs: Passes over the data.
-        batch_size: Clips per batch.
-        dataset_dir: Folder in which a relative ``root`` is searched, too; None for ARMORY's.
-        framework: Type of the batches.
-        shuffle_files: Whether the order changes in each pass.
-        index: People to take: their numbers, or a slice as text (``[2:5]``); None for all.
         root: Folder of annotations and images: absolute, or relative to the working directory or to ``dataset_dir``.
         annotations: COCO's JSON file of person keypoints, below ``root``.
         images: Folder of the images, below ``root``.
-
-    Returns:
-        ``ArmoryDataGenerator``.
-
-    Raises:
-        MissingFileError: If the root, the annotations or the folder of images is missing.
-        InvalidValueError: If an option is unknown or wrong, or an annotation cannot be read.
     """
     single_split(split, ["val"])
     folder = find_root(root, resolve_dataset_dir(dataset_dir))
@@ -102,33 +79,24 @@ def coco_people(
     if people.problems:
         got = f"{len(people.problems)} that cannot be read; the first: {people.problems[0]}"
         raise InvalidValueError("annotations", "usable persons only", got)
-    clips = [_clip_of(person) for part in people.parts.values() for person in part]
+    clips = [
+        Clip(partial(_read_picture, person), person.box_xyxy[None], person.keypoints, person.area)
+        for part in people.parts.values()
+        for person in part
+    ]
     return generate_clips(select_clips(clips, split, index), epochs, 1.0, shuffle_files)
 
 
-class VideoCache:
-    """Decodes videos and keeps the last one, because clips come in the order of their videos."""
+def _clips_of(
+    video: WalkerVideo, every: int, length: int, read_frames: Callable[[WalkerVideo], NDArray[np.uint8]]
+) -> Iterator[Clip]:
+    def read(part: slice) -> NDArray[np.uint8]:
+        return read_frames(video)[part]
 
-    def __init__(self) -> None:
-        self._video: WalkerVideo | None = None
-        self._frames: NDArray[np.uint8] = np.empty((0, 0, 0, 3), np.uint8)
-
-    def read(self, video: WalkerVideo, part: slice) -> NDArray[np.uint8]:
-        """Some frames of a video, (F, H, W, 3) uint8 RGB."""
-        if self._video is not video:
-            self._video, self._frames = video, video.read_frames()
-        return self._frames[part]
-
-
-def _clips_of(video: WalkerVideo, every: int, length: int, cache: VideoCache) -> Iterator[Clip]:
     for start in range(0, len(video.boxes_xyxy) - length + 1, every):
         if (video.keypoints[start, :, 2] > 0).any():
             part = slice(start, start + length)
-            yield Clip(partial(cache.read, video, part), video.boxes_xyxy[part], video.keypoints[start])
-
-
-def _clip_of(person: AnnotatedPerson) -> Clip:
-    return Clip(partial(_read_picture, person), person.box_xyxy[None], person.keypoints, person.area)
+            yield Clip(partial(read, part), video.boxes_xyxy[part], video.keypoints[start])
 
 
 def _read_picture(person: AnnotatedPerson) -> NDArray[np.uint8]:

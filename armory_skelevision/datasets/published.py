@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.io.fetch import RemoteFile
 
 
 def _coco(path: str, size: int, sha256: str, licence: str) -> RemoteFile:
@@ -51,19 +51,14 @@ LASOT_PERSON = RemoteFile(
     page="https://huggingface.co/datasets/l-lt/LaSOT",
     licence="none stated on the page",
 )
-LASOT_SEQUENCES = tuple(f"person-{number}" for number in range(1, 21))
-"""The 20 sequences of the category."""
 
 
 def otb_archive(name: str) -> RemoteFile:
-    """The archive of one OTB2015 sequence folder.
+    """The archive of one OTB2015 sequence folder, such as "Crossing".
 
     Addresses: matlab/util/MakeSequenceConfigVer10.m and …Ver11.m of github.com/jwlim/tracker_benchmark, the
     benchmark's own code. Its server is at times unreachable; the Internet Archive keeps copies (README and
     download.py of github.com/prosti221/OTB-dataset), which serve as a mirror.
-
-    Args:
-        name: Name of the folder, such as "Crossing".
     """
     return RemoteFile(
         name=f"otb {name}",

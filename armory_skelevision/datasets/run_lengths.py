@@ -15,20 +15,12 @@ from armory_skelevision.validation import InvalidValueError
 
 
 def decode_mask(counts: str, height: int, width: int) -> NDArray[np.uint8]:
-    """Decode one mask.
-
-    Args:
-        counts: COCO's compressed run lengths.
-        height: Height of the frame, pixels.
-        width: Width of the frame, pixels.
-
-    Returns:
-        (H, W) uint8, 0 or 1.
+    """Decode a mask, (H, W) uint8, 0 or 1, from COCO's compressed run lengths.
 
     Raises:
         InvalidValueError: If the text is damaged or of a mask of another size; the key is ``masks``.
     """
-    lengths = decode_run_lengths(counts)
+    lengths = _decode_lengths(counts)
     if min(lengths, default=0) < 0 or sum(lengths) != height * width:
         got = f"{sum(lengths)} pixels in {counts[:20]!r}"
         raise InvalidValueError("masks", f"runs that fill {width}×{height} pixels", got)
@@ -36,12 +28,7 @@ def decode_mask(counts: str, height: int, width: int) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.repeat(values, lengths).reshape(width, height).T)
 
 
-def decode_run_lengths(counts: str) -> list[int]:
-    """Decode the lengths of the runs, of which the first is of zeros.
-
-    Raises:
-        InvalidValueError: If the text is damaged; the key is ``masks``.
-    """
+def _decode_lengths(counts: str) -> list[int]:
     lengths: list[int] = []
     value = shift = 0
     for character in counts:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from armory_skelevision.datasets.walker_files import WalkerVideo, read_annotation
+from armory_skelevision.datasets.walker_files import read_annotation
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -49,12 +48,13 @@ class Video:
         shape = self.frames.shape
         if len(shape) != 4 or shape[3] != 3 or 0 in shape:
             raise InvalidValueError("frames", "a video (F, H, W, 3), RGB", f"shape {shape}")
-        _check_shape("boxes_xyxy", self.boxes_xyxy, (len(self), 4))
+        wanted = {"gs_coords": (len(self), 4, 2), "masks": shape[:3], "keypoints": (len(self), 17, 3)}
+        for key, values in {"boxes_xyxy": self.boxes_xyxy, **self._annotations()}.items():
+            expected = wanted.get(key, (len(self), 4))
+            if values.shape != expected:
+                raise InvalidValueError(key, f"an array {expected}, one entry per frame", f"shape {values.shape}")
         if not np.isfinite(self.boxes_xyxy).all():
             raise InvalidValueError("boxes_xyxy", "finite coordinates", "NaN or infinity")
-        wanted = {"gs_coords": (len(self), 4, 2), "masks": shape[:3], "keypoints": (len(self), 17, 3)}
-        for key, values in self._annotations().items():
-            _check_shape(key, values, wanted[key])
 
     @property
     def patch_metadata(self) -> dict[str, NDArray[Any]]:
@@ -133,14 +133,12 @@ def load_video(
 
 
 def _load_embedded(name: str) -> Video:
-    videos = {
-        f"walkers/{path.parent.name}/{int(path.stem)}": path
-        for path in sorted(SPLITS.glob("*/*.mp4"))
-        if path.stem.isdigit()
-    }
+    splits = {f"walkers/{folder.name}": sorted(folder.glob("*.mp4")) for folder in sorted(SPLITS.iterdir())}
+    videos = {f"{split}/{number}": path for split, paths in splits.items() for number, path in enumerate(paths)}
     if name not in videos:
-        raise InvalidValueError("source", _name_range(videos), repr(name))
-    video: WalkerVideo = read_annotation(videos[name])
+        ranges = " or ".join(f"{split}/0 to {split}/{len(paths) - 1}" for split, paths in splits.items())
+        raise InvalidValueError("source", f"an embedded video ({ranges}), or an array of frames", repr(name))
+    video = read_annotation(videos[name])
     return Video(
         frames=_to_float(video.read_frames()),
         boxes_xyxy=video.boxes_xyxy,
@@ -150,14 +148,6 @@ def _load_embedded(name: str) -> Video:
         masks=video.decode_masks(),
         keypoints=video.keypoints,
     )
-
-
-def _name_range(videos: Mapping[str, Any]) -> str:
-    """The names in words: "an embedded video, walkers/dev/0 to walkers/dev/19 or …"."""
-    splits = dict.fromkeys(name.rpartition("/")[0] for name in videos)
-    counts = {split: sum(name.startswith(f"{split}/") for name in videos) for split in splits}
-    ranges = [f"{split}/0 to {split}/{count - 1}" for split, count in counts.items()]
-    return f"an embedded video ({' or '.join(ranges)}), or an array of frames"
 
 
 def _to_float(frames: NDArray[Any]) -> NDArray[np.float32]:
@@ -170,8 +160,3 @@ def _to_float(frames: NDArray[Any]) -> NDArray[np.float32]:
         fix = "divide by 255" if 1 < frames.max() <= 255 else ""
         raise InvalidValueError("frames", "values in [0, 1]", f"{frames.min():g} to {frames.max():g}", fix)
     return frames.astype(np.float32, copy=False)
-
-
-def _check_shape(key: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
-    if values.shape != shape:
-        raise InvalidValueError(key, f"an array {shape}, one entry per frame", f"shape {values.shape}")

@@ -20,15 +20,6 @@ Pixels = NDArray[np.uint8]
 _TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
 
 
-def _ffmpeg(arguments: list[str], data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    import imageio_ffmpeg
-
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *arguments]
-    if data is not None:
-        command.remove("-nostdin")
-    return subprocess.run(command, input=data, stdin=subprocess.DEVNULL if data is None else None, capture_output=True)
-
-
 def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 20, preset: str = "veryslow") -> None:
     """Write frames as H.264 in MP4, atomically. One version of ffmpeg writes equal frames as equal files.
 
@@ -53,18 +44,15 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
     arguments = ["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "-", "-vf", _TO_YUV]
     arguments += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-threads", "1"]
     arguments += [*colour, "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", str(temporary)]
-    done = _ffmpeg(arguments, np.ascontiguousarray(frames).tobytes())
-    if done.returncode != 0:
+    failed, _, message = _run_ffmpeg(arguments, np.ascontiguousarray(frames).tobytes())
+    if failed:
         temporary.unlink(missing_ok=True)
-        raise RuntimeError(f"ffmpeg could not write {path}: {done.stderr.decode(errors='replace').strip()}")
+        raise RuntimeError(f"ffmpeg could not write {path}: {message}")
     os.replace(temporary, path)
 
 
 def read_video(path: str | Path) -> Pixels:
-    """Read a video of even width and height.
-
-    Returns:
-        (F, H, W, 3) uint8 RGB.
+    """Read a video of even width and height, (F, H, W, 3) uint8 RGB.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -73,12 +61,11 @@ def read_video(path: str | Path) -> Pixels:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(str(path), "a video", "no such file")
-    done = _ffmpeg(["-xerror", "-err_detect", "explode", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough",
-                    "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])  # fmt: skip
-    message = done.stderr.decode(errors="replace").strip()
-    if done.returncode != 0 or message or not done.stdout.startswith(b"YUV4MPEG2 "):
+    arguments = ["-xerror", "-err_detect", "explode", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough"]
+    failed, data, message = _run_ffmpeg([*arguments, "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
+    if failed or message or not data.startswith(b"YUV4MPEG2 "):
         raise InvalidValueError(str(path), "an intact video", f"a damaged one or none: {message[:300]}")
-    head, _, body = done.stdout.partition(b"\n")
+    head, _, body = data.partition(b"\n")
     fields = {part[:1]: part[1:] for part in head.split(b" ")[1:]}
     width, height = int(fields[b"W"]), int(fields[b"H"])
     stride = len(b"FRAME\n") + width * height * 3 // 2
@@ -88,22 +75,13 @@ def read_video(path: str | Path) -> Pixels:
     return np.stack([_to_rgb(plane, width, height) for plane in planes])
 
 
-def read_png(path: Path) -> Pixels:
-    """Read an RGB image with 8 bits per channel, by ffmpeg alone.
+def _run_ffmpeg(arguments: list[str], data: bytes = b"") -> tuple[bool, bytes, str]:
+    """Run ffmpeg with ``data`` as its standard input: whether it failed, its output, and its messages."""
+    import imageio_ffmpeg
 
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        InvalidValueError: If ffmpeg cannot read the file.
-    """
-    head = path.read_bytes()[16:24]
-    done = _ffmpeg(["-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
-    if done.returncode != 0:
-        message = done.stderr.decode(errors="replace").strip()
-        raise InvalidValueError(str(path), "a PNG image", f"a damaged one or none: {message[:300]}")
-    width, height = int.from_bytes(head[:4]), int.from_bytes(head[4:])
-    return np.frombuffer(done.stdout, dtype=np.uint8).reshape(height, width, 3)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *arguments]
+    done = subprocess.run(command, input=data, capture_output=True)
+    return done.returncode != 0, done.stdout, done.stderr.decode(errors="replace").strip()
 
 
 def _to_rgb(plane: Pixels, width: int, height: int) -> Pixels:

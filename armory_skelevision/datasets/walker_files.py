@@ -18,7 +18,7 @@ from armory_skelevision.validation import InvalidValueError, Positive, check_val
 KEYS = ("frame_rate", "width", "height", "boxes_xyxy", "keypoints", "gs_coords", "masks")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WalkerVideo:
     """A rendered video and its annotation.
 
@@ -62,21 +62,18 @@ class WalkerVideo:
         Raises:
             InvalidValueError: If an encoding is damaged or of another size.
         """
-        masks = []
+        masks = np.empty((len(self.masks), self.height, self.width), np.uint8)
         for frame, counts in enumerate(self.masks):
             try:
-                masks.append(decode_mask(counts, self.height, self.width))
+                masks[frame] = decode_mask(counts, self.height, self.width)
             except InvalidValueError as error:
                 got = f"{error.got} in frame {frame}"
                 raise InvalidValueError(f"{self.annotation}: masks", error.expected, got) from None
-        return np.stack(masks)
+        return masks
 
 
 def read_split(folder: Path) -> list[WalkerVideo]:
-    """Read the annotations of all videos of a split, sorted by name; frames are not read.
-
-    Args:
-        folder: Folder with ``000.mp4`` and ``000.json`` for each video.
+    """Read the annotations of all videos in a split's folder, sorted by name; frames are not read.
 
     Raises:
         InvalidValueError: If a video has no annotation or the reverse, an annotation is invalid, or frame rates differ.
@@ -96,10 +93,7 @@ def read_split(folder: Path) -> list[WalkerVideo]:
 
 
 def read_annotation(path: Path) -> WalkerVideo:
-    """Read the annotation of a video from the JSON file beside it.
-
-    Args:
-        path: The video's file.
+    """Read the annotation of a video's file from the JSON file beside it.
 
     Raises:
         InvalidValueError: If the annotation is invalid; the key is ``file: key``.
@@ -109,7 +103,7 @@ def read_annotation(path: Path) -> WalkerVideo:
         content = json.loads(annotation.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise InvalidValueError(f"{annotation}:{error.lineno}", "JSON", error.msg) from None
-    missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else list(KEYS)
+    missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
     if missing:
         raise InvalidValueError(str(annotation), f"the keys {', '.join(KEYS)}", f"none of {', '.join(missing)}")
     masks = content["masks"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from armory_skelevision.datasets.images import encode_png
 from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir, single_split
-from armory_skelevision.datasets.tfds_records import Columns, TfdsSplit, open_records, prepare_records
+from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
 from armory_skelevision.validation import Count
 
@@ -40,12 +39,6 @@ def walkers(
 
     Args:
         split: ``dev`` (20 videos), ``mini`` (3), another folder under ``root``, or a slice of one (``dev[0:5]``).
-        epochs: Passes over the data.
-        batch_size: Videos per batch.
-        dataset_dir: Folder of prepared data; None for ARMORY's.
-        framework: Type of the batches.
-        shuffle_files: Whether the order is random.
-        index: Videos to take: their numbers, or a slice as text (``[2:5]``); None for all.
         root: Folder with a folder for each split: absolute, or relative to the working directory or to
             ``dataset_dir``. None for the packaged splits.
         max_frames: Frames kept of each video; None keeps all.
@@ -53,34 +46,19 @@ def walkers(
     Returns:
         ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks`` and ``keypoints`` (F, 17, 3) float32:
         x, y, visibility (0 not labelled, 1 occluded, 2 visible), in COCO's order.
-
-    Raises:
-        MissingFileError: If the root is missing.
-        InvalidValueError: If an option is unknown or wrong, or a video or an annotation cannot be read.
     """
     folder = resolve_dataset_dir(dataset_dir)
     source = find_split(split, None if root is None else find_root(root, folder))
     videos = read_split(source)
-    records = TfdsSplit("walkers", f"{source.name}-{_hash_videos(videos)}", source.name, folder)
+    source_hash = hash_files(path for video in videos for path in (video.path, video.annotation))
+    records = TfdsSplit("walkers", source.name, source_hash, folder)
     _prepare(records, videos)
-    return open_records(
-        records,
-        _make_labels,
-        split=split,
-        epochs=epochs,
-        frame_rate=videos[0].frame_rate,
-        index=index,
-        max_frames=max_frames,
-        shuffle_files=shuffle_files,
-    )
+    options = ReadOptions(split, epochs, index, shuffle_files, max_frames)
+    return records.read(options, _make_labels, videos[0].frame_rate)
 
 
 def find_split(split: str, root: Path | None = None) -> Path:
-    """The folder of a split.
-
-    Args:
-        split: Its name, or a split expression such as ``dev[0:5]``.
-        root: Folder with a folder for each split; None for the packaged splits.
+    """The folder of a split, named by an expression such as ``dev[0:5]``, under ``root`` or, for None, in the package.
 
     Raises:
         InvalidValueError: For an unknown split, or several.
@@ -90,17 +68,14 @@ def find_split(split: str, root: Path | None = None) -> Path:
 
 
 def _prepare(records: TfdsSplit, videos: Sequence[WalkerVideo]) -> None:
-    if records.is_prepared():
-        return
     import tensorflow_datasets as tfds
 
     features = {
-        "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
         "gs_coords": tfds.features.Tensor(shape=(None, 4, 2), dtype=np.int64),
         "keypoints": tfds.features.Tensor(shape=(None, 17, 3), dtype=np.float32),
         "masks": tfds.features.Video((None, None, None, 1), encoding_format="png"),
     }
-    prepare_records(records, features, _examples(videos), len(videos))
+    records.prepare(_examples(videos), len(videos), features)
 
 
 def _examples(videos: Sequence[WalkerVideo]) -> Iterator[dict[str, Any]]:
@@ -114,14 +89,6 @@ def _examples(videos: Sequence[WalkerVideo]) -> Iterator[dict[str, Any]]:
                 "masks": [encode_png(mask) for mask in video.decode_masks()],
             },
         }
-
-
-def _hash_videos(videos: Sequence[WalkerVideo]) -> str:
-    digest = hashlib.sha256()
-    for video in videos:
-        for path in (video.path, video.annotation):
-            digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def _make_labels(height: int, width: int, columns: Columns) -> tuple[NDArray[np.float32], dict[str, Any]]:

@@ -17,11 +17,7 @@ from armory_skelevision.validation import InvalidValueError
 
 
 def check_archive(path: Path) -> None:
-    """Check that a file is a complete zip archive, by the list of members at its end.
-
-    Raises:
-        InvalidValueError: If it is not.
-    """
+    """Refuse a file that is not a complete zip archive, by the list of members at its end (`InvalidValueError`)."""
     with _open(path):
         pass
 
@@ -55,15 +51,7 @@ def unpack(archive: Path, folder: Path, wanted: Sequence[str]) -> list[Path]:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Check that a disk has room, and create the folder.
-
-    Args:
-        folder: The folder to write to.
-        needed: Bytes.
-
-    Raises:
-        OSError: If there is less.
-    """
+    """Create a folder, and check that its disk has room for a number of bytes (`OSError`)."""
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > free:

@@ -7,8 +7,6 @@ requested only from a server that supports ranges, and only of the same version;
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,11 +94,11 @@ def _attempt(url: str, part: Path, size: int | None, retry_policy: RetryPolicy) 
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
             if response.headers.get("Content-Range") == f"bytes */{have}" and response.status_code == 416:
                 return  # complete: the last run ended between the last byte and the new name
-            if response.status_code == 416 or _first_byte(response) not in (0, have):
+            start, total = _place(response)
+            if response.status_code == 416 or start not in (0, have):
                 delete_part(part)
                 raise _broken(url, f"no rest from byte {have:,}")
             _check_status(url, response)
-            start, total = _first_byte(response), _total(response)
             if size is not None and total not in (None, size):
                 raise InvalidValueError(url, f"{size:,} bytes", f"another file of {total:,} bytes")
             if not start:
@@ -123,7 +121,7 @@ def _receive(url: str, response: requests.Response, part: Path, start: int, tota
         for chunk in response.iter_content(CHUNK):
             if not file.tell() and looks_like_web_page(chunk):
                 delete_part(part)
-                raise _web_page(url)
+                raise InvalidValueError(url, "the file", "a web page")
             file.write(chunk)
             bar.update(len(chunk))
         have = file.tell()
@@ -138,31 +136,22 @@ def _check_status(url: str, response: requests.Response) -> None:
     if response.status_code not in (200, 206):
         raise InvalidValueError(url, "the file", f"status {status}")
     if "html" in response.headers.get("Content-Type", ""):
-        raise _web_page(url)
+        raise InvalidValueError(url, "the file", "a web page")
     if encoding != "identity":
         raise InvalidValueError(url, "the file as it is", f"one that the server encoded unasked ({encoding})")
-
-
-def _web_page(url: str) -> InvalidValueError:
-    return InvalidValueError(url, "the file", "a web page")
 
 
 def _broken(url: str, reason: str) -> DownloadError:
     return DownloadError(url, "the whole file", reason, "the same command resumes if the server can")
 
 
-def _first_byte(response: requests.Response) -> int:
-    if response.status_code != 206:
-        return 0
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else -1
-
-
-def _total(response: requests.Response) -> int | None:
-    length = response.headers.get("Content-Length", "")
+def _place(response: requests.Response) -> tuple[int, int | None]:
+    """The file's first byte in a response, -1 if unclear, and the size of the whole file, None if not stated."""
+    start, total = "0", response.headers.get("Content-Length", "")
     if response.status_code == 206:
-        length = response.headers.get("Content-Range", "").partition("/")[2]
-    return int(length) if length.isdecimal() else None
+        span, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        start = span.partition("-")[0]
+    return int(start) if start.isdecimal() else -1, int(total) if total.isdecimal() else None
 
 
 def _start_again(url: str, part: Path, response: requests.Response) -> None:
@@ -171,15 +160,13 @@ def _start_again(url: str, part: Path, response: requests.Response) -> None:
     # A weak ETag may stand for files that differ in bytes.
     version = response.headers.get("Last-Modified", "") if etag.startswith("W/") else etag
     part.touch()
-    atomic_write(_note(part), json.dumps({"url": url, "version": version}).encode())
+    atomic_write(_note(part), f"{url}\n{version}".encode())
 
 
 def _known_version(url: str, part: Path) -> str:
-    try:
-        note = json.loads(_note(part).read_text(encoding="utf-8"))
-        return str(note["version"]) if note["url"] == url else ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    note = _note(part).read_text(encoding="utf-8", errors="replace") if _note(part).is_file() else ""
+    noted_url, _, version = note.partition("\n")
+    return version if noted_url == url else ""
 
 
 def _describe(error: requests.RequestException, retry_policy: RetryPolicy) -> str:

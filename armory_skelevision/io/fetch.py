@@ -1,4 +1,8 @@
-"""Fetches one published file into a folder and checks it, or explains how to get it by hand."""
+"""Fetches one published file into a folder and checks it, or explains how to get it by hand.
+
+Where a publisher states no hash, that of the first file is recorded in the folder, in the format of ``sha256sum``,
+which can check it too, and later files must match it.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,46 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from armory_skelevision.io.checksums import CHECKSUMS, record_hash, recorded_hash
 from armory_skelevision.io.download import DownloadError, RetryPolicy, delete_part, download, looks_like_web_page
-from armory_skelevision.io.files import hash_file
-from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.io.files import atomic_write, hash_file
 from armory_skelevision.validation import InvalidValueError, MissingFileError
+
+CHECKSUMS = ".armory_skelevision_sha256"
+"""Name of the list of recorded hashes in a folder."""
 
 LOCK = ".armory_skelevision_lock"
 """Name of an empty file, locked while something is fetched into its folder."""
 
 Check = Callable[[Path], None]
 """Raises an `InvalidValueError` if a file is not of the expected kind."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One published file.
+
+    Attributes:
+        name: Its name for users.
+        file: Its local file name.
+        url: Address of the download.
+        page: Web page on which people find it.
+        licence: Terms of use, as the publishers state them.
+        sha256: Published hash; None if there is none.
+        size: Published size in bytes; None if there is none.
+        about: Origin of the file.
+    """
+
+    name: str
+    file: str
+    url: str
+    page: str
+    licence: str
+    sha256: str | None = None
+    size: int | None = None
+    about: str = ""
 
 
 def fetch_file(
@@ -30,8 +61,7 @@ def fetch_file(
 ) -> Path:
     """The path of a published file: downloaded unless the folder has it, and checked in any case.
 
-    Its hash must be the published one. Where none is published, the hash of the first file that passes ``check`` is
-    recorded in the folder, and later ones must match it.
+    Its hash must be the published one, or else the recorded one. The first file that passes ``check`` is recorded.
 
     Args:
         remote: The file.
@@ -48,9 +78,7 @@ def fetch_file(
         OSError: If the disk has no room, or another process is fetching into the folder.
     """
     target = Path(folder) / remote.file
-    local = local_file(remote, origin)
-    if local is None and target.is_file():
-        local = target
+    local = _local_file(remote, origin) or (target if target.is_file() else None)
     try:
         if local is not None:
             _check(remote, local, target, check)
@@ -59,7 +87,11 @@ def fetch_file(
         part = target.with_name(f".{target.stem}.part{target.suffix}")
         with _lock(target.parent):
             download(_address(remote, origin), part, remote.size, retry_policy)
-            _check_or_delete(remote, part, target, check)
+            try:
+                _check(remote, part, target, check)
+            except ValueError:
+                delete_part(part)  # nothing worth resuming
+                raise
             part.replace(target)
             delete_part(part)
     except (InvalidValueError, DownloadError) as error:
@@ -68,12 +100,27 @@ def fetch_file(
     return target
 
 
-def local_file(remote: RemoteFile, origin: str | None) -> Path | None:
-    """The local file that an origin refers to; None for the published address or a mirror.
+def recorded_hash(path: Path) -> str | None:
+    """The SHA-256 recorded for a file of this name in this folder; None if there is none."""
+    return _recorded_hashes(path.parent).get(path.name)
 
-    Raises:
-        MissingFileError: If there is no such file.
-    """
+
+def _recorded_hashes(folder: Path) -> dict[str, str]:
+    checksums = folder / CHECKSUMS
+    lines = checksums.read_text(encoding="utf-8").splitlines() if checksums.is_file() else []
+    pairs = (line.split(maxsplit=1) for line in lines if line.strip())
+    return {name: value for value, name in pairs}
+
+
+def _record_hash(path: Path, sha256: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = {**_recorded_hashes(path.parent), path.name: sha256}
+    text = "".join(f"{value}  {name}\n" for name, value in sorted(entries.items()))
+    atomic_write(path.parent / CHECKSUMS, text.encode("utf-8"))
+
+
+def _local_file(remote: RemoteFile, origin: str | None) -> Path | None:
+    """The local file that an origin refers to; None for the published address or a mirror."""
     if origin is None or origin.startswith(("http://", "https://")):
         return None
     path = Path(origin).expanduser()
@@ -89,14 +136,6 @@ def _address(remote: RemoteFile, origin: str | None) -> str:
     return origin + remote.file if origin.endswith("/") else origin
 
 
-def _check_or_delete(remote: RemoteFile, part: Path, target: Path, check: Check | None) -> None:
-    try:
-        _check(remote, part, target, check)
-    except ValueError:
-        delete_part(part)  # nothing worth resuming
-        raise
-
-
 def _check(remote: RemoteFile, path: Path, target: Path, check: Check | None) -> None:
     with path.open("rb") as file:
         if looks_like_web_page(file.read(64)):
@@ -110,7 +149,7 @@ def _check(remote: RemoteFile, path: Path, target: Path, check: Check | None) ->
     if check is not None:
         check(path)
     if expected is None:
-        record_hash(target, found)
+        _record_hash(target, found)
 
 
 @contextmanager

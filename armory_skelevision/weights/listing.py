@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from armory_skelevision.io import hash_file
-from armory_skelevision.io.checksums import recorded_hash
-from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.io.fetch import RemoteFile, recorded_hash
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.validation import StructuredError

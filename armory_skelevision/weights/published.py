@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from armory_skelevision.io import atomic_write, hash_file
-from armory_skelevision.io.fetch import fetch_file
-from armory_skelevision.io.remote_file import RemoteFile
+from armory_skelevision.io.fetch import RemoteFile, fetch_file
 from armory_skelevision.validation import InvalidValueError
 
 # Names, Google Drive ids, training data and licence: MODEL_ZOO.md of github.com/STVIR/pysot. No hashes are published.

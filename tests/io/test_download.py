@@ -12,7 +12,7 @@ from file_server import PAGE, FileServer, ranges_of, serve
 from armory_skelevision.io.download import CHUNK, DownloadError, RetryPolicy, download, looks_like_web_page
 from armory_skelevision.validation import InvalidValueError
 
-CONTENT = os.urandom(300_000)
+CONTENT = b"\x00" + os.urandom(299_998) + b"\x00"  # not the "<" of a web page, at either end
 THIRD = 12 * CHUNK  # about
 QUICK = RetryPolicy(connect=2, stall=0.3, attempts=3, pause=0.01)
 

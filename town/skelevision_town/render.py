@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from armory_skelevision.datasets import video_files
+from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidValueError
 from skelevision_town import actors, camera, engine, light, screen, street
@@ -61,8 +62,8 @@ def render_video(plan: VideoPlan, folder: str | Path, name: str, samples: int = 
     if missing:
         _render_frames(plan, work, missing, samples, percent)
     annotation = _merge_annotations(plan, work)
-    frames = np.stack([video_files.read_png(work / f"{frame:03d}.png") for frame in range(plan.frames)])
-    video_files.write_video(folder / f"{name}.mp4", frames, FRAME_RATE, CRF)
+    frames = np.stack([_read_png(work / f"{frame:03d}.png") for frame in range(plan.frames)])
+    write_video(folder / f"{name}.mp4", frames, FRAME_RATE, CRF)
     atomic_write(folder / f"{name}.json", json.dumps(annotation).encode())
     shutil.rmtree(work)
 
@@ -126,6 +127,17 @@ def _annotate(plan: VideoPlan, scene: Any, body: Body, frame: int, coverage: Arr
         "gs_coords": screen_corners(plan.camera, frame, plan.screen) if plan.screen else [],
         "mask": screen_mask(coverage),
     }
+
+
+def _read_png(path: Path) -> NDArray[np.uint8]:
+    """An image (H, W, 3) uint8 RGB, by ffmpeg, as Blender's Python has no library of images."""
+    import imageio_ffmpeg
+
+    reader = imageio_ffmpeg.read_frames(str(path))
+    width, height = next(reader)["source_size"]
+    image = np.frombuffer(next(reader), np.uint8).reshape(height, width, 3)
+    reader.close()
+    return image
 
 
 def _merge_annotations(plan: VideoPlan, work: Path) -> dict[str, Any]:
