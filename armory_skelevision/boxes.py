@@ -22,12 +22,6 @@ def cxcywh_to_xyxy(box_cxcywh: Tensor) -> Tensor:
     return torch.stack([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2], dim=-1)
 
 
-def clip_xyxy(box_xyxy: Tensor, width: float, height: float) -> Tensor:
-    """The part of each box (..., 4) inside a ``width`` x ``height`` frame; of zero area if there is none."""
-    x1, y1, x2, y2 = box_xyxy.unbind(-1)
-    return torch.stack([x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)], dim=-1)
-
-
 def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     """Intersection over union, element by element with broadcasting.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import math
 import os
 import types
@@ -111,7 +112,7 @@ def accepts(annotation: Any, value: Any) -> bool:
     """Whether a value is what an annotation says. JSON's types are kept apart: true is no number, 2.0 no whole one."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        ranges = [mark for mark in arguments[1:] if isinstance(mark, Range)]
+        ranges = (mark for mark in arguments[1:] if isinstance(mark, Range))
         return accepts(arguments[0], value) and all(mark.holds(value) for mark in ranges)
     if origin is Literal:
         return any(type(value) is type(each) and value == each for each in arguments)
@@ -134,13 +135,12 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
         raise InvalidValueError(key, describe(annotation), _as_json(value))
 
 
-def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], section: str = "") -> None:
+def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
     """Check arguments by the annotations of a function's or a constructor's parameters.
 
     Args:
         function: What the arguments go to; parameters without an annotation are left alone.
         values: Arguments by name. Those that are equal to the parameter's default are right in any case.
-        section: Prefix of the keys in messages.
 
     Raises:
         InvalidValueError: For the first argument that is wrong.
@@ -149,7 +149,7 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], sec
     hints = get_type_hints(target, include_extras=True)
     for name, value in values.items():
         if name in hints:
-            check_value(f"{section}.{name}" if section else name, value, hints[name])
+            check_value(name, value, hints[name])
 
 
 def check_known(section: str, given: Iterable[str], known: Sequence[str]) -> None:
@@ -237,6 +237,4 @@ def _length(arguments: tuple[Any, ...]) -> int | None:
 
 
 def _as_json(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return f"{value!r:.200}"
+    return json.dumps(value) if value is None or isinstance(value, bool) else f"{value!r:.200}"

@@ -34,9 +34,6 @@ class DuaLossDef(RegionDefense):
             file.
         branches: The crops to clean: "template", "search" or "both". Whole frames have no branches.
         sha256: SHA-256 hash that the file must have; None accepts any file. The hash is logged at the level INFO.
-        device_type: "gpu" (used where there is one) or "cpu".
-        apply_fit: Whether the defense acts in ART's training, which the trackers of this package do not have.
-        apply_predict: Whether the defense acts in tracking.
 
     Attributes:
         network: The U-Net, frozen.
@@ -108,6 +105,3 @@ class DuaLossDef(RegionDefense):
             self.network, images.to(self.device), use_reentrant=False, preserve_rng_state=False
         )
         return cleaned.to(images.device)
-
-    def _check_params(self) -> None:
-        check_arguments(DuaLossDef, vars(self))

@@ -18,7 +18,15 @@ from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.models.wrapper import DeviceType
 from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.networks.frozen import freeze
-from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
+from armory_skelevision.tracking import (
+    Crops,
+    Frames,
+    TemplateMatcher,
+    TrackerSettings,
+    VideoFrames,
+    network_input,
+    track,
+)
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.tracker import run_tracker
 from armory_skelevision.validation import InvalidValueError, check_value
@@ -141,7 +149,8 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         Returns:
             Boxes (F, 4), xyxy in pixels, float32.
         """
-        return self._track(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))["boxes"]
+        steps = track(self.crops(frames, box_xyxy))
+        return torch.stack([step.box_xyxy for step in steps]).to(self.device)
 
     def crops(self, frames: Frames, box_xyxy: Tensor) -> Crops:
         """The crops of one target, its box (4,) in frame 0 in pixels, behind the region defenses."""
@@ -200,14 +209,10 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         Raises:
             InvalidValueError: For a layer that does not exist.
         """
-        names = list(self.model.backbone.layers)
-        if layer not in names and layer not in range(len(names)):
-            raise InvalidValueError("layer", f"one of {', '.join(names)}, or 0 to {len(names) - 1}", repr(layer))
-        name = layer if isinstance(layer, str) else names[layer]
         images = as_tensor(x, self.device).flatten(0, -4).permute(0, 3, 1, 2).float()
         with torch.set_grad_enabled(framework):
             parts = [
-                self.model.backbone.activations(network_input(part), name) for part in torch.split(images, batch_size)
+                self.model.backbone.activations(network_input(part), layer) for part in torch.split(images, batch_size)
             ]
         activations = torch.cat(parts)
         return activations if framework else activations.cpu().numpy()
@@ -222,9 +227,6 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         """All predictions for one target."""
-        return self._track(matcher)
-
-    def _track(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         tracked = [(step.box_xyxy, step.score) for step in run_tracker(matcher, matcher.crops)]
         boxes_xyxy, scores = zip(*tracked, strict=True)
         return {"boxes": torch.stack(boxes_xyxy).to(self.device), "scores": torch.stack(scores).to(self.device)}

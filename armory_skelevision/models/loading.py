@@ -13,10 +13,9 @@ from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.nanotracker import nanotrack
 from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
 from armory_skelevision.validation import InvalidValueError, check_value
-from armory_skelevision.weights import read_metadata, read_state
+from armory_skelevision.weights import read_keypoint_depth, read_metadata, read_state
 from armory_skelevision.weights.checkpoints import SUFFIXES
 from armory_skelevision.weights.resolve import resolve
-from armory_skelevision.weights.third_party import keypoint_depth
 
 Device = Literal["auto", "cpu", "gpu"]
 
@@ -70,14 +69,10 @@ def load_tracker(
 
 def _recognise(path: Path) -> tuple[str, dict[str, Any]]:
     """The tracker that a weights file belongs to, and its ``model_kwargs``."""
-    metadata = read_metadata(path)
-    if metadata is not None:
-        depth = metadata.keypoint_head
-    else:
-        names = read_state(path)
-        if any(name.startswith("ban_head.") for name in names):
-            return "nanotrack", {"version": 3 if any(name.startswith("ban_head.cls_logits") for name in names) else 2}
-        depth = keypoint_depth(names)
+    names = read_state(path) if read_metadata(path) is None else {}
+    if any(name.startswith("ban_head.") for name in names):
+        return "nanotrack", {"version": 3 if any(name.startswith("ban_head.cls_logits") for name in names) else 2}
+    depth = read_keypoint_depth(path)
     return ("siamrpn_stl", {}) if depth is None else ("siamrpn_mtl", {"keypoint_head": depth})
 
 

@@ -33,7 +33,7 @@ def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
         if isinstance(operation, PreprocessorPyTorch):
             video = _torch_operation(video, operation)
         else:
-            video = _numpy_operation(video, operation)
+            video = _NumpyOperation.apply(video, operation)  # type: ignore[no-untyped-call]
         if video.shape != shape:
             key = f"preprocessing_defences: {type(operation).__name__}"
             raise InvalidValueError(key, f"a video of unchanged shape {tuple(shape)}", f"shape {tuple(video.shape)}")
@@ -45,11 +45,6 @@ def _torch_operation(video: Tensor, operation: PreprocessorPyTorch) -> Tensor:
     if not (torch.is_grad_enabled() and video.requires_grad) or values.requires_grad:
         return values
     return video + (values - video).detach()
-
-
-def _numpy_operation(video: Tensor, operation: Preprocessor) -> Tensor:
-    values: Tensor = _NumpyOperation.apply(video, operation)  # type: ignore[no-untyped-call]
-    return values
 
 
 class _NumpyOperation(torch.autograd.Function):

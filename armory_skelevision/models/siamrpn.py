@@ -10,11 +10,12 @@ from typing import Annotated, Any
 from torch import Tensor
 
 from armory_skelevision.models.estimator import SiameseEstimator
-from armory_skelevision.models.keypoints import read_template_keypoints
+from armory_skelevision.models.keypoints import read_maps
 from armory_skelevision.models.wrapper import WrapperSettings
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
+from armory_skelevision.tracking.state import initial_state, template_window
 from armory_skelevision.validation import Settings, check_known
 from armory_skelevision.weights import load_weights, read_metadata
 from armory_skelevision.weights.packaged import packaged_weights
@@ -40,7 +41,8 @@ class SiamRPNEstimator(SiameseEstimator):
     def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         result = super()._predict_target(matcher)
         if self.model.keypoint_head is not None:
-            result["keypoints"] = read_template_keypoints(self.model, matcher)
+            window = template_window(initial_state(matcher.crops.box_xyxy), self.settings)
+            result["keypoints"] = read_maps(self.model.keypoints(matcher.template_features)[0], window)
         return result
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.networks import RPNOutput
+from armory_skelevision.tracking.points import points_xy
 from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, target_probability
 
 STRIDE = 8
@@ -48,18 +49,9 @@ def anchor_sizes_wh() -> Tensor:
 
 def anchors_cxcywh(score_size: int) -> Tensor:
     """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4), pixels of the search crop."""
-    steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * STRIDE
-    sizes = anchor_sizes_wh()
-    shape = (len(sizes), score_size, score_size)
-    return torch.stack(
-        [
-            steps.expand(shape),
-            steps[:, None].expand(shape),
-            sizes[:, 0, None, None].expand(shape),
-            sizes[:, 1, None, None].expand(shape),
-        ],
-        dim=-1,
-    ).reshape(-1, 4)
+    centres_xy, sizes_wh = points_xy(score_size, STRIDE), anchor_sizes_wh()
+    repeated = centres_xy.repeat(len(sizes_wh), 1), sizes_wh.repeat_interleave(len(centres_xy), dim=0)
+    return torch.cat(repeated, dim=1)
 
 
 def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:

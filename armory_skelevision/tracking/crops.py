@@ -7,8 +7,8 @@ crops on their way to the network.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 from torch import Tensor
 
@@ -19,22 +19,23 @@ from armory_skelevision.tracking.state import initial_state, template_window
 from armory_skelevision.tracking.windows import Window, network_input, resize_crop
 
 
-class CropDefense(Protocol):
-    """A defense of crops. Crops are (1, 3, size, size), RGB in [0, 1]."""
+class CropDefense:
+    """A defense of crops, which changes nothing yet. Crops are (1, 3, size, size), RGB in [0, 1]."""
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
         """The crop that replaces the template ``crop`` of the video of ``crops``."""
-        ...
+        return crop
 
     def defend_search(self, crop: Tensor) -> Tensor:
         """The crop that replaces a search ``crop``."""
-        ...
+        return crop
 
 
+@dataclass(eq=False)
 class Crops:
     """The template and search crops of one target in one video.
 
-    Args:
+    Attributes:
         network: In evaluation mode, on the device of the frames.
         frames: The video.
         box_xyxy: The target in frame 0, (4,), pixels.
@@ -42,19 +43,11 @@ class Crops:
         defenses: Applied to the crops, in this order.
     """
 
-    def __init__(
-        self,
-        network: SiameseNetwork,
-        frames: Frames,
-        box_xyxy: Tensor,
-        settings: TrackerSettings,
-        defenses: Sequence[CropDefense] = (),
-    ) -> None:
-        self.network = network
-        self.frames = frames
-        self.box_xyxy = box_xyxy
-        self.settings = settings
-        self.defenses = defenses
+    network: SiameseNetwork
+    frames: Frames
+    box_xyxy: Tensor
+    settings: TrackerSettings
+    defenses: Sequence[CropDefense] = ()
 
     @cached_property
     def template(self) -> Tensor:

@@ -17,9 +17,9 @@ from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, targ
 STRIDE = 16
 
 
-def points_xy(score_size: int) -> Tensor:
+def points_xy(score_size: int, stride: int = STRIDE) -> Tensor:
     """All points of a ``score_size`` x ``score_size`` response: (score_size**2, 2), pixels of the search crop."""
-    steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * STRIDE
+    steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * stride
     return torch.cartesian_prod(steps, steps).flip(1)
 
 

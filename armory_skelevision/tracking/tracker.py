@@ -49,11 +49,6 @@ class Step(NamedTuple):
         return cxcywh_to_xyxy(self.state.box_cxcywh).to(torch.float32)
 
 
-def propose(output: RPNOutput, settings: TrackerSettings) -> Proposals:
-    """The proposals in the network's output (batch of 1) for a search window, float32 on the CPU; see `run_tracker`."""
-    return settings.decode(RPNOutput(*(values.float().cpu() for values in output)))
-
-
 def crop_scale(state: TrackerState, settings: TrackerSettings) -> Tensor:
     """Pixels of the search crop per pixel of the frame, a scalar tensor."""
     return settings.exemplar_size / context_side(state.box_cxcywh[2], state.box_cxcywh[3], settings.context)
@@ -136,7 +131,7 @@ def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iter
 def track_frame(match: Callable[[int, Window], RPNOutput], crops: Crops, index: int, state: TrackerState) -> Step:
     """One step of the recurrence: find the target of ``state`` in frame ``index``; see `run_tracker`."""
     window = search_window(state, crops.settings)
-    proposals = propose(match(index, window), crops.settings)
+    proposals = crops.settings.decode(RPNOutput(*(values.float().cpu() for values in match(index, window))))
     chosen = choose(state, proposals, crops.settings)
     frame_wh = (crops.frames.width, crops.frames.height)
     return Step(window, state, proposals, update(state, proposals, chosen, frame_wh, crops.settings), chosen)

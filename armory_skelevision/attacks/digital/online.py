@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from armory_skelevision.attacks.interface import check_call, stack_videos
+from armory_skelevision.attacks.interface import TrackerAttack, check_call, stack_videos
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_box, check_labels
 from armory_skelevision.networks import RPNOutput
@@ -19,7 +18,7 @@ from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFram
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.state import initial_state, search_window
 from armory_skelevision.tracking.tracker import track_frame
-from armory_skelevision.validation import InvalidValueError, WholeNumber, check_arguments
+from armory_skelevision.validation import InvalidValueError
 
 
 class TrackingSession:
@@ -66,7 +65,7 @@ class TrackingSession:
         self.state = self.locate(index)
 
 
-class OnlineAttack(EvasionAttack):  # type: ignore[misc]
+class OnlineAttack(TrackerAttack):
     """Base of attacks that act frame by frame, as the tracker runs.
 
     Frame 0 stays clean: it gives the template, and the published attacks start with the first frame searched after it.
@@ -78,13 +77,7 @@ class OnlineAttack(EvasionAttack):  # type: ignore[misc]
         verbose: Show a progress bar (on terminals).
     """
 
-    attack_params = [*EvasionAttack.attack_params, "seed", "verbose"]
     _estimator_requirements: tuple[type, ...] = (SiameseEstimator,)
-
-    def __init__(self, estimator: SiameseEstimator, seed: WholeNumber, verbose: bool) -> None:
-        super().__init__(estimator=estimator)
-        self.seed = seed
-        self.verbose = verbose
 
     def generate(
         self,
@@ -133,7 +126,3 @@ class OnlineAttack(EvasionAttack):  # type: ignore[misc]
             expected = f"no preprocessors of whole videos, as {type(self).__name__} works frame by frame"
             fix = "use PGD, or attack an estimator without them"
             raise InvalidValueError("preprocessing_defences", expected, ", ".join(names), fix)
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        check_arguments(type(self), vars(self))

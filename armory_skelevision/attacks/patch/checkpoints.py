@@ -26,27 +26,6 @@ RESULT = "adversarial_checkpoints"
 log = logging.getLogger(__name__)
 
 
-class StepRecorder:
-    """Records the iterate that is kept after some numbers of steps; an ``on_step`` of `GradientAscent.run`.
-
-    Args:
-        steps: The numbers of steps.
-    """
-
-    def __init__(self, steps: Sequence[int]) -> None:
-        self.steps = steps
-        self._recorded: dict[int, BestIterate] = {}
-
-    def __call__(self, step: int, best: BestIterate) -> None:
-        """Record ``best`` if ``step`` is one of the recorded numbers of steps."""
-        if step in self.steps:
-            self._recorded[step] = best
-
-    def complete(self, final: BestIterate) -> dict[int, BestIterate]:
-        """The iterate of every recorded step; ``final`` for steps after the end of a run without a gradient."""
-        return {step: self._recorded.get(step, final) for step in self.steps}
-
-
 def record_mean_iou(
     estimator: Any, scene: PatchScene, patches: Mapping[int, BestIterate], dtype: np.dtype[Any]
 ) -> dict[int, float]:
