@@ -23,11 +23,7 @@ def cxcywh_to_xyxy(box_cxcywh: Tensor) -> Tensor:
 
 
 def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
-    """Intersection over union, element by element with broadcasting.
-
-    Args:
-        a_xyxy: Boxes (..., 4).
-        b_xyxy: Boxes (..., 4), broadcastable against ``a_xyxy``.
+    """Intersection over union of boxes (..., 4), element by element with broadcasting.
 
     Returns:
         Values in [0, 1], shape (...); 0 where both boxes are empty.
@@ -40,13 +36,9 @@ def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
 
 
 def giou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
-    """Generalised IoU (Rezatofighi et al. 2019, Algorithm 1), element by element with broadcasting.
+    """Generalised IoU (Rezatofighi et al. 2019, Algorithm 1) of boxes (..., 4), ``a_xyxy`` not empty; see `iou`.
 
     The IoU minus the empty share of the smallest box around both; it keeps falling as disjoint boxes move apart.
-
-    Args:
-        a_xyxy: Boxes (..., 4), not empty.
-        b_xyxy: Boxes (..., 4), broadcastable against ``a_xyxy``.
 
     Returns:
         Values in [-1, 1], shape (...).

@@ -164,7 +164,8 @@ def check_known(section: str, given: Iterable[str], known: Sequence[str]) -> Non
 class Settings:
     """Base of settings that come from JSON: fields are checked by their annotations, wherever they come from.
 
-    Subclasses are frozen dataclasses. They say in `check` what holds between several fields.
+    Subclasses are frozen dataclasses. They say in `check` what holds between several fields. A value that a field's
+    annotation does not accept is refused with an `InvalidValueError`.
     """
 
     def __post_init__(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,28 +16,35 @@ from torch import Tensor
 from armory_skelevision.models.inputs import check_box, check_labels, check_video, refuse_keywords
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.models.regions import RegionDefense
-from armory_skelevision.models.wrapper import DeviceType
 from armory_skelevision.networks import SiameseNetwork
-from armory_skelevision.networks.frozen import freeze
-from armory_skelevision.tracking import (
-    Crops,
-    Frames,
-    TemplateMatcher,
-    TrackerSettings,
-    VideoFrames,
-    network_input,
-    track,
-)
+from armory_skelevision.networks.inference import freeze
+from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.tracking.tracker import run_tracker
-from armory_skelevision.validation import InvalidValueError, check_value
+from armory_skelevision.tracking.tracker import run_tracker, track
+from armory_skelevision.validation import InvalidValueError, Settings, check_value
+
+DeviceType = Literal["gpu", "cpu"]
+
+
+@dataclass(frozen=True)
+class WrapperSettings(Settings):
+    """``wrapper_kwargs`` of a tracker.
+
+    Attributes:
+        device_type: "gpu" (used where there is one) or "cpu".
+        tracking: Constants of the tracker. They take precedence over those recorded in the weights file, which take
+            precedence over the defaults.
+    """
+
+    device_type: DeviceType = "gpu"
+    tracking: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[misc]
     """A person tracker. Videos are RGB in [0, 1]; boxes are xyxy in pixels; nothing is kept between calls.
 
     Args:
-        model: The network; moved to the device and frozen (see `networks.frozen.freeze`).
+        model: The network; moved to the device and frozen (see `networks.inference.freeze`).
         settings: Constants of the tracker, of the class for the network's kind of head.
         clip_values: Must be (0, 1).
         preprocessing_defences: ART preprocessors, applied to whole frames, and `RegionDefense`, applied to crops.
@@ -140,14 +148,9 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             ]
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
-        """Track one target through any source of frames, without the preprocessors of whole frames; keeps a graph.
+        """The boxes (F, 4), xyxy in pixels, float32, of the target whose box (4,) in frame 0 is given; keeps a graph.
 
-        Args:
-            frames: RGB in [0, 1].
-            box_xyxy: The target in frame 0, (4,), pixels.
-
-        Returns:
-            Boxes (F, 4), xyxy in pixels, float32.
+        ``frames`` may come from any source; the preprocessors of whole frames are not applied to them.
         """
         steps = track(self.crops(frames, box_xyxy))
         return torch.stack([step.box_xyxy for step in steps]).to(self.device)
@@ -183,7 +186,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
         Args:
             x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of N videos.
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
+            y: See `loss_gradient`.
             kwargs: Ignored.
 
         Returns:

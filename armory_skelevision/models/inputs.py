@@ -43,7 +43,8 @@ def check_video(video: Any, name: str = "x", min_frames: int = 2) -> None:
     is_floating = video.is_floating_point() if isinstance(video, Tensor) else np.issubdtype(video.dtype, np.floating)
     if not is_floating:
         raise InvalidTypeError(name, "floating point frames in [0, 1]", str(video.dtype), "divide by 255")
-    low, high = float(video.min()), float(video.max())
+    values = video.detach() if isinstance(video, Tensor) else video
+    low, high = float(values.min()), float(values.max())
     if not (low >= -1e-6 and high <= 1 + 1e-6):
         fix = "divide by 255" if 2 < high <= 255 else ""
         raise InvalidValueError(name, "values in [0, 1]", _describe(video, low, high), fix)

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 from torch import Tensor
 
-from armory_skelevision.models.estimator import SiameseEstimator
+from armory_skelevision.models.estimator import SiameseEstimator, WrapperSettings
 from armory_skelevision.models.keypoints import read_maps
-from armory_skelevision.models.wrapper import WrapperSettings
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
-from armory_skelevision.tracking.state import initial_state, template_window
+from armory_skelevision.tracking.windows import initial_state, template_window
 from armory_skelevision.validation import Settings, check_known
 from armory_skelevision.weights import load_weights, read_metadata
 from armory_skelevision.weights.packaged import packaged_weights
@@ -86,12 +85,8 @@ def siamrpn_mtl(
 
     Args:
         model_kwargs: ``keypoint_head``; see `KeypointHeadSettings`.
-        wrapper_kwargs: ``device_type`` and ``tracking``; see `WrapperSettings` and `TrackerSettings`.
+        wrapper_kwargs: See `siamrpn_stl`, also for the errors.
         weights_path: A weights file; None takes the packaged weights.
-
-    Raises:
-        InvalidValueError: For an unknown key, a value out of range, or weights that are damaged or of another network.
-        MissingFileError: If there is no such file.
     """
     depth = KeypointHeadSettings.from_dict(model_kwargs, "model_kwargs").keypoint_head
     return _build(SiamRPN(keypoint_head=depth), wrapper_kwargs, weights_path, "siamrpn_alex_mtl.safetensors")

@@ -54,12 +54,7 @@ class DepthwiseRPN(nn.Module):
 
 
 class DepthwiseBranch(nn.Module):
-    """One branch: adapt both features, correlate them channel by channel, mix the channels.
-
-    Args:
-        channels: Channels of the feature maps.
-        outputs: Channels of the output.
-    """
+    """One branch: adapt both features, correlate them channel by channel, mix the channels to those of the output."""
 
     def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
@@ -93,9 +88,8 @@ def depthwise_xcorr(search: Tensor, kernel: Tensor) -> Tensor:
     """
     count, channels = search.shape[:2]
     if kernel.shape[1] != channels or kernel.shape[0] not in (1, count):
-        expected = (
-            f"shape (1, {channels}, h, w) or ({count}, {channels}, h, w) for search features {tuple(search.shape)}"
-        )
+        shapes = f"(1, {channels}, h, w) or ({count}, {channels}, h, w)"
+        expected = f"shape {shapes} for search features {tuple(search.shape)}"
         raise InvalidValueError("template features", expected, f"shape {tuple(kernel.shape)}")
     if kernel.shape[0] == 1:
         # Not in bfloat16, in which CPUs need three times as long for the kernel's gradient.

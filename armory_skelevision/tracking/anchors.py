@@ -6,7 +6,6 @@ over the response map row by row, so that index ``a * S * S + y * S + x`` matche
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -18,9 +17,8 @@ from armory_skelevision.tracking.points import points_xy
 from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, target_probability
 
 STRIDE = 8
-SCALE = 8
-RATIOS = (0.33, 0.5, 1.0, 2.0, 3.0)
-
+# Width and height of the anchors of ratios (height / width) 0.33, 0.5, 1, 2 and 3, with PySOT's rounding.
+SIZES_WH = ((104, 32), (88, 40), (64, 64), (40, 80), (32, 96))
 # An anchor is the target above the first IoU, and background below the second (section 3.3).
 POSITIVE_IOU = 0.6
 NEGATIVE_IOU = 0.3
@@ -37,19 +35,9 @@ class Match(NamedTuple):
     """From each anchor to the box, (4, K); see `encode`."""
 
 
-def anchor_sizes_wh() -> Tensor:
-    """Width and height of the anchor of each ratio (height / width): (5, 2), whole pixels."""
-    area = STRIDE * STRIDE
-    sizes = []
-    for ratio in RATIOS:
-        width = int(math.sqrt(area / ratio))
-        sizes.append((width * SCALE, int(width * ratio) * SCALE))
-    return torch.tensor(sizes, dtype=torch.float32)
-
-
 def anchors_cxcywh(score_size: int) -> Tensor:
     """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4), pixels of the search crop."""
-    centres_xy, sizes_wh = points_xy(score_size, STRIDE), anchor_sizes_wh()
+    centres_xy, sizes_wh = points_xy(score_size, STRIDE), torch.tensor(SIZES_WH, dtype=torch.float32)
     repeated = centres_xy.repeat(len(sizes_wh), 1), sizes_wh.repeat_interleave(len(centres_xy), dim=0)
     return torch.cat(repeated, dim=1)
 

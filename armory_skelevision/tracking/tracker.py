@@ -16,12 +16,10 @@ from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.networks import RPNOutput, SiameseNetwork
-from armory_skelevision.tracking.crops import Crops
-from armory_skelevision.tracking.matcher import TemplateMatcher
+from armory_skelevision.tracking.crops import Crops, TemplateMatcher
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.settings import TrackerSettings
-from armory_skelevision.tracking.state import TrackerState, initial_state, search_window
-from armory_skelevision.tracking.windows import Window, context_side
+from armory_skelevision.tracking.windows import TrackerState, Window, context_side, initial_state, search_window
 
 
 class Step(NamedTuple):
@@ -75,14 +73,9 @@ def choose(state: TrackerState, proposals: Proposals, settings: TrackerSettings)
 def update(
     state: TrackerState, proposals: Proposals, chosen: int, frame_wh: tuple[int, int], settings: TrackerSettings
 ) -> TrackerState:
-    """The next state: one of the proposals, its size smoothed, kept inside the frame.
+    """The next state: the ``chosen`` one of the proposals in the window of ``state``, its size smoothed.
 
-    Args:
-        state: The state before the frame.
-        proposals: K proposals in the search window of ``state``.
-        chosen: Index of the proposal to follow. Only this proposal's graph is kept.
-        frame_wh: Width and height of the frames in pixels.
-        settings: Constants of the recurrence.
+    It is kept inside the frame, of ``frame_wh`` pixels. Only this proposal's graph is kept.
     """
     scale = crop_scale(state, settings)
     found_cxcywh = proposals.boxes_cxcywh[chosen].to(torch.float64)

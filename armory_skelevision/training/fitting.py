@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
-from armory_skelevision.networks.precision import warn_of_slow_bf16
+from armory_skelevision.networks.inference import warn_of_slow_bf16
 from armory_skelevision.training.data.loading import PairDataModule
 from armory_skelevision.training.settings import RunSettings
 from armory_skelevision.validation import InvalidValueError

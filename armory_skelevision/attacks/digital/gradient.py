@@ -46,15 +46,9 @@ class PGD(VideoAttack):
         universal: bool = False,
         verbose: bool = True,
     ) -> None:
+        self.norm: Norm = "inf" if norm == np.inf else norm  # ART takes both
         super().__init__(
-            estimator,
-            norm="inf" if norm == np.inf else norm,  # ART takes both
-            eps=eps,
-            eps_step=eps_step,
-            max_iter=max_iter,
-            decay=decay,
-            universal=universal,
-            verbose=verbose,
+            estimator, eps=eps, eps_step=eps_step, max_iter=max_iter, decay=decay, universal=universal, verbose=verbose
         )
 
     def _attack_video(self, video: np.ndarray, target: Any) -> np.ndarray:

@@ -14,10 +14,10 @@ from armory_skelevision.attacks.interface import TrackerAttack, check_call, stac
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_box, check_labels
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames, Window
+from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.tracking.state import initial_state, search_window
 from armory_skelevision.tracking.tracker import track_frame
+from armory_skelevision.tracking.windows import initial_state
 from armory_skelevision.validation import InvalidValueError
 
 
@@ -42,11 +42,6 @@ class TrackingSession:
         with torch.no_grad():
             self._matcher = TemplateMatcher.embed_template(estimator.crops(self.frames, box_xyxy))
         self.advance(0)
-
-    @property
-    def window(self) -> Window:
-        """The search window in the next frame."""
-        return search_window(self.state, self.settings)
 
     def match(self, pixels: Tensor) -> RPNOutput:
         """The heads' output (batch of 1) for the pixels (3, side, side) of a search window, RGB in [0, 1].
@@ -87,20 +82,10 @@ class OnlineAttack(TrackerAttack):
         y_init: Any = None,
         **kwargs: Any,
     ) -> np.ndarray:
-        """Attack each video on its own.
+        """Attack each video on its own; see `VideoAttack.generate`.
 
-        Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1].
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels, of which only the first of each video is used.
-            y_patch_metadata: Passed by ARMORY to every attack; not used here.
-            y_init: The targets in frame 0, (N, 4), instead of ``y``.
-
-        Returns:
-            The perturbed videos, same shape and dtype as ``x``.
-
-        Raises:
-            InvalidValueError, InvalidTypeError: For input that does not fit together, or an estimator with
-                preprocessors of whole frames.
+        The targets in frame 0 may be given as ``y_init``, (N, 4), instead of ``y``, of which only the first box of each
+        video is used. An estimator with preprocessors of whole frames is refused (`InvalidValueError`).
         """
         check_call(x, kwargs, ["x", "y", "y_init", "y_patch_metadata"])
         self._check_estimator()

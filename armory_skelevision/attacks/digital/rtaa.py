@@ -14,7 +14,7 @@ from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region
-from armory_skelevision.tracking.windows import context_side, resize_crop
+from armory_skelevision.tracking.windows import context_side, resize_crop, search_window
 from armory_skelevision.validation import Count, PositiveFraction, WholeNumber
 
 # Weight of the box terms of the loss relative to the score terms, from the published code.
@@ -69,7 +69,7 @@ class RTAA(OnlineAttack):
 
         ``start`` is that of the previous window, and the pseudo box is moved by ``direction``, -1 or 1 along x and y.
         """
-        window = session.window
+        window = search_window(session.state, session.settings)
         (rows, columns), place = inner_region(window, session.frames.width, session.frames.height)
         clean = session.frames.window(index, window).clone()
         inside = torch.zeros_like(clean[:1])

@@ -21,7 +21,7 @@ from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_temp
 from armory_skelevision.attacks.keypoints.poses import TruePose, read_true_poses
 from armory_skelevision.io import atomic_write
 from armory_skelevision.tracking.frames import inner_region
-from armory_skelevision.tracking.state import initial_state, template_window
+from armory_skelevision.tracking.windows import initial_state, template_window
 from armory_skelevision.validation import Count, InvalidValueError, MissingFileError, PositiveFraction
 
 

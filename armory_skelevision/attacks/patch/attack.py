@@ -23,7 +23,7 @@ from armory_skelevision.attacks.patch.files import load_start, write_patch
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
-from armory_skelevision.networks.precision import warn_of_slow_bf16
+from armory_skelevision.networks.inference import warn_of_slow_bf16
 from armory_skelevision.validation import Count, InvalidValueError, NonNegative, Positive, Range, WholeNumber
 
 log = logging.getLogger(__name__)
