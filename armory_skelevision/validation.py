@@ -126,7 +126,12 @@ def accepts(annotation: Any, value: Any) -> bool:
         return all(accepts(kind, item) for kind, item in zip(kinds, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(accepts(arguments[1], item) for item in value.values())
-    return _accepts_plain(origin or annotation, value)
+    plain = origin or annotation
+    if plain is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if plain is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return plain is Any or isinstance(value, plain)
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:
@@ -214,18 +219,6 @@ _WORDS: dict[Any, str] = {
     types.NoneType: "null",
     dict: "an object",
 }
-
-
-def _accepts_plain(annotation: Any, value: Any) -> bool:
-    if annotation is Any:
-        return True
-    if annotation is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if annotation is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if annotation in (None, types.NoneType):
-        return value is None
-    return isinstance(value, get_origin(annotation) or annotation)
 
 
 def _is_list(origin: Any) -> bool:

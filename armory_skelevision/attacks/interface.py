@@ -87,11 +87,11 @@ class VideoAttack(TrackerAttack):
 
 
 def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str], min_frames: int = 2) -> None:
-    """Check the videos and the keyword arguments of `generate`.
+    """Check the videos (N, F, H, W, 3) given to `generate`, and refuse keyword arguments that it has no parameter for.
 
     Args:
-        x: Videos (N, F, H, W, 3), RGB in [0, 1].
-        unknown: Keyword arguments that `generate` has no parameter for.
+        x: The videos, RGB in [0, 1].
+        unknown: The further keyword arguments.
         known: The names of its parameters.
         min_frames: Smallest number of frames of a video.
 
@@ -105,17 +105,10 @@ def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str], min_fra
 
 
 def check_targets(x: Any, y: Any) -> list[Any]:
-    """Check the labels given to `generate`, and that each target is in frame 0 of its video.
-
-    Args:
-        x: Videos (N, F, H, W, 3).
-        y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
+    """Check the labels given to `generate`, and that each target is in frame 0 of its video; see `check_labels`.
 
     Returns:
         The boxes (F, 4) of each video, as they were given.
-
-    Raises:
-        InvalidValueError: For labels that do not fit the videos, naming the video.
     """
     labels = check_labels(y, x)
     for index, (video, boxes) in enumerate(zip(x, labels, strict=True)):
@@ -135,12 +128,7 @@ def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarr
 
 
 def record_result(name: str, value: Any) -> None:
-    """Add a value to a list in the result file of ARMORY's run; does nothing outside of such a run.
-
-    Args:
-        name: Key of the list under "results".
-        value: Anything that JSON can represent.
-    """
+    """Add a value, of JSON's types, to the list ``name`` in the results of ARMORY's run; do nothing outside of one."""
     # Without an ARMORY run its modules are not imported, and importing them takes seconds.
     instrument = sys.modules.get("armory.instrument")
     if instrument is not None and instrument.get_hub().default_writers:

@@ -77,7 +77,8 @@ class GradientAscent:
             if grad is None:
                 return
             velocity = self._accumulate(velocity, grad)
-            image = (image + self._step_size(step) * self._direction(velocity)).clamp(0, 1)
+            direction = velocity if self.update == "gradient" else velocity.sign()
+            image = (image + self._step_size(step) * direction).clamp(0, 1)
         yield self._choose(best, BestIterate(objective(image, False).value, image))
 
     def _choose(self, best: BestIterate, new: BestIterate) -> BestIterate:
@@ -89,9 +90,6 @@ class GradientAscent:
         if self.momentum == 0:
             return grad
         return self.momentum * velocity + grad / grad.abs().mean().clamp(min=torch.finfo(grad.dtype).tiny)
-
-    def _direction(self, velocity: Tensor) -> Tensor:
-        return velocity if self.update == "gradient" else velocity.sign()
 
     def _step_size(self, step: int) -> float:
         if self.schedule == "constant":

@@ -103,13 +103,13 @@ def paste(frame: Picture, picture: Picture, corners_xy: NDArray[np.float64]) -> 
     low = np.floor(corners_xy.min(axis=0)).astype(int) - 2
     high = np.ceil(corners_xy.max(axis=0)).astype(int) + 2
     (x1, y1), (x2, y2) = np.maximum(low, 0), np.minimum(high, (width, height))
+    result = frame.copy()
     if x1 >= x2 or y1 >= y2:
-        return frame.copy()
+        return result
     part = frame[y1:y2, x1:x2]
     projected, opacity = _project(picture, corners_xy - (x1, y1), (x2 - x1, y2 - y1))
     around = frame[max(2 * y1 - y2, 0) : 2 * y2 - y1, max(2 * x1 - x2, 0) : 2 * x2 - x1]
     lit = (projected * _light(part, around)).clip(0, 1)
-    result = frame.copy()
     result[y1:y2, x1:x2] = part + opacity[..., None] * (lit - part)
     return result
 

@@ -39,9 +39,9 @@ class DuaLossDef(RegionDefense):
         network: The U-Net, frozen.
 
     Raises:
-        InvalidValueError: For a setting that is not one of those listed, or another hash.
-        ValueError: For weights that are damaged or do not fit the width.
-        FileNotFoundError: If there is no such file.
+        InvalidValueError: For a setting that is not one of those listed, another hash, or weights that are damaged or
+            do not fit the width.
+        MissingFileError: If there is no such file.
     """
 
     params = ["branches"]
@@ -77,14 +77,10 @@ class DuaLossDef(RegionDefense):
         return crop if self.branches == "template" else self._clean(crop)
 
     def forward(self, x: Tensor, y: Any = None) -> tuple[Tensor, Any]:
-        """Clean whole frames, for third-party trackers.
-
-        Args:
-            x: Frames or videos (..., H, W, 3), RGB in [0, 1].
-            y: Labels, which are returned unchanged.
+        """Clean whole frames or videos (..., H, W, 3), RGB in [0, 1], for third-party trackers.
 
         Returns:
-            The frames, same shape, clipped to [0, 1], and the labels.
+            The frames, same shape, clipped to [0, 1], and the labels ``y`` unchanged.
 
         Raises:
             InvalidValueError: For another shape, or values outside [0, 1].

@@ -57,14 +57,7 @@ class TemplateAdaptation(RegionDefense):
         self.set_params(**{name: settings[name] for name in self.params})
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
-        """The template adapted to the first frame of the video.
-
-        Args:
-            crop: The template (1, 3, size, size), RGB in [0, 1].
-            crops: The video and the target, as the network sees them.
-
-        Returns:
-            The adapted template, same shape and range.
+        """The template (1, 3, size, size), RGB in [0, 1], adapted to the first frame of the video of ``crops``.
 
         Raises:
             InvalidValueError: For a network other than SiamRPN.

@@ -142,10 +142,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         boxes_xyxy = self._check_targets(x, y_init)
         # Arrays carry no gradients, so no graph is kept for them.
         with torch.set_grad_enabled(isinstance(x, Tensor) and torch.is_grad_enabled()):
-            return [
-                _like(video, self._predict_video(video, box_xyxy))
-                for video, box_xyxy in zip(x, boxes_xyxy, strict=True)
-            ]
+            return [self._predict_video(video, box_xyxy) for video, box_xyxy in zip(x, boxes_xyxy, strict=True)]
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
         """The boxes (F, 4), xyxy in pixels, float32, of the target whose box (4,) in frame 0 is given; keeps a graph.
@@ -224,9 +221,12 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         """Not implemented; see `armory_skelevision.training`."""
         raise NotImplementedError("training is done by `skelevision train`, not by the estimator")
 
-    def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Tensor]:
+    def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Any]:
         frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.frame_operations))
-        return self._predict_target(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))
+        result = self._predict_target(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))
+        if isinstance(video, Tensor):
+            return result
+        return {key: value.cpu().numpy() for key, value in result.items()}
 
     def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         """All predictions for one target."""
@@ -256,9 +256,3 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         boxes = check_labels(y, x)
         self._check_targets(x, [label[0] for label in boxes])
         return boxes
-
-
-def _like(video: Any, result: dict[str, Tensor]) -> dict[str, Any]:
-    if isinstance(video, Tensor):
-        return result
-    return {key: value.cpu().numpy() for key, value in result.items()}

@@ -54,7 +54,10 @@ def load_tracker(
         >>> tracker.settings.window_influence
         0.4
     """
-    wrapper_kwargs = {"device_type": _device_type(device), "tracking": dict(tracking or {})}
+    check_value("device", device, Device)
+    if device == "gpu" and not torch.cuda.is_available():
+        raise InvalidValueError("device", "a GPU that PyTorch can use", "none", 'use device="auto" or "cpu"')
+    wrapper_kwargs = {"device_type": "cpu" if device == "cpu" else "gpu", "tracking": dict(tracking or {})}
     if name in MODELS and weights is None:
         return MODELS[os.fspath(name)]({}, wrapper_kwargs)
     if name not in MODELS and (weights is not None or Path(name).suffix not in SUFFIXES):
@@ -74,10 +77,3 @@ def _recognise(path: Path) -> tuple[str, dict[str, Any]]:
         return "nanotrack", {"version": 3 if any(name.startswith("ban_head.cls_logits") for name in names) else 2}
     depth = read_keypoint_depth(path)
     return ("siamrpn_stl", {}) if depth is None else ("siamrpn_mtl", {"keypoint_head": depth})
-
-
-def _device_type(device: Device) -> str:
-    check_value("device", device, Device)
-    if device == "gpu" and not torch.cuda.is_available():
-        raise InvalidValueError("device", "a GPU that PyTorch can use", "none", 'use device="auto" or "cpu"')
-    return "cpu" if device == "cpu" else "gpu"

@@ -32,11 +32,8 @@ class RegionDefense(CropDefense, PreprocessorPyTorch):  # type: ignore[misc]
         Raises:
             InvalidTypeError: Unless a subclass can work on them.
         """
-        raise InvalidTypeError(
-            "model",
-            f"a tracker of armory_skelevision.models, whose crops {type(self).__name__} changes",
-            "a third-party tracker, which has whole frames only",
-        )
+        expected = f"a tracker of armory_skelevision.models, whose crops {type(self).__name__} changes"
+        raise InvalidTypeError("model", expected, "a third-party tracker, which has whole frames only")
 
     def _check_params(self) -> None:
         check_arguments(type(self), vars(self))

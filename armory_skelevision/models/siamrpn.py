@@ -96,7 +96,7 @@ def _build(
     network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
 ) -> SiamRPNEstimator:
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
-    path = weights_path if weights_path is not None else packaged_weights(default)
+    path = packaged_weights(default) if weights_path is None else weights_path
     load_weights(network, path)
     metadata = read_metadata(path)
     recorded = metadata.tracking if metadata else {}

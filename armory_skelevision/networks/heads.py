@@ -41,14 +41,9 @@ class DepthwiseRPN(nn.Module):
         self.loc = DepthwiseBranch(channels, 4 * anchors)
 
     def forward(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """Compare templates and search crops.
+        """Compare template features (N, C, 6, 6), or (1, C, 6, 6) for all N, with search features (N, C, h, w).
 
-        Args:
-            z_features: Features of the templates, (N, C, 6, 6), or (1, C, 6, 6): one template for all search crops.
-            x_features: Features of the search crops, (N, C, h, w); a side of 26 gives S = 21, 22 gives S = 17.
-
-        Returns:
-            ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
+        A side of 26 gives S = 21, 22 gives S = 17.
         """
         return RPNOutput(self.cls(z_features, x_features), self.loc(z_features, x_features))
 
@@ -74,11 +69,7 @@ class DepthwiseBranch(nn.Module):
 
 
 def depthwise_xcorr(search: Tensor, kernel: Tensor) -> Tensor:
-    """Cross-correlate each channel of the search features with the same channel of the template features.
-
-    Args:
-        search: Search features (N, C, H, W).
-        kernel: Template features (N, C, h, w), or (1, C, h, w) for all N.
+    """Cross-correlate each channel of search features (N, C, H, W) with that of template features (N or 1, C, h, w).
 
     Returns:
         (N, C, H - h + 1, W - w + 1).

@@ -59,11 +59,7 @@ class SiameseNetwork(nn.Module):
         return features
 
     def predict_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """Compare template features (1 or N, C, h, w) with search features (N, C, H, W).
-
-        Returns:
-            ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S), float32 or more precise.
-        """
+        """Compare template features (1 or N, C, h, w) with search features (N, C, H, W), in float32 or more precise."""
         output = self.forward_head(z_features, x_features)
         return RPNOutput(*(values.to(torch.promote_types(values.dtype, torch.float32)) for values in output))
 

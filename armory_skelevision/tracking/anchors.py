@@ -43,11 +43,7 @@ def anchors_cxcywh(score_size: int) -> Tensor:
 
 
 def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
-    """The regression targets of a box at each anchor: the inverse of `decode` (Li et al. 2018, Eq. 3).
-
-    Args:
-        box_cxcywh: (4,) in the anchors' coordinates, not empty.
-        anchors_cxcywh: (K, 4).
+    """The regression targets of a box (4,), not empty, at anchors (K, 4): the inverse of `decode` (Eq. 3).
 
     Returns:
         Offsets (4, K): of the centre in anchor sizes, and the logarithms of the ratios of width and height.
@@ -63,14 +59,11 @@ def match(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Match:
 
 
 def decode(output: RPNOutput, anchors: Tensor) -> Proposals:
-    """Convert the heads' output for one search crop to scores and boxes.
+    """The K = k * S * S proposals in the heads' output for one search crop, in its pixels.
 
     Args:
         output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
-        anchors: (K, 4) as `anchors_cxcywh`, K = k * S * S.
-
-    Returns:
-        K proposals in pixels of the search crop.
+        anchors: (K, 4) as `anchors_cxcywh`.
     """
     delta = output.loc[0].reshape(4, -1)
     centres = delta[:2] * anchors[:, 2:].T + anchors[:, :2].T

@@ -92,9 +92,7 @@ class TemplateMatcher:
     def embed_template(cls, crops: Crops, network: SiameseNetwork | None = None) -> TemplateMatcher:
         """Embed the template of a video; keeps a graph if gradients are on.
 
-        Args:
-            crops: The video and the target as the network sees them.
-            network: Used in place of ``crops.network``, for instance its copy in bfloat16.
+        ``network`` is used in place of ``crops.network``, for instance its copy in bfloat16.
         """
         network = crops.network if network is None else network
         return cls(network, crops, _embed(network, crops.template))
@@ -104,11 +102,7 @@ class TemplateMatcher:
         return self.match(self.crops.search(index, window))
 
     def match(self, search_crops: Tensor) -> RPNOutput:
-        """The heads' output for search crops (N, 3, instance_size, instance_size), BGR in 0..255.
-
-        Returns:
-            ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S), float32.
-        """
+        """The heads' output, float32, for search crops (N, 3, instance_size, instance_size), BGR in 0..255."""
         return self.network.predict_head(self.template_features, _embed(self.network, search_crops))
 
 

@@ -24,15 +24,12 @@ def points_xy(score_size: int, stride: int = STRIDE) -> Tensor:
 
 
 def decode(output: RPNOutput, points_xy: Tensor) -> Proposals:
-    """Convert the head's output for one search crop to scores and boxes.
+    """The K = S * S proposals in the head's output for one search crop, in its pixels.
 
     Args:
         output: ``cls`` (1, 2, S, S), and as ``loc`` (1, 4, S, S) the logarithms of the distances in pixels from the
             point to the left, top, right and bottom side of the target.
-        points_xy: (K, 2) as `points_xy`, K = S * S.
-
-    Returns:
-        K proposals in pixels of the search crop.
+        points_xy: (K, 2) as `points_xy`.
     """
     distances = output.loc[0].reshape(4, -1).clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp()
     to_left_top, to_right_bottom = distances[:2], distances[2:]

@@ -90,14 +90,9 @@ def update(
 
 
 def track(crops: Crops, network: SiameseNetwork | None = None) -> Iterator[Step]:
-    """Track one target through a video, frame 0 included.
+    """The steps of tracking one target through a video, frame 0 included; they carry a graph where gradients are on.
 
-    Args:
-        crops: The video and the target as the network sees them.
-        network: Used in place of ``crops.network``, for instance its copy in bfloat16.
-
-    Returns:
-        The step of each frame, in order; steps carry a graph where gradients are on.
+    ``network`` is used in place of ``crops.network``, for instance its copy in bfloat16.
     """
     return run_tracker(TemplateMatcher.embed_template(crops, network), crops)
 

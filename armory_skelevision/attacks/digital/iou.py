@@ -60,15 +60,8 @@ class IoUAttack(OnlineAttack):
         seed: WholeNumber = 0,
         verbose: bool = True,
     ) -> None:
-        super().__init__(
-            estimator,
-            eps=eps,
-            block_size=block_size,
-            max_queries=max_queries,
-            skip_threshold=skip_threshold,
-            seed=seed,
-            verbose=verbose,
-        )
+        settings = {name: value for name, value in locals().items() if name in self.attack_params}
+        super().__init__(estimator, **settings)
         self.queries = 0
 
     def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:

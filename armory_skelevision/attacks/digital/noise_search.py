@@ -29,12 +29,9 @@ class Candidate(NamedTuple):
 
 
 def draw_blocks(draw: Callable[[tuple[int, int, int]], Tensor], frame: Tensor, block_size: int) -> Tensor:
-    """Noise of the shape of a frame (H, W, 3), constant on square blocks.
+    """Noise of the shape, dtype and device of a frame (H, W, 3), constant on square blocks of ``block_size`` pixels.
 
-    Args:
-        draw: Draws a value for each block and channel, of the shape that it gets.
-        frame: Gives shape, dtype and device.
-        block_size: Side of the blocks in pixels; those at the right and lower edge are cut.
+    ``draw`` draws a value for each block and channel, of the shape that it gets.
     """
     height, width = frame.shape[:2]
     values = draw((-(-height // block_size), -(-width // block_size), 3)).to(frame)
@@ -71,11 +68,7 @@ class NoiseSearch:
     spread: float = FIRST_STEP
 
     def run(self, start: Tensor, stop_score: float) -> Candidate:
-        """Search until the score is at most ``stop_score`` or all queries are made.
-
-        Args:
-            start: The frame (H, W, 3) to start from, such as the clean frame with some of the previous frame's noise.
-            stop_score: The score at which to stop.
+        """Search, from a frame (H, W, 3), until the score is at most ``stop_score`` or all queries are made.
 
         Returns:
             The last frame that was accepted, and its score.
@@ -89,9 +82,8 @@ class NoiseSearch:
     def _search_tangential(self, best: Candidate) -> Candidate:
         """The best of some random tangential steps, if its score is not higher."""
         for _ in range(MAX_ROUNDS):
-            candidates = [
-                self._query(self._tangential_step(best.frame)) for _ in range(min(CANDIDATES, self.queries_left))
-            ]
+            count = min(CANDIDATES, self.queries_left)
+            candidates = [self._query(self._tangential_step(best.frame)) for _ in range(count)]
             if not candidates:
                 break
             accepted = sum(candidate.score <= best.score for candidate in candidates) / len(candidates)

@@ -71,16 +71,13 @@ class KeypointIGSM(VideoAttack):
         return perturbed
 
     def perturb(self, pose: PoseEstimator, pictures: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-        """Perturb pictures of people.
+        """Perturb pictures of people, (N, H, W, 3) in and out, RGB in [0, 1].
 
         Args:
             pose: The tracker, with the box of the person in each picture.
-            pictures: (N, H, W, 3), RGB in [0, 1].
+            pictures: The pictures.
             keypoints: (N, 17, 3), pixels and visibility: those to be seen if the attack has a target pose, else the
                 true ones, to be seen elsewhere.
-
-        Returns:
-            The perturbed pictures (N, H, W, 3) in [0, 1].
         """
         algorithm = self._algorithm(pose, len(pictures))
         # ART projects after it clips, which may leave the range by the last bit.

@@ -108,13 +108,9 @@ def check_pose_tracker(tracker: Any) -> None:
 def cut_template(
     tracker: SiamRPNEstimator, picture: np.ndarray, box_xyxy: np.ndarray, keypoints: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The template crop of a person and the keypoints in it, before any preprocessor.
+    """The template crop of a person in a picture (H, W, 3), RGB in [0, 1], and the keypoints in it.
 
-    Args:
-        tracker: The tracker that the template is for.
-        picture: (H, W, 3), RGB in [0, 1].
-        box_xyxy: The person's box (4,), pixels.
-        keypoints: (17, 3), in pixels of the picture.
+    The person's box (4,) and keypoints (17, 3) are in pixels of the picture. No preprocessor is applied.
 
     Returns:
         The crop (s, s, 3) float32 in [0, 1], and the keypoints (17, 3) in its pixels.

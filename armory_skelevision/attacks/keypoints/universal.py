@@ -93,12 +93,9 @@ class KeypointUniversal(KeypointIGSM):
 
     def _learn_from_videos(self, x: Any, poses: Sequence[TruePose]) -> np.ndarray:
         if len(poses) < 2:
-            raise InvalidValueError(
-                "perturbation",
-                "a file where there is a single video, from which nothing universal can be learnt",
-                "none",
-                "learn one in Python from many videos, with 'export', and give that file; see docs/keypoints.md",
-            )
+            expected = "a file where there is a single video, from which nothing universal can be learnt"
+            fix = "learn one in Python from many videos, with 'export', and give that file; see docs/keypoints.md"
+            raise InvalidValueError("perturbation", expected, "none", fix)
         cuts = [cut_template(self.estimator, video[0], *pose) for video, pose in zip(x, poses, strict=True)]
         return self.learn(*(np.stack(parts) for parts in zip(*cuts, strict=True)))
 
@@ -123,7 +120,6 @@ class KeypointUniversal(KeypointIGSM):
             raise InvalidValueError("perturbation", f"finite values ({size}, {size}, 3)", got)
         largest = float(np.abs(perturbation).max())
         if largest > self.eps * (1 + 1e-5):
-            raise InvalidValueError(
-                "perturbation", f"values within the bound eps = {self.eps:.4g}", f"{largest:.4g} in {path}"
-            )
+            expected = f"values within the bound eps = {self.eps:.4g}"
+            raise InvalidValueError("perturbation", expected, f"{largest:.4g} in {path}")
         return np.asarray(perturbation, np.float32)

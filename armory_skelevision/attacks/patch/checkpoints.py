@@ -58,12 +58,9 @@ def check_checkpoints(checkpoints: Sequence[int], max_iter: int, schedule: Sched
     if len(set(checkpoints)) < len(checkpoints):
         raise InvalidValueError("checkpoints", "different numbers of steps", repr(checkpoints))
     if checkpoints and schedule != "constant":
-        raise InvalidValueError(
-            "checkpoints",
-            f"none with schedule {schedule!r}, whose step sizes depend on max_iter",
-            repr(checkpoints),
-            "use schedule 'constant', or a run for each number of steps",
-        )
+        expected = f"none with schedule {schedule!r}, whose step sizes depend on max_iter"
+        fix = "use schedule 'constant', or a run for each number of steps"
+        raise InvalidValueError("checkpoints", expected, repr(checkpoints), fix)
     beyond = sorted(steps for steps in checkpoints if steps > max_iter)
     if beyond:
         log.warning("checkpoints %s are not reached with max_iter %d: nothing is recorded for them", beyond, max_iter)

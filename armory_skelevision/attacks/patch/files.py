@@ -55,15 +55,10 @@ def read_patch(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def load_start(path: str | os.PathLike[str], name: str, patch_hw: tuple[int, int]) -> Tensor:
-    """Load a patch to start an attack from: (h, w, 3) float32, RGB in [0, 1].
+    """Load a patch to start an attack from, resized to ``patch_hw``: (h, w, 3) float32, RGB in [0, 1].
 
-    Args:
-        path: A .npy or .png file, or a folder of exported patches.
-        name: Of the patch in a folder, without suffix.
-        patch_hw: Height and width that the patch is resized to.
-
-    Raises:
-        MissingFileError, InvalidValueError: See `read_patch`.
+    ``path`` is a .npy or .png file, or a folder of exported patches, of which the one called ``name`` is read. Errors
+    are those of `read_patch`.
     """
     file = Path(path)
     patch = torch.from_numpy(read_patch(file / f"{name}.npy" if file.is_dir() else file))

@@ -34,11 +34,9 @@ class PatchScene:
     patch_hw: tuple[int, int]
 
     def frames(self, patch: Tensor, sample: EOTSample | None = None) -> Frames:
-        """The video with a patch (h, w, 3), RGB in [0, 1], on the screen.
+        """The video with a patch (h, w, 3), RGB in [0, 1], on the screen; gradients flow back to the patch.
 
-        Args:
-            patch: The patch; gradients flow back to it.
-            sample: Moves the corners and selects frames; None changes neither.
+        ``sample`` moves the corners and selects frames.
         """
         if sample is None:
             return PatchedFrames(self.video, self.views, patch)
