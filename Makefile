@@ -13,7 +13,7 @@ READY := .venv/set-up-is-done
 TOWN_READY := .venv-town/set-up-is-done
 
 help:
-	echo "make demo        track people in the embedded videos and attack the tracker: a few minutes"
+	echo "make demo        track people in the packaged videos and attack the tracker: a few minutes"
 	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
 	echo "make venv        only set up .venv, which the others do first"
 	echo "make town-env    set up .venv-town, which can render further videos; see town/README.md"
@@ -22,7 +22,7 @@ help:
 	echo "make try-wheel   install that wheel into an empty environment and evaluate with it from an empty folder"
 	echo "make image       build the container images, KINDS=\"gpu cpu\"; see docker/README.md"
 	echo "make test-image  build them without Docker, and evaluate in them as ARMORY does (root, buildah; long)"
-	echo "make docs-serve  show the guides and the reference on http://127.0.0.1:8000, anew whenever a file changes"
+	echo "make docs-serve  serve the guides and the reference on http://127.0.0.1:8000; reloads when a file changes"
 	echo "make clean       remove environments and caches"
 
 venv: $(READY)

@@ -6,7 +6,7 @@ The columns drive the same tracker on the same video, with the same steps from t
 
 - graph, recompute: `PatchAttack` in its two memory modes; bf16: that of ``--mode``, with ``precision="bf16"``.
 - armory: ARMORY's ``AdversarialPhysicalTexture``, which composes whole frames with torchvision. Nothing else here
-  needs torchvision, so it lives in a folder of its own, without its dependencies; 0.(x + 15) fits torch 2.x:
+  needs torchvision, so it is installed into a separate folder, without its dependencies; 0.(x + 15) fits torch 2.x:
 
       pip install --no-deps --target .venv-torchvision torchvision==0.28.0
 

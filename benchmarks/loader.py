@@ -7,7 +7,7 @@
 - training: both together, in a run as `skelevision train multitask` makes it, without validation.
 
 All are measured one after the other and take store, batch size, search side, head and precision from a training's
-settings. ``ratio`` is the loader's rate over the step's: above 1 the network is never held up, unless both want the
+settings. ``ratio`` is the loader's rate over the step's: above 1 the network never waits, unless both use the
 same cores; ``reached`` is the training's rate over the step's.
 """
 

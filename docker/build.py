@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", metavar="gpu|cpu", help="default: both")
     parser.add_argument("--engine", choices=ENGINES, help="default: the first of them that is installed")
-    parser.add_argument("--no-cache", action="store_true", help="build every layer anew")
+    parser.add_argument("--no-cache", action="store_true", help="rebuild every layer")
     parser.add_argument("--dry-run", action="store_true", help="only print the commands")
     options = parser.parse_args(arguments[:cut])
     unknown = [kind for kind in options.kinds if kind not in DOCKERFILES]

@@ -1,4 +1,4 @@
-"""How well trackers hold, with and without the trigger of a backdoor, bare and behind input transformations.
+"""Accuracy of trackers with and without the trigger of a backdoor, undefended and behind input transformations.
 
     python -m experiments.backdoor WEIGHTS … [--json] [--split mini] [--videos N] [--frames N]
                                   [--settings training_configs/backdoors/fsba.json] [--show one_shot few_shot rate]
@@ -8,9 +8,9 @@
 One row for each weights file, the packaged multi-task tracker first, and each defense: success AUC and mean IoU without
 the trigger, with it, and the AUC lost to it in points. Frame 0, whose true box is given, is skipped in both. The
 trigger is the one of the settings that the backdoor was trained with. Pruning takes shares of the last features'
-channels, those that the first frames of the videos, without trigger, move least.
+channels, those that vary least on the first frames of the videos without the trigger.
 
-With ``--keep`` whatever is finished is kept in files, and the same command goes on where it was stopped.
+With ``--keep`` finished results are stored in files, and the same command resumes after an interruption.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""What the defenses cost, and what they win back from attacks that know them and from those that do not.
+"""Cost of the defenses without an attack, and their benefit under adaptive and non-adaptive attacks.
 
     python -m experiments.defense [--json] [--quick] [--weights FILE] [--nanotrack FILE] [--split dev] [--videos N]
                                  [--frames N] [--models stl mtl nanotrack] [--defenses none jpeg …]
                                  [--attacks patch pgd8 pgd16 rtaa8 rtaa16 iou] [--steps N] [--queries N]
                                  [--precision bf16] [--keep FOLDER] [--device gpu]
 
-Costs: the time that a defense takes of each frame beside the tracker's own, both measured in turns on the first video;
-``overhead`` is DuaLossDef's time over the tracker's. What a defense does once per video is shared among its frames.
-``--quick`` stops there.
+Costs: the time that a defense adds to that of the tracker, per frame, both measured in turns on the first video;
+``overhead`` is DuaLossDef's time over the tracker's. Time that is spent once per video is divided
+among its frames. ``--quick`` stops there.
 
 The table: mean IoU without an attack, under attacks made against the bare tracker, and under the same attacks made
-against the defended one ("adaptive"). Rows that cannot be had say why. The whole table is a GPU's task; with ``--keep``
-every finished cell is kept in a file, and the same command goes on where it was stopped.
+against the defended one ("adaptive"). Unsupported combinations state the reason. The whole table needs a GPU; with
+``--keep`` every finished cell is stored in a file, and the same command resumes after an interruption.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""How the keypoints that the tracker sees go astray under perturbations of its template.
+"""How perturbations of the template mislead the tracker's keypoint head.
 
     python -m experiments.keypoints [--json] [--keep FOLDER] [--out FOLDER] [--split dev] [--every 12] [--videos N]
                                    [--eps .25 .5 1 2 4 8 16 32] [--attacks FGSM-U IGSM-U-10 …] [--long N]
                                    [--real FOLDER] [--transfer WEIGHTS …]
 
 For each bound (in 1/255) and attack: PCK (0.2 of the box's diagonal) in percent of the PCK without, on every nth frame
-of the embedded videos, and on real people of COCO where ``--real`` has them. Targeted attacks want the person upside
+of the embedded videos, and on real people of COCO where ``--real`` has them. Targeted attacks aim at a person upside
 down; ``aimed`` is the PCK of that pose. The universal perturbation is learnt from half of the videos
 and shown in the other half, and the reverse; on real people, that from all videos is shown. ``noise`` is random, of the
 full size in each colour. ``--transfer`` also shows every perturbation to the trackers of other weights files.
 
-With ``--keep`` whatever is finished is kept in files, and the same command goes on where it was stopped. ``--out``
+With ``--keep`` finished results are stored in files, and the same command resumes after an interruption. ``--out``
 writes the table, the curves and the bars of the keypoints.
 """
 

@@ -1,4 +1,4 @@
-"""Do keypoints make a tracker harder to fool? Mean IoU under the patch attack of trackers that were trained alike.
+"""Do keypoints make a tracker more robust? Mean IoU of equally trained trackers under the patch attack.
 
     python -m experiments.robustness RUNS/*/weights.safetensors [--against stl] [--step-size 0.1] [--json]
                                     [all other options of steps.py]

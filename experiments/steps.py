@@ -6,10 +6,10 @@
 
 A model is one of the two packaged trackers, or a weights file of a SiamRPN.
 
-One climb serves all numbers of steps: of the first k iterates the best is what an attack of k steps would have kept
-(sign update, constant steps, grey start). Two cores take some .2 seconds a frame and step in float32, so the whole
-split is a GPU's task, or one for many evenings: with ``--keep`` every finished video is kept in a file, the same
-command goes on where it was stopped, and more steps later go on from the fewer ones.
+One attack is enough for all numbers of steps: the best of the first k iterates is what an attack of k steps would keep
+(sign update, constant steps, grey start). Two cores take about .2 seconds per frame and step in float32, so the
+whole split needs a GPU or many hours. With ``--keep`` every finished video is stored in a file, the same command
+resumes after an interruption, and a later command with more steps continues from the stored ones.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How high attacks climb in the same number of steps, on the embedded videos.
+"""Loss that attacks reach in the same number of steps, on the packaged videos.
 
     python -m experiments.strength [--json] [--split dev] [--videos 5] [--steps 10] [--frames N]
 
 Columns: ARMORY's ``AdversarialPhysicalTexture``; ours step for step (``sign``, the last iterate); ours with the best
-iterate and two restarts. The figure is the loss all of them climb, the sum of absolute box errors (SkeleVision, Eq. 3),
+iterate and two restarts. The value is the loss that all maximise, the sum of absolute box errors (SkeleVision, Eq. 3),
 found by tracking the finished video. ARMORY's attack needs torchvision, as `attack.py` says; without it the column is
 empty.
 """

@@ -1,10 +1,10 @@
-"""How much of a patch's effect is left when it is looked at anew: with and without expectation over transformation.
+"""How much of a patch's effect is left under new transformations: with and without expectation over transformation.
 
     python -m experiments.views [--json] [--split mini] [--videos 3] [--steps 20] [--draws 5] [--frames N]
 
-Both patches of a video take the same number of steps from the same start; one sees the screen as it is, the other
-through jitter. Then both are judged as they are and under draws of the same jitter that neither has seen. The effect
-is the mean IoU that the tracker loses; `kept` is the share of it that is left under jitter.
+Both patches of a video take the same number of steps from the same start; one is optimised without, the other
+with random transformations. Both are then evaluated without them and under new samples of the same transformations.
+The effect is the mean IoU that the tracker loses; `kept` is the share of it that is left under transformations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Person trackers under adversarial attack: everything around `armory run`, which evaluates a single config."""
+"""Measure how robust person trackers are: the commands around `armory run`, which evaluates a single config."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-app = Application(help=__doc__, rich_markup_mode=None, epilog=f"{DEBUG}=1 shows tracebacks.", **OPTIONS)
+app = Application(help=__doc__, rich_markup_mode=None, epilog=f"Set {DEBUG}=1 to see tracebacks.", **OPTIONS)
 
 
 @app.callback()

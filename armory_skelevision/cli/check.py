@@ -12,7 +12,7 @@ def check(
     configs: Annotated[list[Path] | None, typer.Argument(help="Config files, or folders of them.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
 ) -> None:
-    """Check this machine and configs before a run; one line per finding, exits with 1 if there is an error."""
+    """Check this machine and configs before a run. Prints one line per finding; exit code 1 if there is an error."""
     from armory_skelevision.evaluation.check import check_all, format_findings, has_errors, to_json
 
     paths = [path for given in configs or [] for path in _list_configs(given)]

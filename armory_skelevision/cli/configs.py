@@ -10,9 +10,9 @@ import typer
 
 def configs(
     out: Annotated[Path, typer.Option(help="Folder of the configs.")] = Path("scenario_configs"),
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if a file would change.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if a file would change.")] = False,
 ) -> None:
-    """Write the shipped ARMORY configs, or list those that differ from the tables in the code."""
+    """Write the package's ARMORY configs, or with --check list the files that differ from them."""
     from armory_skelevision.evaluation.configs import compare_configs, write_configs
 
     if not check:

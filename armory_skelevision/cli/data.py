@@ -1,4 +1,4 @@
-"""`skelevision data`: render, fetch or crop data sets."""
+"""`skelevision data`: render, download or crop data sets."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from armory_skelevision.cli.options import FROM, OPTIONS, require
 if TYPE_CHECKING:
     from armory_skelevision.datasets.people import AnnotatedPeople
 
-app = typer.Typer(help="Render or fetch a data set, or cut crops from one.", **OPTIONS)
-crops = typer.Typer(help="Cut crops of real people from a fetched data set, as a store to train on.", **OPTIONS)
+app = typer.Typer(help="Render or download a data set, or cut crops from one.", **OPTIONS)
+crops = typer.Typer(help="Cut crops of real people from a downloaded data set into a store for training.", **OPTIONS)
 app.add_typer(crops, name="crops")
 
 _OUT = typer.Option("--out", help="Output folder, for the archives too; created if absent.")
 _STORE = typer.Option("--out", help="Folder of the store; created if absent. Data sets may share one.")
-_SKIP = typer.Option("--skip-invalid", help="Skip and list what cannot be used, instead of stopping.")
+_SKIP = typer.Option("--skip-invalid", help="Leave out and list unusable inputs, instead of ending with an error.")
 _RENDERER = "in a checkout run `make town-env`, then .venv-town/bin/skelevision; see town/README.md"
 
 
 @app.command()
 def walkers(
-    out: Annotated[Path, typer.Option(help="Output folder, which becomes a split; created if absent.")],
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first video; the others follow.")],
+    out: Annotated[Path, typer.Option(help="Output folder, whose name is that of the split; created if absent.")],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first video; the next seeds are for the others.")],
     videos: Annotated[int, typer.Option(min=1, help="Number of videos.")] = 1,
     frames: Annotated[int | None, typer.Option(min=2, help="Frames of each video; by default 36 to 40.")] = None,
 ) -> None:
-    """Render further videos of the simulated town, with annotations. Resumes if interrupted."""
+    """Render more videos for the data set walkers, with annotations. Resumes if interrupted."""
     require("skelevision_town", _RENDERER)
     require("bpy", _RENDERER)
     from skelevision_town.render import render_split
@@ -41,10 +41,10 @@ def walkers(
 @app.command()
 def coco(
     out: Annotated[Path, _OUT],
-    splits: Annotated[list[str] | None, typer.Argument(help="train, val; by default both (20 GB).")] = None,
+    splits: Annotated[list[str] | None, typer.Argument(help="Splits: train or val; by default both (20 GB).")] = None,
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
-    """Fetch COCO 2017: person keypoints and images. Resumes if interrupted; checks the published hashes."""
+    """Download COCO 2017: person keypoints and images. Resumes if interrupted; checks the published hashes."""
     from armory_skelevision.datasets.fetch import fetch_coco
 
     _print_paths(fetch_coco(out, splits or ["train", "val"], origin))
@@ -52,7 +52,7 @@ def coco(
 
 @app.command()
 def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None) -> None:
-    """Fetch LaSOT's 20 person sequences (4 GB). Resumes if interrupted."""
+    """Download LaSOT's 20 person sequences (4 GB). Resumes if interrupted."""
     from armory_skelevision.datasets.fetch import fetch_lasot
 
     _print_paths(fetch_lasot(out, origin))
@@ -61,10 +61,12 @@ def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None
 @app.command()
 def otb(
     out: Annotated[Path, _OUT],
-    names: Annotated[list[str] | None, typer.Argument(help="Such as Crossing; by default all of persons.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Sequences, such as Crossing; by default all of persons.")
+    ] = None,
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
-    """Fetch sequences of the OTB benchmark. Resumes if interrupted."""
+    """Download sequences of the OTB benchmark. Resumes if interrupted."""
     from armory_skelevision.datasets.fetch import fetch_otb
 
     _print_paths(fetch_otb(out, names or (), origin))
@@ -72,8 +74,10 @@ def otb(
 
 @crops.command("coco")
 def crop_coco(
-    annotations: Annotated[Path, typer.Option(help="Such as annotations/person_keypoints_train2017.json.")],
-    images: Annotated[Path, typer.Option(help="Folder of its images, such as train2017.")],
+    annotations: Annotated[
+        Path, typer.Option(help="Annotations, such as annotations/person_keypoints_train2017.json.")
+    ],
+    images: Annotated[Path, typer.Option(help="Folder of the images, such as train2017.")],
     out: Annotated[Path, _STORE],
     skip_invalid: Annotated[bool, _SKIP] = False,
 ) -> None:
@@ -86,7 +90,7 @@ def crop_coco(
 @crops.command("lasot")
 def crop_lasot(
     root: Annotated[Path, typer.Option(help="Folder with person-1 to person-20.")],
-    split: Annotated[str, typer.Option(help="train, the first 800 frames of each sequence, or val, the next 100.")],
+    split: Annotated[str, typer.Option(help="train (the first 800 frames of each sequence) or val (the next 100).")],
     out: Annotated[Path, _STORE],
     skip_invalid: Annotated[bool, _SKIP] = False,
 ) -> None:

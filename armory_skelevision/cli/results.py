@@ -21,12 +21,14 @@ def summary(results: Annotated[list[Path], typer.Argument(help="Result files (JS
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Result files, folders of ARMORY's outputs, sweep folders.")],
-    out: Annotated[Path, typer.Option(help="Folder of the page and its tables; made if absent.")],
-    title: Annotated[str | None, typer.Option(help="Headline; by default that of a sweep's grid.")] = None,
-    videos: Annotated[bool, typer.Option("--videos", help="Embed exported videos; the page grows large.")] = False,
+    runs: Annotated[list[Path], typer.Argument(help="Result files, folders of ARMORY's outputs or sweep folders.")],
+    out: Annotated[Path, typer.Option(help="Folder of the page and its tables; created if absent.")],
+    title: Annotated[str | None, typer.Option(help="Headline; by default the title of the sweep's grid.")] = None,
+    videos: Annotated[
+        bool, typer.Option("--videos", help="Embed exported videos, which makes the page large.")
+    ] = False,
 ) -> None:
-    """Write an HTML page on evaluations, and its tables as CSV, Markdown and LaTeX; exit 1 if a file is unreadable."""
+    """Write an HTML report, and its tables as CSV, Markdown and LaTeX. Exit code 1 if a result is unreadable."""
     from armory_skelevision.results.report.writing import write_report
 
     written = write_report(runs, out, title, videos)
@@ -36,12 +38,12 @@ def report(
 
 def compare(
     a: Annotated[Path, typer.Argument(help="A result file, a folder of ARMORY's outputs, or a sweep folder.")],
-    b: Annotated[Path, typer.Argument(help="Another.")],
+    b: Annotated[Path, typer.Argument(help="The result to compare with, likewise.")],
     expect: Annotated[
         list[str] | None, typer.Option(help="A config key expected to differ, such as model; may be repeated.")
     ] = None,
 ) -> None:
-    """Compare two results video by video; exit 1 if they differ in anything but what is expected."""
+    """Compare two results video by video. Exit code 1 if unexpected settings differ or a run is left out."""
     from armory_skelevision.results.comparison import compare as compare_results
     from armory_skelevision.results.format_comparison import format_comparison
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from armory_skelevision.submission.verify import Terms
 
 app = typer.Typer(
-    help="Pack a tracker or a defense as a bundle; verify bundles, and rank them under attacks.", **OPTIONS
+    help="Pack a tracker or a defense as a bundle; verify bundles and rank them under attacks.", **OPTIONS
 )
 
 _BASELINE = typer.Option(
@@ -39,11 +39,11 @@ def _terms(baselines: list[Path] | None, repositories: list[str] | None = None) 
 
 @app.command()
 def pack(
-    config: Annotated[Path, typer.Argument(help="ARMORY config with your model and defense, otherwise as shipped.")],
+    config: Annotated[Path, typer.Argument(help="Config of the package in which you changed only model and defense.")],
     weights: Annotated[Path, typer.Option(help="The model's weights, .safetensors.")],
     out: Annotated[Path, typer.Option(help="The bundle to write, .tar.gz.")],
     team: Annotated[str, typer.Option(help="Name of the team: letters, digits and hyphens.")] = "anonymous",
-    defense_weights: Annotated[Path | None, typer.Option(help="Weights of the defense, where it takes some.")] = None,
+    defense_weights: Annotated[Path | None, typer.Option(help="Weights of the defense, if it has any.")] = None,
     result: Annotated[
         Path | None, typer.Option(help="ARMORY's result file of this config, with the scores that you claim.")
     ] = None,
@@ -62,11 +62,11 @@ def pack(
 def verify(
     bundle: Annotated[Path, typer.Argument(help="The bundle, .tar.gz.")],
     into: Annotated[Path | None, typer.Option(help="New folder to unpack it into, if it is accepted.")] = None,
-    smoke: Annotated[bool, typer.Option(help="Evaluate it on a few frames of an embedded video.")] = True,
+    smoke: Annotated[bool, typer.Option(help="Also evaluate it on a few frames of a packaged video.")] = True,
     baseline: Annotated[list[Path] | None, _BASELINE] = None,
     allow_repository: Annotated[list[str] | None, _REPOSITORIES] = None,
 ) -> None:
-    """Check a bundle without running code of it; exits with 1 and the reason if it is refused."""
+    """Check a bundle without running any of its content. If it is refused, prints why; the exit code is then 1."""
     from armory_skelevision.evaluation.check.findings import describe
     from armory_skelevision.submission.archive import RefusedError
     from armory_skelevision.submission.verify import smoke_run, verify_bundle
@@ -92,11 +92,11 @@ def verify(
 def evaluate(
     bundles: Annotated[list[Path], typer.Argument(help="The bundles, .tar.gz.")],
     suite: Annotated[Path, typer.Option(help="JSON file of attacks and data; see docs/submissions.md.")],
-    out: Annotated[Path, typer.Option(help="Folder of the runs and tables; made if absent.")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs and tables; created if absent.")],
     baseline: Annotated[list[Path] | None, _BASELINE] = None,
     allow_repository: Annotated[list[str] | None, _REPOSITORIES] = None,
 ) -> None:
-    """Evaluate submissions under the attacks of a suite and rank them. Resumes; exits with 1 if any is not ranked."""
+    """Evaluate submissions under a suite's attacks and rank them. Resumes if interrupted; exit code 1 if one fails."""
     from armory_skelevision.submission.evaluate import evaluate as evaluate_bundles
     from armory_skelevision.submission.ranking import format_table, rank, write_tables
     from armory_skelevision.submission.suite import read_suite

@@ -22,15 +22,15 @@ def sweep(
     grid: Annotated[
         Path, typer.Argument(help="JSON file of the grid, such as sweep_configs/walkers.json; see docs/sweeps.md.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the results, with one folder per run; made if absent.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results, with one folder per run; created if absent.")],
     engine: Annotated[Engine, typer.Option(help="Run on this machine, or as tasks of Ray.")] = Engine.local,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at the same time; for a local Ray, its workers.")] = 1,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Run nothing; print what is done and what is left.")
-    ] = False,
-    mlflow: Annotated[bool, typer.Option("--mlflow", help="Log each run that finishes to MLflow, too.")] = False,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Number of runs at a time; of workers, with Ray on this machine.")
+    ] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run nothing; list finished and remaining runs.")] = False,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Also log each finished run to MLflow.")] = False,
 ) -> None:
-    """Run an ARMORY evaluation for each combination of a grid. Resumes; exits with 1 if a run failed."""
+    """Run an ARMORY evaluation for each combination of a grid. Resumes if interrupted; exit code 1 if a run failed."""
     from armory_skelevision.sweeps.sweep import format_progress, read_progress, run_sweep
 
     if dry_run:

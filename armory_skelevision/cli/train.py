@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train a network.", **OPTIONS)
 
-_File = Annotated[Path, typer.Argument(help="JSON file of the run's settings, such as training_configs/*.json.")]
+_File = Annotated[Path, typer.Argument(help="JSON file of settings, such as those in training_configs/.")]
 _Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="NAME=VALUE replaces a setting of the file; may be repeated.")
+    list[str] | None, typer.Option("--set", help="NAME=VALUE overrides a setting of the file; may be repeated.")
 ]
 _Resume = Annotated[bool, typer.Option("--resume", help="Resume the run from its last checkpoint.")]
 
@@ -47,7 +47,7 @@ def dualossdef(settings: _File, changes: _Changes = None, resume: _Resume = Fals
 
 @app.command()
 def backdoor(settings: _File, changes: _Changes = None, resume: _Resume = False) -> None:
-    """Train a backdoor into a trained tracker, to study it. The weights file records that it has one."""
+    """Train a backdoor into a trained tracker, for research. The weights file records the backdoor."""
     from armory_skelevision.training.backdoor.settings import BackdoorSettings
 
     read = _read(settings, BackdoorSettings, changes)

@@ -9,14 +9,14 @@ import typer
 
 from armory_skelevision.cli.options import FROM, OPTIONS
 
-app = typer.Typer(help="List, fetch, verify, convert or average weights files.", **OPTIONS)
+app = typer.Typer(help="List, download, verify, convert or average weights files.", **OPTIONS)
 
-_INTO = typer.Option("--into", help="Folder of fetched weights; by default ARMORY's saved_model_dir.")
+_INTO = typer.Option("--into", help="Folder of downloaded weights; by default ARMORY's saved_model_dir.")
 
 
 @app.command("list")
 def list_weights(into: Annotated[Path | None, _INTO] = None) -> None:
-    """List the packaged weights and those that can be fetched: network, training, licence, hash, place."""
+    """List the packaged and the downloadable weights. Prints network, training, licence, hash and location."""
     from armory_skelevision.weights.listing import describe_all
 
     print("\n\n".join(describe_all(_weights_folder(into))))
@@ -24,11 +24,13 @@ def list_weights(into: Annotated[Path | None, _INTO] = None) -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Such as siamrpn_alex_dwxcorr; `weights list` names them.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Names of weights, such as siamrpn_alex_dwxcorr; see `weights list`.")
+    ],
     into: Annotated[Path | None, _INTO] = None,
     origin: Annotated[str | None, FROM] = None,
 ) -> None:
-    """Fetch PySOT's checkpoints from where they are published. Resumes an interrupted download."""
+    """Download the checkpoints that PySOT publishes. Resumes if interrupted."""
     from armory_skelevision.weights.published import fetch_weights
 
     for name in names:
@@ -37,7 +39,7 @@ def fetch(
 
 @app.command()
 def verify(files: Annotated[list[Path], typer.Argument(help="Weights files.")]) -> None:
-    """Read weights files strictly and describe them; exit code 1 and one line per problem if one cannot be used."""
+    """Check weights files and describe them. If a file cannot be used, prints why; the exit code is then 1."""
     from armory_skelevision.weights.listing import describe_file, verify_file
 
     problems = {path: verify_file(path) for path in files}
@@ -50,13 +52,13 @@ def verify(files: Annotated[list[Path], typer.Argument(help="Weights files.")]) 
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A .pth, .pt, .ckpt or .safetensors file.")],
-    target: Annotated[Path, typer.Argument(help="The file to write: .safetensors for the first three, and back.")],
-    licence: Annotated[str | None, typer.Option(help="Terms of use, recorded in a .safetensors file.")] = None,
-    training: Annotated[str | None, typer.Option(help="How the weights were trained, likewise.")] = None,
-    lambda_k: Annotated[float | None, typer.Option(min=0, help="Weight of the keypoint loss, likewise.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the training, likewise; -1 for unknown.")] = -1,
+    target: Annotated[Path, typer.Argument(help="File to write: .safetensors from the other kinds, or vice versa.")],
+    licence: Annotated[str | None, typer.Option(help="Terms of use, recorded in the .safetensors file.")] = None,
+    training: Annotated[str | None, typer.Option(help="How the weights were trained, also recorded.")] = None,
+    lambda_k: Annotated[float | None, typer.Option(min=0, help="Weight of the keypoint loss, also recorded.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the training, also recorded; -1 for unknown.")] = -1,
 ) -> None:
-    """Rewrite weights in the other format, in float32 and without rounding."""
+    """Convert weights between checkpoints and .safetensors, in float32 and without rounding."""
     from armory_skelevision.weights.convert import convert as convert_weights
 
     convert_weights(source, target, licence, training, lambda_k, seed)

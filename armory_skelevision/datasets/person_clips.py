@@ -33,7 +33,7 @@ def walker_people(
     every: Count = 10,
     max_frames: Count = 1,
 ) -> Any:
-    """People of the rendered videos: a clip starts at each ``every``-th frame; see `clips` for the batches.
+    """People of the rendered videos: a clip starts at every ``every``-th frame.
 
     Args:
         split: As for `walkers`; slices count clips.
@@ -73,7 +73,7 @@ def coco_people(
     annotations: str = "annotations/person_keypoints_val2017.json",
     images: str = "val2017",
 ) -> Any:
-    """People of COCO, or of your own images in its format, one image each; see `clips` for the batches.
+    """People of COCO, or of your own images in its format, one image each.
 
     Selected are persons that are not marked as a crowd, with more than 5 keypoints and an area above 16 pixels.
 

@@ -33,7 +33,7 @@ class TemplateAdaptation(RegionDefense):
         max_iter: Number of steps; 0 changes nothing.
         eps_step: Size of a step, in (0, 1]; colours lie in [0, 1].
         eps: Bound (l∞) of the change, in [0, 1].
-        augment: Number of shifted and rescaled search crops of frame 0, beside the usual one.
+        augment: Number of shifted and rescaled search crops of frame 0, in addition to the usual one.
         differentiable: Whether the gradient of an attack goes through the steps.
         seed: Seed of the shifts and scales; they are the same for each video.
     """

@@ -26,13 +26,13 @@ class RunSettings(Settings):
         seed: Seed of the initial weights, of the pairs and of their order.
         steps: Number of optimiser steps.
         batch_size: Pairs per step.
-        search_side: Side of the search crops in training, in pixels; 255 is PySOT's, 191 costs half as much.
+        search_side: Side of the search crops in training in pixels, 127 + 16 n; PySOT's is 255, 191 costs half as much.
         learning_rate: Learning rate of AdamW after the warm-up.
         schedule: How the learning rate falls: "cosine" to zero, or "exponential", by the factor 0.95 fifty times.
         warmup_steps: Steps over which the learning rate rises.
         weight_decay: Weight decay of convolution kernels.
-        hard_negatives: Background anchors per pair that are added to the loss because the network's error is largest.
-        negative_pair_ratio: Share of negative pairs, whose search crop shows somebody else in place of the target.
+        hard_negatives: Number of background anchors per pair, those with the largest error, that are added to the loss.
+        negative_pair_ratio: Share of negative pairs, whose search crop shows someone else instead of the target.
         precision: "float32" or "bf16", which is many times slower on CPUs that have AVX2 but nothing newer.
         workers: Processes that load and augment pairs.
         validation_pairs: Number of pairs to validate on.

@@ -12,7 +12,7 @@ from art.estimators.estimator import BaseEstimator
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.interface import check_call, check_targets, stack_videos
-from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
+from armory_skelevision.attacks.patch import PatchScene, read_scene
 from armory_skelevision.boxes import iou
 from armory_skelevision.validation import Count, WholeNumber, check_arguments
 

@@ -42,8 +42,9 @@ class IoUAttack(OnlineAttack):
         block_size: Side in pixels of the square blocks on which the noise is constant; 1 as published.
         max_queries: Maximum number of queries per frame, at least 3.
         skip_threshold: A frame is skipped where the overlap under the heavy noise is at least this; 0.8 as published.
-            A defense that removes heavy noise makes many frames be skipped; 1 skips only those on which such noise
-            has no effect.
+            Behind a defense that removes heavy noise, many frames are skipped; 1 skips only those on which such
+            noise has no effect.
+        verbose: Show a progress bar with the number of queries (on terminals).
 
     Attributes:
         queries: Number of queries so far, over all videos. The number for each video is logged at the level INFO

@@ -24,7 +24,7 @@ STEPS_OVER_BOUND = 2.5
 
 
 class KeypointIGSM(VideoAttack):
-    """A small perturbation of frame 0 that moves the keypoints which the tracker sees (IGSM-U-N, IGSM-T-N).
+    """A small perturbation of frame 0 that moves the detected keypoints (IGSM-U-N, IGSM-T-N).
 
     Only frame 0, from which the template is cut, is changed, so that one frame is enough. The gradient is that of the
     keypoint head's training loss, through all preprocessors. The true keypoints come from the labels or from ARMORY's
@@ -35,8 +35,8 @@ class KeypointIGSM(VideoAttack):
         eps: Bound (l∞) of the perturbation, in (0, 1]; colours lie in [0, 1].
         max_iter: Number of steps N.
         eps_step: Size of a step, in (0, 1]; None for ``2.5 * eps / max_iter``, at most ``eps``.
-        target_pose: The pose to be seen (targeted): "upside_down", or 17 pairs [x, y] in widths and heights of the
-            box. None leads away from the true pose (untargeted).
+        target_pose: Pose to be detected (targeted): "upside_down", or 17 pairs [x, y] in widths and heights of the
+            box. None moves the keypoints away from the true pose (untargeted).
         verbose: Show a progress bar (on terminals).
 
     Raises:

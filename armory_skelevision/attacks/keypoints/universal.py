@@ -34,7 +34,7 @@ class KeypointUniversal(KeypointIGSM):
 
     Args:
         max_iter: Number of steps, each over all people; a step is ``2.5 * eps / max_iter``, at most ``eps``.
-        perturbation: A .npy file that ``export`` wrote, to be added as it is; None learns one.
+        perturbation: A .npy file that ``export`` wrote, which is added unchanged; None learns a new one.
         export: Where to write the learnt perturbation (.npy); None writes nothing.
 
     Raises:

@@ -39,29 +39,29 @@ class PatchAttack(TrackerAttack):
     Args:
         estimator: The tracker; ours, or any of ART's object trackers that takes tensors.
         step_size: Size of each step, in units of the colour range [0, 1].
-        max_iter: Number of iterations; 0 shows the first patch as it is.
-        loss: The objective: "l1" (SkeleVision, Eq. 3), "expected_l1", "giou", "score" or "targeted"; see
-            `make_objective`.
+        max_iter: Number of iterations; 0 shows the first patch unchanged.
+        loss: What is maximised: "l1" (box error; SkeleVision, Eq. 3), "expected_l1" (its mean over all proposals),
+            "giou" (1 - GIoU), "score" (lowers the target's) or "targeted" (towards ``target_box``).
         target_box: For the loss "targeted": ``shift``, ``scale`` or ``box_xyxy``; see `TargetBox`.
-        update: "sign", "gradient" or "accumulated_sign"; see `GradientAscent`.
-        schedule: Step sizes, "constant" or "cosine"; see `GradientAscent`.
+        update: Direction of a step: "gradient", its "sign", or "accumulated_sign", that of the sum of all gradients.
+        schedule: Step sizes: "constant", or "cosine", from ``step_size`` down to nearly 0.
         momentum: Weight of the previous direction; not with "accumulated_sign".
         keep: Whether the "best" iterate by the attack's own loss is kept, or the "last".
         checkpoints: Numbers of iterations after which the mean IoU is recorded that an attack of that length would
-            reach; see `checkpoints`. Not with "cosine", whose steps depend on ``max_iter``.
+            reach. Not with "cosine", whose steps depend on ``max_iter``.
         restarts: Number of starts, the best of which is kept; all but the first are random.
         start: First patch: "grey" (0.5 everywhere) or "random" (uniform colours from ``seed``).
         patch_init: First patch from a .npy or .png file, or from a folder that ``export`` wrote, whose patches are
             taken video by video. It is resized to the screen.
-        eot: Transformations under which the patch shall work, see `EOT`; None for none.
+        eot: Random transformations that the patch is optimised over, see `EOT`; None for none.
         tv_weight: Weight of total variation against the loss, per frame: the higher, the smoother.
         print_weight: Weight of the distance from printable colours, per frame.
         universal: One patch for all videos of a call, instead of one for each.
-        adaptive: Take the gradient through every preprocessor of the estimator; False attacks the bare tracker.
+        adaptive: Take the gradient through every preprocessor of the estimator; False attacks it without them.
         export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json.
-        memory: "graph", "recompute" or "auto"; see `CropGradient`. The gradient is the same.
-        precision: Of the network, "float32" or "bf16"; the latter is faster on processors that support it, and much
-            slower on others.
+        memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
+        precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
+            and much slower on others.
         seed: Seed of random starts and transformations.
         verbose: Show a progress bar (on terminals).
 

@@ -22,16 +22,16 @@ class DuaLossDefSettings(RunSettings):
         tracker: Weights of the frozen SiamRPN: the name of a packaged file, or a path.
         width: Size of the U-Net: "small", "base" or "large".
         branches: The crops that are attacked and cleaned: "template", "search" or "both".
-        loss: The tracker's loss, in the attack and in training alike: "both", or "cls" or "reg" alone.
+        loss: Parts of the tracker's loss, in attack and training: "both", or only "cls" (scores) or "reg" (boxes).
         lambda_clean: Weight of the tracker's loss on cleaned crops that were not attacked (λ).
         mu: Weight of the mean absolute change of crops that were not attacked (μ).
-        gate: Weight of the loss of the gate, which learns to tell attacked crops from others. It is large because the
+        gate: Weight of the loss of the gate, which learns to recognise attacked crops. It is large because the
             rest of the loss reaches the gate too and should not dominate there.
-        inner_attack: How crops are attacked in training: "pgd", or "mixed", a draw from `attack.KINDS` for each batch.
+        inner_attack: How crops are attacked in training: "pgd", or "mixed", one of four kinds for each batch.
         eps: Smallest and largest bound of a perturbation; one value between them is drawn for each batch.
-        inner_max_iter: Fewest and most iterations of the attack, drawn likewise.
-        pixel_size: Smallest and largest side of a perturbation's pixels, in crop pixels, drawn likewise. It stands for
-            a frame's pixel in a crop: above 1 where the crop was enlarged, below 1 where it was shrunk.
+        inner_max_iter: Fewest and most iterations of the attack, drawn in the same way.
+        pixel_size: Smallest and largest side of a perturbation's pixels, in crop pixels, drawn in the same way. It
+            imitates a frame's pixel in a crop: above 1 where the crop was enlarged, below 1 where it was shrunk.
 
     Raises:
         InvalidValueError: For a value that the annotations do not accept, a smallest value above the largest, or
