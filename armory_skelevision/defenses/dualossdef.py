@@ -97,7 +97,6 @@ class DuaLossDef(RegionDefense):
 
     def _clean(self, images: Tensor) -> Tensor:
         # The activations are larger than the tracker's, so they are recomputed in the backward pass.
-        cleaned: Tensor = checkpoint(
-            self.network, images.to(self.device), use_reentrant=False, preserve_rng_state=False
-        )
+        moved = images.to(self.device)
+        cleaned: Tensor = checkpoint(self.network, moved, use_reentrant=False, preserve_rng_state=False)
         return cleaned.to(images.device)

@@ -60,11 +60,7 @@ class FirstFrameLoss:
 
 
 def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
-    """The training loss of N search crops whose targets are known.
-
-    Args:
-        output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
-        boxes_cxcywh: The targets (N, 4), in pixels of the crops, measured from their centres.
+    """The training loss of N search crops with targets (N, 4), in pixels of the crops, measured from their centres.
 
     Returns:
         A scalar, the mean over the crops.

@@ -211,9 +211,8 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         """
         images = as_tensor(x, self.device).flatten(0, -4).permute(0, 3, 1, 2).float()
         with torch.set_grad_enabled(framework):
-            parts = [
-                self.model.backbone.activations(network_input(part), layer) for part in torch.split(images, batch_size)
-            ]
+            batches = torch.split(images, batch_size)
+            parts = [self.model.backbone.activations(network_input(batch), layer) for batch in batches]
         activations = torch.cat(parts)
         return activations if framework else activations.cpu().numpy()
 

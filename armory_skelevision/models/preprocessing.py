@@ -13,17 +13,10 @@ from armory_skelevision.validation import InvalidValueError
 
 
 def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
-    """Apply preprocessors to one video (F, H, W, 3) in [0, 1], in order, keeping its graph.
+    """Apply preprocessors to one video (F, H, W, 3), RGB in [0, 1], in order, keeping its graph and shape.
 
     The values are always those of the preprocessor itself. Gradients are its own (autograd, or ART's
     ``estimate_gradient``); where it has none they pass straight through (BPDA, Athalye et al. 2018).
-
-    Args:
-        video: (F, H, W, 3), RGB in [0, 1].
-        operations: Applied in this order.
-
-    Returns:
-        The processed video, same shape.
 
     Raises:
         InvalidValueError: If a preprocessor changes the video's shape, since boxes would no longer fit the frames.

@@ -137,16 +137,15 @@ def _project(channels: int) -> nn.Sequential:
 def _tower_v2() -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs in [TEMPLATE_SIDE**2] + [CHANNELS] * (DEPTH - 1):
-        pointwise = nn.Conv2d(inputs, CHANNELS, 1, bias=False)
-        layers += [_depthwise(inputs), pointwise, nn.BatchNorm2d(CHANNELS), nn.ReLU6()]
+        layers += [_depthwise(inputs), nn.Conv2d(inputs, CHANNELS, 1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU6()]
     return nn.Sequential(*layers)
 
 
 def _tower_v3() -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(DEPTH):
-        layers += [_depthwise(CHANNELS), nn.BatchNorm2d(CHANNELS), nn.ReLU6()]
-        layers += [nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False), nn.BatchNorm2d(CHANNELS)]
+        pointwise = nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False)
+        layers += [_depthwise(CHANNELS), nn.BatchNorm2d(CHANNELS), nn.ReLU6(), pointwise, nn.BatchNorm2d(CHANNELS)]
     return nn.Sequential(*layers)
 
 

@@ -31,11 +31,8 @@ def record_mean_iou(
 ) -> dict[int, float]:
     """Record the mean IoU of a video under each patch, over all frames but the first, as ARMORY measures it.
 
-    Args:
-        estimator: The tracker, with its defenses.
-        scene: The video.
-        patches: Patches (h, w, 3), RGB in [0, 1], by number of steps.
-        dtype: Of the videos that the evaluation passes to the tracker.
+    The patches (h, w, 3), RGB in [0, 1], are given by number of steps. ``dtype`` is that of the videos that the
+    evaluation passes to the tracker.
 
     Returns:
         Values in [0, 1] by number of steps, which an ARMORY run also writes to its result file.
