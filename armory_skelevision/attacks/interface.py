@@ -33,7 +33,8 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.attack_params = list(inspect.signature(cls.__init__).parameters)[2:]
+        names = inspect.signature(cls.__init__).parameters
+        cls.attack_params = [name for name in names if name not in ("self", "estimator", "settings")]
 
     def __init__(self, estimator: Any, **settings: Any) -> None:
         super().__init__(estimator=estimator)

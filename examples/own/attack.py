@@ -11,9 +11,10 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.estimator import BaseEstimator
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
-from armory_skelevision.attacks.interface import check_call, check_targets, stack_videos
+from armory_skelevision.attacks.interface import check_call, stack_videos
 from armory_skelevision.attacks.patch import PatchScene, read_scene
 from armory_skelevision.boxes import iou
+from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.validation import Count, WholeNumber, check_arguments
 
 
@@ -44,7 +45,7 @@ class PlainColours(EvasionAttack):  # type: ignore[misc]
         screen is.
         """
         check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
-        labels = check_targets(x, y)
+        labels = check_labels(y, x)
         if y_patch_metadata is None or len(y_patch_metadata) != len(x):
             raise ValueError(f"y_patch_metadata: expected one dict for each of {len(x)} videos")
         scenes = [

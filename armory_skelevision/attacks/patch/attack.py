@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.gradients import CropGradient, EstimatorGradient, Memory, Precision, TrackerGradient
-from armory_skelevision.attacks.interface import TrackerAttack, check_call, check_targets, stack_videos
+from armory_skelevision.attacks.interface import TrackerAttack, check_call, stack_videos
 from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, make_objective
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
 from armory_skelevision.attacks.patch.checkpoints import check_checkpoints, record_mean_iou
@@ -23,6 +23,7 @@ from armory_skelevision.attacks.patch.files import load_start, write_patch
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
+from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.networks.inference import warn_of_slow_bf16
 from armory_skelevision.validation import Count, InvalidValueError, NonNegative, Positive, Range, WholeNumber
 
@@ -171,7 +172,7 @@ class PatchAttack(TrackerAttack):
         return torch.rand((*patch_hw, 3), generator=torch.Generator().manual_seed(self.seed + restart))
 
     def _read_scenes(self, x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None) -> list[PatchScene]:
-        labels = check_targets(x, y)
+        labels = check_labels(y, x)
         warn_of_slow_bf16(self.precision, torch.device(self.estimator.device))
         if metadata is None or len(metadata) != len(x):
             got = "none" if metadata is None else str(len(metadata))

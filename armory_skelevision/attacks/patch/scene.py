@@ -12,6 +12,7 @@ from torch import Tensor
 
 from armory_skelevision.attacks.patch.eot import EOTSample
 from armory_skelevision.attacks.patch.screen import PatchedFrames, ScreenView, move_corners, view_screens
+from armory_skelevision.models.inputs import check_box
 from armory_skelevision.tracking import ChosenFrames, Frames, VideoFrames
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.validation import InvalidValueError
@@ -71,7 +72,7 @@ def read_scene(x: Any, boxes_xyxy: Any, metadata: Mapping[str, Any], device: tor
         index: Number of the video, for errors.
 
     Raises:
-        InvalidValueError: For metadata that lack a key, or do not fit the video.
+        InvalidValueError: For metadata that lack a key or do not fit the video, or an invalid first box.
     """
     name = f"y_patch_metadata[{index}]"
     for key in ("gs_coords", "masks"):
@@ -80,6 +81,7 @@ def read_scene(x: Any, boxes_xyxy: Any, metadata: Mapping[str, Any], device: tor
     corners_xy = _read_corners(metadata["gs_coords"], len(x), f"{name}.gs_coords")
     masks = _read_masks(metadata["masks"], x.shape[:3], f"{name}.masks")
     video = VideoFrames(as_tensor(x, device).float())
+    check_box(boxes_xyxy[0], video.width, video.height, f"y[{index}].boxes[0]")
     views = view_screens(video, corners_xy, masks, bool(np.all(metadata.get("shading", True))))
     # The largest size of the screen in a video, as in ARMORY's attack.
     width, height = np.ceil(np.ptp(corners_xy, axis=1).max(axis=0)).astype(int)
