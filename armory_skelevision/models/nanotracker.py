@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from armory_skelevision.models.estimator import SiameseEstimator
-from armory_skelevision.models.wrapper import WrapperSettings
+from armory_skelevision.models.estimator import SiameseEstimator, WrapperSettings
 from armory_skelevision.networks import NanoTrack
 from armory_skelevision.networks.nanotrack import Version
 from armory_skelevision.tracking import PointSettings

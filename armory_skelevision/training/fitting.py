@@ -17,7 +17,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 
-from armory_skelevision.networks.precision import warn_of_slow_bf16
+from armory_skelevision.networks.inference import warn_of_slow_bf16
 from armory_skelevision.training.body import TrainingBody
 from armory_skelevision.training.data.loading import training_pairs, validation_pairs
 from armory_skelevision.training.model_card import write_model_card

@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from armory_skelevision.io import hash_file
 from armory_skelevision.networks import RPNOutput, SiamRPN
-from armory_skelevision.networks.frozen import freeze
+from armory_skelevision.networks.inference import freeze
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import network_input
 from armory_skelevision.tracking.losses import CLASSIFICATION_WEIGHT, LOCALISATION_WEIGHT
