@@ -15,8 +15,9 @@ from armory_skelevision.validation import InvalidValueError
 
 
 def patched_scene(patch, scene=None, shaded=True, dtype=torch.float32):
-    x, y, metadata = scene or screen_scene()
-    read = read_scene(x[0], y[0]["boxes"], {**metadata[0], "shading": shaded}, torch.device("cpu"), 0)
+    x, _, metadata = scene or screen_scene()
+    target_xyxy = np.array([[0.0, 0.0, 20.0, 20.0]])  # any box inside the frame
+    read = read_scene(x[0], target_xyxy, {**metadata[0], "shading": shaded}, torch.device("cpu"), 0)
     return PatchedFrames(VideoFrames(torch.from_numpy(x[0]).to(dtype)), read.views, patch)
 
 
