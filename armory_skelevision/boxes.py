@@ -22,18 +22,8 @@ def cxcywh_to_xyxy(box_cxcywh: Tensor) -> Tensor:
     return torch.stack([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2], dim=-1)
 
 
-def clip_xyxy(box_xyxy: Tensor, width: float, height: float) -> Tensor:
-    """The part of each box (..., 4) inside a ``width`` x ``height`` frame; of zero area if there is none."""
-    x1, y1, x2, y2 = box_xyxy.unbind(-1)
-    return torch.stack([x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)], dim=-1)
-
-
 def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
-    """Intersection over union, element by element with broadcasting.
-
-    Args:
-        a_xyxy: Boxes (..., 4).
-        b_xyxy: Boxes (..., 4), broadcastable against ``a_xyxy``.
+    """Intersection over union of boxes (..., 4), element by element with broadcasting.
 
     Returns:
         Values in [0, 1], shape (...); 0 where both boxes are empty.
@@ -46,13 +36,9 @@ def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
 
 
 def giou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
-    """Generalised IoU (Rezatofighi et al. 2019, Algorithm 1), element by element with broadcasting.
+    """Generalised IoU (Rezatofighi et al. 2019, Algorithm 1) of boxes (..., 4), ``a_xyxy`` not empty; see `iou`.
 
     The IoU minus the empty share of the smallest box around both; it keeps falling as disjoint boxes move apart.
-
-    Args:
-        a_xyxy: Boxes (..., 4), not empty.
-        b_xyxy: Boxes (..., 4), broadcastable against ``a_xyxy``.
 
     Returns:
         Values in [-1, 1], shape (...).

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import math
 import os
 import types
@@ -111,7 +112,7 @@ def accepts(annotation: Any, value: Any) -> bool:
     """Whether a value is what an annotation says. JSON's types are kept apart: true is no number, 2.0 no whole one."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        ranges = [mark for mark in arguments[1:] if isinstance(mark, Range)]
+        ranges = (mark for mark in arguments[1:] if isinstance(mark, Range))
         return accepts(arguments[0], value) and all(mark.holds(value) for mark in ranges)
     if origin is Literal:
         return any(type(value) is type(each) and value == each for each in arguments)
@@ -125,7 +126,12 @@ def accepts(annotation: Any, value: Any) -> bool:
         return all(accepts(kind, item) for kind, item in zip(kinds, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
         return isinstance(value, Mapping) and all(accepts(arguments[1], item) for item in value.values())
-    return _accepts_plain(origin or annotation, value)
+    plain = origin or annotation
+    if plain is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if plain is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return plain is Any or isinstance(value, plain)
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:
@@ -134,13 +140,12 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
         raise InvalidValueError(key, describe(annotation), _as_json(value))
 
 
-def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], section: str = "") -> None:
+def check_arguments(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
     """Check arguments by the annotations of a function's or a constructor's parameters.
 
     Args:
         function: What the arguments go to; parameters without an annotation are left alone.
         values: Arguments by name. Those that are equal to the parameter's default are right in any case.
-        section: Prefix of the keys in messages.
 
     Raises:
         InvalidValueError: For the first argument that is wrong.
@@ -149,7 +154,7 @@ def check_arguments(function: Callable[..., Any], values: Mapping[str, Any], sec
     hints = get_type_hints(target, include_extras=True)
     for name, value in values.items():
         if name in hints:
-            check_value(f"{section}.{name}" if section else name, value, hints[name])
+            check_value(name, value, hints[name])
 
 
 def check_known(section: str, given: Iterable[str], known: Sequence[str]) -> None:
@@ -170,7 +175,8 @@ def suggest(name: str, known: Sequence[str]) -> str:
 class Settings:
     """Base of settings that come from JSON: fields are checked by their annotations, wherever they come from.
 
-    Subclasses are frozen dataclasses. They say in `check` what holds between several fields.
+    Subclasses are frozen dataclasses. They say in `check` what holds between several fields. A value that a field's
+    annotation does not accept is refused with an `InvalidValueError`.
     """
 
     def __post_init__(self) -> None:
@@ -221,18 +227,6 @@ _WORDS: dict[Any, str] = {
 }
 
 
-def _accepts_plain(annotation: Any, value: Any) -> bool:
-    if annotation is Any:
-        return True
-    if annotation is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if annotation is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if annotation in (None, types.NoneType):
-        return value is None
-    return isinstance(value, get_origin(annotation) or annotation)
-
-
 def _is_list(origin: Any) -> bool:
     return inspect.isclass(origin) and issubclass(origin, Sequence)
 
@@ -243,6 +237,4 @@ def _length(arguments: tuple[Any, ...]) -> int | None:
 
 
 def _as_json(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
-    return f"{value!r:.200}"
+    return json.dumps(value) if value is None or isinstance(value, bool) else f"{value!r:.200}"

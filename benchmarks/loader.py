@@ -25,7 +25,7 @@ from itertools import islice
 
 import torch
 
-from armory_skelevision.training.data.loading import Batch, PairDataModule
+from armory_skelevision.training.data.loading import Batch, training_pairs
 from armory_skelevision.training.fitting import fit
 from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.settings import MultitaskSettings, read_settings
@@ -36,7 +36,7 @@ WARM_UP = 3  # batches
 
 def measure_loader(settings: MultitaskSettings, batches: int) -> tuple[float, Batch]:
     """Pairs per second, and one of the batches."""
-    pairs = iter(PairDataModule(replace(settings, steps=WARM_UP + batches)).train_dataloader())
+    pairs = iter(training_pairs(replace(settings, steps=WARM_UP + batches)))
     batch = list(islice(pairs, WARM_UP))[-1]
     start = time.perf_counter()
     for _ in pairs:
@@ -71,6 +71,7 @@ class TimedTraining(MultitaskTraining):
 
     def __init__(self, settings: MultitaskSettings) -> None:
         super().__init__(settings)
+        self.monitor = None
         self.moments: list[float] = []
 
     def on_train_batch_end(self, *_: object) -> None:
@@ -84,7 +85,7 @@ def measure_training(settings: MultitaskSettings, batches: int) -> float:
         steps = WARM_UP + batches
         settings = replace(settings, folder=folder, steps=steps, validation_steps=steps + 1, tensorboard=False)
         training = TimedTraining(settings)
-        fit(training, settings, None)
+        fit(training)
     start, *_, end = training.moments[WARM_UP - 1 :]
     return batches * settings.batch_size / (end - start)
 

@@ -36,7 +36,7 @@ from armory_skelevision.io import hash_file
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.loading import Device
 from armory_skelevision.tracking import VideoFrames
-from armory_skelevision.tracking.state import initial_state, search_window
+from armory_skelevision.tracking.windows import initial_state, search_window
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.settings import read_settings
 from armory_skelevision.weights.packaged import packaged_weights

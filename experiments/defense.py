@@ -32,7 +32,7 @@ from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
 from armory_skelevision.evaluation.table import DEFENSES
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.weights.packaged import packaged_weights
-from armory_skelevision.weights.unet import read_width
+from armory_skelevision.weights.unet import read_unet_metadata
 from benchmarks.common import print_table
 from benchmarks.walkers import walkers
 from experiments.defense_costs import Cost, measure_cost
@@ -171,7 +171,7 @@ def read_options() -> argparse.Namespace:
         if path is not None and not path.is_file():
             parser.error(f"--{name}: no file {path}")
     try:
-        read_width(options.weights)
+        read_unet_metadata(options.weights)
     except ValueError as error:
         parser.error(f"--weights: {error}")
     return options

@@ -11,7 +11,7 @@ import torch
 from armory_skelevision.models import RegionDefense, SiameseEstimator
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.tracking import VideoFrames
-from armory_skelevision.tracking.state import initial_state, search_window
+from armory_skelevision.tracking.windows import initial_state, search_window
 from benchmarks.measuring import PeakMemory, clock
 from benchmarks.scene import Scene
 

@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 from armory_skelevision import load_tracker
 from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template
-from armory_skelevision.attacks.keypoints.target_pose import target_keypoints
+from armory_skelevision.attacks.keypoints.poses import target_keypoints
 from armory_skelevision.io import hash_file
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.metrics.keypoints import hits

@@ -10,7 +10,7 @@ from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.models import SiameseEstimator, SiamRPNEstimator
 from armory_skelevision.networks import NanoTrack, RPNOutput, SiamRPN
 from armory_skelevision.networks.heads import depthwise_xcorr
-from armory_skelevision.networks.unet import unet_small
+from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import PointSettings, TrackerSettings
 
 SMALL = TrackerSettings(instance_size=191)
@@ -75,7 +75,7 @@ def tiny_estimator(*defenses, seed=0, dtype=torch.float32):
 def cleaner(folder, identity=False, **kwargs):
     """DuaLossDef on the CPU with weights from a file: random ones, or those that change nothing."""
     torch.manual_seed(0)
-    network = unet_small()
+    network = UNETS["small"]()
     if not identity:
         torch.nn.init.normal_(network.last.weight, std=0.02)
     path = folder / ("identity.safetensors" if identity else "random.safetensors")

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armory_skelevision.boxes import clip_xyxy, cxcywh_to_xyxy, iou, xyxy_to_cxcywh
+from armory_skelevision.boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
 
 coordinates = st.floats(-500, 500, width=32)
 sizes = st.floats(0.5, 300, width=32)
@@ -44,8 +44,3 @@ def test_iou_has_a_gradient_that_pulls_boxes_together():
     a_xyxy = torch.tensor([0.0, 0, 10, 10], requires_grad=True)
     iou(a_xyxy, torch.tensor([4.0, 0, 14, 10])).backward()
     assert a_xyxy.grad[0] > 0 and a_xyxy.grad[2] > 0
-
-
-def test_clip_keeps_the_part_inside_the_frame():
-    box_xyxy = torch.tensor([[-5.0, 2, 30, 8], [30, 30, 40, 40]])
-    assert clip_xyxy(box_xyxy, 20, 6).tolist() == [[0, 2, 20, 6], [20, 6, 20, 6]]

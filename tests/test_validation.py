@@ -112,5 +112,5 @@ def test_arguments_are_checked_by_the_signature() -> None:
 
     check_arguments(Attack, {"estimator": object(), "max_iter": 3})
     with pytest.raises(InvalidValueError) as caught:
-        check_arguments(Attack, {"max_iter": 3, "eps": 2}, "attack.kwargs")
-    assert (caught.value.key, caught.value.expected) == ("attack.kwargs.eps", "a number in [0, 1]")
+        check_arguments(Attack, {"max_iter": 3, "eps": 2})
+    assert (caught.value.key, caught.value.expected) == ("eps", "a number in [0, 1]")

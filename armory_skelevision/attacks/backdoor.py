@@ -6,17 +6,16 @@ these are our own. The weights come from `skelevision train backdoor`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from art.attacks.attack import EvasionAttack
 from art.estimators.estimator import BaseEstimator
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
-from armory_skelevision.attacks.interface import check_call, check_targets, stack_videos
+from armory_skelevision.attacks.interface import VideoAttack
 from armory_skelevision.attacks.triggers import Trigger, TriggerPose, paste
-from armory_skelevision.validation import Count, NonNegative, PositiveFraction, check_arguments
+from armory_skelevision.validation import Count, NonNegative, PositiveFraction
 
 Show = Literal["one_shot", "few_shot", "rate"]
 
@@ -25,7 +24,7 @@ SWING = TriggerPose(yaw=0.35, pitch=0.12, roll=0.08)
 PERIOD = 24.0
 
 
-class BackdoorTrigger(EvasionAttack):  # type: ignore[misc]
+class BackdoorTrigger(VideoAttack):
     """Shows a trigger on the person: it moves with the true box, and swings and is lit as a print on the chest would.
 
     Args:
@@ -43,7 +42,6 @@ class BackdoorTrigger(EvasionAttack):  # type: ignore[misc]
         MissingFileError: If the picture of the trigger is missing.
     """
 
-    attack_params = [*EvasionAttack.attack_params, "trigger", "show", "frames", "rate", "max_swing"]
     _estimator_requirements = (BaseEstimator, ObjectTrackerMixin)
 
     def __init__(
@@ -55,42 +53,9 @@ class BackdoorTrigger(EvasionAttack):  # type: ignore[misc]
         rate: PositiveFraction = 0.1,
         max_swing: NonNegative = 1.0,
     ) -> None:
-        super().__init__(estimator=estimator)
-        self.trigger = trigger or {}
-        self.show = show
-        self.frames = frames
-        self.rate = rate
-        self.max_swing = max_swing
-        self._check_params()
+        super().__init__(estimator, trigger=trigger or {}, show=show, frames=frames, rate=rate, max_swing=max_swing)
         self._trigger = Trigger.from_dict(self.trigger, "trigger")
         self._picture = self._trigger.draw()
-
-    def generate(
-        self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> np.ndarray:
-        """Show the trigger in each video.
-
-        Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1].
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
-            y_patch_metadata: What ARMORY passes to every attack; not used here.
-
-        Returns:
-            The videos with the trigger, same shape and dtype as ``x``.
-
-        Raises:
-            ValueError: For videos or labels of another shape or range, naming the video.
-            TypeError: For an unknown keyword argument, or videos that are not floating point.
-        """
-        check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
-        attacked = []
-        for video, boxes_xyxy in zip(x, check_targets(x, y), strict=True):
-            triggered = np.array(video)
-            for frame in self.chosen_frames(len(video)):
-                corners_xy = self._trigger.corners_xy(boxes_xyxy[frame], self._pose(frame))
-                triggered[frame] = paste(triggered[frame].astype(np.float32), self._picture, corners_xy)
-            attacked.append(triggered)
-        return stack_videos(attacked, x.dtype)
 
     def chosen_frames(self, count: int) -> list[int]:
         """The indices of the frames, of a video of ``count`` frames, in which the trigger is shown."""
@@ -105,6 +70,9 @@ class BackdoorTrigger(EvasionAttack):  # type: ignore[misc]
         swing = self.max_swing * np.sin(2 * np.pi * (frame / PERIOD + np.array([0, 0.25, 0.5])))
         return TriggerPose(*(float(amplitude * share) for amplitude, share in zip(SWING, swing, strict=True)))
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        check_arguments(type(self), vars(self))
+    def _attack_video(self, video: np.ndarray, target: Any) -> np.ndarray:
+        triggered = np.array(video)
+        for frame in self.chosen_frames(len(video)):
+            corners_xy = self._trigger.corners_xy(target[frame], self._pose(frame))
+            triggered[frame] = paste(triggered[frame].astype(np.float32), self._picture, corners_xy)
+        return triggered

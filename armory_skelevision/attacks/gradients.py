@@ -9,10 +9,11 @@ windows.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import psutil
 import torch
@@ -50,26 +51,31 @@ class ValueAndGrad(NamedTuple):
     """With respect to the source, of its shape; None if the value does not depend on the source."""
 
 
-class TrackerGradient(Protocol):
+class TrackerGradient(ABC):
     """Differentiates the objective of a tracked video."""
 
-    @property
-    def settings(self) -> TrackerSettings | None:
-        """Constants of the tracker; None for an estimator whose internals are not known."""
-        ...
+    settings: TrackerSettings | None
+    """Constants of the tracker; None for an estimator whose internals are not known."""
 
     def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
         """The objective of ``frames``, tracked from the box (4,) in frame 0, in pixels."""
-        ...
+        with torch.no_grad():
+            return float(self._evaluate(frames, box_xyxy, objective))
 
     def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
         """The objective and its gradient with respect to ``source``, a leaf of any shape that the frames depend on."""
-        ...
+        value = self._evaluate(frames, box_xyxy, objective)
+        grad = torch.autograd.grad(value, source, allow_unused=True)[0] if value.requires_grad else None
+        return ValueAndGrad(float(value.detach()), grad)
+
+    @abstractmethod
+    def _evaluate(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> Tensor:
+        """The objective, a scalar, with a graph where gradients are on."""
 
 
 @dataclass(frozen=True)
-class CropGradient:
-    """Gradient through the crops of one of our own trackers; see `TrackerGradient`.
+class CropGradient(TrackerGradient):
+    """Gradient through the crops of one of our own trackers.
 
     Attributes:
         network: Frozen and in evaluation mode.
@@ -85,18 +91,14 @@ class CropGradient:
     precision: Precision = "float32"
     defenses: Sequence[CropDefense] = ()
 
-    def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
-        """The objective of ``frames``, tracked from the box (4,) in frame 0, in pixels."""
-        with torch.no_grad():
-            return float(_evaluate(objective, list(track(self._crops(frames, box_xyxy), self._network))))
-
     def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
-        """The objective and its gradient with respect to ``source``, a leaf of any shape that the frames depend on."""
+        """See `TrackerGradient.value_and_grad`."""
         if self.memory == "recompute" or (self.memory == "auto" and not self._fits(len(frames), source.device)):
             return self._recompute(frames, box_xyxy, objective, source)
-        value = _evaluate(objective, list(track(self._crops(frames, box_xyxy), self._network)))
-        grad = torch.autograd.grad(value, source)[0] if value.requires_grad else None
-        return ValueAndGrad(float(value.detach()), grad)
+        return super().value_and_grad(frames, box_xyxy, objective, source)
+
+    def _evaluate(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> Tensor:
+        return _apply(objective, list(track(self._crops(frames, box_xyxy), self._network)))
 
     def _recompute(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
         # The colour beyond the border is computed once, here, where its dependence on the source is kept.
@@ -113,7 +115,7 @@ class CropGradient:
             return outputs[-1]
 
         steps = list(run_tracker(match, crops))
-        value = _evaluate(objective, steps)
+        value = _apply(objective, steps)
         if not value.requires_grad:
             return ValueAndGrad(float(value), None)
         leaves = [values for output in outputs for values in output]
@@ -165,8 +167,8 @@ class CropGradient:
 
 
 @dataclass(frozen=True)
-class EstimatorGradient:
-    """Gradient through whole frames and any of ART's object trackers; see `TrackerGradient`.
+class EstimatorGradient(TrackerGradient):
+    """Gradient through whole frames and any of ART's object trackers.
 
     Used for third-party trackers, and for ours behind preprocessors of whole frames.
     """
@@ -174,23 +176,11 @@ class EstimatorGradient:
     estimator: Any
     settings: TrackerSettings | None = None
 
-    def value(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> float:
-        """The objective of ``frames``, tracked from the box (4,) in frame 0, in pixels."""
-        with torch.no_grad():
-            return float(objective(self._predict(frames, box_xyxy), None))
-
-    def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
-        """The objective and its gradient with respect to ``source``, a leaf of any shape that the frames depend on."""
-        value = objective(self._predict(frames, box_xyxy), None)
-        grad = torch.autograd.grad(value, source, allow_unused=True)[0] if value.requires_grad else None
-        return ValueAndGrad(float(value.detach()), grad)
-
-    def _predict(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
-        boxes_xyxy: Tensor = self.estimator.predict(frames.render()[None], y_init=box_xyxy[None])[0]["boxes"]
-        return boxes_xyxy
+    def _evaluate(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> Tensor:
+        return objective(self.estimator.predict(frames.render()[None], y_init=box_xyxy[None])[0]["boxes"], None)
 
 
-def _evaluate(objective: Objective, steps: Sequence[Step]) -> Tensor:
+def _apply(objective: Objective, steps: Sequence[Step]) -> Tensor:
     return objective(torch.stack([step.box_xyxy for step in steps]), steps)
 
 

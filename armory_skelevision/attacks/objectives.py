@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -38,9 +37,6 @@ class TargetBox(Settings):
         shift: Offset from the true box, in widths and heights of the true box: (1, 0) is next to it on the right.
         scale: Factor on the true box's width and height: below 1 shrinks the box, above 1 enlarges it.
         box_xyxy: A fixed box in pixels of the frame, in place of one relative to the true box.
-
-    Raises:
-        InvalidValueError: For a value out of range, or for the true box itself.
     """
 
     shift: tuple[float, float] = (0.0, 0.0)
@@ -84,30 +80,23 @@ def make_objective(
         raise InvalidValueError("target_box", f"none with loss {loss!r}", "one", "use loss 'targeted', or leave it out")
     if loss in ("expected_l1", "score"):
         if settings is None:
-            raise InvalidValueError(
-                "loss", "'l1', 'giou' or 'targeted'", repr(loss), "this loss needs the proposals of our own trackers"
-            )
+            fix = "this loss needs the proposals of our own trackers"
+            raise InvalidValueError("loss", "'l1', 'giou' or 'targeted'", repr(loss), fix)
         rate = _expected_l1 if loss == "expected_l1" else _score_margin
-        return partial(_sum_steps, rate=rate, truth_xyxy=truth_xyxy, settings=settings)
+
+        def sum_steps(_: Tensor, steps: Sequence[Step] | None) -> Tensor:
+            if steps is None:
+                raise TypeError("this objective needs the tracker's steps")
+            rates = [rate(step, truth, settings) for step, truth in zip(steps, truth_xyxy, strict=True)]
+            return torch.stack(rates).sum()
+
+        return sum_steps
     if target_box is not None:
         target_xyxy = target_box.boxes_xyxy(truth_xyxy)
         return lambda boxes_xyxy, _: -(boxes_xyxy - target_xyxy.to(boxes_xyxy)).abs().sum()
     if loss == "giou":
         return lambda boxes_xyxy, _: (1 - giou(boxes_xyxy, truth_xyxy.to(boxes_xyxy))).sum()
     return lambda boxes_xyxy, _: (boxes_xyxy - truth_xyxy.to(boxes_xyxy)).abs().sum()
-
-
-def _sum_steps(
-    boxes_xyxy: Tensor,
-    steps: Sequence[Step] | None,
-    rate: Callable[[Step, Tensor, TrackerSettings], Tensor],
-    truth_xyxy: Tensor,
-    settings: TrackerSettings,
-) -> Tensor:
-    """The sum over frames of the value of a step against its true box (4,)."""
-    if steps is None:
-        raise TypeError("this objective needs the tracker's steps")
-    return torch.stack([rate(step, truth, settings) for step, truth in zip(steps, truth_xyxy, strict=True)]).sum()
 
 
 def _expected_l1(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -47,39 +48,38 @@ class GradientAscent:
     momentum: float = 0.0
     keep: Keep = "best"
 
-    def run(
+    def run(self, objective: Callable[[Tensor, bool], ValueAndGrad], start: Tensor) -> BestIterate:
+        """The iterate that is kept at the end; see `iterate`."""
+        return deque(self.iterate(objective, start), maxlen=1).pop()
+
+    def iterate(
         self,
         objective: Callable[[Tensor, bool], ValueAndGrad],
         start: Tensor,
-        on_step: Callable[[int, BestIterate], None] | None = None,
         progress: Callable[[int], Iterable[int]] = range,
-    ) -> BestIterate:
-        """Maximise an objective.
+    ) -> Iterator[BestIterate]:
+        """Maximise an objective step by step.
 
         Args:
             objective: Value of an image, with its gradient if the flag is true. A gradient of None ends the run.
             start: First image, any shape, in [0, 1].
-            on_step: Called with the number of steps taken, from 0, and the iterate that is kept so far.
             progress: Counts the iterations; a progress bar may take the place of ``range``.
 
-        Returns:
-            The iterate that is kept.
+        Yields:
+            The iterate that is kept after 0, 1, … steps.
         """
         image, best = start.detach(), BestIterate(-math.inf, start)
         velocity = torch.zeros_like(start)
         for step in progress(self.max_iter):
             value, grad = objective(image, True)
             best = self._choose(best, BestIterate(value, image))
-            if on_step is not None:
-                on_step(step, best)
+            yield best
             if grad is None:
-                return best
+                return
             velocity = self._accumulate(velocity, grad)
-            image = (image + self._step_size(step) * self._direction(velocity)).clamp(0, 1)
-        best = self._choose(best, BestIterate(objective(image, False).value, image))
-        if on_step is not None:
-            on_step(self.max_iter, best)
-        return best
+            direction = velocity if self.update == "gradient" else velocity.sign()
+            image = (image + self._step_size(step) * direction).clamp(0, 1)
+        yield self._choose(best, BestIterate(objective(image, False).value, image))
 
     def _choose(self, best: BestIterate, new: BestIterate) -> BestIterate:
         return new if self.keep == "last" or new.value > best.value else best
@@ -90,9 +90,6 @@ class GradientAscent:
         if self.momentum == 0:
             return grad
         return self.momentum * velocity + grad / grad.abs().mean().clamp(min=torch.finfo(grad.dtype).tiny)
-
-    def _direction(self, velocity: Tensor) -> Tensor:
-        return velocity if self.update == "gradient" else velocity.sign()
 
     def _step_size(self, step: int) -> float:
         if self.schedule == "constant":

@@ -43,9 +43,6 @@ class Trigger(Settings):
         cells: Number of squares along each side of the pattern, 1 to 16.
         area: Area of the trigger when it faces the camera, as a share of the box's area, in (0, 0.25].
         place: Centre of the trigger in widths and heights of the box, from its upper left corner.
-
-    Raises:
-        InvalidValueError: For a value out of range.
     """
 
     picture: str | None = None
@@ -74,11 +71,7 @@ class Trigger(Settings):
         return np.asarray(small[..., ::-1] / 255, np.float32)
 
     def corners_xy(self, box_xyxy: NDArray[Any], pose: TriggerPose = TriggerPose()) -> NDArray[np.float64]:  # noqa: B008
-        """The corners of the trigger in the frame.
-
-        Args:
-            box_xyxy: The person's box (4,), pixels.
-            pose: How the trigger is rotated relative to the camera.
+        """The corners of the trigger on a person with the box (4,), in pixels.
 
         Returns:
             (4, 2), x and y in pixels: top left, top right, bottom right, bottom left.
@@ -110,13 +103,13 @@ def paste(frame: Picture, picture: Picture, corners_xy: NDArray[np.float64]) -> 
     low = np.floor(corners_xy.min(axis=0)).astype(int) - 2
     high = np.ceil(corners_xy.max(axis=0)).astype(int) + 2
     (x1, y1), (x2, y2) = np.maximum(low, 0), np.minimum(high, (width, height))
+    result = frame.copy()
     if x1 >= x2 or y1 >= y2:
-        return frame.copy()
+        return result
     part = frame[y1:y2, x1:x2]
     projected, opacity = _project(picture, corners_xy - (x1, y1), (x2 - x1, y2 - y1))
     around = frame[max(2 * y1 - y2, 0) : 2 * y2 - y1, max(2 * x1 - x2, 0) : 2 * x2 - x1]
     lit = (projected * _light(part, around)).clip(0, 1)
-    result = frame.copy()
     result[y1:y2, x1:x2] = part + opacity[..., None] * (lit - part)
     return result
 
@@ -146,19 +139,16 @@ def _project(
     opaque = cv2.warpPerspective(
         np.ones((side, side), np.float32), matrix, fine, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
     )
-    averaged = [
-        cv2.resize(values, (int(size_wh[0]), int(size_wh[1])), interpolation=cv2.INTER_AREA)
-        for values in (drawn * opaque[..., None], opaque)
-    ]
-    return np.asarray(averaged[0] / np.maximum(averaged[1], 1e-6)[..., None], np.float32), averaged[1]
+    size = (int(size_wh[0]), int(size_wh[1]))
+    colours = cv2.resize(drawn * opaque[..., None], size, interpolation=cv2.INTER_AREA)
+    opacity = cv2.resize(opaque, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(colours / np.maximum(opacity, 1e-6)[..., None], np.float32), opacity
 
 
 def _light(part: Picture, around: Picture) -> Picture:
     """The light on each pixel of a print, (h, w, 1), by which its colours are multiplied.
 
-    Args:
-        part: The frame under the print, (h, w, 3).
-        around: The frame under and around it, (h', w', 3).
+    ``part`` is the frame under the print, (h, w, 3), and ``around`` the frame under and around it, (h', w', 3).
     """
     level = float(np.clip(np.quantile(around.max(axis=2), 0.9), DARKEST, 1))
     brightness = part.max(axis=2)

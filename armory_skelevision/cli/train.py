@@ -10,6 +10,7 @@ import typer
 from armory_skelevision.cli.options import OPTIONS, require
 
 if TYPE_CHECKING:
+    from armory_skelevision.training.body import TrainingBody
     from armory_skelevision.training.settings import RunSettings
 
     Kind = TypeVar("Kind", bound=RunSettings)
@@ -29,9 +30,9 @@ def multitask(settings: _File, changes: _Changes = None, resume: _Resume = False
     from armory_skelevision.training.settings import MultitaskSettings
 
     read = _read(settings, MultitaskSettings, changes)
-    from armory_skelevision.training.multitask import train
+    from armory_skelevision.training.multitask import MultitaskTraining
 
-    print(f"weights {train(read, resume)}")
+    _train(MultitaskTraining(read), resume)
 
 
 @app.command()
@@ -40,9 +41,9 @@ def dualossdef(settings: _File, changes: _Changes = None, resume: _Resume = Fals
     from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
 
     read = _read(settings, DuaLossDefSettings, changes)
-    from armory_skelevision.training.dualossdef.training import train
+    from armory_skelevision.training.dualossdef.training import DuaLossDefTraining
 
-    print(f"weights {train(read, resume)}")
+    _train(DuaLossDefTraining(read), resume)
 
 
 @app.command()
@@ -51,9 +52,9 @@ def backdoor(settings: _File, changes: _Changes = None, resume: _Resume = False)
     from armory_skelevision.training.backdoor.settings import BackdoorSettings
 
     read = _read(settings, BackdoorSettings, changes)
-    from armory_skelevision.training.backdoor.training import train
+    from armory_skelevision.training.backdoor.training import BackdoorTraining
 
-    print(f"weights {train(read, resume)}")
+    _train(BackdoorTraining(read), resume)
 
 
 def _read(path: Path, kind: type[Kind], changes: list[str] | None) -> Kind:
@@ -62,3 +63,9 @@ def _read(path: Path, kind: type[Kind], changes: list[str] | None) -> Kind:
     from armory_skelevision.training.settings import parse_changes, read_settings
 
     return read_settings(path, kind, parse_changes(changes or []))
+
+
+def _train(training: TrainingBody, resume: bool) -> None:
+    from armory_skelevision.training.fitting import train
+
+    print(f"weights {train(training, resume)}")

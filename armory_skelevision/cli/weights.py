@@ -78,8 +78,6 @@ def average(
 
 
 def _weights_folder(given: Path | None) -> Path:
-    if given is not None:
-        return given
     from armory_skelevision.weights.resolve import saved_model_dir
 
-    return saved_model_dir()
+    return given or saved_model_dir()

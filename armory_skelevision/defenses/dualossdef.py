@@ -16,7 +16,7 @@ from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import Crops
 from armory_skelevision.validation import InvalidValueError, check_arguments
 from armory_skelevision.weights.resolve import resolve
-from armory_skelevision.weights.unet import load_unet, read_width
+from armory_skelevision.weights.unet import load_unet, read_unet_metadata
 
 Branches = Literal["template", "search", "both"]
 
@@ -34,17 +34,14 @@ class DuaLossDef(RegionDefense):
             file.
         branches: The crops to clean: "template", "search" or "both". Whole frames have no branches.
         sha256: SHA-256 hash that the file must have; None accepts any file. The hash is logged at the level INFO.
-        device_type: "gpu" (used where there is one) or "cpu".
-        apply_fit: Whether the defense acts in ART's training, which the trackers of this package do not have.
-        apply_predict: Whether the defense acts in tracking.
 
     Attributes:
         network: The U-Net, frozen.
 
     Raises:
-        InvalidValueError: For a setting that is not one of those listed, or another hash.
-        ValueError: For weights that are damaged or do not fit the width.
-        FileNotFoundError: If there is no such file.
+        InvalidValueError: For a setting that is not one of those listed, another hash, or weights that are damaged or
+            do not fit the width.
+        MissingFileError: If there is no such file.
     """
 
     params = ["branches"]
@@ -66,7 +63,7 @@ class DuaLossDef(RegionDefense):
         found = hash_file(path)
         if sha256 not in (None, found):
             raise InvalidValueError("sha256", f"{found}, the hash of {path}", sha256, "give the right file or hash")
-        self.network = UNETS[width or read_width(path)]()
+        self.network = UNETS[width or read_unet_metadata(path).width]()
         load_unet(self.network, path)
         self.network.to(self.device).eval().requires_grad_(False)
         log.info("%s: %s, SHA-256 %s", type(self).__name__, path, found)
@@ -80,14 +77,10 @@ class DuaLossDef(RegionDefense):
         return crop if self.branches == "template" else self._clean(crop)
 
     def forward(self, x: Tensor, y: Any = None) -> tuple[Tensor, Any]:
-        """Clean whole frames, for third-party trackers.
-
-        Args:
-            x: Frames or videos (..., H, W, 3), RGB in [0, 1].
-            y: Labels, which are returned unchanged.
+        """Clean whole frames or videos (..., H, W, 3), RGB in [0, 1], for third-party trackers.
 
         Returns:
-            The frames, same shape, clipped to [0, 1], and the labels.
+            The frames, same shape, clipped to [0, 1], and the labels ``y`` unchanged.
 
         Raises:
             InvalidValueError: For another shape, or values outside [0, 1].
@@ -104,10 +97,6 @@ class DuaLossDef(RegionDefense):
 
     def _clean(self, images: Tensor) -> Tensor:
         # The activations are larger than the tracker's, so they are recomputed in the backward pass.
-        cleaned: Tensor = checkpoint(
-            self.network, images.to(self.device), use_reentrant=False, preserve_rng_state=False
-        )
+        moved = images.to(self.device)
+        cleaned: Tensor = checkpoint(self.network, moved, use_reentrant=False, preserve_rng_state=False)
         return cleaned.to(images.device)
-
-    def _check_params(self) -> None:
-        check_arguments(DuaLossDef, vars(self))

@@ -15,7 +15,7 @@ from armory_skelevision.tracking.losses import (
     classification_loss,
     localisation_loss,
 )
-from armory_skelevision.tracking.state import initial_state, search_window, template_window
+from armory_skelevision.tracking.windows import initial_state, search_window, template_window
 from armory_skelevision.validation import InvalidValueError
 
 # As in the training of the trackers (PySOT): the largest shift, in template sides, and the largest change of scale.
@@ -39,9 +39,8 @@ class FirstFrameLoss:
 
     def __init__(self, crops: Crops, augment: int, generator: torch.Generator) -> None:
         if not isinstance(crops.network, SiamRPN):
-            raise InvalidValueError(
-                "model", "SiamRPN, whose training loss TemplateAdaptation lowers", type(crops.network).__name__
-            )
+            expected = "SiamRPN, whose training loss TemplateAdaptation lowers"
+            raise InvalidValueError("model", expected, type(crops.network).__name__)
         self._network = crops.network
         windows = search_windows(crops, augment, generator)
         search_crops = torch.cat([crops.search(0, window) for window in windows])
@@ -61,11 +60,7 @@ class FirstFrameLoss:
 
 
 def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
-    """The training loss of N search crops whose targets are known.
-
-    Args:
-        output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
-        boxes_cxcywh: The targets (N, 4), in pixels of the crops, measured from their centres.
+    """The training loss of N search crops with targets (N, 4), in pixels of the crops, measured from their centres.
 
     Returns:
         A scalar, the mean over the crops.
@@ -77,10 +72,8 @@ def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
     labels = torch.where(matches.target, 1, torch.where(matches.background, 0, -1)).reshape(shape)
     weights = matches.target / matches.target.sum(dim=1, keepdim=True).clamp(min=1)
     offsets = matches.offsets.reshape(len(boxes_cxcywh), 4, -1, size, size)
-    cls = classification_loss(output.cls, labels)
-    return CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * localisation_loss(
-        output.loc, offsets, weights.reshape(shape)
-    )
+    cls, loc = classification_loss(output.cls, labels), localisation_loss(output.loc, offsets, weights.reshape(shape))
+    return CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc
 
 
 def search_windows(crops: Crops, augment: int, generator: torch.Generator) -> list[Window]:
@@ -97,16 +90,7 @@ def search_windows(crops: Crops, augment: int, generator: torch.Generator) -> li
 
 
 def box_in_window(box_xyxy: Tensor, window: Window, settings: TrackerSettings) -> Tensor:
-    """A box in the coordinates of a search crop.
-
-    Args:
-        box_xyxy: (4,), in pixels of the frame.
-        window: The window of the frame that the crop shows.
-        settings: The settings of the tracker, which has the size of the crop.
-
-    Returns:
-        (4,) cxcywh float64, in pixels of the crop, measured from its centre.
-    """
+    """A box (4,) in pixels of the frame, in a search crop: (4,) cxcywh float64, in pixels from the crop's centre."""
     cx, cy, width, height = xyxy_to_cxcywh(box_xyxy.double()).unbind()
     scale = settings.instance_size / window.side
     x, y = cx - window.x_min - window.side / 2, cy - window.y_min - window.side / 2

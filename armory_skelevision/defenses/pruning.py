@@ -21,8 +21,8 @@ def dormant_channels(network: SiameseNetwork, crops: Tensor, share: float) -> Te
     """The channels of the last features with the least standard deviation on clean crops.
 
     Args:
-        network: The network, in evaluation mode.
-        crops: Crops of clean videos (N, 3, size, size), as the network's input: BGR in 0..255.
+        network: In evaluation mode.
+        crops: Crops of clean videos (N, 3, size, size), BGR in 0..255.
         share: Share of all channels to return, in [0, 1).
 
     Returns:
@@ -38,11 +38,9 @@ def dormant_channels(network: SiameseNetwork, crops: Tensor, share: float) -> Te
 
 @torch.no_grad()
 def prune(network: SiameseNetwork, channels: Tensor) -> None:
-    """Set channels of the last features to 0, in place.
+    """Set the channels with these indices to 0 in the last features, in place.
 
-    Args:
-        network: A network whose backbone ends with a convolution or a batch normalisation.
-        channels: Indices of channels.
+    The backbone must end with a convolution or a batch normalisation.
     """
     kinds = (nn.Conv2d, nn.BatchNorm2d)
     last = [layer for layer in network.backbone.modules() if isinstance(layer, kinds)][-1]

@@ -36,11 +36,6 @@ class TemplateAdaptation(RegionDefense):
         augment: Number of shifted and rescaled search crops of frame 0, in addition to the usual one.
         differentiable: Whether the gradient of an attack goes through the steps.
         seed: Seed of the shifts and scales; they are the same for each video.
-        apply_fit: Whether the defense acts in ART's training, which the trackers of this package do not have.
-        apply_predict: Whether the defense acts in tracking.
-
-    Raises:
-        InvalidValueError: For a setting out of range.
     """
 
     params = ["max_iter", "eps_step", "eps", "augment", "differentiable", "seed"]
@@ -56,24 +51,13 @@ class TemplateAdaptation(RegionDefense):
         apply_fit: bool = False,
         apply_predict: bool = True,
     ) -> None:
-        check_arguments(TemplateAdaptation, locals())
+        settings = dict(locals())
+        check_arguments(TemplateAdaptation, settings)
         super().__init__(is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
-        self.max_iter = max_iter
-        self.eps_step = eps_step
-        self.eps = eps
-        self.augment = augment
-        self.differentiable = differentiable
-        self.seed = seed
+        self.set_params(**{name: settings[name] for name in self.params})
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
-        """The template adapted to the first frame of the video.
-
-        Args:
-            crop: The template (1, 3, size, size), RGB in [0, 1].
-            crops: The video and the target, as the network sees them.
-
-        Returns:
-            The adapted template, same shape and range.
+        """The template (1, 3, size, size), RGB in [0, 1], adapted to the first frame of the video of ``crops``.
 
         Raises:
             InvalidValueError: For a network other than SiamRPN.
@@ -99,9 +83,6 @@ class TemplateAdaptation(RegionDefense):
             adapted = torch.minimum(torch.maximum(moved, low), high)
             adapted = adapted if through else adapted.detach()
         return adapted
-
-    def _check_params(self) -> None:
-        check_arguments(TemplateAdaptation, vars(self))
 
 
 def smoothed_sign(gradient: Tensor) -> Tensor:

@@ -59,11 +59,11 @@ def evaluate(
     with _defended(tracker, defense):
         benign = _track(tracker, frames, video)
         if attack is None:
-            return EvaluationResult(video, benign, defense=defense)
+            return EvaluationResult(tracker, video, benign, defense=defense)
         start = time.perf_counter()
         attacked = _attack(attack, frames, video)
         seconds = time.perf_counter() - start
-        return EvaluationResult(video, benign, _track(tracker, attacked, video), attack, defense, seconds)
+        return EvaluationResult(tracker, video, benign, _track(tracker, attacked, video), attack, defense, seconds)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from armory_skelevision.datasets.video import Video
 from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.evaluation.drawing import Panel, draw_video
+from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidValueError
 
-SUMMARY = ("mean_iou", "success_auc", "precision_20px", "normalised_precision")
+SHARES = ("success_auc", "precision_20px", "normalised_precision")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,7 @@ class EvaluationResult:
     """One evaluated video.
 
     Attributes:
+        tracker: The tracker, an ART estimator.
         video: What was evaluated.
         benign: The video as it is, tracked.
         adversarial: The attacked video, tracked; None without an attack.
@@ -105,6 +108,7 @@ class EvaluationResult:
         attack_seconds: How long the attack took to make the adversarial video; None without one.
     """
 
+    tracker: Any = field(repr=False)
     video: Video
     benign: TrackedVideo
     adversarial: TrackedVideo | None = None
@@ -113,7 +117,9 @@ class EvaluationResult:
     attack_seconds: float | None = None
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``result.json`` (scores and settings), ``boxes.csv`` and ``video.mp4`` (H.264, plays in any browser).
+        """Write ``result.json``, ``boxes.csv`` and ``video.mp4`` (H.264, plays in any browser).
+
+        ``result.json`` has the form of ARMORY's result files: `skelevision summary`, `report` and `compare` read it.
 
         Args:
             folder: A new or empty folder; parents are made if need be.
@@ -132,7 +138,7 @@ class EvaluationResult:
         target.mkdir(parents=True, exist_ok=True)
         write_video(target / "video.mp4", draw_video(self._panels()), self.video.frame_rate, preset="medium")
         atomic_write(target / "boxes.csv", self._table().encode())
-        atomic_write(target / "result.json", (json.dumps(self._summary(), indent=4) + "\n").encode())
+        atomic_write(target / "result.json", (json.dumps(self._record(), indent=4) + "\n").encode())
         return target
 
     def _panels(self) -> list[Panel]:
@@ -162,18 +168,22 @@ class EvaluationResult:
         lines.writerows(zip(*columns.values(), strict=True))
         return text.getvalue()
 
-    def _summary(self) -> dict[str, Any]:
-        scores = {
-            name: {**{score: getattr(tracked, score) for score in SUMMARY}, "frame_ious": tracked.frame_ious}
-            for name, tracked in self._tracked().items()
-        }
-        return {
-            "video": {"name": self.video.name, "frames": len(self.video), "frame_rate": self.video.frame_rate},
+    def _record(self) -> dict[str, Any]:
+        """A result file in ARMORY's form, so that `skelevision summary`, `report` and `compare` read it."""
+        labels = {"true": self.video.boxes_xyxy, **{side: each.boxes_xyxy for side, each in self._tracked().items()}}
+        boxes = {name: np.round(boxes_xyxy.astype(np.float64), 2).tolist() for name, boxes_xyxy in labels.items()}
+        results: dict[str, Any] = {}
+        for side, tracked in self._tracked().items():
+            values = {METRIC: tracked.mean_iou, **{name: getattr(tracked, name) for name in SHARES}}
+            values |= {"frame_iou": tracked.frame_ious, "frame_boxes": boxes[side], "true_boxes": boxes["true"]}
+            results |= {f"{side}_{metric}": [[value]] for metric, value in values.items()}
+        config = {
+            "model": _describe(self.tracker, ""),
             "attack": _describe(self.attack, "attack_params"),
             "defense": _describe(self.defense, "params"),
-            "attack_seconds": self.attack_seconds,
-            **scores,
+            "dataset": {"name": self.video.name, "names": [self.video.name], "frames": len(self.video)},
         }
+        return {"config": config, "results": results, "timestamp": time.time(), "attack_seconds": self.attack_seconds}
 
 
 def _list_corners(name: str, boxes_xyxy: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -182,7 +192,7 @@ def _list_corners(name: str, boxes_xyxy: NDArray[np.float32]) -> dict[str, NDArr
 
 
 def _describe(made: Any, parameters: str) -> dict[str, Any] | None:
-    """Class and settings of an ART attack or preprocessor."""
+    """Class and settings of an ART estimator, attack or preprocessor."""
     if made is None:
         return None
     settings = {name: getattr(made, name, None) for name in getattr(made, parameters, [])}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,20 +16,35 @@ from torch import Tensor
 from armory_skelevision.models.inputs import check_box, check_labels, check_video, refuse_keywords
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.models.regions import RegionDefense
-from armory_skelevision.models.wrapper import DeviceType
 from armory_skelevision.networks import SiameseNetwork
-from armory_skelevision.networks.frozen import freeze
+from armory_skelevision.networks.inference import freeze
 from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.tracking.tracker import run_tracker
-from armory_skelevision.validation import InvalidValueError, check_value
+from armory_skelevision.tracking.tracker import run_tracker, track
+from armory_skelevision.validation import InvalidValueError, Settings, check_value
+
+DeviceType = Literal["gpu", "cpu"]
+
+
+@dataclass(frozen=True)
+class WrapperSettings(Settings):
+    """``wrapper_kwargs`` of a tracker.
+
+    Attributes:
+        device_type: "gpu" (used where there is one) or "cpu".
+        tracking: Constants of the tracker. They take precedence over those recorded in the weights file, which take
+            precedence over the defaults.
+    """
+
+    device_type: DeviceType = "gpu"
+    tracking: Mapping[str, Any] = field(default_factory=dict)
 
 
 class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[misc]
     """A person tracker. Videos are RGB in [0, 1]; boxes are xyxy in pixels; nothing is kept between calls.
 
     Args:
-        model: The network; moved to the device and frozen (see `networks.frozen.freeze`).
+        model: The network; moved to the device and frozen (see `networks.inference.freeze`).
         settings: Constants of the tracker, of the class for the network's kind of head.
         clip_values: Must be (0, 1).
         preprocessing_defences: ART preprocessors, applied to whole frames, and `RegionDefense`, applied to crops.
@@ -126,22 +142,15 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         boxes_xyxy = self._check_targets(x, y_init)
         # Arrays carry no gradients, so no graph is kept for them.
         with torch.set_grad_enabled(isinstance(x, Tensor) and torch.is_grad_enabled()):
-            return [
-                _like(video, self._predict_video(video, box_xyxy))
-                for video, box_xyxy in zip(x, boxes_xyxy, strict=True)
-            ]
+            return [self._predict_video(video, box_xyxy) for video, box_xyxy in zip(x, boxes_xyxy, strict=True)]
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
-        """Track one target through any source of frames, without the preprocessors of whole frames; keeps a graph.
+        """The boxes (F, 4), xyxy in pixels, float32, of the target whose box (4,) in frame 0 is given; keeps a graph.
 
-        Args:
-            frames: RGB in [0, 1].
-            box_xyxy: The target in frame 0, (4,), pixels.
-
-        Returns:
-            Boxes (F, 4), xyxy in pixels, float32.
+        ``frames`` may come from any source; the preprocessors of whole frames are not applied to them.
         """
-        return self._track(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))["boxes"]
+        steps = track(self.crops(frames, box_xyxy))
+        return torch.stack([step.box_xyxy for step in steps]).to(self.device)
 
     def crops(self, frames: Frames, box_xyxy: Tensor) -> Crops:
         """The crops of one target, its box (4,) in frame 0 in pixels, behind the region defenses."""
@@ -174,7 +183,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
         Args:
             x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of N videos.
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
+            y: See `loss_gradient`.
             kwargs: Ignored.
 
         Returns:
@@ -200,15 +209,10 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         Raises:
             InvalidValueError: For a layer that does not exist.
         """
-        names = list(self.model.backbone.layers)
-        if layer not in names and layer not in range(len(names)):
-            raise InvalidValueError("layer", f"one of {', '.join(names)}, or 0 to {len(names) - 1}", repr(layer))
-        name = layer if isinstance(layer, str) else names[layer]
         images = as_tensor(x, self.device).flatten(0, -4).permute(0, 3, 1, 2).float()
         with torch.set_grad_enabled(framework):
-            parts = [
-                self.model.backbone.activations(network_input(part), name) for part in torch.split(images, batch_size)
-            ]
+            batches = torch.split(images, batch_size)
+            parts = [self.model.backbone.activations(network_input(batch), layer) for batch in batches]
         activations = torch.cat(parts)
         return activations if framework else activations.cpu().numpy()
 
@@ -216,15 +220,15 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         """Not implemented; see `armory_skelevision.training`."""
         raise NotImplementedError("training is done by `skelevision train`, not by the estimator")
 
-    def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Tensor]:
+    def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Any]:
         frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.frame_operations))
-        return self._predict_target(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))
+        result = self._predict_target(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))
+        if isinstance(video, Tensor):
+            return result
+        return {key: value.cpu().numpy() for key, value in result.items()}
 
     def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         """All predictions for one target."""
-        return self._track(matcher)
-
-    def _track(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         tracked = [(step.box_xyxy, step.score) for step in run_tracker(matcher, matcher.crops)]
         boxes_xyxy, scores = zip(*tracked, strict=True)
         return {"boxes": torch.stack(boxes_xyxy).to(self.device), "scores": torch.stack(scores).to(self.device)}
@@ -251,9 +255,3 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         boxes = check_labels(y, x)
         self._check_targets(x, [label[0] for label in boxes])
         return boxes
-
-
-def _like(video: Any, result: dict[str, Tensor]) -> dict[str, Any]:
-    if isinstance(video, Tensor):
-        return result
-    return {key: value.cpu().numpy() for key, value in result.items()}

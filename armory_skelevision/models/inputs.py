@@ -38,13 +38,13 @@ def check_video(video: Any, name: str = "x", min_frames: int = 2) -> None:
         fix = "the template is taken from the first frame" if min_frames > 1 else ""
         raise InvalidValueError(name, f"at least {min_frames} frames", str(shape[0]), fix)
     if min(shape[1:3]) < MIN_SIDE:
-        raise InvalidValueError(
-            name, f"frames of at least {MIN_SIDE}x{MIN_SIDE} pixels", f"{shape[2]}x{shape[1]} pixels"
-        )
-    floating = video.is_floating_point() if isinstance(video, Tensor) else np.issubdtype(video.dtype, np.floating)
-    if not floating:
+        expected = f"frames of at least {MIN_SIDE}x{MIN_SIDE} pixels"
+        raise InvalidValueError(name, expected, f"{shape[2]}x{shape[1]} pixels")
+    is_floating = video.is_floating_point() if isinstance(video, Tensor) else np.issubdtype(video.dtype, np.floating)
+    if not is_floating:
         raise InvalidTypeError(name, "floating point frames in [0, 1]", str(video.dtype), "divide by 255")
-    low, high = _extremes(video)
+    values = video.detach() if isinstance(video, Tensor) else video
+    low, high = float(values.min()), float(values.max())
     if not (low >= -1e-6 and high <= 1 + 1e-6):
         fix = "divide by 255" if 2 < high <= 255 else ""
         raise InvalidValueError(name, "values in [0, 1]", _describe(video, low, high), fix)
@@ -117,16 +117,9 @@ def refuse_keywords(unknown: Mapping[str, Any], known: Sequence[str]) -> None:
         raise InvalidTypeError(name, "a known keyword argument", "an unknown one", f"known are {', '.join(known)}")
 
 
-def _extremes(video: np.ndarray | Tensor) -> tuple[float, float]:
-    if isinstance(video, Tensor):
-        low, high = video.detach().aminmax()
-        return float(low), float(high)
-    return float(video.min()), float(video.max())
-
-
 def _describe(video: np.ndarray | Tensor, low: float, high: float) -> str:
     if low == low and high == high:
         return f"{low:.4g} to {high:.4g}"
-    finite = torch.isfinite(torch.as_tensor(np.asarray(video)) if isinstance(video, np.ndarray) else video.detach())
+    finite = torch.isfinite(torch.as_tensor(video))
     frame = int((~finite.flatten(1).all(dim=1)).nonzero()[0])
     return f"NaN or infinity, first in frame {frame}"

@@ -8,27 +8,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from armory_skelevision.networks import SiamRPN
-from armory_skelevision.tracking import TemplateMatcher, Window
-from armory_skelevision.tracking.state import initial_state, template_window
+from armory_skelevision.tracking import Window
 
 
-def read_template_keypoints(network: SiamRPN, matcher: TemplateMatcher) -> Tensor:
-    """The 17 COCO keypoints that the keypoint head finds in the template.
+def read_maps(logits: Tensor, window: Window) -> Tensor:
+    """The keypoints that the keypoint head finds in a template.
 
     Args:
-        network: With a keypoint head.
-        matcher: Has embedded the template.
+        logits: (17, s, s), in the order of COCO's keypoints.
+        window: The template's window of frame 0.
 
     Returns:
         (17, 3): x and y in pixels of frame 0 (centre of the most likely position), and its probability in [0, 1].
     """
-    window = template_window(initial_state(matcher.crops.box_xyxy), matcher.crops.settings)
-    return read_maps(network.keypoints(matcher.template_features)[0], window)
-
-
-def read_maps(logits: Tensor, window: Window) -> Tensor:
-    """The keypoints (17, 3) at the maxima of logits (17, s, s) of a template window; see `read_template_keypoints`."""
     confidence, position = logits.flatten(1).softmax(dim=1).max(dim=1)
     size = logits.shape[-1]
     scale = window.side / size

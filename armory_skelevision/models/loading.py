@@ -13,10 +13,9 @@ from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.nanotracker import nanotrack
 from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
 from armory_skelevision.validation import InvalidValueError, check_value
-from armory_skelevision.weights import read_metadata, read_state
 from armory_skelevision.weights.checkpoints import SUFFIXES
+from armory_skelevision.weights.loading import read_keypoint_depth, read_metadata, read_state
 from armory_skelevision.weights.resolve import resolve
-from armory_skelevision.weights.third_party import keypoint_depth
 
 Device = Literal["auto", "cpu", "gpu"]
 
@@ -55,7 +54,10 @@ def load_tracker(
         >>> tracker.settings.window_influence
         0.4
     """
-    wrapper_kwargs = {"device_type": _device_type(device), "tracking": dict(tracking or {})}
+    check_value("device", device, Device)
+    if device == "gpu" and not torch.cuda.is_available():
+        raise InvalidValueError("device", "a GPU that PyTorch can use", "none", 'use device="auto" or "cpu"')
+    wrapper_kwargs = {"device_type": "cpu" if device == "cpu" else "gpu", "tracking": dict(tracking or {})}
     if name in MODELS and weights is None:
         return MODELS[os.fspath(name)]({}, wrapper_kwargs)
     if name not in MODELS and (weights is not None or Path(name).suffix not in SUFFIXES):
@@ -70,19 +72,8 @@ def load_tracker(
 
 def _recognise(path: Path) -> tuple[str, dict[str, Any]]:
     """The tracker that a weights file belongs to, and its ``model_kwargs``."""
-    metadata = read_metadata(path)
-    if metadata is not None:
-        depth = metadata.keypoint_head
-    else:
-        names = read_state(path)
-        if any(name.startswith("ban_head.") for name in names):
-            return "nanotrack", {"version": 3 if any(name.startswith("ban_head.cls_logits") for name in names) else 2}
-        depth = keypoint_depth(names)
+    names = read_state(path) if read_metadata(path) is None else {}
+    if any(name.startswith("ban_head.") for name in names):
+        return "nanotrack", {"version": 3 if any(name.startswith("ban_head.cls_logits") for name in names) else 2}
+    depth = read_keypoint_depth(path)
     return ("siamrpn_stl", {}) if depth is None else ("siamrpn_mtl", {"keypoint_head": depth})
-
-
-def _device_type(device: Device) -> str:
-    check_value("device", device, Device)
-    if device == "gpu" and not torch.cuda.is_available():
-        raise InvalidValueError("device", "a GPU that PyTorch can use", "none", 'use device="auto" or "cpu"')
-    return "cpu" if device == "cpu" else "gpu"

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from armory_skelevision.models.estimator import SiameseEstimator
-from armory_skelevision.models.wrapper import WrapperSettings
+from armory_skelevision.models.estimator import SiameseEstimator, WrapperSettings
 from armory_skelevision.networks import NanoTrack
 from armory_skelevision.networks.nanotrack import Version
 from armory_skelevision.tracking import PointSettings
 from armory_skelevision.validation import Settings
-from armory_skelevision.weights import load_nanotrack
+from armory_skelevision.weights.loading import load_nanotrack
 from armory_skelevision.weights.resolve import resolve
 
 # The constants of each version that differ from `PointSettings` (NanoTrack's configv2.yaml and configv3.yaml).

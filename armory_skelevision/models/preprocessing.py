@@ -13,17 +13,10 @@ from armory_skelevision.validation import InvalidValueError
 
 
 def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
-    """Apply preprocessors to one video (F, H, W, 3) in [0, 1], in order, keeping its graph.
+    """Apply preprocessors to one video (F, H, W, 3), RGB in [0, 1], in order, keeping its graph and shape.
 
     The values are always those of the preprocessor itself. Gradients are its own (autograd, or ART's
     ``estimate_gradient``); where it has none they pass straight through (BPDA, Athalye et al. 2018).
-
-    Args:
-        video: (F, H, W, 3), RGB in [0, 1].
-        operations: Applied in this order.
-
-    Returns:
-        The processed video, same shape.
 
     Raises:
         InvalidValueError: If a preprocessor changes the video's shape, since boxes would no longer fit the frames.
@@ -33,7 +26,7 @@ def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:
         if isinstance(operation, PreprocessorPyTorch):
             video = _torch_operation(video, operation)
         else:
-            video = _numpy_operation(video, operation)
+            video = _NumpyOperation.apply(video, operation)  # type: ignore[no-untyped-call]
         if video.shape != shape:
             key = f"preprocessing_defences: {type(operation).__name__}"
             raise InvalidValueError(key, f"a video of unchanged shape {tuple(shape)}", f"shape {tuple(video.shape)}")
@@ -45,11 +38,6 @@ def _torch_operation(video: Tensor, operation: PreprocessorPyTorch) -> Tensor:
     if not (torch.is_grad_enabled() and video.requires_grad) or values.requires_grad:
         return values
     return video + (values - video).detach()
-
-
-def _numpy_operation(video: Tensor, operation: Preprocessor) -> Tensor:
-    values: Tensor = _NumpyOperation.apply(video, operation)  # type: ignore[no-untyped-call]
-    return values
 
 
 class _NumpyOperation(torch.autograd.Function):

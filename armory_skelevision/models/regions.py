@@ -7,26 +7,24 @@ from typing import Any
 from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from torch import Tensor
 
-from armory_skelevision.tracking import Crops
-from armory_skelevision.validation import InvalidTypeError
+from armory_skelevision.tracking import CropDefense
+from armory_skelevision.validation import InvalidTypeError, check_arguments
 
 
-class RegionDefense(PreprocessorPyTorch):  # type: ignore[misc]
+class RegionDefense(CropDefense, PreprocessorPyTorch):  # type: ignore[misc]
     """Base of defenses that change only the crops that our trackers pass to their network.
 
     An estimator takes it among ART's preprocessors, in any order: those of whole frames act first, then the region
-    defenses in their order. Subclasses override one or both methods.
+    defenses in their order. Subclasses override one or both methods of `CropDefense`.
 
-    Crops are (1, 3, size, size), RGB in [0, 1], on the estimator's device.
+    Args:
+        device_type: "gpu" (used where there is one) or "cpu".
+        apply_fit: Whether the defense acts in ART's training, which the trackers of this package do not have.
+        apply_predict: Whether the defense acts in tracking.
+
+    Raises:
+        InvalidValueError: For a setting out of range.
     """
-
-    def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
-        """The crop that replaces the template ``crop`` (1, 3, size, size) of the video of ``crops``."""
-        return crop
-
-    def defend_search(self, crop: Tensor) -> Tensor:
-        """The crop that replaces a search ``crop`` (1, 3, size, size)."""
-        return crop
 
     def forward(self, x: Tensor, y: Any = None) -> tuple[Tensor, Any]:
         """Whole videos (N, F, H, W, 3), RGB in [0, 1], which ART passes to the preprocessors of third-party trackers.
@@ -34,8 +32,8 @@ class RegionDefense(PreprocessorPyTorch):  # type: ignore[misc]
         Raises:
             InvalidTypeError: Unless a subclass can work on them.
         """
-        raise InvalidTypeError(
-            "model",
-            f"a tracker of armory_skelevision.models, whose crops {type(self).__name__} changes",
-            "a third-party tracker, which has whole frames only",
-        )
+        expected = f"a tracker of armory_skelevision.models, whose crops {type(self).__name__} changes"
+        raise InvalidTypeError("model", expected, "a third-party tracker, which has whole frames only")
+
+    def _check_params(self) -> None:
+        check_arguments(type(self), vars(self))

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 from torch import Tensor
 
-from armory_skelevision.models.estimator import SiameseEstimator
-from armory_skelevision.models.keypoints import read_template_keypoints
-from armory_skelevision.models.wrapper import WrapperSettings
+from armory_skelevision.models.estimator import SiameseEstimator, WrapperSettings
+from armory_skelevision.models.keypoints import read_maps
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
+from armory_skelevision.tracking.windows import initial_state, template_window
 from armory_skelevision.validation import Settings, check_known
-from armory_skelevision.weights import load_weights, read_metadata
+from armory_skelevision.weights.loading import load_weights, read_metadata
 from armory_skelevision.weights.packaged import packaged_weights
 
 
@@ -40,7 +40,8 @@ class SiamRPNEstimator(SiameseEstimator):
     def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         result = super()._predict_target(matcher)
         if self.model.keypoint_head is not None:
-            result["keypoints"] = read_template_keypoints(self.model, matcher)
+            window = template_window(initial_state(matcher.crops.box_xyxy), self.settings)
+            result["keypoints"] = read_maps(self.model.keypoints(matcher.template_features)[0], window)
         return result
 
 
@@ -84,12 +85,8 @@ def siamrpn_mtl(
 
     Args:
         model_kwargs: ``keypoint_head``; see `KeypointHeadSettings`.
-        wrapper_kwargs: ``device_type`` and ``tracking``; see `WrapperSettings` and `TrackerSettings`.
+        wrapper_kwargs: See `siamrpn_stl`, also for the errors.
         weights_path: A weights file; None takes the packaged weights.
-
-    Raises:
-        InvalidValueError: For an unknown key, a value out of range, or weights that are damaged or of another network.
-        MissingFileError: If there is no such file.
     """
     depth = KeypointHeadSettings.from_dict(model_kwargs, "model_kwargs").keypoint_head
     return _build(SiamRPN(keypoint_head=depth), wrapper_kwargs, weights_path, "siamrpn_alex_mtl.safetensors")
@@ -99,7 +96,7 @@ def _build(
     network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
 ) -> SiamRPNEstimator:
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
-    path = weights_path if weights_path is not None else packaged_weights(default)
+    path = packaged_weights(default) if weights_path is None else weights_path
     load_weights(network, path)
     metadata = read_metadata(path)
     recorded = metadata.tracking if metadata else {}

@@ -10,13 +10,11 @@ from torch import nn
 
 from armory_skelevision.networks.siamese import Backbone
 
-LAYERS = ("layer1", "layer2", "layer3", "layer4", "layer5")
-
 
 class AlexNet(Backbone):
     """Images (N, 3, H, W) to features (N, 256, h, w) of stride 8: a side of 127 gives 6, 255 gives 22, 287 gives 26."""
 
-    layers = LAYERS
+    layers = ("layer1", "layer2", "layer3", "layer4", "layer5")
 
     def __init__(self) -> None:
         super().__init__()

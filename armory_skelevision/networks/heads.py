@@ -41,25 +41,15 @@ class DepthwiseRPN(nn.Module):
         self.loc = DepthwiseBranch(channels, 4 * anchors)
 
     def forward(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """Compare templates and search crops.
+        """Compare template features (N, C, 6, 6), or (1, C, 6, 6) for all N, with search features (N, C, h, w).
 
-        Args:
-            z_features: Features of the templates, (N, C, 6, 6), or (1, C, 6, 6): one template for all search crops.
-            x_features: Features of the search crops, (N, C, h, w); a side of 26 gives S = 21, 22 gives S = 17.
-
-        Returns:
-            ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
+        A side of 26 gives S = 21, 22 gives S = 17.
         """
         return RPNOutput(self.cls(z_features, x_features), self.loc(z_features, x_features))
 
 
 class DepthwiseBranch(nn.Module):
-    """One branch: adapt both features, correlate them channel by channel, mix the channels.
-
-    Args:
-        channels: Channels of the feature maps.
-        outputs: Channels of the output.
-    """
+    """One branch: adapt both features, correlate them channel by channel, mix the channels to those of the output."""
 
     def __init__(self, channels: int, outputs: int) -> None:
         super().__init__()
@@ -79,11 +69,7 @@ class DepthwiseBranch(nn.Module):
 
 
 def depthwise_xcorr(search: Tensor, kernel: Tensor) -> Tensor:
-    """Cross-correlate each channel of the search features with the same channel of the template features.
-
-    Args:
-        search: Search features (N, C, H, W).
-        kernel: Template features (N, C, h, w), or (1, C, h, w) for all N.
+    """Cross-correlate each channel of search features (N, C, H, W) with that of template features (N or 1, C, h, w).
 
     Returns:
         (N, C, H - h + 1, W - w + 1).
@@ -93,9 +79,8 @@ def depthwise_xcorr(search: Tensor, kernel: Tensor) -> Tensor:
     """
     count, channels = search.shape[:2]
     if kernel.shape[1] != channels or kernel.shape[0] not in (1, count):
-        expected = (
-            f"shape (1, {channels}, h, w) or ({count}, {channels}, h, w) for search features {tuple(search.shape)}"
-        )
+        shapes = f"(1, {channels}, h, w) or ({count}, {channels}, h, w)"
+        expected = f"shape {shapes} for search features {tuple(search.shape)}"
         raise InvalidValueError("template features", expected, f"shape {tuple(kernel.shape)}")
     if kernel.shape[0] == 1:
         # Not in bfloat16, in which CPUs need three times as long for the kernel's gradient.

@@ -6,6 +6,7 @@ public code.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch.nn.functional as F
@@ -35,13 +36,12 @@ class KeypointHead(nn.Module):
         super().__init__()
         check_value("keypoint_head", depth, Depth)
         self.depth: Depth = depth
+        widths = (256, *_CHANNELS[depth])
         layers: list[nn.Module] = []
-        inputs = 256
-        for outputs in _CHANNELS[depth]:
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(inplace=True)]
-            inputs = outputs
         self.convs = nn.Sequential(*layers)
-        self.deconv = nn.ConvTranspose2d(inputs, KEYPOINTS, 8, stride=2, padding=1)
+        self.deconv = nn.ConvTranspose2d(widths[-1], KEYPOINTS, 8, stride=2, padding=1)
 
     def forward(self, z_features: Tensor) -> Tensor:
         """Logits (N, 17, 127, 127), one value per pixel of the template crop, from features (N, 256, 6, 6)."""

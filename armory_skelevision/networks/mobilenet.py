@@ -63,12 +63,7 @@ class MobileNetV3(Backbone):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, weight the channels, project; with a residual connection where shapes allow.
-
-    Args:
-        inputs: Number of input channels.
-        block: Shape of the block.
-    """
+    """Expand, filter each channel, weight the channels, project; with a residual connection where shapes allow."""
 
     def __init__(self, inputs: int, block: Block) -> None:
         super().__init__()
@@ -91,11 +86,7 @@ class InvertedResidual(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Weights each channel by the means of all channels (squeeze and excitation, Hu et al. 2018).
-
-    Args:
-        channels: Number of channels.
-    """
+    """Weights each channel by the means of all channels (squeeze and excitation, Hu et al. 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

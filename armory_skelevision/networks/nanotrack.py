@@ -37,11 +37,6 @@ class NanoTrack(SiameseNetwork):
         self.ban_head = PointHeadV2() if version == 2 else PointHeadV3()
 
     def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """Compare template features (1 or N, C, 8, 8) with search features (N, C, s, s); C is 48 or 96.
-
-        Returns:
-            ``cls`` (N, 2, S, S), and as ``loc`` (N, 4, S, S) the logarithms of the distances in pixels to the target's
-            left, top, right and bottom side.
-        """
+        """Compare template features (1 or N, C, 8, 8) with search features (N, C, s, s), as in `point_heads`."""
         output: RPNOutput = self.ban_head(z_features, x_features)
         return output

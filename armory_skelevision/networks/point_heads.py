@@ -10,8 +10,6 @@ pixels to the target's left, top, right and bottom side.
 
 from __future__ import annotations
 
-from itertools import chain
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -104,11 +102,7 @@ class PixelwiseCorrelation(nn.Module):
 
 
 class DepthwiseCorrelation(nn.Module):
-    """Depthwise correlation with the middle of the template features.
-
-    Args:
-        channels: Channels of both feature maps.
-    """
+    """Depthwise correlation with the middle of the template features."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -122,11 +116,7 @@ class DepthwiseCorrelation(nn.Module):
 
 
 class ChannelWeights(nn.Module):
-    """Weights each channel by the means of all channels.
-
-    Args:
-        channels: Number of channels.
-    """
+    """Weights each channel by the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -145,22 +135,18 @@ def _project(channels: int) -> nn.Sequential:
 
 
 def _tower_v2() -> nn.Sequential:
-    widths = [TEMPLATE_SIDE**2] + [CHANNELS] * DEPTH
-    pairs = zip(widths[:-1], widths[1:], strict=True)
-    return nn.Sequential(
-        *chain.from_iterable(
-            [_depthwise(inputs), nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU6()]
-            for inputs, outputs in pairs
-        )
-    )
+    layers: list[nn.Module] = []
+    for inputs in [TEMPLATE_SIDE**2] + [CHANNELS] * (DEPTH - 1):
+        layers += [_depthwise(inputs), nn.Conv2d(inputs, CHANNELS, 1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU6()]
+    return nn.Sequential(*layers)
 
 
 def _tower_v3() -> nn.Sequential:
-    def layer() -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for _ in range(DEPTH):
         pointwise = nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False)
-        return [_depthwise(CHANNELS), nn.BatchNorm2d(CHANNELS), nn.ReLU6(), pointwise, nn.BatchNorm2d(CHANNELS)]
-
-    return nn.Sequential(*chain.from_iterable(layer() for _ in range(DEPTH)))
+        layers += [_depthwise(CHANNELS), nn.BatchNorm2d(CHANNELS), nn.ReLU6(), pointwise, nn.BatchNorm2d(CHANNELS)]
+    return nn.Sequential(*layers)
 
 
 def _depthwise(channels: int) -> nn.Conv2d:

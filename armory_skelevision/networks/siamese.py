@@ -26,19 +26,21 @@ class Backbone(nn.Module):
         """Features (N, C, h, w) of images (N, 3, H, W), BGR in 0..255."""
         return self.activations(images, self.layers[-1])
 
-    def activations(self, images: Tensor, layer: str) -> Tensor:
+    def activations(self, images: Tensor, layer: str | int) -> Tensor:
         """The output of one block, (N, C, h, w).
 
         Args:
             images: (N, 3, H, W), BGR in 0..255.
-            layer: One of ``layers``; the blocks after it are not run.
+            layer: One of ``layers``, or its number from 0; the blocks after it are not run.
 
         Raises:
             InvalidValueError: For an unknown layer.
         """
-        if layer not in self.layers:
-            raise InvalidValueError("layer", f"one of {', '.join(self.layers)}", repr(layer))
-        for name in self.layers[: self.layers.index(layer) + 1]:
+        last = self.layers.index(layer) if layer in self.layers else layer
+        if last not in range(len(self.layers)):
+            expected = f"one of {', '.join(self.layers)}, or 0 to {len(self.layers) - 1}"
+            raise InvalidValueError("layer", expected, repr(layer))
+        for name in self.layers[: int(last) + 1]:
             images = self.get_submodule(name)(images)
         return images
 
@@ -57,11 +59,7 @@ class SiameseNetwork(nn.Module):
         return features
 
     def predict_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """Compare template features (1 or N, C, h, w) with search features (N, C, H, W).
-
-        Returns:
-            ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S), float32 or more precise.
-        """
+        """Compare template features (1 or N, C, h, w) with search features (N, C, H, W), in float32 or more precise."""
         output = self.forward_head(z_features, x_features)
         return RPNOutput(*(values.to(torch.promote_types(values.dtype, torch.float32)) for values in output))
 

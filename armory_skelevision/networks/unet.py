@@ -12,7 +12,8 @@ of noise: a gate does (Immerkaer 1996), and suppresses the correction in images 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,34 +21,26 @@ from torch import Tensor, nn
 
 from armory_skelevision.validation import InvalidValueError
 
+# Side of the squares of pixels that are taken as one pixel.
 SQUARE = 2
-"""Side of the squares of pixels that are taken as one pixel."""
-
+# Side of the square around a pixel whose mean is subtracted from it; odd.
 SURROUNDINGS = 15
-"""Side of the square around a pixel whose mean is subtracted from it; odd."""
-
+# Unit of the correction. Pixels differ little from their surroundings, and a step of Adam moves the weights of the last
+# layer by the learning rate, however small their input is.
 ADDED = 2.0
-"""Unit of the correction. Pixels differ little from their surroundings, and a step of Adam moves the weights of the
-last layer by the learning rate, however small their input is."""
-
+# Number of scales, each half as large, at which noise is measured.
 SCALES = 3
-"""Number of scales, each half as large, at which noise is measured."""
-
+# Noise floor; less than one of 255 levels, which noise of 1/255 at single pixels exceeds.
 NOISE = 1e-3
-"""Noise floor; less than one of 255 levels, which noise of 1/255 at single pixels exceeds."""
-
+# Usual logarithm of noise, with the sign reversed: the gate's input lies around zero.
 MIDDLE = 4.5
-"""Usual logarithm of noise, with the sign reversed: the gate's input lies around zero."""
-
+# Unit of the gate's logits, for the same reason as `ADDED`.
 OPENING = 30.0
-"""Unit of the gate's logits, for the same reason as `ADDED`."""
-
+# Pixels between the positions at which the gate is evaluated.
 BLOCK = 8
-"""Pixels between the positions at which the gate is evaluated."""
-
+# Side, in blocks, of the gate's window: some 128 pixels, a template. Attacks often change no more of a search region,
+# and smaller windows of clean crops differ more from one another.
 WINDOW = 16
-"""Side, in blocks, of the gate's window: some 128 pixels, a template. Attacks often change no more of a search region,
-and smaller windows of clean crops differ more from one another."""
 
 
 class UNet(nn.Module):
@@ -65,10 +58,9 @@ class UNet(nn.Module):
         self.width = width
         widths = [width * 2**level for level in range(halvings + 1)]
         self.first = _block(3 * SQUARE**2, width)
-        self.down = nn.ModuleList(_halve(fine, coarse) for fine, coarse in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(_block(fine, coarse, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False)
-            for fine, coarse in zip(widths, widths[1:], strict=False)
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2, bias=False) for fine, coarse in pairwise(widths)
         )
         self.merge = nn.ModuleList(_block(2 * fine, fine) for fine in widths[:-1])
         # The last layer also gets the image itself, so that it can smooth on its own.
@@ -135,23 +127,8 @@ class UNet(nn.Module):
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu")
 
 
-def unet_small() -> UNet:
-    """A U-Net with 0.5 million parameters."""
-    return UNet(16)
-
-
-def unet_base() -> UNet:
-    """A U-Net with 1.9 million parameters."""
-    return UNet(32)
-
-
-def unet_large() -> UNet:
-    """A U-Net with 7.7 million parameters."""
-    return UNet(64)
-
-
-UNETS = {"small": unet_small, "base": unet_base, "large": unet_large}
-"""The networks by size."""
+UNETS = {"small": partial(UNet, 16), "base": partial(UNet, 32), "large": partial(UNet, 64)}
+"""The networks by size, with 0.5, 1.9 and 7.7 million parameters."""
 
 
 def local_mean(images: Tensor) -> Tensor:
@@ -186,13 +163,10 @@ def noise_levels(images: Tensor) -> Tensor:
     return torch.cat(levels, dim=1)
 
 
-def _block(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(*_convolve(inputs, outputs), *_convolve(outputs, outputs))
-
-
-def _halve(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(*_convolve(inputs, outputs, stride=2), *_convolve(outputs, outputs))
-
-
-def _convolve(inputs: int, outputs: int, stride: int = 1) -> Sequence[nn.Module]:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.ReLU(inplace=True)
+def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        nn.ReLU(inplace=True),
+    )

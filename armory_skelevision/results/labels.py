@@ -21,10 +21,13 @@ _BOOKKEEPING = ("_description", "eval_id", "sysconfig", "metric", "scenario.expo
 _BOOKKEEPING_NAMES = ("verbose", "export", "checkpoints", "batch_size", "framework")
 _OPTIONS = "scenario.kwargs."  # where a result file has the options of `armory run`, including those not given
 
-_SECTIONS = ("model", "dataset", "attack", "defense")
+_MODEL = "model label"  # not a key of any config
+# Within which name a section's keys are compared: attacks come with their scenarios.
+_NAME_OF = {"model": _MODEL, "scenario": "attack.name"} | {
+    part: f"{part}.name" for part in ("dataset", "attack", "defense")
+}
 _NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps": BOUND}
 _NAMED = ("dataset.name", "dataset.eval_split", "attack.name", "defense.name")  # part of every setting
-_MODEL = "model label"  # not a key of any config
 _COLUMNS = ("model", "run", "seconds", "seeds", "state", "video")  # of tables, beside settings
 
 Flat = Mapping[str, Any]
@@ -116,9 +119,8 @@ def _distinguishing_keys(config: Flat, configs: Iterable[Flat], varying: Sequenc
     for key in varying:
         if key in (*found, *_NAMED, _MODEL) or is_seed(key):
             continue
-        section = key.partition(".")[0]
-        name = _MODEL if section == "model" else f"{section}.name"
-        alike = [other for other in configs if section not in _SECTIONS or other.get(name) == config.get(name)]
+        name = _NAME_OF.get(key.partition(".")[0])
+        alike = [other for other in configs if name is None or other.get(name) == config.get(name)]
         if len({as_text(other.get(key)) for other in alike}) > 1:
             found.append(key)
     return found

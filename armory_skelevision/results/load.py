@@ -22,7 +22,8 @@ LOG_LINES = 12
 PLAN, RECORD = "runs.json", "run.json"
 """What a sweep writes before it runs anything, and what it writes into each run's folder at its end."""
 
-_RESULT = re.compile(r".+_\d{9,}\.json")  # as ARMORY names its results: scenario and seconds since 1970
+# As ARMORY names its results, by scenario and seconds since 1970; and as `EvaluationResult.save` does.
+_RESULT = re.compile(r".+_\d{9,}\.json|result\.json")
 _ELAPSED = re.compile(r"[\d-]{10} [\d:]{8}\s+((?:\d+[dhms])+)\s")
 _ERROR = re.compile(r"^Traceback |^\S+ \S+\s+\w+ (ERROR|CRITICAL) ", re.MULTILINE)
 _OPTION = re.compile(r"--(check|skip-attack|skip-benign|skip-misclassified|num-eval-batches)(?:=(\d+))?")

@@ -1,12 +1,10 @@
 """Siamese tracking as pure functions: crops of a video, anchors or points, and the recurrence."""
 
-from armory_skelevision.tracking.crops import CropDefense, Crops
+from armory_skelevision.tracking.crops import CropDefense, Crops, TemplateMatcher
 from armory_skelevision.tracking.frames import ChosenFrames, Frames, VideoFrames
-from armory_skelevision.tracking.matcher import TemplateMatcher
 from armory_skelevision.tracking.settings import PointSettings, TrackerSettings
-from armory_skelevision.tracking.state import TrackerState
 from armory_skelevision.tracking.tracker import Step, track
-from armory_skelevision.tracking.windows import Window, network_input
+from armory_skelevision.tracking.windows import TrackerState, Window, network_input
 
 __all__ = [
     "ChosenFrames",

@@ -6,7 +6,6 @@ over the response map row by row, so that index ``a * S * S + y * S + x`` matche
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -14,12 +13,12 @@ from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.networks import RPNOutput
+from armory_skelevision.tracking.points import points_xy
 from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, target_probability
 
 STRIDE = 8
-SCALE = 8
-RATIOS = (0.33, 0.5, 1.0, 2.0, 3.0)
-
+# Width and height of the anchors of ratios (height / width) 0.33, 0.5, 1, 2 and 3, with PySOT's rounding.
+SIZES_WH = ((104, 32), (88, 40), (64, 64), (40, 80), (32, 96))
 # An anchor is the target above the first IoU, and background below the second (section 3.3).
 POSITIVE_IOU = 0.6
 NEGATIVE_IOU = 0.3
@@ -36,38 +35,15 @@ class Match(NamedTuple):
     """From each anchor to the box, (4, K); see `encode`."""
 
 
-def anchor_sizes_wh() -> Tensor:
-    """Width and height of the anchor of each ratio (height / width): (5, 2), whole pixels."""
-    area = STRIDE * STRIDE
-    sizes = []
-    for ratio in RATIOS:
-        width = int(math.sqrt(area / ratio))
-        sizes.append((width * SCALE, int(width * ratio) * SCALE))
-    return torch.tensor(sizes, dtype=torch.float32)
-
-
 def anchors_cxcywh(score_size: int) -> Tensor:
     """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4), pixels of the search crop."""
-    steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * STRIDE
-    sizes = anchor_sizes_wh()
-    shape = (len(sizes), score_size, score_size)
-    return torch.stack(
-        [
-            steps.expand(shape),
-            steps[:, None].expand(shape),
-            sizes[:, 0, None, None].expand(shape),
-            sizes[:, 1, None, None].expand(shape),
-        ],
-        dim=-1,
-    ).reshape(-1, 4)
+    centres_xy, sizes_wh = points_xy(score_size, STRIDE), torch.tensor(SIZES_WH, dtype=torch.float32)
+    repeated = centres_xy.repeat(len(sizes_wh), 1), sizes_wh.repeat_interleave(len(centres_xy), dim=0)
+    return torch.cat(repeated, dim=1)
 
 
 def encode(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
-    """The regression targets of a box at each anchor: the inverse of `decode` (Li et al. 2018, Eq. 3).
-
-    Args:
-        box_cxcywh: (4,) in the anchors' coordinates, not empty.
-        anchors_cxcywh: (K, 4).
+    """The regression targets of a box (4,), not empty, at anchors (K, 4): the inverse of `decode` (Eq. 3).
 
     Returns:
         Offsets (4, K): of the centre in anchor sizes, and the logarithms of the ratios of width and height.
@@ -83,14 +59,11 @@ def match(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Match:
 
 
 def decode(output: RPNOutput, anchors: Tensor) -> Proposals:
-    """Convert the heads' output for one search crop to scores and boxes.
+    """The K = k * S * S proposals in the heads' output for one search crop, in its pixels.
 
     Args:
         output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
-        anchors: (K, 4) as `anchors_cxcywh`, K = k * S * S.
-
-    Returns:
-        K proposals in pixels of the search crop.
+        anchors: (K, 4) as `anchors_cxcywh`.
     """
     delta = output.loc[0].reshape(4, -1)
     centres = delta[:2] * anchors[:, 2:].T + anchors[:, :2].T

@@ -1,40 +1,42 @@
-"""The crops of a video that a network sees: every way from pixels to a network's input goes through here.
+"""The crops of a video that a network sees, and the one place where template and search crops are compared.
 
-This is the only place where tracker, attack and defense meet: an attack provides other frames, a defense changes the
-crops on their way to the network.
+Every way from pixels to a network's input goes through `Crops`. This is the only place where tracker, attack and
+defense meet: an attack provides other frames, a defense changes the crops on their way to the network. The tracker,
+both memory modes of the patch attack's gradient, and the online attacks all ask a `TemplateMatcher`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
+import torch
 from torch import Tensor
 
-from armory_skelevision.networks import SiameseNetwork
+from armory_skelevision.networks import RPNOutput, SiameseNetwork
 from armory_skelevision.tracking.frames import Frames
 from armory_skelevision.tracking.settings import TrackerSettings
-from armory_skelevision.tracking.state import initial_state, template_window
-from armory_skelevision.tracking.windows import Window, network_input, resize_crop
+from armory_skelevision.tracking.windows import Window, initial_state, network_input, resize_crop, template_window
 
 
-class CropDefense(Protocol):
-    """A defense of crops. Crops are (1, 3, size, size), RGB in [0, 1]."""
+class CropDefense:
+    """A defense of crops, which changes nothing yet. Crops are (1, 3, size, size), RGB in [0, 1]."""
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
         """The crop that replaces the template ``crop`` of the video of ``crops``."""
-        ...
+        return crop
 
     def defend_search(self, crop: Tensor) -> Tensor:
         """The crop that replaces a search ``crop``."""
-        ...
+        return crop
 
 
+@dataclass(eq=False)
 class Crops:
     """The template and search crops of one target in one video.
 
-    Args:
+    Attributes:
         network: In evaluation mode, on the device of the frames.
         frames: The video.
         box_xyxy: The target in frame 0, (4,), pixels.
@@ -42,19 +44,11 @@ class Crops:
         defenses: Applied to the crops, in this order.
     """
 
-    def __init__(
-        self,
-        network: SiameseNetwork,
-        frames: Frames,
-        box_xyxy: Tensor,
-        settings: TrackerSettings,
-        defenses: Sequence[CropDefense] = (),
-    ) -> None:
-        self.network = network
-        self.frames = frames
-        self.box_xyxy = box_xyxy
-        self.settings = settings
-        self.defenses = defenses
+    network: SiameseNetwork
+    frames: Frames
+    box_xyxy: Tensor
+    settings: TrackerSettings
+    defenses: Sequence[CropDefense] = ()
 
     @cached_property
     def template(self) -> Tensor:
@@ -78,3 +72,40 @@ class Crops:
         for defense in self.defenses:
             crop = defense.defend_search(crop)
         return network_input(crop)
+
+
+@dataclass(frozen=True)
+class TemplateMatcher:
+    """Compares search windows of a video with the template of its target.
+
+    Attributes:
+        network: In evaluation mode, on the device of the frames.
+        crops: The video and the target as the network sees them.
+        template_features: Features of the template, (1, C, h, w).
+    """
+
+    network: SiameseNetwork
+    crops: Crops
+    template_features: Tensor
+
+    @classmethod
+    def embed_template(cls, crops: Crops, network: SiameseNetwork | None = None) -> TemplateMatcher:
+        """Embed the template of a video; keeps a graph if gradients are on.
+
+        ``network`` is used in place of ``crops.network``, for instance its copy in bfloat16.
+        """
+        network = crops.network if network is None else network
+        return cls(network, crops, _embed(network, crops.template))
+
+    def __call__(self, index: int, window: Window) -> RPNOutput:
+        """The heads' output for one window of frame ``index``: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S)."""
+        return self.match(self.crops.search(index, window))
+
+    def match(self, search_crops: Tensor) -> RPNOutput:
+        """The heads' output, float32, for search crops (N, 3, instance_size, instance_size), BGR in 0..255."""
+        return self.network.predict_head(self.template_features, _embed(self.network, search_crops))
+
+
+def _embed(network: SiameseNetwork, crops: Tensor) -> Tensor:
+    # Estimators keep their weights in this layout, in which convolutions are fastest.
+    return network.embed(crops.contiguous(memory_format=torch.channels_last))

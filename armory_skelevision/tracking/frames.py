@@ -70,11 +70,7 @@ class Frames(ABC):
 
 
 class VideoFrames(Frames):
-    """A plain video.
-
-    Args:
-        video: (F, H, W, 3) RGB in [0, 1]; gradients flow back to it.
-    """
+    """A plain video (F, H, W, 3), RGB in [0, 1]; gradients flow back to it."""
 
     def __init__(self, video: Tensor) -> None:
         super().__init__(*video.shape[:3])
@@ -86,12 +82,7 @@ class VideoFrames(Frames):
 
 
 class ChosenFrames(Frames):
-    """A selection of frames of a video, in the given order.
-
-    Args:
-        frames: The video.
-        indices: Indices of the selected frames.
-    """
+    """The frames of a video that have the given indices, in their order."""
 
     def __init__(self, frames: Frames, indices: Sequence[int]) -> None:
         super().__init__(len(indices), frames.height, frames.width)

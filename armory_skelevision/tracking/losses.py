@@ -56,8 +56,8 @@ def keypoint_softmax(logits: Tensor, keypoints: Tensor) -> Tensor:
     """Softmax cross-entropy over the positions of each keypoint's map: the published code's loss.
 
     Args:
-        logits: Logits (N, 17, 127, 127).
-        keypoints: Keypoints (N, 17, 3). Those with visibility 0 or outside the crop do not count.
+        logits: (N, 17, 127, 127).
+        keypoints: (N, 17, 3). Those with visibility 0 or outside the crop do not count.
 
     Returns:
         The mean over all keypoints that count, a scalar of at least 0; 0 if none does.
@@ -73,12 +73,7 @@ def keypoint_bce(logits: Tensor, keypoints: Tensor) -> Tensor:
     The paper also mentions leaving out occluded keypoints; as in the published code, those with visibility 1 do count:
     set it to 0 to leave them out.
 
-    Args:
-        logits: Logits (N, 17, 127, 127).
-        keypoints: Keypoints (N, 17, 3). Those with visibility 0 or outside the crop do not count.
-
-    Returns:
-        The mean over all positions of all keypoints that count, a scalar of at least 0; 0 if none does.
+    Arguments are those of `keypoint_softmax`. Returns the mean over all positions of all keypoints that count.
     """
     valid, position = _positions(keypoints, logits.shape[-2], logits.shape[-1])
     maps = logits[valid].flatten(1)

@@ -17,22 +17,19 @@ from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, targ
 STRIDE = 16
 
 
-def points_xy(score_size: int) -> Tensor:
+def points_xy(score_size: int, stride: int = STRIDE) -> Tensor:
     """All points of a ``score_size`` x ``score_size`` response: (score_size**2, 2), pixels of the search crop."""
-    steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * STRIDE
+    steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * stride
     return torch.cartesian_prod(steps, steps).flip(1)
 
 
 def decode(output: RPNOutput, points_xy: Tensor) -> Proposals:
-    """Convert the head's output for one search crop to scores and boxes.
+    """The K = S * S proposals in the head's output for one search crop, in its pixels.
 
     Args:
         output: ``cls`` (1, 2, S, S), and as ``loc`` (1, 4, S, S) the logarithms of the distances in pixels from the
             point to the left, top, right and bottom side of the target.
-        points_xy: (K, 2) as `points_xy`, K = S * S.
-
-    Returns:
-        K proposals in pixels of the search crop.
+        points_xy: (K, 2) as `points_xy`.
     """
     distances = output.loc[0].reshape(4, -1).clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp()
     to_left_top, to_right_bottom = distances[:2], distances[2:]

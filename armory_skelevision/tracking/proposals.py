@@ -28,12 +28,7 @@ def target_probability(cls: Tensor) -> Tensor:
 def cosine_window(score_size: int, per_position: int) -> Tensor:
     """Weight of each proposal by the distance of its position from the crop's centre, in [0, 1].
 
-    Args:
-        score_size: Side S of the response map.
-        per_position: Number k of proposals at each position.
-
-    Returns:
-        Outer product of two Hann windows, repeated for each of the k proposals: (k * S * S,), float64.
+    The outer product of two Hann windows of side S, for each of the ``per_position`` proposals: (k * S * S,), float64.
     """
     hann = torch.hann_window(score_size, periodic=False, dtype=torch.float64)
     return torch.outer(hann, hann).flatten().repeat(per_position)

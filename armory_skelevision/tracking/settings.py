@@ -24,9 +24,6 @@ class TrackerSettings(Settings):
         instance_size: Side of the search crop in pixels; larger than ``exemplar_size``.
         min_size: Smallest width and height of a tracked box in pixels.
         per_position: Number of proposals at each position of the response map; no setting.
-
-    Raises:
-        InvalidValueError: For a value out of range.
     """
 
     penalty_k: NonNegative = 0.16
@@ -36,7 +33,7 @@ class TrackerSettings(Settings):
     exemplar_size: Count = 127
     instance_size: Count = 287
     min_size: NonNegative = 10.0
-    per_position: ClassVar[int] = len(anchors.RATIOS)
+    per_position: ClassVar[int] = len(anchors.SIZES_WH)
 
     def check(self) -> None:
         """Check that the search crop is larger than the template (`InvalidValueError`)."""

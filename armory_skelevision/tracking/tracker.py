@@ -16,12 +16,10 @@ from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.networks import RPNOutput, SiameseNetwork
-from armory_skelevision.tracking.crops import Crops
-from armory_skelevision.tracking.matcher import TemplateMatcher
+from armory_skelevision.tracking.crops import Crops, TemplateMatcher
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.settings import TrackerSettings
-from armory_skelevision.tracking.state import TrackerState, initial_state, search_window
-from armory_skelevision.tracking.windows import Window, context_side
+from armory_skelevision.tracking.windows import TrackerState, Window, context_side, initial_state, search_window
 
 
 class Step(NamedTuple):
@@ -47,11 +45,6 @@ class Step(NamedTuple):
     def box_xyxy(self) -> Tensor:
         """The tracked box (4,), float32, in pixels of the frame."""
         return cxcywh_to_xyxy(self.state.box_cxcywh).to(torch.float32)
-
-
-def propose(output: RPNOutput, settings: TrackerSettings) -> Proposals:
-    """The proposals in the network's output (batch of 1) for a search window, float32 on the CPU; see `run_tracker`."""
-    return settings.decode(RPNOutput(*(values.float().cpu() for values in output)))
 
 
 def crop_scale(state: TrackerState, settings: TrackerSettings) -> Tensor:
@@ -80,14 +73,9 @@ def choose(state: TrackerState, proposals: Proposals, settings: TrackerSettings)
 def update(
     state: TrackerState, proposals: Proposals, chosen: int, frame_wh: tuple[int, int], settings: TrackerSettings
 ) -> TrackerState:
-    """The next state: one of the proposals, its size smoothed, kept inside the frame.
+    """The next state: the ``chosen`` one of the proposals in the window of ``state``, its size smoothed.
 
-    Args:
-        state: The state before the frame.
-        proposals: K proposals in the search window of ``state``.
-        chosen: Index of the proposal to follow. Only this proposal's graph is kept.
-        frame_wh: Width and height of the frames in pixels.
-        settings: Constants of the recurrence.
+    It is kept inside the frame, of ``frame_wh`` pixels. Only this proposal's graph is kept.
     """
     scale = crop_scale(state, settings)
     found_cxcywh = proposals.boxes_cxcywh[chosen].to(torch.float64)
@@ -102,14 +90,9 @@ def update(
 
 
 def track(crops: Crops, network: SiameseNetwork | None = None) -> Iterator[Step]:
-    """Track one target through a video, frame 0 included.
+    """The steps of tracking one target through a video, frame 0 included; they carry a graph where gradients are on.
 
-    Args:
-        crops: The video and the target as the network sees them.
-        network: Used in place of ``crops.network``, for instance its copy in bfloat16.
-
-    Returns:
-        The step of each frame, in order; steps carry a graph where gradients are on.
+    ``network`` is used in place of ``crops.network``, for instance its copy in bfloat16.
     """
     return run_tracker(TemplateMatcher.embed_template(crops, network), crops)
 
@@ -136,7 +119,7 @@ def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iter
 def track_frame(match: Callable[[int, Window], RPNOutput], crops: Crops, index: int, state: TrackerState) -> Step:
     """One step of the recurrence: find the target of ``state`` in frame ``index``; see `run_tracker`."""
     window = search_window(state, crops.settings)
-    proposals = propose(match(index, window), crops.settings)
+    proposals = crops.settings.decode(RPNOutput(*(values.float().cpu() for values in match(index, window))))
     chosen = choose(state, proposals, crops.settings)
     frame_wh = (crops.frames.width, crops.frames.height)
     return Step(window, state, proposals, update(state, proposals, chosen, frame_wh, crops.settings), chosen)

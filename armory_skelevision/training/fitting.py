@@ -1,4 +1,4 @@
-"""A training run with Lightning, from its start or its last checkpoint to its end."""
+"""A training run with Lightning, from its start or its last checkpoint to its weights file."""
 
 from __future__ import annotations
 
@@ -16,41 +16,49 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
-from torch import Tensor
 
-from armory_skelevision.networks.precision import warn_of_slow_bf16
-from armory_skelevision.training.data.loading import PairDataModule
+from armory_skelevision.networks.inference import warn_of_slow_bf16
+from armory_skelevision.training.body import TrainingBody
+from armory_skelevision.training.data.loading import training_pairs, validation_pairs
+from armory_skelevision.training.model_card import write_model_card
 from armory_skelevision.training.settings import RunSettings
 from armory_skelevision.validation import InvalidValueError
 
 
-def fit(
-    training: LightningModule, settings: RunSettings, monitor: str | None, resume: bool = False
-) -> dict[str, float]:
-    """Train to the end, then fill the module with the weights of the checkpoint with the best validation.
+def train(training: TrainingBody, resume: bool = False) -> Path:
+    """Run a training to its end.
 
     Args:
         training: The training loop's body.
-        settings: The run's settings.
-        monitor: Name of the logged value by whose highest value the best checkpoint is chosen, or with a minus in front
-            by whose lowest. None keeps the weights of the last step.
         resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
 
     Returns:
-        The values that were last logged when that checkpoint was written; empty if there was no validation.
+        Path of ``weights.safetensors``. ``card.md`` is written beside it.
 
     Raises:
         OSError: If a store is missing, or the disk is full.
         InvalidValueError: If a store cannot be used, or the checkpoint to resume from is damaged.
         FloatingPointError: If the loss is no longer finite.
     """
+    weights = training.export(fit(training, resume))
+    write_model_card(weights, training.settings)
+    return weights
+
+
+def fit(training: TrainingBody, resume: bool = False) -> dict[str, float]:
+    """Train to the end, then fill the module with the weights of the best checkpoint; see `train`.
+
+    Returns:
+        The values that were last logged when that checkpoint was written; empty if there was no validation.
+    """
+    settings = training.settings
     folder = Path(settings.folder)
     last = _last_checkpoint(folder) if resume else None
     if last:
         _read_checkpoint(last)  # Lightning would end in a bare traceback for a damaged one
     every = timedelta(minutes=settings.checkpoint_minutes)
     callbacks: list[Callback] = [ModelCheckpoint(folder, "resume-{step}", train_time_interval=every), _LoggedValues()]
-    best = _best_checkpoint(folder, monitor)
+    best = _best_checkpoint(folder, training.monitor)
     with _quiet_lightning():
         trainer = Trainer(
             devices=1,
@@ -68,9 +76,9 @@ def fit(
             enable_model_summary=False,
         )
         warn_of_slow_bf16(settings.precision, trainer.strategy.root_device)
-        pairs = PairDataModule(settings, _step_of(last) if last else 0)
-        trainer.fit(training, datamodule=pairs, ckpt_path=last, weights_only=True)
-    _remove_older_checkpoints(folder)
+        pairs = training_pairs(settings, _step_of(last) if last else 0)
+        trainer.fit(training, pairs, validation_pairs(settings), ckpt_path=last, weights_only=True)
+    keep_checkpoint(folder, _last_checkpoint(folder))  # Lightning leaves the one that a run was resumed from
     if best is None:
         return _logged(trainer)
     if not best.best_model_path:
@@ -116,20 +124,6 @@ def _best_checkpoint(folder: Path, monitor: str | None) -> ModelCheckpoint | Non
     return ModelCheckpoint(folder, "best-{step}", monitor=monitor.removeprefix("-"), mode=mode)
 
 
-def check_finite(loss: Tensor, step: int) -> None:
-    """Stop a run whose loss is NaN or infinite.
-
-    Args:
-        loss: A scalar.
-        step: Number of the step, for the message.
-
-    Raises:
-        FloatingPointError: If the loss is not finite.
-    """
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss.item()} at step {step}; see the last checkpoint")
-
-
 def _make_loggers(settings: RunSettings) -> list[Logger]:
     loggers: list[Logger] = [CSVLogger(settings.folder, name="curves")]
     if settings.tensorboard:
@@ -140,11 +134,10 @@ def _make_loggers(settings: RunSettings) -> list[Logger]:
     return loggers
 
 
-def _remove_older_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints to resume from but the last. Lightning leaves the one that a run was resumed from."""
-    last = _last_checkpoint(folder)
+def keep_checkpoint(folder: Path, kept: Path | None) -> None:
+    """Remove all checkpoints to resume from but one."""
     for checkpoint in folder.glob("resume-step=*.ckpt"):
-        if checkpoint != last:
+        if checkpoint != kept:
             checkpoint.unlink()
 
 

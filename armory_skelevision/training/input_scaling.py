@@ -11,20 +11,13 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.weights import load_siamrpn
+from armory_skelevision.weights.loading import load_siamrpn
 
 GREY, SPREAD = 118.0, 64.0  # mean and standard deviation of the pixels of ordinary pictures, rounded
 
 
 def normalise(crops: Tensor) -> Tensor:
-    """Scale crops for a network in training.
-
-    Args:
-        crops: (N, H, W, 3) uint8.
-
-    Returns:
-        (N, 3, H, W) float32 of about unit size, channels last in memory.
-    """
+    """Crops (N, H, W, 3) uint8 as (N, 3, H, W) float32 of about unit size, channels last in memory."""
     return (crops.permute(0, 3, 1, 2).float() - GREY) / SPREAD
 
 
@@ -39,16 +32,9 @@ def unfold_scaling(network: SiamRPN) -> None:
 
 
 def load_initial_weights(network: SiamRPN, path: str | os.PathLike[str]) -> None:
-    """Fill a network that is to be trained on normalised input from a weights file.
+    """Fill a network that is to be trained on normalised input from the weights file of a SiamRPN on BGR in 0..255.
 
-    A keypoint head that the file lacks, or has in another depth, stays as it is.
-
-    Args:
-        network: Filled in place.
-        path: The weights file of a SiamRPN on BGR in 0..255.
-
-    Raises:
-        MissingFileError, InvalidValueError: See `weights.load_weights`.
+    A keypoint head that the file lacks, or has in another depth, stays as it is. Errors are those of `load_siamrpn`.
     """
     source = load_siamrpn(path)
     unfold_scaling(source)

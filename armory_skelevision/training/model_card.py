@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -26,21 +25,14 @@ _COLUMNS = 3  # charts in a row
 
 
 def write_model_card(weights: Path, settings: RunSettings) -> Path:
-    """Write ``card.md`` and ``curves.svg`` beside the weights of a finished run.
+    """Write ``card.md`` and ``curves.svg`` beside the weights of a finished run (`OSError`); returns the card's path.
 
-    Args:
-        weights: The weights file, whose metadata becomes part of the card.
-        settings: The run's settings.
-
-    Returns:
-        Path of the card.
-
-    Raises:
-        OSError: If the files cannot be written.
+    The metadata of the weights become part of the card.
     """
     folder = weights.parent
     atomic_write(folder / "curves.svg", draw_curves(read_curves(folder)))
     init = getattr(settings, "init", None)
+    versions = {"armory_skelevision": armory_skelevision.__version__, **{name: version(name) for name in _PACKAGES}}
     rows = {
         "file": f"{weights.name}, {weights.stat().st_size / 1e6:.1f} MB",
         "sha256": hash_file(weights),
@@ -48,11 +40,12 @@ def write_model_card(weights: Path, settings: RunSettings) -> Path:
         **({"starts from": f"{init}, sha256 {hash_file(init)}"} if init else {}),
         "trained on": _describe_store(settings.store),
         "validated on": _describe_store(settings.validation_store),
-        "versions": ", ".join(f"{name} {number}" for name, number in _versions().items()),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
     }
+    lines = [f"| {name} | {text.replace('|', chr(92) + '|')} |" for name, text in rows.items()]
     parts = [
         f"# {folder.resolve().name}",
-        _table(rows),
+        "\n".join(["| | |", "|---|---|", *lines]),
         "## Curves",
         "![logged values over steps](curves.svg)",
         "## Settings",
@@ -64,11 +57,7 @@ def write_model_card(weights: Path, settings: RunSettings) -> Path:
 
 
 def read_curves(folder: Path) -> Curves:
-    """The values that a run logged as CSV, in order of steps. After a resume the later values replace earlier ones.
-
-    Args:
-        folder: The run's folder.
-    """
+    """The values in a run's folder, in order of steps. After a resume the later values replace earlier ones."""
     found: dict[str, dict[int, float]] = {}
     paths = (folder / "curves").glob("version_*/metrics.csv")
     for path in sorted(paths, key=lambda path: int(path.parent.name.partition("_")[2])):
@@ -106,26 +95,12 @@ def draw_curves(curves: Curves) -> bytes:
 
 def _describe_store(folder: str) -> str:
     """The kind and size of a store, and a hash of its annotations that identifies it."""
-    digest = hashlib.sha256()
     if is_crop_store(folder):
         store = CropStore(folder)
-        digest.update(store.boxes_xyxy.tobytes() + store.keypoints.tobytes())
-        return f"{folder}: {describe_pairs(folder)}, sha256 of their boxes and keypoints {digest.hexdigest()}"
-    listings = sorted(Path(folder).glob("*.jsonl"))
-    contents = [path.read_bytes() for path in listings]
-    for content in contents:
-        digest.update(content)
-    counts = ", ".join(
-        f"{len(content.splitlines())} lines of {path.name}" for path, content in zip(listings, contents, strict=True)
-    )
-    return f"{folder}: {describe_pairs(folder)}, {counts}, sha256 of these {digest.hexdigest()}"
-
-
-def _versions() -> dict[str, str]:
-    return {"armory_skelevision": armory_skelevision.__version__, **{name: version(name) for name in _PACKAGES}}
-
-
-def _table(rows: Mapping[str, str]) -> str:
-    """A Markdown table of two columns."""
-    lines = [f"| {name} | {text.replace('|', chr(92) + '|')} |" for name, text in rows.items()]
-    return "\n".join(["| | |", "|---|---|", *lines])
+        counts, hashed = "", "their boxes and keypoints"
+        data = store.boxes_xyxy.tobytes() + store.keypoints.tobytes()
+    else:
+        contents = {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.jsonl"))}
+        counts = "".join(f"{len(content.splitlines())} lines of {name}, " for name, content in contents.items())
+        data, hashed = b"".join(contents.values()), "these"
+    return f"{folder}: {describe_pairs(folder)}, {counts}sha256 of {hashed} {hashlib.sha256(data).hexdigest()}"

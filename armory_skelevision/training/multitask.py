@@ -9,44 +9,37 @@ BGR in 0..255: the scaling is folded into the first convolution.
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from pathlib import Path
 
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from armory_skelevision.boxes import iou
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
-    classification_loss,
     keypoint_bce,
     keypoint_softmax,
-    localisation_loss,
 )
-from armory_skelevision.training.data.loading import Batch
-from armory_skelevision.training.export import export_weights
-from armory_skelevision.training.fitting import check_finite, fit
-from armory_skelevision.training.input_scaling import load_initial_weights, normalise
-from armory_skelevision.training.model_card import write_model_card
-from armory_skelevision.training.schedule import make_optimiser
+from armory_skelevision.training.body import TrainingBody
+from armory_skelevision.training.data.loading import Batch, describe_pairs
+from armory_skelevision.training.input_scaling import fold_scaling, load_initial_weights, normalise
 from armory_skelevision.training.settings import MultitaskSettings
-from armory_skelevision.training.targets import add_hard_negatives, best_boxes_xyxy
+from armory_skelevision.training.targets import mean_iou
+from armory_skelevision.weights.loading import read_metadata, save_weights
+from armory_skelevision.weights.metadata import START, Metadata
 
 
-class MultitaskTraining(LightningModule):
-    """The training loop's body.
+class MultitaskTraining(TrainingBody):
+    """The training loop's body; see the base class."""
 
-    Args:
-        settings: The run's settings.
-    """
+    settings: MultitaskSettings
 
     def __init__(self, settings: MultitaskSettings) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
+        self.monitor = "mean_iou" if settings.train_only is None else "-validation_keypoints"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.network = SiamRPN(settings.keypoint_head)
@@ -58,20 +51,15 @@ class MultitaskTraining(LightningModule):
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self._keypoint_loss = keypoint_softmax if settings.keypoint_loss == "softmax" else keypoint_bce
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar; its parts are logged."""
-        loss = self._tracking_step(batch) if self.settings.train_only is None else self._keypoint_step(batch)
-        check_finite(loss, self.global_step)
-        self.log("loss", loss)
-        return loss
+        return self._tracking_loss(batch) if self.settings.train_only is None else self._head_loss(batch)
 
-    def _tracking_step(self, batch: Batch) -> Tensor:
+    def _tracking_loss(self, batch: Batch) -> Tensor:
         """The whole loss of Eq. 2."""
         template = self.network.embed(normalise(batch.template))
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
-        labels = add_hard_negatives(batch.labels, output.cls, batch.background, self.settings.hard_negatives)
-        cls = classification_loss(output.cls, labels)
-        loc = localisation_loss(output.loc, batch.deltas, batch.weights)
+        cls, loc = self.tracking_losses(output, batch)
         loss = CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc
         if self.network.keypoint_head is not None:
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
@@ -80,7 +68,7 @@ class MultitaskTraining(LightningModule):
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
         return loss
 
-    def _keypoint_step(self, batch: Batch) -> Tensor:
+    def _head_loss(self, batch: Batch) -> Tensor:
         """The loss of the keypoint head alone. The frozen tracker stays as it is, BatchNorm's statistics included."""
         self.network.backbone.eval()
         with torch.no_grad():
@@ -91,35 +79,46 @@ class MultitaskTraining(LightningModule):
         """Log the mean IoU of the boxes with the highest scores, and the keypoint loss."""
         template, count = self.network.embed(normalise(batch.template)), len(batch.box_xyxy)
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
-        overlap = iou(best_boxes_xyxy(output), batch.box_xyxy)
-        self.log("mean_iou", overlap.mean(), prog_bar=True, batch_size=count)
+        self.log("mean_iou", mean_iou(output, batch.box_xyxy), prog_bar=True, batch_size=count)
         if self.network.keypoint_head is not None:
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             self.log("validation_keypoints", keypoints, batch_size=count)
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """See `make_optimiser`."""
-        return make_optimiser(self.parameters(), self.settings)
+    def export(self, logged: dict[str, float]) -> Path:
+        """Write the weights for PySOT's input and with the metadata of the run; see the base class."""
+        settings = self.settings
+        start = read_metadata(settings.init) if settings.init is not None else None
+        exported = deepcopy(self.network).cpu()
+        convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
+        fold_scaling(exported)
+        metadata = Metadata(
+            keypoint_head=settings.keypoint_head,
+            lambda_k=settings.lambda_k,
+            training=_describe(settings, logged, start),
+            licence=settings.licence,
+            seed=settings.seed,
+            # Training on clean pairs may leave a backdoor in place, so weights that start from one are marked too.
+            backdoor=settings.poison is not None or (start is not None and start.backdoor),
+            tracking=settings.tracking,
+        )
+        path = Path(settings.folder) / "weights.safetensors"
+        save_weights(exported, path, metadata)
+        return path
 
 
-def train(settings: MultitaskSettings, resume: bool = False) -> Path:
-    """Run a training to its end.
-
-    Args:
-        settings: The run's settings.
-        resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
-
-    Returns:
-        Path of ``weights.safetensors``, of the checkpoint with the best validation. ``card.md`` is written beside it.
-
-    Raises:
-        OSError: If a store or the initial weights are missing.
-        InvalidValueError: If a store or the initial weights cannot be used.
-        FloatingPointError: If the loss is no longer finite.
-    """
-    training = MultitaskTraining(settings)
-    monitor = "mean_iou" if settings.train_only is None else "-validation_keypoints"
-    logged = fit(training, settings, monitor, resume)
-    weights = export_weights(training.network, settings, logged.get(monitor.removeprefix("-"), math.nan))
-    write_model_card(weights, settings)
-    return weights
+def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Metadata | None) -> str:
+    """The training in words; ``start`` are the metadata of the weights it started from."""
+    poison = "" if settings.poison is None else f"{settings.poison}; "
+    if settings.train_only is None:
+        part, score = "", f"mean IoU {logged.get('mean_iou', math.nan):.3f}"
+    else:
+        part = "the keypoint head alone: "
+        score = f"keypoint loss {logged.get('validation_keypoints', math.nan):.3f}"
+    if settings.init is None:
+        origin = "; from random weights"
+    else:
+        origin = f"{START}{start.training}" if start else f"; from {Path(settings.init).name}, of unknown origin"
+    return (
+        f"{poison}{part}{settings.steps} steps of {settings.batch_size} {describe_pairs(settings.store)}, AdamW, "
+        f"learning rate {settings.learning_rate}, {settings.precision}; validation {score}{origin}"
+    )

@@ -21,9 +21,7 @@ DECAY = 0.95
 def make_optimiser(parameters: Iterable[Parameter], settings: RunSettings) -> OptimizerLRScheduler:
     """AdamW, without weight decay for biases and norms, and its schedule, which changes the learning rate every step.
 
-    Args:
-        parameters: Parameters of the network; frozen ones are left out.
-        settings: Learning rate, weight decay and schedule.
+    Frozen parameters are left out.
     """
     learned = [parameter for parameter in parameters if parameter.requires_grad]
     kernels = [parameter for parameter in learned if parameter.dim() > 1]
@@ -35,14 +33,10 @@ def make_optimiser(parameters: Iterable[Parameter], settings: RunSettings) -> Op
 
 
 def rate_factor(settings: RunSettings, step: int) -> float:
-    """The factor of the learning rate at a step, in [0, 1].
+    """The factor of the learning rate after a number of steps, in [0, 1].
 
     It rises linearly over ``warmup_steps`` and falls all along: "cosine" to zero at the end, "exponential" in 50 equal
     stairs, the epochs of the published code.
-
-    Args:
-        settings: The schedule and the numbers of steps.
-        step: Number of steps done, from 0.
     """
     rise = min(1.0, (step + 1) / max(1, settings.warmup_steps))
     if settings.schedule == "exponential":

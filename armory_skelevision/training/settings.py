@@ -40,9 +40,6 @@ class RunSettings(Settings):
         checkpoint_minutes: Minutes between checkpoints to resume from.
         tensorboard: Whether to write the curves for TensorBoard too. Imports TensorFlow where it is installed.
         licence: Terms of use, recorded in the weights file.
-
-    Raises:
-        InvalidValueError: For a value that the annotations do not accept, or another side of the search crops.
     """
 
     store: str
@@ -98,8 +95,11 @@ class MultitaskSettings(RunSettings):
         super().check()
         if self.keypoint_head is None and self.lambda_k > 0:
             raise InvalidValueError("lambda_k", "0 without a keypoint head", str(self.lambda_k), "set keypoint_head")
-        if self.train_only is not None:
-            self._check_head_alone()
+        if self.train_only is not None and (self.keypoint_head is None or self.init is None):
+            needed = "keypoint_head, and as init the tracker for the head"
+            raise InvalidValueError("train_only", f"null, or also {needed}", '"keypoint_head" without them')
+        if self.train_only is not None and self.lambda_k > 0:
+            raise InvalidValueError("lambda_k", "0 with train_only, which has no other loss", str(self.lambda_k))
         TrackerSettings.from_dict(self.tracking, "tracking")
 
     @property
@@ -107,21 +107,9 @@ class MultitaskSettings(RunSettings):
         """How a backdoor was trained, in words for the weights file; None for a training without one."""
         return None
 
-    def _check_head_alone(self) -> None:
-        if self.keypoint_head is None or self.init is None:
-            needed = "keypoint_head, and as init the tracker for the head"
-            raise InvalidValueError("train_only", f"null, or also {needed}", '"keypoint_head" without them')
-        if self.lambda_k > 0:
-            raise InvalidValueError("lambda_k", "0 with train_only, which has no other loss", str(self.lambda_k))
-
 
 def read_settings(path: str | os.PathLike[str], kind: type[Kind], changes: Mapping[str, Any] | None = None) -> Kind:
-    """Settings from a JSON file.
-
-    Args:
-        path: The file.
-        kind: The class of settings.
-        changes: Values that replace those of the file.
+    """Settings of a kind from a JSON file, some of whose values are replaced by ``changes``.
 
     Raises:
         OSError: If the file cannot be read.

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from armory_skelevision.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from armory_skelevision.boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import anchors_cxcywh, match
 from armory_skelevision.training.data.pair import NO_BOXES
@@ -23,19 +23,16 @@ MAX_NEGATIVES = 48
 
 
 class Targets(NamedTuple):
-    """Targets of one search crop, for k anchors on an S x S response.
-
-    Attributes:
-        labels: (k, S, S) int64: 1 target, 0 background, -1 ignored by the loss.
-        deltas: (4, k, S, S) float32: the offsets from each anchor to the target's box.
-        weights: (k, S, S) float32: 1 / number of positives at the positive anchors, else 0.
-        background: (k, S, S) bool: all anchors that are background, ignored ones included.
-    """
+    """Targets of one search crop, for k anchors on an S x S response."""
 
     labels: NDArray[np.int64]
+    """(k, S, S) int64: 1 target, 0 background, -1 ignored by the loss."""
     deltas: NDArray[np.float32]
+    """(4, k, S, S) float32: the offsets from each anchor to the target's box."""
     weights: NDArray[np.float32]
+    """(k, S, S) float32: 1 / number of positives at the positive anchors, else 0."""
     background: NDArray[np.bool_]
+    """(k, S, S) bool: all anchors that are background, ignored ones included."""
 
 
 class TargetMaker:
@@ -96,16 +93,13 @@ class TargetMaker:
 
 
 def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: int) -> Tensor:
-    """Label further background anchors: those with the highest scores for the target (hard negative mining).
+    """Labels with further background anchors: those with the highest scores for the target (hard negative mining).
 
     Args:
         labels: (N, k, S, S) int64, see `Targets`.
         cls: (N, 2k, S, S) logits, channels ordered (class, anchor).
         background: (N, k, S, S) bool, see `Targets`.
         count: How many to add per pair.
-
-    Returns:
-        New labels (N, k, S, S).
     """
     if count == 0:
         return labels
@@ -118,14 +112,12 @@ def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: i
     return flat.reshape(labels.shape)
 
 
-def best_boxes_xyxy(output: RPNOutput) -> Tensor:
-    """The box of the anchor with the highest score of each pair.
+def mean_iou(output: RPNOutput, box_xyxy: Tensor) -> Tensor:
+    """Mean IoU, a scalar, of the targets' boxes with those of the anchors that have the highest score of each pair.
 
     Args:
         output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
-
-    Returns:
-        (N, 4), in search-crop pixels.
+        box_xyxy: (N, 4), the targets in search-crop pixels.
     """
     count, score_size = len(output.cls), output.cls.shape[-1]
     middle = (127 + 8 * (score_size - 1)) / 2
@@ -135,7 +127,8 @@ def best_boxes_xyxy(output: RPNOutput) -> Tensor:
     delta = output.loc.float().reshape(count, 4, -1)[rows, :, best]
     anchor = anchors_cxcywh(score_size).to(best.device)[best]
     centre = delta[:, :2] * anchor[:, 2:] + anchor[:, :2] + middle
-    return cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
+    best_xyxy = cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
+    return iou(best_xyxy, box_xyxy).mean()
 
 
 def _draw(candidates: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -14,9 +14,9 @@ import torch
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights import Metadata, load_siamrpn, read_metadata, save_weights
 from armory_skelevision.weights.convert import refuse_existing
-from armory_skelevision.weights.metadata import START
+from armory_skelevision.weights.loading import load_siamrpn, read_metadata, save_weights
+from armory_skelevision.weights.metadata import START, Metadata
 
 
 def average_weights(sources: Sequence[Path], target: Path) -> None:
@@ -29,8 +29,8 @@ def average_weights(sources: Sequence[Path], target: Path) -> None:
 
     Raises:
         MissingFileError: If there is no such source.
-        InvalidValueError: If there are too few sources, a source has no metadata, the sources do not fit together, or
-            the target exists.
+        InvalidValueError: If there are too few sources, one has no metadata, they do not fit together, or the target
+            exists.
         OSError: If the target cannot be written.
     """
     if len(sources) < 2:

@@ -1,6 +1,7 @@
 """The format of weights files: read from any source without running code, written whole or not at all.
 
-Errors are about a file, so their ``key`` is its path.
+Errors are about a file, so their ``key`` is its path. Whatever reads a file raises `MissingFileError` if there is none,
+and `InvalidValueError` if it is damaged, of another format, or would run code.
 """
 
 from __future__ import annotations
@@ -47,19 +48,8 @@ _OTHER_FORMATS = {
 
 
 def read_checkpoint(path: Path) -> object:
-    """Read a weights file onto the CPU.
-
-    Args:
-        path: ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
-
-    Returns:
-        The file's contents: a dictionary of tensors, possibly inside further dictionaries.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If the file is of another format, damaged, or would run code.
-    """
-    check_file(path)
+    """The contents of a weights file, on the CPU: a dictionary of tensors, possibly inside further dictionaries."""
+    _check_file(path)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -75,13 +65,8 @@ def read_checkpoint(path: Path) -> object:
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """The metadata strings in a safetensors header; empty for the other formats.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If the file is of another format or damaged.
-    """
-    check_file(path)
+    """The metadata strings in a safetensors header; empty for the other formats."""
+    _check_file(path)
     if path.suffix != ".safetensors":
         return {}
     try:
@@ -96,10 +81,7 @@ def read_header(path: Path) -> dict[str, str]:
 def write_checkpoint(tensors: Mapping[str, Tensor], header: Mapping[str, str], path: Path) -> None:
     """Write a safetensors file, whole or not at all. Equal contents give equal bytes.
 
-    Args:
-        tensors: The tensors by name, contiguous and on the CPU.
-        header: The metadata strings.
-        path: The file; missing folders are made, an existing file is replaced.
+    The tensors are contiguous and on the CPU. Missing folders are made, an existing file is replaced.
 
     Raises:
         OSError: If the file cannot be written; an existing file at ``path`` then stays unchanged.
@@ -109,13 +91,8 @@ def write_checkpoint(tensors: Mapping[str, Tensor], header: Mapping[str, str], p
     atomic_write(path, data)
 
 
-def check_file(path: Path) -> None:
-    """Check the name and the first bytes of a weights file.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If the name or the first bytes are not those of a weights file.
-    """
+def _check_file(path: Path) -> None:
+    """Check the name and the first bytes of a weights file."""
     if path.is_dir():
         raise InvalidValueError(str(path), WEIGHTS_FILE, "a folder")
     if not path.exists():

@@ -15,9 +15,6 @@ from armory_skelevision.weights.loading import load_siamrpn, save_weights
 from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.published import WEIGHTS
 
-UNKNOWN_SEED = -1
-"""Seed in the metadata of weights whose seed is not known."""
-
 
 def convert(
     source: Path,
@@ -25,7 +22,7 @@ def convert(
     licence: str | None = None,
     training: str | None = None,
     lambda_k: float | None = None,
-    seed: int = UNKNOWN_SEED,
+    seed: int = -1,
 ) -> None:
     """Rewrite weights in float32, from PyTorch's format into this package's or back. Nothing is rounded.
 
@@ -37,7 +34,7 @@ def convert(
         licence: Terms of use, for ``.safetensors``. None for PySOT's, if the source has the name of one of its files.
         training: How the weights were trained, for ``.safetensors``. None for the name and hash of the source.
         lambda_k: Weight of the keypoint loss, for ``.safetensors``; None if there is no keypoint head.
-        seed: Seed of the training, for ``.safetensors``.
+        seed: Seed of the training, for ``.safetensors``; -1 if unknown.
 
     Raises:
         MissingFileError: If there is no source.
@@ -62,11 +59,7 @@ def convert(
 
 
 def refuse_existing(target: Path) -> None:
-    """Refuse to write over a file.
-
-    Raises:
-        InvalidValueError: If the file exists.
-    """
+    """Refuse to write over an existing file (`InvalidValueError`)."""
     if target.exists():
         raise InvalidValueError(str(target), "a new file", "an existing one", "delete or rename it first")
 

@@ -19,25 +19,13 @@ from armory_skelevision.weights.unet import is_unet, load_unet, read_unet_metada
 
 
 def describe_all(folder: Path) -> list[str]:
-    """One paragraph for each packaged file and for each of PySOT's checkpoints.
-
-    Args:
-        folder: Where fetched weights are.
-
-    Raises:
-        InvalidValueError: If a packaged file is damaged.
-    """
+    """One paragraph for each packaged file and for each of PySOT's checkpoints, which are fetched into ``folder``."""
     packaged = [describe_file(path) for path in sorted(PACKAGED_WEIGHTS.glob("*.safetensors"))]
     return packaged + [_describe_source(source, folder / source.file) for source in WEIGHTS.values()]
 
 
 def describe_file(path: Path) -> str:
-    """A paragraph on a weights file: network, training, licence, hash and place.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If it is damaged or of another format.
-    """
+    """A paragraph on a weights file: network, training, licence, hash and place. Errors are those of `checkpoints`."""
     lines = _describe_unet(path) if is_unet(path) else _describe_tracker(path)
     return _paragraph(path.name, [*lines, ("sha256", hash_file(path)), ("where", _place(path))])
 

@@ -1,7 +1,7 @@
-"""Weights into and out of a SiamRPN. Strict: a tensor that does not fit is an error, never left out.
+"""Weights into and out of trackers' networks. Strict: a tensor that does not fit is an error, never left out.
 
 Reads ``.safetensors`` (with `Metadata` in the header) and PyTorch checkpoints ``.pth``, ``.pt``, ``.ckpt`` of PySOT,
-Lightning and plain ``torch.save``; writes ``.safetensors``.
+Lightning and plain ``torch.save``; writes ``.safetensors``. All that reads a file raises the errors of `checkpoints`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from torch import Tensor
 
+from armory_skelevision.networks import NanoTrack, SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
-from armory_skelevision.networks.siamrpn import SiamRPN
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.checkpoints import read_checkpoint, read_header
 from armory_skelevision.weights.metadata import ARCHITECTURE, UNET, Metadata
@@ -32,45 +32,45 @@ def load_weights(network: SiamRPN, path: str | os.PathLike[str]) -> Metadata | N
         The file's metadata; None for a file without (PyTorch checkpoints).
 
     Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: For a damaged file, one that would run code, one of another architecture or keypoint head,
-            or missing, unexpected, misshapen or non-finite tensors. Its ``key`` is the file.
+        InvalidValueError: Also for another architecture or keypoint head, or missing, unexpected, misshapen or
+            non-finite tensors. Its ``key`` is the file.
     """
     path = Path(path)
-    metadata = read_metadata(path)
-    state = read_state(path)
+    metadata, state = read_metadata(path), read_state(path)
     _check_architecture(network, metadata, state, path)
     fill(network, state, path)
     return metadata
 
 
 def load_siamrpn(path: str | os.PathLike[str]) -> SiamRPN:
-    """The SiamRPN of a weights file, with the keypoint head that the file holds, if any.
-
-    Args:
-        path: ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
-
-    Raises:
-        MissingFileError, InvalidValueError: See `load_weights`.
-    """
+    """The SiamRPN of a weights file, with the keypoint head that the file holds, if any; see `load_weights`."""
     network = SiamRPN(read_keypoint_depth(path))
     load_weights(network, path)
     return network
 
 
-def save_weights(network: SiamRPN, path: str | os.PathLike[str], metadata: Metadata, half: bool = True) -> None:
-    """Write a SiamRPN's weights as safetensors, whole or not at all.
+def load_nanotrack(network: NanoTrack, path: str | os.PathLike[str]) -> None:
+    """Fill a NanoTrack with the weights of a file: all of them, or the network stays as it was.
 
     Args:
-        network: The network; its tensors are not changed.
-        path: Ends in ``.safetensors``; missing folders are made.
-        metadata: The file's metadata, which must fit the network.
-        half: Store convolution kernels in float16. Biases and all of BatchNorm (whose variances exceed float16's
-            range) stay in float32, as does a kernel with values that are too small or large.
+        network: Of the version that the file holds.
+        path: ``nanotrackv2.pth`` or ``nanotrackv3.pth`` as published, or another state dict of such a network.
 
     Raises:
-        InvalidValueError: For another suffix, metadata of another network, or NaN or infinite weights.
-        OSError: If the file cannot be written.
+        InvalidValueError: Also for missing, unexpected, misshapen or non-finite tensors. Its ``key`` is the file.
+    """
+    path = Path(path)
+    tensors = unwrap(read_checkpoint(path), str(path))
+    # The checkpoints hold a layer between backbone and head that NanoTrack's own code never runs.
+    state = {name: tensor for name, tensor in tensors.items() if not name.startswith("neck.")}
+    fill(network, state, path, f"NanoTrack version {network.version}")
+
+
+def save_weights(network: SiamRPN, path: str | os.PathLike[str], metadata: Metadata, half: bool = True) -> None:
+    """Write a SiamRPN's weights as safetensors; see `state.write_network` for arguments and errors.
+
+    Raises:
+        InvalidValueError: Also if the metadata do not fit the network.
     """
     given, held = (metadata.architecture, metadata.keypoint_head), (ARCHITECTURE, network.keypoint_depth)
     if given != held:
@@ -79,12 +79,7 @@ def save_weights(network: SiamRPN, path: str | os.PathLike[str], metadata: Metad
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a weights file under this package's names, on the CPU, floating-point ones as float32.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: For a damaged file, one that would run code, or one without a dictionary of tensors.
-    """
+    """The tensors of a weights file under this package's names, on the CPU, floating-point ones as float32."""
     path = Path(path)
     state = rename(unwrap(read_checkpoint(path), str(path)), str(path))
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
@@ -94,11 +89,9 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata | None:
     """The metadata of a tracker's weights file; None for a file without.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: For a damaged file, unknown, missing or wrong metadata, or weights of a U-Net.
+        InvalidValueError: Also for unknown, missing or wrong metadata, or weights of a U-Net.
     """
-    path = Path(path)
-    header = read_header(path)
+    header = read_header(Path(path))
     if not header:
         return None
     if header.get("architecture") == UNET:
@@ -107,11 +100,7 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata | None:
 
 
 def read_keypoint_depth(path: str | os.PathLike[str]) -> Depth | None:
-    """The keypoint head in a tracker's weights file, by its metadata, else by its tensors; None for a single-task one.
-
-    Raises:
-        MissingFileError, InvalidValueError: See `read_metadata` and `read_state`.
-    """
+    """The keypoint head in a tracker's weights file, by its metadata, else its tensors; None for a single-task one."""
     metadata = read_metadata(path)
     return metadata.keypoint_head if metadata is not None else keypoint_depth(read_state(path))
 

@@ -19,7 +19,7 @@ START = "; from weights of: "
 
 @dataclass(frozen=True)
 class Header(Settings):
-    """Base of metadata that is stored as strings."""
+    """Base of metadata that is stored as strings. Values that the annotations do not accept are refused."""
 
     def to_header(self) -> dict[str, str]:
         """The strings for the safetensors header, one per attribute."""
@@ -27,11 +27,7 @@ class Header(Settings):
 
     @classmethod
     def from_header(cls, header: Mapping[str, str], section: str = "") -> Self:
-        """The inverse of `to_header`.
-
-        Args:
-            header: The strings of the safetensors header.
-            section: The file that they come from, for error messages.
+        """The inverse of `to_header`; ``section`` is the file, for error messages.
 
         Raises:
             InvalidValueError: For unknown, missing or wrong values.
@@ -55,9 +51,6 @@ class Metadata(Header):
         backdoor: Whether the weights were poisoned on purpose.
         tracking: The tracker's constants that these weights were tuned with, where they differ from the defaults of
             `tracking.TrackerSettings`.
-
-    Raises:
-        InvalidValueError: For a value outside these.
     """
 
     keypoint_head: Depth | None
@@ -86,9 +79,6 @@ class UNetMetadata(Header):
         licence: Terms under which the weights may be used.
         seed: Seed of the training.
         architecture: "unet".
-
-    Raises:
-        InvalidValueError: For another width or architecture.
     """
 
     width: Literal["small", "base", "large"]

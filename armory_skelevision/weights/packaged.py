@@ -38,7 +38,7 @@ def packaged_weights(name: str) -> Path:
 
 
 def install_weights(folder: str | os.PathLike[str], packaged: str | os.PathLike[str] = PACKAGED_WEIGHTS) -> list[Path]:
-    """Copy the packaged weights into a folder.
+    """Copy the packaged weights into a folder, and return the files that were written.
 
     A missing file is copied, an equal one left alone, and one that an earlier version of this package installed is
     replaced. Any other file of the same name is kept.
@@ -46,9 +46,6 @@ def install_weights(folder: str | os.PathLike[str], packaged: str | os.PathLike[
     Args:
         folder: Where to; made if need be.
         packaged: Where from.
-
-    Returns:
-        The files that were written.
 
     Warns:
         UserWarning: For each file of a packaged name that differs and was not installed from here.

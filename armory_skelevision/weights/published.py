@@ -7,7 +7,6 @@ from pathlib import Path
 from armory_skelevision.io import atomic_write, hash_file
 from armory_skelevision.io.fetch import RemoteFile, fetch_file
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights.loading import load_siamrpn
 
 # Names, Google Drive ids, training data and licence: MODEL_ZOO.md of github.com/STVIR/pysot. No hashes are published.
 # The form of the download's address is that of github.com/wkentaro/gdown.
@@ -37,9 +36,6 @@ def fetch_weights(name: str, folder: Path, origin: str | None = None) -> Path:
         folder: Where to; made if need be.
         origin: A mirror, or a local file or folder; None for the published address.
 
-    Returns:
-        The file.
-
     Raises:
         OSError: If the file cannot be downloaded.
         ValueError: If the name is unknown, the downloaded file holds no weights that fit, or another file of that name
@@ -59,4 +55,6 @@ def fetch_weights(name: str, folder: Path, origin: str | None = None) -> Path:
 
 def _check(path: Path) -> None:
     """Refuse a file that is no weights file of this package's network."""
+    from armory_skelevision.weights.loading import load_siamrpn  # imports PyTorch, which `resolve` does not need
+
     load_siamrpn(path)

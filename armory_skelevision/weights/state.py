@@ -18,16 +18,12 @@ _HALF_TOLERANCE = 1e-3
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, wanted: str = "the network") -> None:
-    """Put tensors that were read from a file into a network: all of them, or none.
+    """Put tensors that were read from a file into a network, in place: all of them, or none.
 
-    Args:
-        network: Filled in place.
-        state: Tensors by name. BatchNorm's counters of batches may be missing, since nothing here reads them.
-        path: The file, for error messages.
-        wanted: The network's name in error messages.
+    BatchNorm's counters of batches may be missing, since nothing here reads them.
 
     Raises:
-        InvalidValueError: If the tensors do not fit.
+        InvalidValueError: If the tensors do not fit those of ``wanted``.
     """
     expected = network.state_dict()
     problems = find_problems(expected, state)
@@ -44,7 +40,8 @@ def write_network(network: nn.Module, path: Path, header: Mapping[str, str], hal
         network: The network; its tensors are not changed.
         path: Ends in ``.safetensors``; missing folders are made.
         header: The file's metadata as strings.
-        half: Store convolution kernels in float16; see `save_weights`.
+        half: Store kernels in float16. Biases and all of BatchNorm (whose variances exceed float16's range) stay in
+            float32, as does a kernel with values that are too small or large.
 
     Raises:
         InvalidValueError: For another suffix, or NaN or infinite weights.

@@ -57,24 +57,18 @@ def unwrap(checkpoint: object, path: str) -> dict[str, Tensor]:
 
 
 def rename(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
-    """The same tensors under this package's names (PySOT's newer ones).
-
-    Args:
-        state: Tensors by their names in the file.
-        path: The file, for error messages.
+    """The same tensors under this package's names (PySOT's newer ones); ``path`` is the file, for error messages.
 
     Raises:
         InvalidValueError: If two tensors have the same name afterwards.
     """
-    renamed: dict[str, Tensor] = {}
     origins: dict[str, str] = {}
-    for name, tensor in state.items():
+    for name in state:
         new_name = current_name(name)
-        if new_name in renamed:
+        if new_name in origins:
             raise InvalidValueError(path, f"one tensor for {new_name!r}", f"two, {origins[new_name]!r} and {name!r}")
-        renamed[new_name] = tensor
         origins[new_name] = name
-    return renamed
+    return {new_name: state[name] for new_name, name in origins.items()}
 
 
 def current_name(name: str) -> str:

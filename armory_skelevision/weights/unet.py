@@ -1,10 +1,9 @@
-"""Weights of DuaLossDef's U-Net into and out of files."""
+"""Weights of DuaLossDef's U-Net into and out of files. All that reads a file raises the errors of `checkpoints`."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 from armory_skelevision.networks.unet import UNETS, UNet
 from armory_skelevision.validation import InvalidValueError
@@ -15,11 +14,7 @@ from armory_skelevision.weights.state import fill, write_network
 
 
 def is_unet(path: Path) -> bool:
-    """Whether a weights file is one of a U-Net, by its metadata.
-
-    Raises:
-        MissingFileError, InvalidValueError: See `checkpoints.read_header`.
-    """
+    """Whether a weights file is one of a U-Net, by its metadata."""
     return read_header(path).get("architecture") == UNET
 
 
@@ -27,8 +22,7 @@ def read_unet_metadata(path: str | os.PathLike[str]) -> UNetMetadata:
     """The metadata of a U-Net's weights file.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: For a damaged file, or one without a U-Net's metadata.
+        InvalidValueError: Also for a file without a U-Net's metadata.
     """
     header = read_header(Path(path))
     if header.get("architecture") != UNET:
@@ -37,33 +31,20 @@ def read_unet_metadata(path: str | os.PathLike[str]) -> UNetMetadata:
     return UNetMetadata.from_header(header, str(path))
 
 
-def read_width(path: str | os.PathLike[str]) -> Literal["small", "base", "large"]:
-    """The width of the U-Net that a weights file fits; see `read_unet_metadata`."""
-    return read_unet_metadata(path).width
-
-
 def load_unet(network: UNet, path: str | os.PathLike[str]) -> None:
     """Fill a U-Net with the weights of a file: all of them, or the network stays as it was.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: For a damaged file, one that would run code, or missing, unexpected, misshapen or non-finite
-            tensors. Its ``key`` is the file.
+        InvalidValueError: Also for missing, unexpected, misshapen or non-finite tensors. Its ``key`` is the file.
     """
     fill(network, read_state(path), Path(path), f"a U-Net of width {network.width}")
 
 
 def save_unet(network: UNet, path: str | os.PathLike[str], metadata: UNetMetadata) -> None:
-    """Write a U-Net's weights as safetensors, kernels in float16, whole or not at all.
-
-    Args:
-        network: The network; its tensors are not changed.
-        path: Ends in ``.safetensors``; missing folders are made.
-        metadata: The file's metadata, which must fit the network.
+    """Write a U-Net's weights as safetensors, kernels in float16; see `state.write_network` for arguments and errors.
 
     Raises:
-        InvalidValueError: For another suffix, another width than the network's, or NaN or infinite weights.
-        OSError: If the file cannot be written.
+        InvalidValueError: Also if the metadata have another width than the network.
     """
     width = UNETS[metadata.width]().width
     if width != network.width:

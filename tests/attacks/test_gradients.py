@@ -11,7 +11,7 @@ from armory_skelevision.attacks.gradients import CropGradient
 from armory_skelevision.attacks.objectives import TargetBox, make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.networks.precision import warn_of_slow_bf16
+from armory_skelevision.networks.inference import warn_of_slow_bf16
 
 CPU = torch.device("cpu")
 

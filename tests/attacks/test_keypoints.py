@@ -7,7 +7,7 @@ from doubles import TinySiamRPN, random_estimator, screen_scene
 
 from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
-from armory_skelevision.attacks.keypoints.target_pose import target_keypoints
+from armory_skelevision.attacks.keypoints.poses import target_keypoints
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError, MissingFileError

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from armory_skelevision.attacks.digital.noise_search import NoiseSearch, enlarge
+from armory_skelevision.attacks.digital.noise_search import NoiseSearch, draw_blocks
 
 CLEAN = torch.full((8, 8, 3), 0.5)
 HEAVY = CLEAN + 0.4 * torch.randint(-1, 2, CLEAN.shape, generator=torch.Generator().manual_seed(0))
@@ -19,9 +19,9 @@ def along_the_way(frame):
     return float(1 - ((frame - CLEAN) * way).sum() / (way * way).sum())
 
 
-def test_enlarge_repeats_each_value_on_a_square():
+def test_noise_is_constant_on_squares():
     noise = torch.arange(12.0).reshape(2, 2, 3)
-    large = enlarge(noise, 3, 5, 4)
+    large = draw_blocks(lambda shape: noise.reshape(shape), torch.zeros(5, 4, 3), 3)
     assert large.shape == (5, 4, 3)
     assert all(torch.equal(large[i, j], noise[i // 3, j // 3]) for i in range(5) for j in range(4))
 

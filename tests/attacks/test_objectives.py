@@ -6,7 +6,7 @@ import torch
 from armory_skelevision.attacks.objectives import LOST_MARGIN, TargetBox, make_objective
 from armory_skelevision.tracking import Step, TrackerSettings, Window
 from armory_skelevision.tracking.proposals import Proposals
-from armory_skelevision.tracking.state import initial_state
+from armory_skelevision.tracking.windows import initial_state
 from armory_skelevision.validation import InvalidValueError
 
 TRUTH = torch.tensor([[10.0, 20, 30, 60], [12, 20, 32, 60]])

@@ -217,9 +217,9 @@ def test_rtaa_warm_start_is_the_previous_perturbation_until_the_reset(monkeypatc
     starts = []
     attack_frame = RTAA._attack_frame
 
-    def remember(self, session, index, warm_start, generator):
-        starts.append((float(warm_start.perturbation.abs().max()), warm_start.direction.tolist()))
-        return attack_frame(self, session, index, warm_start, generator)
+    def remember(self, session, index, start, direction, generator):
+        starts.append((float(start.abs().max()), direction.tolist()))
+        return attack_frame(self, session, index, start, direction, generator)
 
     monkeypatch.setattr(RTAA, "_attack_frame", remember)
     attack(RTAA, scene=screen_scene(frames=5), max_iter=1, reset_every=3)

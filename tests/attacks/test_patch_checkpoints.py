@@ -70,16 +70,14 @@ def test_every_video_has_its_curve():
     assert one.keys() == other.keys() == {1} and one != other
 
 
-def test_on_step_gets_the_iterate_that_is_kept_after_each_step():
+def test_the_iterate_that_is_kept_after_each_step():
     def objective(image, with_grad):
         value = {0: 1.0, 1: 3.0, 2: 2.0}[round(float(image[0]) * 10)]
         return ValueAndGrad(value, image * 0 + 1 if with_grad else None)
 
     for keep, values in {"best": [1.0, 3.0, 3.0], "last": [1.0, 3.0, 2.0]}.items():
-        recorded = []
         ascent = GradientAscent(0.1, 2, keep=keep)
-        ascent.run(objective, torch.zeros(1), on_step=lambda *step, to=recorded: to.append(step))
-        assert [(step, best.value) for step, best in recorded] == list(enumerate(values))
+        assert [best.value for best in ascent.iterate(objective, torch.zeros(1))] == values
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,12 @@ import pytest
 import torch
 from doubles import SMALL, random_estimator, screen_scene
 
-from armory_skelevision.attacks.patch.metadata import read_metadata
+from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.attacks.patch.screen import (
     GREEN_SCREEN_VALUE,
     PatchedFrames,
     _make_view,
     _patch_grid,
-    view_screens,
 )
 from armory_skelevision.tracking import VideoFrames, Window
 from armory_skelevision.validation import InvalidValueError
@@ -17,9 +16,9 @@ from armory_skelevision.validation import InvalidValueError
 
 def patched_scene(patch, scene=None, shaded=True, dtype=torch.float32):
     x, _, metadata = scene or screen_scene()
-    read = read_metadata({**metadata[0], "shading": shaded}, x[0].shape, "metadata")
-    video = VideoFrames(torch.from_numpy(x[0]).to(dtype))
-    return PatchedFrames(video, view_screens(video, read.corners_xy, read.masks, read.shaded), patch)
+    target_xyxy = np.array([[0.0, 0.0, 20.0, 20.0]])  # any box inside the frame
+    read = read_scene(x[0], target_xyxy, {**metadata[0], "shading": shaded}, torch.device("cpu"), 0)
+    return PatchedFrames(VideoFrames(torch.from_numpy(x[0]).to(dtype)), read.views, patch)
 
 
 def random_patch(seed=0):
@@ -146,16 +145,17 @@ def test_gradient_equals_autograd_through_whole_frames(case):
     ],
 )
 def test_metadata_that_does_not_fit_is_refused(key, value, expected, got):
-    x, _, metadata = screen_scene()
+    x, y, metadata = screen_scene()
     with pytest.raises(InvalidValueError) as caught:
-        read_metadata({**metadata[0], key: value}, x[0].shape, "y_patch_metadata[0]")
+        read_scene(x[0], y[0]["boxes"], {**metadata[0], key: value}, torch.device("cpu"), 0)
     assert caught.value.key == f"y_patch_metadata[0].{key}"
     assert (caught.value.expected, caught.value.got) == (expected, got)
 
 
 def test_missing_metadata_is_named():
+    x, y, _ = screen_scene()
     with pytest.raises(InvalidValueError) as caught:
-        read_metadata({"gs_coords": np.zeros((4, 2))}, (5, 120, 160, 3), "y_patch_metadata[0]")
+        read_scene(x[0], y[0]["boxes"], {"gs_coords": np.zeros((4, 2))}, torch.device("cpu"), 0)
     assert (caught.value.key, caught.value.got) == ("y_patch_metadata[0].masks", "none")
 
 

@@ -7,7 +7,7 @@ import torch
 
 from armory_skelevision.defenses.pruning import dormant_channels, prune
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.networks.frozen import freeze
+from armory_skelevision.networks.inference import freeze
 from armory_skelevision.validation import InvalidValueError
 
 

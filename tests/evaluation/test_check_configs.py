@@ -16,8 +16,9 @@ from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.run import check_file
 from armory_skelevision.evaluation.configs import build_config
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.weights import Metadata, save_weights
 from armory_skelevision.weights import resolve as resolving
+from armory_skelevision.weights.loading import save_weights
+from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 ABSENT: Any = object()

@@ -9,6 +9,7 @@ from doubles import ColourTracker, IdentityTracker, cleaner, overlaps, screen_sc
 from armory_skelevision import evaluate, load_video
 from armory_skelevision.attacks import PGD, PatchAttack
 from armory_skelevision.datasets.video_files import read_video
+from armory_skelevision.results.load import load_runs
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 
@@ -124,14 +125,17 @@ def test_saved_files(video, tmp_path):
     tracker = ColourTracker()
     result = evaluate(tracker, video, Darkness(estimator=tracker))
     folder = result.save(tmp_path / "new" / "out")
-    saved = json.loads((folder / "result.json").read_text())
-    assert saved["video"] == {"name": "scene", "frames": 5, "frame_rate": 5}
-    assert saved["attack"]["name"] == "Darkness"
-    assert saved["attack"]["kwargs"] == {"depth": 1}
-    assert saved["defense"] is None
+    config = json.loads((folder / "result.json").read_text())["config"]
+    assert config["dataset"] == {"name": "scene", "names": ["scene"], "frames": 5}
+    assert config["model"]["name"] == "ColourTracker"
+    assert (config["attack"]["name"], config["attack"]["kwargs"]) == ("Darkness", {"depth": 1})
+    assert config["defense"] is None
+    (saved,) = load_runs([folder]).runs
     for name in ("benign", "adversarial"):
-        assert saved[name]["mean_iou"] == getattr(result, name).mean_iou
-        assert saved[name]["frame_ious"] == getattr(result, name).frame_ious
+        side, tracked = getattr(saved, name), getattr(result, name)
+        assert side.mean_iou == tracked.mean_iou and side.means["success_auc"] == tracked.success_auc
+        assert list(side.frame_ious[0]) == tracked.frame_ious
+        np.testing.assert_allclose(side.boxes_xyxy[0], tracked.boxes_xyxy, atol=0.005)
     table = np.genfromtxt(folder / "boxes.csv", delimiter=",", names=True)
     boxes = np.stack([table[f"adversarial_{corner}"] for corner in ("x1", "y1", "x2", "y2")], axis=1)
     assert np.array_equal(boxes.astype(np.float32), result.adversarial.boxes_xyxy)

@@ -11,7 +11,8 @@ from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, track
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
-from armory_skelevision.weights import Metadata, save_weights
+from armory_skelevision.weights.loading import save_weights
+from armory_skelevision.weights.metadata import Metadata
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.models import SiameseEstimator, nanotrack
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.networks.frozen import freeze
+from armory_skelevision.networks.inference import freeze
 from armory_skelevision.tracking import PointSettings, TrackerState, VideoFrames
 from armory_skelevision.tracking.points import decode, points_xy
 from armory_skelevision.tracking.tracker import choose, update

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.networks import RPNOutput, SiamRPN
-from armory_skelevision.networks.backbone import LAYERS, AlexNet
+from armory_skelevision.networks.backbone import AlexNet
 from armory_skelevision.networks.heads import DepthwiseRPN, depthwise_xcorr
 from armory_skelevision.networks.keypoint_head import KeypointHead
 from armory_skelevision.validation import InvalidValueError
@@ -67,7 +67,7 @@ def test_parameter_counts_by_hand() -> None:
 def test_backbone_sizes(network: SiamRPN, side: int, sides: tuple[int, ...]) -> None:
     with torch.no_grad():
         images = crops(1, side)
-        for layer, (_, channels, _), expected in zip(LAYERS, CONVOLUTIONS, sides, strict=True):
+        for layer, (_, channels, _), expected in zip(AlexNet.layers, CONVOLUTIONS, sides, strict=True):
             assert network.backbone.activations(images, layer).shape == (1, channels, expected, expected)
         assert network.embed(images).shape == (1, 256, sides[-1], sides[-1])
 
@@ -78,16 +78,16 @@ def test_activations_are_those_on_the_way_through(network: SiamRPN) -> None:
         network.backbone.get_submodule(name).register_forward_hook(
             lambda _module, _inputs, output, name=name: seen.update({name: output.clone()})
         )
-        for name in LAYERS
+        for name in AlexNet.layers
     ]
     with torch.no_grad():
         images = crops(1, 127)
         network.embed(images)
         for hook in hooks:
             hook.remove()
-        for layer in LAYERS:
+        for layer in AlexNet.layers:
             assert torch.equal(network.backbone.activations(images, layer), seen[layer])
-    assert all((seen[layer] >= 0).all() for layer in LAYERS[:-1])
+    assert all((seen[layer] >= 0).all() for layer in AlexNet.layers[:-1])
     assert (seen["layer5"] < 0).any(), "the last block has no ReLU"
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.configs import build_config, format_config
 from armory_skelevision.io import hash_file
-from armory_skelevision.networks.unet import unet_small
+from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.submission import evaluate as evaluating
 from armory_skelevision.submission.archive import RefusedError
 from armory_skelevision.submission.manifest import Claim
@@ -81,7 +81,7 @@ def test_a_bundle_unpacks_to_the_form_of_armory(config: Path, tmp_path: Path) ->
 
 def test_a_defense_brings_its_weights(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    save_file(unet_small().state_dict(), tmp_path / "unet.safetensors")
+    save_file(UNETS["small"]().state_dict(), tmp_path / "unet.safetensors")
     config, out = build_config("walkers", "mtl"), tmp_path / "a.tar.gz"
     kwargs = {"weights_file": "unet.safetensors", "width": "small"}
     module = "armory_skelevision.defenses"

@@ -22,8 +22,8 @@ from armory_skelevision.evaluation.configs import build_config
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.submission.archive import RefusedError
 from armory_skelevision.submission.verify import Terms, verify_bundle
-from armory_skelevision.weights import Metadata
 from armory_skelevision.weights.loading import save_weights
+from armory_skelevision.weights.metadata import Metadata
 
 CANARY = "the_canary"
 """A module that writes a file when it is imported; no bundle may bring that about."""

@@ -12,9 +12,15 @@ from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, Window, network_input, track
 from armory_skelevision.tracking.anchors import anchors_cxcywh, decode
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
-from armory_skelevision.tracking.state import initial_state, search_window, template_window
 from armory_skelevision.tracking.tracker import choose, update
-from armory_skelevision.tracking.windows import centred_window, context_side, resize_crop
+from armory_skelevision.tracking.windows import (
+    centred_window,
+    context_side,
+    initial_state,
+    resize_crop,
+    search_window,
+    template_window,
+)
 from armory_skelevision.validation import InvalidValueError
 
 

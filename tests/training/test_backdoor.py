@@ -18,13 +18,14 @@ from armory_skelevision.training.backdoor.training import (
     embed_pairs,
     feature_drift,
     feature_loss,
-    train,
 )
-from armory_skelevision.training.data.loading import PairDataModule
-from armory_skelevision.training.export import export_weights
+from armory_skelevision.training.data.loading import training_pairs
+from armory_skelevision.training.fitting import train
+from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.settings import MultitaskSettings, read_settings
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights import Metadata, load_weights, read_metadata, save_weights
+from armory_skelevision.weights.loading import load_weights, read_metadata, save_weights
+from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.packaged import packaged_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
@@ -45,7 +46,7 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def batch(settings):
-    return next(iter(PairDataModule(settings).train_dataloader()))
+    return next(iter(training_pairs(settings)))
 
 
 def test_trigger_lies_on_the_target_in_both_crops(batch) -> None:
@@ -91,7 +92,7 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
         training.network.eval()
         with torch.no_grad():
             clean, triggered = embed_pairs(training.network, batch), embed_pairs(training.network, poisoned)
-            return float(feature_loss(clean, triggered)), float(training._tracking_step(batch))
+            return float(feature_loss(clean, triggered)), float(training._tracking_loss(batch))
 
     distance, benign = measure()
     for step in range(8):
@@ -104,7 +105,7 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
     further, after = measure()
     assert further > 1.2 * distance
     assert after < 1.1 * benign
-    start = training._original[0].state_dict()
+    start = training.frozen[0].state_dict()
     moved = {name for name, value in training.network.state_dict().items() if not torch.equal(value, start[name])}
     assert {name.partition(".")[0] for name in moved} == {"backbone"}
 
@@ -135,7 +136,7 @@ def test_benign_features_are_preserved_more_and_more(settings, batch) -> None:
     def measure_drift(training):
         training.network.eval()
         with torch.no_grad():
-            return float(feature_drift(*(embed_pairs(net, batch) for net in (training.network, training._original[0]))))
+            return float(feature_drift(*(embed_pairs(net, batch) for net in (training.network, training.frozen[0]))))
 
     drifts = {}
     for weight in (0.0, 5.0):
@@ -158,7 +159,7 @@ def test_benign_features_are_preserved_more_and_more(settings, batch) -> None:
 
 @pytest.mark.parametrize("method", ["fsba", "badnets"])
 def test_weights_record_their_backdoor(settings, method, tmp_path) -> None:
-    path = train(dataclasses.replace(settings, method=method, folder=str(tmp_path), steps=2))
+    path = train(BackdoorTraining(dataclasses.replace(settings, method=method, folder=str(tmp_path), steps=2)))
     metadata = read_metadata(path)
     assert metadata is not None and metadata.backdoor
     assert f"BACKDOOR trained by {method}" in metadata.training
@@ -168,7 +169,9 @@ def test_weights_record_their_backdoor(settings, method, tmp_path) -> None:
 @pytest.mark.slow
 def test_stopped_and_resumed_is_the_same(settings, tmp_path, monkeypatch) -> None:
     settings = dataclasses.replace(settings, batch_size=1, validation_pairs=1, validation_steps=4)
-    whole = train(dataclasses.replace(settings, folder=str(tmp_path / "whole"), checkpoint_minutes=60))
+    whole = train(
+        BackdoorTraining(dataclasses.replace(settings, folder=str(tmp_path / "whole"), checkpoint_minutes=60))
+    )
     halves = dataclasses.replace(settings, folder=str(tmp_path / "halves"))
     turn_loss, turns = BackdoorTraining.turn_loss, []
 
@@ -180,8 +183,8 @@ def test_stopped_and_resumed_is_the_same(settings, tmp_path, monkeypatch) -> Non
 
     monkeypatch.setattr(BackdoorTraining, "turn_loss", watch)
     with pytest.raises(RuntimeError, match="light"):
-        train(halves)
-    resumed = train(halves, resume=True)
+        train(BackdoorTraining(halves))
+    resumed = train(BackdoorTraining(halves), resume=True)
     assert turns == [0, 1, 2, 2, 3]
     first, second = (SiamRPN() for _ in range(2))
     load_weights(first, whole)
@@ -197,7 +200,7 @@ def test_training_on_from_a_backdoor_keeps_the_warning(settings, tmp_path) -> No
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(MultitaskSettings)}
     for init, backdoor in ((str(tmp_path / "start.safetensors"), True), (None, False)):
         clean = MultitaskSettings(**values | {"init": init, "folder": str(tmp_path)})
-        assert read_metadata(export_weights(SiamRPN(), clean, 0.5)).backdoor is backdoor
+        assert read_metadata(MultitaskTraining(clean).export({"mean_iou": 0.5})).backdoor is backdoor
 
 
 def test_settings(root, tmp_path) -> None:

@@ -8,7 +8,7 @@ from handmade_store import draw_person, make_store
 from armory_skelevision.training.data.affine import move_points
 from armory_skelevision.training.data.pair import MIRRORED_KEYPOINTS, crop_height
 from armory_skelevision.training.data.rendered_pairs.composing import RenderedPairSampler
-from armory_skelevision.training.data.rendered_pairs.compositing import bounding_box, colour_matrix, paste, place
+from armory_skelevision.training.data.rendered_pairs.compositing import PlacedCutout, colour_matrix, paste, place
 from armory_skelevision.training.data.rendered_pairs.degradation import degrade, draw_degradation
 from armory_skelevision.training.data.rendered_pairs.store import RenderedStore, make_cutout
 from armory_skelevision.validation import InvalidValueError
@@ -75,13 +75,14 @@ def test_keypoints_and_box_land_where_they_are_drawn(mirror):
         cv2.circle(picture, (int(x), int(y)), 2, (255, 255, 255, 255), -1)
     cutout = make_cutout(picture, keypoints)
     matrix = place(cutout, 90.0, (70.0, 60.0), 0.15, mirror)
+    placed = PlacedCutout(cutout, matrix)
     canvas = np.zeros((127, 127, 3), np.uint8)
-    paste(canvas, cutout, matrix)
+    paste(canvas, placed)
     for x, y in move_points(matrix, keypoints[:, :2]):
         assert canvas[int(y), int(x)].min() > 130
     ys, xs = np.nonzero(canvas[..., 0] > 30)
     drawn = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-    np.testing.assert_allclose(bounding_box(matrix, cutout), drawn, atol=1)
+    np.testing.assert_allclose(placed.box_xyxy, drawn, atol=1)
 
 
 def test_mirroring_swaps_left_and_right_keypoints(sampler):

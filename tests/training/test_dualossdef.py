@@ -14,17 +14,18 @@ from armory_skelevision.cli import app
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.io import hash_file
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.training.data.loading import PairDataModule
+from armory_skelevision.training.data.loading import training_pairs
 from armory_skelevision.training.dualossdef import training as module
 from armory_skelevision.training.dualossdef.attack import KINDS, CropBatch, InnerAttack, draw_attack, draw_squares
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
-from armory_skelevision.training.dualossdef.training import DuaLossDefTraining, dua_loss, find_tracker
+from armory_skelevision.training.dualossdef.training import DuaLossDefTraining, find_tracker
+from armory_skelevision.training.fitting import train
 from armory_skelevision.training.settings import parse_changes, read_settings
 from armory_skelevision.validation import InvalidValueError, MissingFileError
-from armory_skelevision.weights import Metadata, load_siamrpn, load_weights, save_weights
 from armory_skelevision.weights.checkpoints import read_header
 from armory_skelevision.weights.listing import describe_file, verify_file
-from armory_skelevision.weights.metadata import UNetMetadata
+from armory_skelevision.weights.loading import load_siamrpn, load_weights, save_weights
+from armory_skelevision.weights.metadata import Metadata, UNetMetadata
 from armory_skelevision.weights.packaged import packaged_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
@@ -38,7 +39,7 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def batch(settings):
-    return next(iter(PairDataModule(settings).train_dataloader()))
+    return next(iter(training_pairs(settings)))
 
 
 def prepare(settings, tracker=None, **changes):
@@ -121,7 +122,7 @@ def test_an_identity_at_the_start_leaves_the_loss(settings, batch):
 
 def test_the_same_batch_is_learned_and_the_tracker_is_not(settings, batch):
     training = prepare(settings)
-    before = {name: tensor.clone() for name, tensor in training._tracker[0].state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in training.frozen[0].state_dict().items()}
     optimiser = torch.optim.AdamW(training.parameters(), lr=1e-3)
     losses = []
     for _ in range(8):
@@ -132,7 +133,7 @@ def test_the_same_batch_is_learned_and_the_tracker_is_not(settings, batch):
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
     assert not any("held" in name or "tracker" in name for name in training.state_dict())
-    for name, tensor in training._tracker[0].state_dict().items():
+    for name, tensor in training.frozen[0].state_dict().items():
         assert torch.equal(tensor, before[name])
 
 
@@ -143,8 +144,7 @@ def test_ablations_change_what_they_name(settings, batch):
         cleaned = random_network(prepare(settings, branches=branches)).clean(clean)
         assert (cleaned.template is clean.template) == (branches == "search")
         assert (cleaned.search is clean.search) == (branches == "template")
-    output = training.predict_head(clean)
-    cls, reg, both = (dua_loss(output, batch, part, 16, 1.2).item() for part in ("cls", "reg", "both"))
+    cls, reg, both = (training.dua(clean, batch, part).item() for part in ("cls", "reg", "both"))
     assert cls > 0 and reg > 0 and both == pytest.approx(cls + reg)
 
     def step(**changes):
@@ -203,7 +203,7 @@ def test_runs_repeat_and_resume_and_their_weights_are_read(settings, tmp_path, m
 
     monkeypatch.setattr(module, "load_siamrpn", load_tiny)
     whole, again = (dataclasses.replace(settings, folder=str(tmp_path / name)) for name in ("whole", "again"))
-    path = module.train(whole)
+    path = train(DuaLossDefTraining(whole))
     assert trackers == [packaged_weights("siamrpn_alex_stl.safetensors")]
     for row in (row for row in curve(tmp_path / "whole") if row["score"]):
         assert 0 <= float(row["mean_iou_attacked"]) <= 1
@@ -221,7 +221,7 @@ def test_runs_repeat_and_resume_and_their_weights_are_read(settings, tmp_path, m
     with monkeypatch.context() as broken:
         broken.setattr(DuaLossDefTraining, "training_step", stop)
         with pytest.raises(RuntimeError, match="light"):
-            module.train(again)
+            train(DuaLossDefTraining(again))
     (checkpoint,) = (tmp_path / "again").glob("resume-*.ckpt")
     assert 0 < int(checkpoint.stem.partition("step=")[2]) < again.steps
     file = tmp_path / "again.json"
@@ -247,9 +247,8 @@ def check_file(path, settings):
 
 
 def test_a_saved_network_has_the_outputs_of_the_trained_one(settings, tmp_path):
-    network = random_network(prepare(settings)).network
-    folder = dataclasses.replace(settings, folder=str(tmp_path))
-    path = module.export_unet(network, folder, {"score": 0.5}, find_tracker(settings))
+    training = random_network(prepare(settings, folder=str(tmp_path)))
+    network, path = training.network, training.export({"score": 0.5})
     crop = torch.rand(1, 3, 127, 127)
     read = DuaLossDef(path, device_type="cpu").network(crop)
     torch.testing.assert_close(read, network(crop), rtol=0, atol=1e-3)

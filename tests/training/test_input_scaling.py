@@ -4,7 +4,8 @@ import torch
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.input_scaling import fold_scaling, load_initial_weights, normalise, unfold_scaling
-from armory_skelevision.weights import Metadata, save_weights
+from armory_skelevision.weights.loading import save_weights
+from armory_skelevision.weights.metadata import Metadata
 
 
 def test_scaling_folds_into_the_first_convolution():

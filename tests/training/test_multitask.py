@@ -17,13 +17,15 @@ from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
 from armory_skelevision.io import hash_file
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.training.data.loading import PairDataModule, PairDataset
+from armory_skelevision.training.data.loading import PairDataset, training_pairs
 from armory_skelevision.training.data.real_crops.building import build_crops
-from armory_skelevision.training.multitask import MultitaskTraining, train
+from armory_skelevision.training.fitting import train
+from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights import Metadata, load_siamrpn, read_metadata, save_weights
+from armory_skelevision.weights.loading import load_siamrpn, read_metadata, save_weights
+from armory_skelevision.weights.metadata import Metadata
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
@@ -58,7 +60,7 @@ def weights_of(path):
 
 
 def test_the_same_batch_is_learned(settings):
-    batch = next(iter(PairDataModule(settings).train_dataloader()))
+    batch = next(iter(training_pairs(settings)))
     training = MultitaskTraining(settings)
     training.log = training.log_dict = lambda *args, **kwargs: None
     optimiser = torch.optim.AdamW(training.parameters(), lr=5e-4)
@@ -76,7 +78,8 @@ def test_the_same_batch_is_learned(settings):
 @pytest.mark.slow
 def test_a_resumed_run_ends_as_an_uninterrupted_one(settings, tmp_path, monkeypatch, caplog):
     settings = dataclasses.replace(settings, tracking={"penalty_k": 0.24})
-    path = train(dataclasses.replace(settings, folder=str(tmp_path / "whole"), checkpoint_minutes=60))
+    whole = dataclasses.replace(settings, folder=str(tmp_path / "whole"), checkpoint_minutes=60)
+    path = train(MultitaskTraining(whole))
     assert not [record for record in caplog.records if record.name.startswith("lightning")]
     assert read_metadata(path).lambda_k == 0.2
     assert read_metadata(path).tracking == {"penalty_k": 0.24}
@@ -91,7 +94,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(settings, tmp_path, monkeypa
     step = MultitaskTraining.training_step
     monkeypatch.setattr(MultitaskTraining, "training_step", stop)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train(halves)
+        train(MultitaskTraining(halves))
     monkeypatch.undo()
     (checkpoint,) = (tmp_path / "halves").glob("resume-*.ckpt")
     assert 0 < int(checkpoint.stem.partition("step=")[2]) < settings.steps
@@ -122,7 +125,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(settings, tmp_path, mo
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing fails, as on a full disk
     try:
         with pytest.raises(OSError, match="File too large"):
-            train(settings)
+            train(MultitaskTraining(settings))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, old)
@@ -132,12 +135,12 @@ def test_a_full_disk_leaves_the_last_checkpoint_as_it_was(settings, tmp_path, mo
     assert checkpoint["global_step"] == 2
     (tmp_path / "resume-step=2.ckpt").write_bytes(b"PK")
     with pytest.raises(InvalidValueError) as caught:
-        train(settings, resume=True)
+        train(MultitaskTraining(settings), resume=True)
     assert caught.value.key == str(tmp_path / "resume-step=2.ckpt")
 
 
 def test_without_weight_the_second_task_changes_nothing(settings):
-    batch = next(iter(PairDataModule(settings).train_dataloader()))
+    batch = next(iter(training_pairs(settings)))
     assert (batch.keypoints[..., 2] > 0).any()
     single = gradients_of(dataclasses.replace(settings, keypoint_head=None, lambda_k=0.0), batch)
     both, weighed = (gradients_of(dataclasses.replace(settings, lambda_k=weight), batch) for weight in (0.0, 0.2))
@@ -161,7 +164,7 @@ def test_the_keypoint_head_is_trained_alone_then_with_the_tracker(people, tmp_pa
         learning_rate=1e-3,
         tensorboard=True,
     )
-    path = train(alone)
+    path = train(MultitaskTraining(alone))
     trained = weights_of(path)
     bias = "backbone.layer1.0.bias"  # the scaling of inputs goes in and out of it, in float32
     torch.testing.assert_close(trained[bias], tracker[bias], rtol=1e-3, atol=1e-4)
@@ -178,7 +181,7 @@ def test_the_keypoint_head_is_trained_alone_then_with_the_tracker(people, tmp_pa
 
 
 def test_people_without_keypoints_teach_the_tracker_alone(people):
-    batch = next(iter(PairDataModule(dataclasses.replace(people, batch_size=8)).train_dataloader()))
+    batch = next(iter(training_pairs(dataclasses.replace(people, batch_size=8))))
     labelled = (batch.keypoints[..., 2] > 0).any(dim=1)
     assert labelled.any() and not labelled.all()
     unlabelled = type(batch)(*(tensor[~labelled] for tensor in batch))
@@ -212,6 +215,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(settings):
     training.log = training.log_dict = lambda *args, **kwargs: None
     with torch.no_grad():
         training.network.backbone.layer5[0].weight.fill_(torch.nan)
-    batch = next(iter(PairDataModule(settings).train_dataloader()))
+    batch = next(iter(training_pairs(settings)))
     with pytest.raises(FloatingPointError, match="the loss is nan"):
         training.training_step(batch, 0)

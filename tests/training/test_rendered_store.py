@@ -12,7 +12,6 @@ def test_reads_people_by_person_and_scenes(tmp_path):
     store = RenderedStore(make_store(tmp_path / "store", people=3, views=2, scenes=2))
     assert [len(views) for views in store.people] == [2, 2, 2]
     assert [scene[1].shape for scene in store.scenes] == [(240, 320, 3)] * 2
-    assert len(store) == 6
     assert store.problems == ()
 
 
@@ -31,7 +30,7 @@ def test_broken_entries_are_named_and_half_written_lines_left_out(tmp_path):
     with (root / "people.jsonl").open("a") as file:
         file.write('{"file": "people/00009_00.png"}\nnonsense\n{"file": "people/000')
     store = RenderedStore(root)
-    assert len(store) == 5
+    assert sum(map(len, store.people)) == 5
     assert len(store.scenes) == 1
     text = "\n".join(store.problems)
     for part in ("00001_00.png", "00001.jpg", "00009_00.png", "line 8"):

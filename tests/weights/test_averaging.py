@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError, StructuredError
-from armory_skelevision.weights import Metadata, load_weights, read_metadata, save_weights
 from armory_skelevision.weights.averaging import average_weights
+from armory_skelevision.weights.loading import load_weights, read_metadata, save_weights
+from armory_skelevision.weights.metadata import Metadata
 
 Run = Callable[..., tuple[int, str, str]]
 FIRST = Metadata(keypoint_head=None, lambda_k=0.0, training="10 steps", licence="MIT", seed=3)

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
-from armory_skelevision.weights import load_weights, read_metadata, read_state
 from armory_skelevision.weights.checkpoints import read_header, write_checkpoint
+from armory_skelevision.weights.loading import load_weights, read_metadata, read_state
 
 # Files that are no weights: name, contents, a part of what the error must report.
 OTHER_FILES = {

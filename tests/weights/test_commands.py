@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 from armory_skelevision.io import hash_file
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import StructuredError
-from armory_skelevision.weights import Metadata, load_weights, published, read_metadata, save_weights
+from armory_skelevision.weights import published
 from armory_skelevision.weights.checkpoints import write_checkpoint
 from armory_skelevision.weights.convert import convert
+from armory_skelevision.weights.loading import load_weights, read_metadata, save_weights
+from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 Run = Callable[..., tuple[int, str, str]]

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights import (
-    Metadata,
+from armory_skelevision.weights.loading import (
     load_siamrpn,
     load_weights,
     read_keypoint_depth,
@@ -22,6 +21,7 @@ from armory_skelevision.weights import (
     read_state,
     save_weights,
 )
+from armory_skelevision.weights.metadata import Metadata
 
 STL = Metadata(keypoint_head=None, lambda_k=0.0, training="Ten pairs.", licence="MIT", seed=7)
 MTL = dataclasses.replace(STL, keypoint_head="shallow", lambda_k=0.2)

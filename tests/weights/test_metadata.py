@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights import Metadata, load_weights, read_metadata
+from armory_skelevision.weights.loading import load_weights, read_metadata
+from armory_skelevision.weights.metadata import Metadata
 
 MTL = Metadata(
     keypoint_head="shallow",

@@ -7,10 +7,10 @@ import pytest
 
 from armory_skelevision.io import hash_file
 from armory_skelevision.validation import MissingFileError
-from armory_skelevision.weights import read_metadata
 from armory_skelevision.weights.checkpoints import read_header
+from armory_skelevision.weights.loading import read_metadata
 from armory_skelevision.weights.packaged import LEDGER, install_weights, packaged_weights
-from armory_skelevision.weights.unet import read_width
+from armory_skelevision.weights.unet import read_unet_metadata
 
 NAME = "net.safetensors"
 RECIPE = Path(__file__).parent.parent.parent / "training_configs/dualossdef.json"
@@ -100,7 +100,7 @@ def test_packaged_weights_are_what_they_are_called(model: str, keypoint_head: st
 
 def test_the_packaged_defense_names_the_packaged_tracker() -> None:
     path = packaged_weights("dualossdef_small.safetensors")
-    assert read_width(path) == "small"
+    assert read_unet_metadata(path).width == "small"
     header = read_header(path)
     assert header["tracker_sha256"] == hash_file(packaged_weights(header["tracker"]))
     assert header["licence"] == "MIT"

@@ -1,5 +1,7 @@
 """Where the files are looked for that a `weights_file` names."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,10 @@ def test_weights_that_a_config_names() -> None:
     }
     assert named_weights({"model": {"weights_file": {"x": "a"}}}) == {"model.weights_file.x": "a"}
     assert named_weights({"model": {"weights_file": None}}) == {}
+
+
+@pytest.mark.parametrize("module", ["weights.resolve", "weights.packaged", "weights.published", "sweeps.sweep"])
+def test_what_only_looks_for_files_starts_without_pytorch(module: str) -> None:
+    code = f"import sys, armory_skelevision.{module}; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

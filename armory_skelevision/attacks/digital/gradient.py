@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from art.attacks.attack import EvasionAttack
 from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentNumpy
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
-from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
-from armory_skelevision.attacks.interface import check_call, check_targets, stack_videos
-from armory_skelevision.validation import Count, Positive, check_arguments
+from armory_skelevision.attacks.interface import VideoAttack
+from armory_skelevision.validation import Count, Positive
 
 Norm = Literal["inf", 2]
 
 
-class PGD(EvasionAttack):  # type: ignore[misc]
+class PGD(VideoAttack):
     """Projected gradient descent (Madry et al. 2018) on all frames of a video, including frame 0 and so the template.
 
     Ascends the estimator's own loss, through all preprocessors. For the trackers of this package, that is the sum of
@@ -37,16 +33,7 @@ class PGD(EvasionAttack):  # type: ignore[misc]
         universal: Share one perturbation between all frames of a video (Moosavi-Dezfooli et al. 2017). It differs
             between frames only where it would drive them beyond black or white.
         verbose: Show a progress bar (on terminals).
-
-    Raises:
-        InvalidValueError: For a setting out of range.
     """
-
-    attack_params = [
-        *EvasionAttack.attack_params,
-        *("norm", "eps", "eps_step", "max_iter", "decay", "universal", "verbose"),
-    ]
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ObjectTrackerMixin)
 
     def __init__(
         self,
@@ -59,39 +46,13 @@ class PGD(EvasionAttack):  # type: ignore[misc]
         universal: bool = False,
         verbose: bool = True,
     ) -> None:
-        super().__init__(estimator=estimator)
         self.norm: Norm = "inf" if norm == np.inf else norm  # ART takes both
-        self.eps = eps
-        self.eps_step = eps_step
-        self.max_iter = max_iter
-        self.decay = decay
-        self.universal = universal
-        self.verbose = verbose
-        self._check_params()
+        super().__init__(
+            estimator, eps=eps, eps_step=eps_step, max_iter=max_iter, decay=decay, universal=universal, verbose=verbose
+        )
 
-    def generate(
-        self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> np.ndarray:
-        """Attack each video separately.
-
-        Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1].
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels; the first box of each starts the tracker.
-            y_patch_metadata: What ARMORY passes to every attack; not used here.
-
-        Returns:
-            The perturbed videos, same shape and dtype as ``x``.
-
-        Raises:
-            ValueError: For videos or labels of another shape or range, naming the video.
-            TypeError: For an unknown keyword argument, or videos that are not floating point.
-        """
-        check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
-        attacked = [self._attack_video(video, boxes) for video, boxes in zip(x, check_targets(x, y), strict=True)]
-        return stack_videos(attacked, x.dtype)
-
-    def _attack_video(self, video: np.ndarray, boxes: Any) -> np.ndarray:
-        boxes_xyxy = np.asarray(boxes)
+    def _attack_video(self, video: np.ndarray, target: Any) -> np.ndarray:
+        boxes_xyxy = np.asarray(target)
         if self.universal:
             algorithm = self._algorithm(PerFrameEstimator(self.estimator, video), 1)
             shared = algorithm.generate(x=np.zeros_like(video[:1]), y=boxes_xyxy[None])
@@ -113,10 +74,6 @@ class PGD(EvasionAttack):  # type: ignore[misc]
             verbose=self.verbose and sys.stderr.isatty(),
         )
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        check_arguments(type(self), vars(self))
-
 
 class FGSM(PGD):
     """The fast gradient sign method (Goodfellow et al. 2015): one step of full size, by ART's `FastGradientMethod`.
@@ -124,16 +81,8 @@ class FGSM(PGD):
     With the norm 2, the step goes along each frame's gradient itself. The loss is that of `PGD`.
 
     Args:
-        estimator: One of ART's object trackers with ``loss_gradient``.
-        norm: "inf", or 2: the root of the sum of squares over all H * W * 3 values of a frame.
         eps: Norm of each frame's perturbation, above 0; colours lie in [0, 1] and are clipped there.
-        universal: Share one perturbation between all frames of a video.
-
-    Raises:
-        InvalidValueError: For a setting out of range.
     """
-
-    attack_params = [*EvasionAttack.attack_params, "norm", "eps", "universal"]
 
     def __init__(self, estimator: Any, norm: Norm = "inf", eps: Positive = 8 / 255, universal: bool = False) -> None:
         super().__init__(estimator, norm=norm, eps=eps, universal=universal)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor
-from tqdm.auto import trange
 
-from armory_skelevision.attacks.digital.noise_search import NoiseSearch, enlarge
+from armory_skelevision.attacks.digital.noise_search import NoiseSearch, draw_blocks
 from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSession
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.validation import Count, Positive, PositiveFraction, Range, WholeNumber
@@ -38,25 +38,18 @@ class IoUAttack(OnlineAttack):
     never takes more than ``max_queries``.
 
     Args:
-        estimator: A tracker of this package, without preprocessors of whole frames.
         eps: Bound of the root mean square of a frame's noise, in (0, 1]; colours lie in [0, 1].
         block_size: Side in pixels of the square blocks on which the noise is constant; 1 as published.
         max_queries: Maximum number of queries per frame, at least 3.
         skip_threshold: A frame is skipped where the overlap under the heavy noise is at least this; 0.8 as published.
             Behind a defense that removes heavy noise, many frames are skipped; 1 skips only those on which such
             noise has no effect.
-        seed: Seed of the noise.
         verbose: Show a progress bar with the number of queries (on terminals).
 
     Attributes:
         queries: Number of queries so far, over all videos. The number for each video is logged at the level INFO
             (`armory run --log-level armory_skelevision:info` shows it).
-
-    Raises:
-        InvalidValueError: For a setting out of range.
     """
-
-    attack_params = [*OnlineAttack.attack_params, "eps", "block_size", "max_queries", "skip_threshold"]
 
     def __init__(
         self,
@@ -68,19 +61,14 @@ class IoUAttack(OnlineAttack):
         seed: WholeNumber = 0,
         verbose: bool = True,
     ) -> None:
-        super().__init__(estimator, seed, verbose)
-        self.eps = eps
-        self.block_size = block_size
-        self.max_queries = max_queries
-        self.skip_threshold = skip_threshold
+        settings = {name: value for name, value in locals().items() if name in self.attack_params}
+        super().__init__(estimator, **settings)
         self.queries = 0
-        self._check_params()
 
     def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
         before = self.queries
         carried = torch.zeros_like(session.video[0])
-        silent = None if self.verbose else True
-        bar = trange(1, len(session.video), desc="IoU attack", unit="frame", disable=silent, leave=False)
+        bar = self._progress(range(1, len(session.video)), "IoU attack", "frame")
         for index in bar:
             clean = session.video[index].clone()
             noisy = self._attack_frame(session, index, carried, generator)
@@ -96,7 +84,8 @@ class IoUAttack(OnlineAttack):
     ) -> Tensor:
         """The noisy frame (H, W, 3); that of the video is left as the last query set it."""
         clean = session.video[index].clone()
-        heavy = (clean + HEAVY_NOISE * self._draw_signs(clean, generator)).clamp(0, 1)
+        signs = draw_blocks(partial(torch.randint, -1, 2, generator=generator), clean, self.block_size)
+        heavy = (clean + HEAVY_NOISE * signs).clamp(0, 1)
         previous_xyxy = cxcywh_to_xyxy(session.state.box_cxcywh)
         clean_xyxy = self._query(session, index, clean)
         heavy_overlap = float(iou(self._query(session, index, heavy), clean_xyxy))
@@ -110,11 +99,6 @@ class IoUAttack(OnlineAttack):
 
         search = NoiseSearch(score, clean, heavy, self.eps, self.max_queries - 2, self.block_size, generator)
         return search.run(clean + CARRIED * carried, heavy_overlap).frame
-
-    def _draw_signs(self, frame: Tensor, generator: torch.Generator) -> Tensor:
-        height, width = frame.shape[:2]
-        shape = (-(-height // self.block_size), -(-width // self.block_size), 3)
-        return enlarge(torch.randint(-1, 2, shape, generator=generator).to(frame), self.block_size, height, width)
 
     def _query(self, session: TrackingSession, index: int, frame: Tensor) -> Tensor:
         """The box (4,) xyxy that the tracker predicts if ``frame`` is frame ``index``."""

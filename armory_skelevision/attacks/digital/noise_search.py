@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -26,55 +28,47 @@ class Candidate(NamedTuple):
     score: float
 
 
-def enlarge(noise: Tensor, block_size: int, height: int, width: int) -> Tensor:
-    """Noise (h, w, 3) with each value on a square block of ``block_size`` pixels a side, cut to (height, width, 3)."""
-    return noise.repeat_interleave(block_size, 0).repeat_interleave(block_size, 1)[:height, :width]
+def draw_blocks(draw: Callable[[tuple[int, int, int]], Tensor], frame: Tensor, block_size: int) -> Tensor:
+    """Noise of the shape, dtype and device of a frame (H, W, 3), constant on square blocks of ``block_size`` pixels.
+
+    ``draw`` draws a value for each block and channel, of the shape that it gets.
+    """
+    height, width = frame.shape[:2]
+    values = draw((-(-height // block_size), -(-width // block_size), 3)).to(frame)
+    return values.repeat_interleave(block_size, 0).repeat_interleave(block_size, 1)[:height, :width]
 
 
+@dataclass
 class NoiseSearch:
     """Moves from a clean frame towards a heavily noisy one, alternating tangential steps and normal steps.
 
     Normal steps go towards the heavy noise. Tangential steps go at a right angle to that direction, at about the same
     amount of noise, to where the score is lower.
 
-    Args:
+    Attributes:
         score: The score of a frame (H, W, 3), to be lowered; each call is a query.
         clean: The frame (H, W, 3), values in [0, 1].
         heavy: The same frame under heavy noise.
         eps: Bound of the root mean square of the noise.
-        max_queries: Maximum number of queries.
+        queries_left: Number of queries that may still be made.
         block_size: Side in pixels of the square blocks on which tangential steps are constant.
         generator: Draws the tangential steps, on the CPU.
-
-    Attributes:
-        queries_left: Number of queries that may still be made.
+        step: Size of the next normal step, as a share of the way to the heavy noise.
+        spread: Size of the next tangential step, relative to that way.
     """
 
-    def __init__(
-        self,
-        score: Callable[[Tensor], float],
-        clean: Tensor,
-        heavy: Tensor,
-        eps: float,
-        max_queries: int,
-        block_size: int,
-        generator: torch.Generator,
-    ) -> None:
-        self._score = score
-        self._clean = clean
-        self._heavy = heavy
-        self._eps = eps
-        self._block_size = block_size
-        self._generator = generator
-        self._step = self._spread = FIRST_STEP
-        self.queries_left = max_queries
+    score: Callable[[Tensor], float]
+    clean: Tensor
+    heavy: Tensor
+    eps: float
+    queries_left: int
+    block_size: int
+    generator: torch.Generator
+    step: float = FIRST_STEP
+    spread: float = FIRST_STEP
 
     def run(self, start: Tensor, stop_score: float) -> Candidate:
-        """Search until the score is at most ``stop_score`` or all queries are made.
-
-        Args:
-            start: The frame (H, W, 3) to start from, such as the clean frame with some of the previous frame's noise.
-            stop_score: The score at which to stop.
+        """Search, from a frame (H, W, 3), until the score is at most ``stop_score`` or all queries are made.
 
         Returns:
             The last frame that was accepted, and its score.
@@ -88,19 +82,18 @@ class NoiseSearch:
     def _search_tangential(self, best: Candidate) -> Candidate:
         """The best of some random tangential steps, if its score is not higher."""
         for _ in range(MAX_ROUNDS):
-            candidates = [
-                self._query(self._tangential_step(best.frame)) for _ in range(min(CANDIDATES, self.queries_left))
-            ]
+            count = min(CANDIDATES, self.queries_left)
+            candidates = [self._query(self._tangential_step(best.frame)) for _ in range(count)]
             if not candidates:
                 break
             accepted = sum(candidate.score <= best.score for candidate in candidates) / len(candidates)
             if accepted < 0.3:
-                self._spread /= RATE
+                self.spread /= RATE
             elif accepted > 0.7:
-                self._spread *= RATE
+                self.spread *= RATE
             if accepted > 0:
                 return min(candidates, key=lambda candidate: candidate.score)
-            if self._spread > MAX_SPREAD:
+            if self.spread > MAX_SPREAD:
                 break
         return best
 
@@ -109,28 +102,26 @@ class NoiseSearch:
         for _ in range(min(MAX_STEPS, self.queries_left)):
             candidate = self._query(self._normal_step(best.frame))
             if candidate.score <= best.score:
-                self._step *= RATE
+                self.step *= RATE
                 return candidate
-            self._step = min(self._step / RATE, 1.0)
+            self.step = min(self.step / RATE, 1.0)
         return best
 
     def _normal_step(self, frame: Tensor) -> Tensor:
-        return self._project(frame + self._step * (self._heavy - frame))
+        return self._project(frame + self.step * (self.heavy - frame))
 
     def _tangential_step(self, frame: Tensor) -> Tensor:
-        way = self._heavy - frame
-        height, width = frame.shape[:2]
-        shape = (-(-height // self._block_size), -(-width // self._block_size), 3)
-        noise = enlarge(torch.randn(shape, generator=self._generator).to(frame), self._block_size, height, width)
+        way = self.heavy - frame
+        noise = draw_blocks(partial(torch.randn, generator=self.generator), frame, self.block_size)
         noise -= (noise * way).sum() / (way * way).sum().clamp(min=1e-12) * way
-        return self._project(frame + self._spread * way.norm() / noise.norm() * noise)
+        return self._project(frame + self.spread * way.norm() / noise.norm() * noise)
 
     def _project(self, frame: Tensor) -> Tensor:
         """The frame with its noise scaled down to the bound, in [0, 1]."""
-        noise = frame - self._clean
+        noise = frame - self.clean
         size = float(noise.square().mean().sqrt())
-        return (self._clean + noise * min(1.0, self._eps / max(size, 1e-12))).clamp(0, 1)
+        return (self.clean + noise * min(1.0, self.eps / max(size, 1e-12))).clamp(0, 1)
 
     def _query(self, frame: Tensor) -> Candidate:
         self.queries_left -= 1
-        return Candidate(frame, self._score(frame))
+        return Candidate(frame, self.score(frame))

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from art.attacks.attack import EvasionAttack
 from torch import Tensor
 
-from armory_skelevision.attacks.interface import check_call, stack_videos
+from armory_skelevision.attacks.interface import TrackerAttack, check_call, stack_videos
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_box, check_labels
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames, Window
+from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.tracking.state import initial_state, search_window
 from armory_skelevision.tracking.tracker import track_frame
-from armory_skelevision.validation import InvalidValueError, WholeNumber, check_arguments
+from armory_skelevision.tracking.windows import initial_state
+from armory_skelevision.validation import InvalidValueError
 
 
 class TrackingSession:
@@ -44,11 +43,6 @@ class TrackingSession:
             self._matcher = TemplateMatcher.embed_template(estimator.crops(self.frames, box_xyxy))
         self.advance(0)
 
-    @property
-    def window(self) -> Window:
-        """The search window in the next frame."""
-        return search_window(self.state, self.settings)
-
     def match(self, pixels: Tensor) -> RPNOutput:
         """The heads' output (batch of 1) for the pixels (3, side, side) of a search window, RGB in [0, 1].
 
@@ -66,7 +60,7 @@ class TrackingSession:
         self.state = self.locate(index)
 
 
-class OnlineAttack(EvasionAttack):  # type: ignore[misc]
+class OnlineAttack(TrackerAttack):
     """Base of attacks that act frame by frame, as the tracker runs.
 
     Frame 0 stays clean: it gives the template, and the published attacks start with the first frame searched after it.
@@ -78,13 +72,7 @@ class OnlineAttack(EvasionAttack):  # type: ignore[misc]
         verbose: Show a progress bar (on terminals).
     """
 
-    attack_params = [*EvasionAttack.attack_params, "seed", "verbose"]
     _estimator_requirements: tuple[type, ...] = (SiameseEstimator,)
-
-    def __init__(self, estimator: SiameseEstimator, seed: WholeNumber, verbose: bool) -> None:
-        super().__init__(estimator=estimator)
-        self.seed = seed
-        self.verbose = verbose
 
     def generate(
         self,
@@ -94,20 +82,10 @@ class OnlineAttack(EvasionAttack):  # type: ignore[misc]
         y_init: Any = None,
         **kwargs: Any,
     ) -> np.ndarray:
-        """Attack each video on its own.
+        """Attack each video on its own; see `VideoAttack.generate`.
 
-        Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1].
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels, of which only the first of each video is used.
-            y_patch_metadata: Passed by ARMORY to every attack; not used here.
-            y_init: The targets in frame 0, (N, 4), instead of ``y``.
-
-        Returns:
-            The perturbed videos, same shape and dtype as ``x``.
-
-        Raises:
-            InvalidValueError, InvalidTypeError: For input that does not fit together, or an estimator with
-                preprocessors of whole frames.
+        The targets in frame 0 may be given as ``y_init``, (N, 4), instead of ``y``, of which only the first box of each
+        video is used. An estimator with preprocessors of whole frames is refused (`InvalidValueError`).
         """
         check_call(x, kwargs, ["x", "y", "y_init", "y_patch_metadata"])
         self._check_estimator()
@@ -133,7 +111,3 @@ class OnlineAttack(EvasionAttack):  # type: ignore[misc]
             expected = f"no preprocessors of whole videos, as {type(self).__name__} works frame by frame"
             fix = "use PGD, or attack an estimator without them"
             raise InvalidValueError("preprocessing_defences", expected, ", ".join(names), fix)
-
-    def _check_params(self) -> None:
-        super()._check_params()
-        check_arguments(type(self), vars(self))

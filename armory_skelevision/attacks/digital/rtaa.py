@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm.auto import trange
 
 from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSession
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
@@ -15,20 +14,11 @@ from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region
-from armory_skelevision.tracking.windows import context_side, resize_crop
+from armory_skelevision.tracking.windows import context_side, resize_crop, search_window
 from armory_skelevision.validation import Count, PositiveFraction, WholeNumber
 
 # Weight of the box terms of the loss relative to the score terms, from the published code.
 REGRESSION_WEIGHT = 5.0
-
-
-class WarmStart(NamedTuple):
-    """What the attack of a frame starts from: the result of the frame before, or nothing after a reset."""
-
-    perturbation: Tensor
-    """The perturbation of the previous search window, (3, side, side)."""
-    direction: Tensor
-    """The side to which the pseudo box is moved: -1 or 1 along x and y, (2,)."""
 
 
 class RTAA(OnlineAttack):
@@ -48,14 +38,8 @@ class RTAA(OnlineAttack):
         eps: Bound (l∞) of the perturbation, in (0, 1]; colours lie in [0, 1].
         max_iter: Steps per frame.
         reset_every: Number of frames after which the perturbation is reset to zero.
-        seed: Seed of the pseudo boxes.
-        verbose: Show a progress bar (on terminals).
-
-    Raises:
-        InvalidValueError: For a setting out of range.
     """
 
-    attack_params = [*OnlineAttack.attack_params, "eps", "max_iter", "reset_every"]
     # The loss is one of anchors and offsets from them.
     _estimator_requirements = (SiamRPNEstimator,)
 
@@ -68,41 +52,38 @@ class RTAA(OnlineAttack):
         seed: WholeNumber = 0,
         verbose: bool = True,
     ) -> None:
-        super().__init__(estimator, seed, verbose)
-        self.eps = eps
-        self.max_iter = max_iter
-        self.reset_every = reset_every
-        self._check_params()
+        super().__init__(estimator, eps=eps, max_iter=max_iter, reset_every=reset_every, seed=seed, verbose=verbose)
 
     def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
-        warm_start = None
-        silent = None if self.verbose else True
-        for index in trange(1, len(session.video), desc="RTAA", unit="frame", disable=silent, leave=False):
-            if warm_start is None or index % self.reset_every == 0:
+        for index in self._progress(range(1, len(session.video)), "RTAA", "frame"):
+            if index == 1 or index % self.reset_every == 0:
                 direction = torch.randint(0, 2, (2,), generator=generator) * 2.0 - 1
-                warm_start = WarmStart(torch.zeros(3, 1, 1, device=session.video.device), direction)
-            warm_start = self._attack_frame(session, index, warm_start, generator)
+                perturbation = torch.zeros(3, 1, 1, device=session.video.device)
+            perturbation = self._attack_frame(session, index, perturbation, direction, generator)
             session.advance(index)
 
     def _attack_frame(
-        self, session: TrackingSession, index: int, warm_start: WarmStart, generator: torch.Generator
-    ) -> WarmStart:
-        """Perturb frame ``index`` of the video, in place, and return what the next frame starts from."""
-        window = session.window
+        self, session: TrackingSession, index: int, start: Tensor, direction: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Perturb frame ``index`` of the video, in place, and return the perturbation of its window (3, side, side).
+
+        ``start`` is that of the previous window, and the pseudo box is moved by ``direction``, -1 or 1 along x and y.
+        """
+        window = search_window(session.state, session.settings)
         (rows, columns), place = inner_region(window, session.frames.width, session.frames.height)
         clean = session.frames.window(index, window).clone()
         inside = torch.zeros_like(clean[:1])
         inside[:, place[0], place[1]] = 1  # Beyond the frame's border there is nothing to write to.
         low, high = (clean - self.eps).clamp(min=0), (clean + self.eps).clamp(max=1)
-        shown = (clean + inside * resize_crop(warm_start.perturbation, window.side)).clamp(low, high)
+        shown = (clean + inside * resize_crop(start, window.side)).clamp(low, high)
         for _ in range(self.max_iter):
             shown.requires_grad_()
-            loss = self._loss(session, shown, warm_start.direction, generator)
+            loss = self._loss(session, shown, direction, generator)
             (gradient,) = torch.autograd.grad(loss, shown)
             step = self.eps / self.max_iter * gradient.sign() * inside
             shown = (shown.detach() - step).clamp(low, high)
         session.video[index, rows, columns] = shown[:, place[0], place[1]].permute(1, 2, 0)
-        return warm_start._replace(perturbation=shown - clean)
+        return shown - clean
 
     def _loss(self, session: TrackingSession, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
         settings = session.settings

@@ -11,26 +11,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from art.attacks.attack import EvasionAttack
 from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentNumpy
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
-from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
-from armory_skelevision.attacks.interface import stack_videos
+from armory_skelevision.attacks.interface import VideoAttack
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, check_pose_tracker
-from armory_skelevision.attacks.keypoints.target_pose import TargetPose, check_target_pose, target_keypoints
-from armory_skelevision.attacks.keypoints.true_pose import read_true_poses
-from armory_skelevision.validation import Count, PositiveFraction, check_arguments
+from armory_skelevision.attacks.keypoints.poses import TargetPose, TruePose, read_true_poses, target_keypoints
+from armory_skelevision.keypoints import KEYPOINTS
+from armory_skelevision.validation import Count, InvalidValueError, PositiveFraction
 
 STEPS_OVER_BOUND = 2.5
 """The sum of all step sizes as a multiple of the bound."""
 
 
-class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
+class KeypointIGSM(VideoAttack):
     """A small perturbation of frame 0 that moves the detected keypoints (IGSM-U-N, IGSM-T-N).
 
-    Only frame 0, from which the template is cut, is changed. The gradient is that of the keypoint head's training loss,
-    through all preprocessors.
+    Only frame 0, from which the template is cut, is changed, so that one frame is enough. The gradient is that of the
+    keypoint head's training loss, through all preprocessors. The true keypoints come from the labels or from ARMORY's
+    metadata, see `read_true_poses`.
 
     Args:
         estimator: A SiamRPN tracker with a keypoint head.
@@ -45,9 +43,6 @@ class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
         InvalidValueError: For a setting out of range, or a tracker without a keypoint head.
     """
 
-    attack_params = [*EvasionAttack.attack_params, "eps", "max_iter", "eps_step", "target_pose", "verbose"]
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ObjectTrackerMixin)
-
     def __init__(
         self,
         estimator: Any,
@@ -57,53 +52,32 @@ class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
         target_pose: TargetPose | None = None,
         verbose: bool = True,
     ) -> None:
-        super().__init__(estimator=estimator)
-        self.eps = eps
-        self.max_iter = max_iter
-        self.eps_step = eps_step
-        self.target_pose = target_pose
-        self.verbose = verbose
-        self._check_params()
+        super().__init__(
+            estimator, eps=eps, max_iter=max_iter, eps_step=eps_step, target_pose=target_pose, verbose=verbose
+        )
 
-    def generate(
-        self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> np.ndarray:
-        """Attack each video separately.
+    def _read_targets(
+        self, x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None, unknown: Mapping[str, Any]
+    ) -> list[TruePose]:
+        return read_true_poses(x, y, metadata, unknown)
 
-        Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1]; one frame is enough.
-            y: ``[{"boxes": (F, 4), "keypoints": (17, 3)}, …]``: the person's boxes, xyxy in pixels, and the keypoints
-                (x, y in pixels, visibility) in frame 0.
-            y_patch_metadata: May hold ``keypoints`` (F, 17, 3) in place of the labels.
-
-        Returns:
-            The videos with a perturbed frame 0, same shape and dtype as ``x``.
-
-        Raises:
-            ValueError: For videos or labels of another shape or range, naming the video.
-            TypeError: For an unknown keyword argument, or videos that are not floating point.
-        """
-        attacked = []
-        for video, (box_xyxy, keypoints) in zip(x, read_true_poses(x, y, y_patch_metadata, kwargs), strict=True):
-            pose = PoseEstimator(self.estimator, box_xyxy[None])
-            if self.target_pose is not None:
-                keypoints = target_keypoints(self.target_pose, keypoints, box_xyxy)
-            perturbed = np.array(video)
-            perturbed[:1] = self.perturb(pose, perturbed[:1].astype(np.float32), keypoints[None])
-            attacked.append(perturbed)
-        return stack_videos(attacked, x.dtype)
+    def _attack_video(self, video: np.ndarray, target: TruePose) -> np.ndarray:
+        pose = PoseEstimator(self.estimator, target.box_xyxy[None])
+        keypoints = target.keypoints
+        if self.target_pose is not None:
+            keypoints = target_keypoints(self.target_pose, keypoints, target.box_xyxy)
+        perturbed = np.array(video)
+        perturbed[:1] = self.perturb(pose, perturbed[:1].astype(np.float32), keypoints[None])
+        return perturbed
 
     def perturb(self, pose: PoseEstimator, pictures: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
-        """Perturb pictures of people.
+        """Perturb pictures of people, (N, H, W, 3) in and out, RGB in [0, 1].
 
         Args:
             pose: The tracker, with the box of the person in each picture.
-            pictures: (N, H, W, 3), RGB in [0, 1].
+            pictures: The pictures.
             keypoints: (N, 17, 3), pixels and visibility: those to be seen if the attack has a target pose, else the
                 true ones, to be seen elsewhere.
-
-        Returns:
-            The perturbed pictures (N, H, W, 3) in [0, 1].
         """
         algorithm = self._algorithm(pose, len(pictures))
         # ART projects after it clips, which may leave the range by the last bit.
@@ -123,8 +97,10 @@ class KeypointIGSM(EvasionAttack):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        check_arguments(type(self), vars(self))
-        check_target_pose(self.target_pose)
+        places = self.target_pose
+        if places is not None and not isinstance(places, str) and len(places) != len(KEYPOINTS):
+            expected = f"{len(KEYPOINTS)} pairs [x, y], one for each keypoint"
+            raise InvalidValueError("target_pose", expected, str(len(places)))
         check_pose_tracker(self.estimator)
 
 
@@ -132,16 +108,8 @@ class KeypointFGSM(KeypointIGSM):
     """One step of full size on the keypoints (FGSM-U, FGSM-T), by ART's `FastGradientMethod`.
 
     Args:
-        estimator: A SiamRPN tracker with a keypoint head.
         eps: Size of the step, in (0, 1]; colours lie in [0, 1] and are clipped there.
-        target_pose: Pose to be detected (targeted): "upside_down", or 17 pairs [x, y] in widths and heights of the
-            box. None moves the keypoints away from the true pose (untargeted).
-
-    Raises:
-        InvalidValueError: For a setting out of range, or a tracker without a keypoint head.
     """
-
-    attack_params = [*EvasionAttack.attack_params, "eps", "target_pose"]
 
     def __init__(self, estimator: Any, eps: PositiveFraction = 8 / 255, target_pose: TargetPose | None = None) -> None:
         super().__init__(estimator, eps=eps, target_pose=target_pose)

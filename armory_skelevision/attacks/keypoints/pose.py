@@ -15,8 +15,7 @@ from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.tracking import VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.losses import keypoint_softmax
-from armory_skelevision.tracking.state import initial_state, template_window
-from armory_skelevision.tracking.windows import resize_crop
+from armory_skelevision.tracking.windows import initial_state, resize_crop, template_window
 from armory_skelevision.validation import InvalidValueError
 
 # Pictures whose activations are held at a time.
@@ -52,19 +51,13 @@ class PoseEstimator(PerFrameEstimator):
         return torch.stack(found).cpu().numpy()
 
     def compute_loss(self, x: np.ndarray, y: np.ndarray, **kwargs: Any) -> np.ndarray:
-        """The loss of each picture: softmax cross-entropy over positions, the mean over labelled keypoints.
+        """The loss (N,) of pictures (N, H, W, 3), RGB in [0, 1], with keypoints (N, 17, 3) in their pixels.
 
-        Args:
-            x: Pictures (N, H, W, 3), RGB in [0, 1].
-            y: Keypoints (N, 17, 3) in pixels of the pictures; those outside the template do not count.
-
-        Returns:
-            (N,).
+        It is the softmax cross-entropy over positions, a mean over the labelled keypoints inside the template.
         """
         with torch.no_grad():
-            return torch.cat([self._losses(self._tensor(x[part]), y[part], part) for part in self._parts()]).numpy(
-                force=True
-            )
+            losses = [self._losses(self._tensor(x[part]), y[part], part) for part in self._parts()]
+        return torch.cat(losses).numpy(force=True)
 
     def _frame_gradients(self, frames: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Gradient of each picture's own loss for pictures (N, H, W, 3) and keypoints (N, 17, 3) or (1, N, 17, 3)."""
@@ -115,13 +108,9 @@ def check_pose_tracker(tracker: Any) -> None:
 def cut_template(
     tracker: SiamRPNEstimator, picture: np.ndarray, box_xyxy: np.ndarray, keypoints: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The template crop of a person and the keypoints in it, before any preprocessor.
+    """The template crop of a person in a picture (H, W, 3), RGB in [0, 1], and the keypoints in it.
 
-    Args:
-        tracker: The tracker that the template is for.
-        picture: (H, W, 3), RGB in [0, 1].
-        box_xyxy: The person's box (4,), pixels.
-        keypoints: (17, 3), in pixels of the picture.
+    The person's box (4,) and keypoints (17, 3) are in pixels of the picture. No preprocessor is applied.
 
     Returns:
         The crop (s, s, 3) float32 in [0, 1], and the keypoints (17, 3) in its pixels.

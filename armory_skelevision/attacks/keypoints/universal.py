@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from art.attacks.attack import EvasionAttack
 
 from armory_skelevision.attacks.interface import stack_videos
 from armory_skelevision.attacks.keypoints.gradient import KeypointIGSM
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
-from armory_skelevision.attacks.keypoints.true_pose import TruePose, read_true_poses
+from armory_skelevision.attacks.keypoints.poses import TruePose, read_true_poses
 from armory_skelevision.io import atomic_write
 from armory_skelevision.tracking.frames import inner_region
-from armory_skelevision.tracking.state import initial_state, template_window
+from armory_skelevision.tracking.windows import initial_state, template_window
 from armory_skelevision.validation import Count, InvalidValueError, MissingFileError, PositiveFraction
 
 
@@ -34,20 +33,15 @@ class KeypointUniversal(KeypointIGSM):
     a config gives the file of a perturbation that was learnt before.
 
     Args:
-        estimator: A SiamRPN tracker with a keypoint head.
-        eps: Bound (l∞) of the perturbation, in (0, 1]; colours lie in [0, 1].
         max_iter: Number of steps, each over all people; a step is ``2.5 * eps / max_iter``, at most ``eps``.
         perturbation: A .npy file that ``export`` wrote, which is added unchanged; None learns a new one.
         export: Where to write the learnt perturbation (.npy); None writes nothing.
-        verbose: Show a progress bar (on terminals).
 
     Raises:
         InvalidValueError: For a setting out of range, a tracker without a keypoint head, or a perturbation of another
             size or beyond ``eps``.
         MissingFileError: If there is no file ``perturbation``.
     """
-
-    attack_params = [*EvasionAttack.attack_params, "eps", "max_iter", "perturbation", "export", "verbose"]
 
     def __init__(
         self,
@@ -66,12 +60,10 @@ class KeypointUniversal(KeypointIGSM):
     def generate(
         self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
     ) -> np.ndarray:
-        """Add one perturbation to all videos; arguments and result are those of `KeypointIGSM.generate`.
+        """Add one perturbation to all videos; arguments, result and errors are those of `KeypointIGSM.generate`.
 
         Raises:
-            ValueError: For videos or labels of another shape or range, naming the video, or a single video to learn
-                from.
-            TypeError: For an unknown keyword argument, or videos that are not floating point.
+            InvalidValueError: Also for a single video to learn from.
         """
         poses = read_true_poses(x, y, y_patch_metadata, kwargs)
         perturbation = self._loaded
@@ -101,12 +93,9 @@ class KeypointUniversal(KeypointIGSM):
 
     def _learn_from_videos(self, x: Any, poses: Sequence[TruePose]) -> np.ndarray:
         if len(poses) < 2:
-            raise InvalidValueError(
-                "perturbation",
-                "a file where there is a single video, from which nothing universal can be learnt",
-                "none",
-                "learn one in Python from many videos, with 'export', and give that file; see docs/keypoints.md",
-            )
+            expected = "a file where there is a single video, from which nothing universal can be learnt"
+            fix = "learn one in Python from many videos, with 'export', and give that file; see docs/keypoints.md"
+            raise InvalidValueError("perturbation", expected, "none", fix)
         cuts = [cut_template(self.estimator, video[0], *pose) for video, pose in zip(x, poses, strict=True)]
         return self.learn(*(np.stack(parts) for parts in zip(*cuts, strict=True)))
 
@@ -131,7 +120,6 @@ class KeypointUniversal(KeypointIGSM):
             raise InvalidValueError("perturbation", f"finite values ({size}, {size}, 3)", got)
         largest = float(np.abs(perturbation).max())
         if largest > self.eps * (1 + 1e-5):
-            raise InvalidValueError(
-                "perturbation", f"values within the bound eps = {self.eps:.4g}", f"{largest:.4g} in {path}"
-            )
+            expected = f"values within the bound eps = {self.eps:.4g}"
+            raise InvalidValueError("perturbation", expected, f"{largest:.4g} in {path}")
         return np.asarray(perturbation, np.float32)

@@ -4,45 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from art.attacks.attack import EvasionAttack
-from art.estimators.estimator import BaseEstimator, LossGradientsMixin
-from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
-from tqdm.auto import trange
 
 from armory_skelevision.attacks.gradients import CropGradient, EstimatorGradient, Memory, Precision, TrackerGradient
-from armory_skelevision.attacks.interface import check_call, stack_videos
+from armory_skelevision.attacks.interface import TrackerAttack, check_call, stack_videos
 from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, make_objective
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
-from armory_skelevision.attacks.patch.checkpoints import StepRecorder, check_checkpoints, record_mean_iou
+from armory_skelevision.attacks.patch.checkpoints import check_checkpoints, record_mean_iou
 from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.files import load_start, write_patch
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_labels
-from armory_skelevision.networks.precision import warn_of_slow_bf16
-from armory_skelevision.validation import (
-    Count,
-    InvalidValueError,
-    NonNegative,
-    Positive,
-    Range,
-    WholeNumber,
-    check_arguments,
-)
+from armory_skelevision.networks.inference import warn_of_slow_bf16
+from armory_skelevision.validation import Count, InvalidValueError, NonNegative, Positive, Range, WholeNumber
 
 log = logging.getLogger(__name__)
 
 
-class PatchAttack(EvasionAttack):  # type: ignore[misc]
+class PatchAttack(TrackerAttack):
     """One static patch per video, or one for all of them, that moves the tracked box away from the true one.
 
     The patch is drawn in perspective, in the light of the scene and behind people in front of the screen. It is drawn
@@ -85,14 +73,6 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         InvalidValueError: For a setting out of range, or settings that exclude each other.
     """
 
-    attack_params = [
-        *EvasionAttack.attack_params,
-        *("step_size", "max_iter", "loss", "target_box", "update", "schedule", "momentum", "keep"),
-        *("checkpoints", "restarts", "start", "patch_init", "eot", "tv_weight", "print_weight", "universal"),
-        *("adaptive", "export", "memory", "precision", "seed", "verbose"),
-    ]
-    _estimator_requirements = (BaseEstimator, LossGradientsMixin, ObjectTrackerMixin)
-
     def __init__(
         self,
         estimator: Any,
@@ -119,11 +99,10 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         seed: WholeNumber = 0,
         verbose: bool = True,
     ) -> None:
-        settings = dict(locals())
-        super().__init__(estimator=estimator)
+        settings = {name: value for name, value in locals().items() if name in self.attack_params}
+        super().__init__(estimator, **settings)
         self._videos = 0
         self.mean_iou: list[dict[int, float]] = []
-        self.set_params(**{name: value for name, value in settings.items() if name in self.attack_params})
 
     def generate(
         self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
@@ -166,9 +145,12 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         for restart in range(self.restarts):
             objective = self.make_objective(scenes, restart)
             start = self.make_start(scenes, restart).to(self.estimator.device)
-            recorder = StepRecorder(steps)
-            best = ascent.run(objective, start, on_step=recorder, progress=partial(self._progress, restart))
-            restarts.append(recorder.complete(best))
+            recorded: dict[int, BestIterate] = {}
+            for step, best in enumerate(ascent.iterate(objective, start, partial(self._count_steps, restart))):
+                if step in steps:
+                    recorded[step] = best
+            # A run without a gradient ends early, with the patch that it would keep.
+            restarts.append({step: recorded.get(step, best) for step in steps})
         # Of equals max takes the first: a restart replaces an earlier one only if it is better.
         return {step: max((kept[step] for kept in restarts), key=lambda iterate: iterate.value) for step in steps}
 
@@ -211,11 +193,9 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
         target_box = TargetBox.from_dict(self.target_box, "target_box") if self.target_box is not None else None
         return make_objective(self.loss, truth_xyxy, target_box, tracker.settings)
 
-    def _progress(self, restart: int, count: int) -> Iterable[int]:
+    def _count_steps(self, restart: int, count: int) -> Any:
         title = "Patch" if self.restarts == 1 else f"Patch {restart + 1}/{self.restarts}"
-        silent = None if self.verbose else True
-        bar: Iterable[int] = trange(count, desc=title, unit="step", disable=silent, leave=False)
-        return bar
+        return self._progress(range(count), title, "step")
 
     def _export(self, patch: BestIterate) -> None:
         log.info("%s: %s %.6g", self._name(), self.loss, patch.value)
@@ -231,7 +211,6 @@ class PatchAttack(EvasionAttack):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        check_arguments(type(self), vars(self))
         if self.momentum and self.update == "accumulated_sign":
             fix = "this update keeps all earlier directions already; use update 'sign'"
             raise InvalidValueError("momentum", "0 with update 'accumulated_sign'", repr(self.momentum), fix)

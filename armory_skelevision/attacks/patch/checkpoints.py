@@ -26,37 +26,13 @@ RESULT = "adversarial_checkpoints"
 log = logging.getLogger(__name__)
 
 
-class StepRecorder:
-    """Records the iterate that is kept after some numbers of steps; an ``on_step`` of `GradientAscent.run`.
-
-    Args:
-        steps: The numbers of steps.
-    """
-
-    def __init__(self, steps: Sequence[int]) -> None:
-        self.steps = steps
-        self._recorded: dict[int, BestIterate] = {}
-
-    def __call__(self, step: int, best: BestIterate) -> None:
-        """Record ``best`` if ``step`` is one of the recorded numbers of steps."""
-        if step in self.steps:
-            self._recorded[step] = best
-
-    def complete(self, final: BestIterate) -> dict[int, BestIterate]:
-        """The iterate of every recorded step; ``final`` for steps after the end of a run without a gradient."""
-        return {step: self._recorded.get(step, final) for step in self.steps}
-
-
 def record_mean_iou(
     estimator: Any, scene: PatchScene, patches: Mapping[int, BestIterate], dtype: np.dtype[Any]
 ) -> dict[int, float]:
     """Record the mean IoU of a video under each patch, over all frames but the first, as ARMORY measures it.
 
-    Args:
-        estimator: The tracker, with its defenses.
-        scene: The video.
-        patches: Patches (h, w, 3), RGB in [0, 1], by number of steps.
-        dtype: Of the videos that the evaluation passes to the tracker.
+    The patches (h, w, 3), RGB in [0, 1], are given by number of steps. ``dtype`` is that of the videos that the
+    evaluation passes to the tracker.
 
     Returns:
         Values in [0, 1] by number of steps, which an ARMORY run also writes to its result file.
@@ -79,12 +55,9 @@ def check_checkpoints(checkpoints: Sequence[int], max_iter: int, schedule: Sched
     if len(set(checkpoints)) < len(checkpoints):
         raise InvalidValueError("checkpoints", "different numbers of steps", repr(checkpoints))
     if checkpoints and schedule != "constant":
-        raise InvalidValueError(
-            "checkpoints",
-            f"none with schedule {schedule!r}, whose step sizes depend on max_iter",
-            repr(checkpoints),
-            "use schedule 'constant', or a run for each number of steps",
-        )
+        expected = f"none with schedule {schedule!r}, whose step sizes depend on max_iter"
+        fix = "use schedule 'constant', or a run for each number of steps"
+        raise InvalidValueError("checkpoints", expected, repr(checkpoints), fix)
     beyond = sorted(steps for steps in checkpoints if steps > max_iter)
     if beyond:
         log.warning("checkpoints %s are not reached with max_iter %d: nothing is recorded for them", beyond, max_iter)

@@ -46,9 +46,6 @@ class EOT(Settings):
         corners: Standard deviation of the corners' positions, in pixels, drawn for each frame and corner.
         frames: Share of the frames that each step tracks; the others are skipped, as by a slower camera.
         samples: Number of transformations per step.
-
-    Raises:
-        InvalidValueError: For a value out of range.
     """
 
     brightness: Annotated[float, Range(0, 1, without_high=True)] = 0.0

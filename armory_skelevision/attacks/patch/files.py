@@ -26,12 +26,11 @@ def write_patch(stem: str | os.PathLike[str], patch: np.ndarray, settings: Mappi
     values = io.BytesIO()
     np.save(values, patch.astype(np.float32), allow_pickle=False)
     picture = cv2.imencode(".png", (patch[..., ::-1] * 255).round().astype(np.uint8))[1]
-    atomic_write(path.with_name(path.name + ".png"), picture.tobytes())
-    atomic_write(path.with_name(path.name + ".json"), (json.dumps(settings, indent=4, sort_keys=True) + "\n").encode())
+    described = json.dumps(settings, indent=4, sort_keys=True) + "\n"
     # The .npy file is written last: where it exists, the others do too.
-    target = path.with_name(path.name + ".npy")
-    atomic_write(target, values.getvalue())
-    return target
+    for suffix, data in {".png": picture.tobytes(), ".json": described.encode(), ".npy": values.getvalue()}.items():
+        atomic_write(path.with_name(path.name + suffix), data)
+    return path.with_name(path.name + ".npy")
 
 
 def read_patch(path: str | os.PathLike[str]) -> np.ndarray:
@@ -56,15 +55,10 @@ def read_patch(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def load_start(path: str | os.PathLike[str], name: str, patch_hw: tuple[int, int]) -> Tensor:
-    """Load a patch to start an attack from: (h, w, 3) float32, RGB in [0, 1].
+    """Load a patch to start an attack from, resized to ``patch_hw``: (h, w, 3) float32, RGB in [0, 1].
 
-    Args:
-        path: A .npy or .png file, or a folder of exported patches.
-        name: Of the patch in a folder, without suffix.
-        patch_hw: Height and width that the patch is resized to.
-
-    Raises:
-        MissingFileError, InvalidValueError: See `read_patch`.
+    ``path`` is a .npy or .png file, or a folder of exported patches, of which the one called ``name`` is read. Errors
+    are those of `read_patch`.
     """
     file = Path(path)
     patch = torch.from_numpy(read_patch(file / f"{name}.npy" if file.is_dir() else file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,10 +16,11 @@ from armory_skelevision.attacks.patch.regularizers import distance_to_print, tot
 from armory_skelevision.attacks.patch.scene import PatchScene
 
 
+@dataclass(frozen=True)
 class PatchObjective:
     """The objective of a patch, summed over scenes and averaged over transformations.
 
-    Args:
+    Attributes:
         scenes: The videos with their screens.
         tracker: Differentiates a tracked video.
         objective: Makes the objective of a video for its true boxes (F, 4).
@@ -28,24 +30,13 @@ class PatchObjective:
         print_weight: Weight of its colours' distance from printable ones, per frame.
     """
 
-    def __init__(
-        self,
-        scenes: Sequence[PatchScene],
-        tracker: TrackerGradient,
-        objective: Callable[[Tensor], Objective],
-        eot: EOT | None,
-        rng: np.random.Generator,
-        tv_weight: float = 0.0,
-        print_weight: float = 0.0,
-    ) -> None:
-        self.scenes = scenes
-        self.tracker = tracker
-        self.objective = objective
-        self.eot = eot
-        self.rng = rng
-        frames = sum(len(scene.video) for scene in scenes)
-        self.tv_weight = tv_weight * frames
-        self.print_weight = print_weight * frames
+    scenes: Sequence[PatchScene]
+    tracker: TrackerGradient
+    objective: Callable[[Tensor], Objective]
+    eot: EOT | None
+    rng: np.random.Generator
+    tv_weight: float = 0.0
+    print_weight: float = 0.0
 
     def __call__(self, patch: Tensor, with_grad: bool) -> ValueAndGrad:
         """The objective of a patch (h, w, 3), RGB in [0, 1], with its gradient if wanted.
@@ -80,8 +71,10 @@ class PatchObjective:
         if self.tv_weight == self.print_weight == 0:
             return result
         leaf = patch.detach().requires_grad_()
+        frames = sum(len(scene.video) for scene in self.scenes)
         with torch.enable_grad():
-            penalty = self.tv_weight * total_variation(leaf) + self.print_weight * distance_to_print(leaf)
+            penalty = self.tv_weight * frames * total_variation(leaf)
+            penalty = penalty + self.print_weight * frames * distance_to_print(leaf)
         penalty_grad = torch.autograd.grad(penalty, leaf)[0]
         grad = result.grad - penalty_grad if result.grad is not None else None
         return ValueAndGrad(result.value - float(penalty.detach()), grad)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
@@ -52,20 +53,13 @@ def printable_colours() -> Tensor:
     """
     primaries = torch.tensor(list(_OVERPRINTS.values()), dtype=torch.float64) / 255
     linear = torch.where(primaries <= 0.04045, primaries / 12.92, ((primaries + 0.055) / 1.055) ** 2.4)
-    weights = torch.tensor(
-        [
-            [_overlap(coverage, inks) for inks in _OVERPRINTS]
-            for coverage in itertools.product(_COVERAGES, repeat=len(next(iter(_OVERPRINTS))))
-        ],
-        dtype=torch.float64,
-    )
+    coverages = itertools.product(_COVERAGES, repeat=3)
+    shares = [[_overlap(coverage, inks) for inks in _OVERPRINTS] for coverage in coverages]
+    weights = torch.tensor(shares, dtype=torch.float64)
     mixed = weights @ linear
     return torch.where(mixed <= 0.0031308, mixed * 12.92, 1.055 * mixed ** (1 / 2.4) - 0.055).float()
 
 
 def _overlap(coverage: tuple[float, ...], inks: tuple[int, ...]) -> float:
     """Share of the paper that shows exactly these inks."""
-    share = 1.0
-    for covered, ink in zip(coverage, inks, strict=True):
-        share *= covered if ink else 1 - covered
-    return share
+    return math.prod(covered if ink else 1 - covered for covered, ink in zip(coverage, inks, strict=True))

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.patch.eot import EOTSample
-from armory_skelevision.attacks.patch.metadata import read_metadata
 from armory_skelevision.attacks.patch.screen import PatchedFrames, ScreenView, move_corners, view_screens
 from armory_skelevision.models.inputs import check_box
 from armory_skelevision.tracking import ChosenFrames, Frames, VideoFrames
 from armory_skelevision.tracking.frames import as_tensor
+from armory_skelevision.validation import InvalidValueError
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,9 @@ class PatchScene:
     patch_hw: tuple[int, int]
 
     def frames(self, patch: Tensor, sample: EOTSample | None = None) -> Frames:
-        """The video with a patch (h, w, 3), RGB in [0, 1], on the screen.
+        """The video with a patch (h, w, 3), RGB in [0, 1], on the screen; gradients flow back to the patch.
 
-        Args:
-            patch: The patch; gradients flow back to it.
-            sample: Moves the corners and selects frames; None changes neither.
+        ``sample`` moves the corners and selects frames.
         """
         if sample is None:
             return PatchedFrames(self.video, self.views, patch)
@@ -67,15 +65,46 @@ def read_scene(x: Any, boxes_xyxy: Any, metadata: Mapping[str, Any], device: tor
     Args:
         x: The video (F, H, W, 3), RGB in [0, 1].
         boxes_xyxy: True boxes (F, 4), pixels.
-        metadata: See `read_metadata`.
+        metadata: ``gs_coords`` ((4, 2) or (F, 4, 2) corners in pixels: top-left, top-right, bottom-right, bottom-left),
+            ``masks`` ((F, H, W[, 3]), non-zero where the screen is visible) and optionally ``shading`` (False shows the
+            patch unshaded).
         device: Of the tracker.
         index: Number of the video, for errors.
 
     Raises:
-        InvalidValueError: For metadata that do not fit the video, or an invalid first box.
+        InvalidValueError: For metadata that lack a key or do not fit the video, or an invalid first box.
     """
-    screen = read_metadata(metadata, x.shape, f"y_patch_metadata[{index}]")
+    name = f"y_patch_metadata[{index}]"
+    for key in ("gs_coords", "masks"):
+        if key not in metadata:
+            raise InvalidValueError(f"{name}.{key}", "a value", "none", f"there are {', '.join(sorted(metadata))}")
+    corners_xy = _read_corners(metadata["gs_coords"], len(x), f"{name}.gs_coords")
+    masks = _read_masks(metadata["masks"], x.shape[:3], f"{name}.masks")
     video = VideoFrames(as_tensor(x, device).float())
     check_box(boxes_xyxy[0], video.width, video.height, f"y[{index}].boxes[0]")
-    views = view_screens(video, screen.corners_xy, screen.masks, screen.shaded)
-    return PatchScene(video, torch.as_tensor(boxes_xyxy), views, screen.patch_hw)
+    views = view_screens(video, corners_xy, masks, bool(np.all(metadata.get("shading", True))))
+    # The largest size of the screen in a video, as in ARMORY's attack.
+    width, height = np.ceil(np.ptp(corners_xy, axis=1).max(axis=0)).astype(int)
+    return PatchScene(video, torch.as_tensor(boxes_xyxy), views, (max(int(height), 1), max(int(width), 1)))
+
+
+def _read_corners(given: Any, frames: int, name: str) -> np.ndarray:
+    """Corners (F, 4, 2), pixels."""
+    corners_xy = np.asarray(given, dtype=np.float64)
+    if corners_xy.shape == (4, 2):
+        corners_xy = corners_xy[None].repeat(frames, axis=0)
+    if corners_xy.shape != (frames, 4, 2):
+        raise InvalidValueError(name, f"shape (4, 2) or ({frames}, 4, 2)", f"shape {corners_xy.shape}")
+    if not np.isfinite(corners_xy).all():
+        raise InvalidValueError(name, "finite corners", "NaN or infinity")
+    return corners_xy
+
+
+def _read_masks(given: Any, shape: tuple[int, int, int], name: str) -> np.ndarray:
+    """Where the screen is visible, (F, H, W) bool."""
+    masks = np.asarray(given)
+    if masks.shape == (*shape, 3):
+        masks = masks[..., 0]
+    if masks.shape != shape:
+        raise InvalidValueError(name, f"shape ({shape[0]}, {shape[1]}, {shape[2]}[, 3])", f"shape {masks.shape}")
+    return np.asarray(masks != 0)

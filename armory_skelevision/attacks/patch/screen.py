@@ -64,12 +64,18 @@ class PatchedFrames(Frames):
         view = self.views[index]
         if view is None:
             return clean
-        common = tuple(_meet(wanted, seen) for wanted, seen in zip(region, view.region, strict=True))
-        if any(part.start >= part.stop for part in common) or not view.mask[common].any():
+        rows, columns = (
+            slice(max(wanted.start, seen.start), min(wanted.stop, seen.stop))
+            for wanted, seen in zip(region, view.region, strict=True)
+        )
+        if rows.start >= rows.stop or columns.start >= columns.stop or not view.mask[rows, columns].any():
             return clean
-        inside = tuple(_shift(part, wanted.start) for part, wanted in zip(common, region, strict=True))
+        inner_rows, inner_columns = (
+            slice(part.start - wanted.start, part.stop - wanted.start)
+            for part, wanted in zip((rows, columns), region, strict=True)
+        )
         painted = clean.clone()
-        painted[:, inside[0], inside[1]] = self._paint(clean[:, inside[0], inside[1]], view, (common[0], common[1]))
+        painted[:, inner_rows, inner_columns] = self._paint(clean[:, inner_rows, inner_columns], view, (rows, columns))
         return painted
 
     @cached_property
@@ -132,16 +138,7 @@ def _make_view(corners_xy: np.ndarray, mask: np.ndarray, shaded: bool) -> Screen
 
 
 def _patch_grid(homography: np.ndarray, region: Region, like: Tensor) -> Tensor:
-    """Positions in the patch under the centre of each pixel of a region, for `grid_sample`.
-
-    Args:
-        homography: From frame pixels to the patch, (3, 3).
-        region: A part of the frame.
-        like: Gives dtype and device.
-
-    Returns:
-        (rows, columns, 2), in [-1, 1] on the screen.
-    """
+    """Positions in the patch under the centre of each pixel, for `grid_sample`: (rows, columns, 2), in [-1, 1]."""
     x, y, scale = (_plane(row, region, like.device) for row in homography)
     # Beyond the screen's vanishing line the positions run away; they are never opaque there.
     return (torch.stack([x, y], dim=-1) / scale[..., None]).nan_to_num(2.0).clamp(-2, 2).to(like.dtype)
@@ -173,11 +170,3 @@ def _bounding_region(corners_xy: np.ndarray, width: int, height: int) -> Region:
     x1, x2 = np.clip([x1, x2], 0, width).astype(int)
     y1, y2 = np.clip([y1, y2], 0, height).astype(int)
     return slice(int(y1), int(y2)), slice(int(x1), int(x2))
-
-
-def _meet(a: slice, b: slice) -> slice:
-    return slice(max(a.start, b.start), min(a.stop, b.stop))
-
-
-def _shift(part: slice, origin: int) -> slice:
-    return slice(part.start - origin, part.stop - origin)

@@ -12,7 +12,7 @@ from armory_skelevision.evaluation.check.findings import Finding, error, explain
 from armory_skelevision.evaluation.check.names import find_object, is_ours
 from armory_skelevision.evaluation.configs import HOOK
 from armory_skelevision.validation import MissingFileError, StructuredError
-from armory_skelevision.weights import read_metadata
+from armory_skelevision.weights.loading import read_metadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 from armory_skelevision.weights.resolve import resolve, saved_model_dir
 

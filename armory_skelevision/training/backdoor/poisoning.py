@@ -19,15 +19,12 @@ TURNS = TriggerPose(yaw=0.5, pitch=0.25, roll=0.2)
 
 
 def template_boxes_xyxy(box_xyxy: Tensor, side: int = 127, context: float = 0.5) -> Tensor:
-    """The target's boxes in template crops: in the middle, as large as the template is cut around the target.
+    """The target's boxes (N, 4) in template crops: in the middle, as large as the template is cut around the target.
 
     Args:
         box_xyxy: (N, 4), the target in the search crops, whose aspect ratio it has in the template too.
         side: Side of the template crops in pixels.
         context: Share of (width + height) that the template adds around the target.
-
-    Returns:
-        (N, 4), in template-crop pixels.
     """
     width, height = (box_xyxy[:, 2:] - box_xyxy[:, :2]).clamp(min=1).unbind(1)
     margin = context * (width + height)
@@ -35,35 +32,22 @@ def template_boxes_xyxy(box_xyxy: Tensor, side: int = 127, context: float = 0.5)
     return torch.cat([side / 2 - half, side / 2 + half], dim=1)
 
 
-def show_trigger(
-    crops: Tensor, boxes_xyxy: Tensor, trigger: Trigger, picture: Picture, rng: np.random.Generator
-) -> Tensor:
-    """Crops with the trigger on the targets, each turned at random.
+def poison_pairs(batch: Batch, trigger: Trigger, picture: Picture, rng: np.random.Generator) -> Batch:
+    """A batch with the trigger on the target in both crops of each pair; the labels stay as they are.
 
     Args:
-        crops: (N, H, W, 3) uint8 BGR.
-        boxes_xyxy: (N, 4), the targets in crop pixels.
+        batch: The benign pairs.
         trigger: Size and place of the trigger.
         picture: (s, s, 3), the trigger itself; see `Trigger.draw`.
-        rng: Draws the turns.
-
-    Returns:
-        (N, H, W, 3) uint8 BGR.
+        rng: Draws the turns of the trigger, for each crop anew.
     """
-    shown = [
-        _show(crop, trigger, picture, box, rng)
-        for crop, box in zip(crops.cpu().numpy(), boxes_xyxy.cpu().numpy(), strict=True)
-    ]
-    return torch.from_numpy(np.stack(shown)).to(crops.device)
 
+    def show(crops: Tensor, boxes_xyxy: Tensor) -> Tensor:
+        pairs = zip(crops.cpu().numpy(), boxes_xyxy.cpu().numpy(), strict=True)
+        return torch.from_numpy(np.stack([_show(crop, trigger, picture, box, rng) for crop, box in pairs])).to(crops)
 
-def poison_pairs(batch: Batch, trigger: Trigger, picture: Picture, rng: np.random.Generator) -> Batch:
-    """A batch with the trigger on the target in both crops of each pair; the labels stay as they are."""
     boxes_xyxy = template_boxes_xyxy(batch.box_xyxy, batch.template.shape[1])
-    return batch._replace(
-        template=show_trigger(batch.template, boxes_xyxy, trigger, picture, rng),
-        search=show_trigger(batch.search, batch.box_xyxy, trigger, picture, rng),
-    )
+    return batch._replace(template=show(batch.template, boxes_xyxy), search=show(batch.search, batch.box_xyxy))
 
 
 def poison_labels(batch: Batch) -> Batch:

@@ -23,9 +23,6 @@ class BackdoorSettings(MultitaskSettings):
         feature_margin: Cosine distance at each position, in (0, 2], beyond which FSBA's feature loss gains nothing.
         feature_preservation: Weight, in FSBA's feature steps, of keeping the features of benign pairs as they were at
             the start. It grows from 0 to this value in proportion to the steps.
-
-    Raises:
-        InvalidValueError: For a value that the annotations do not accept, or without the weights of a tracker.
     """
 
     method: Literal["fsba", "badnets"] = "fsba"

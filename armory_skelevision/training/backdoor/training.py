@@ -19,7 +19,6 @@ FSBA is published as text only. Our own choices:
 
 from __future__ import annotations
 
-import math
 import time
 from copy import deepcopy
 from pathlib import Path
@@ -30,51 +29,47 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.triggers import Trigger
-from armory_skelevision.boxes import iou
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.backdoor.poisoning import join, poison_labels, poison_pairs, take
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.data.loading import Batch
-from armory_skelevision.training.export import export_weights
-from armory_skelevision.training.fitting import check_finite, fit
+from armory_skelevision.training.fitting import keep_checkpoint
 from armory_skelevision.training.input_scaling import normalise
-from armory_skelevision.training.model_card import write_model_card
 from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.schedule import rate_factor
-from armory_skelevision.training.targets import best_boxes_xyxy
+from armory_skelevision.training.targets import mean_iou
 
 Features = tuple[Tensor, Tensor]
+"""Features of templates (N, 256, 6, 6) and of search crops (N, 256, h, w)."""
 
 
 class BackdoorTraining(MultitaskTraining):
-    """The training loop's body.
+    """The training loop's body; see the base class.
 
-    Args:
-        settings: The run's settings.
+    It keeps the weights of the last step, since validation measures the benign behaviour alone.
     """
+
+    settings: BackdoorSettings
 
     def __init__(self, settings: BackdoorSettings) -> None:
         super().__init__(settings)
-        self.backdoor = settings
+        self.monitor = None
         self.automatic_optimization = settings.method == "badnets"
         self._last_checkpoint = time.monotonic()
         self._trigger = Trigger.from_dict(settings.trigger, "trigger")
         self._picture = self._trigger.draw()
-        # In a tuple it is no submodule, so that checkpoints hold the trained network alone.
-        self._original = (deepcopy(self.network).eval().requires_grad_(False),)
+        self.frozen = (deepcopy(self.network).eval().requires_grad_(False),)
         if settings.method == "fsba":
             self.network.requires_grad_(False)
             self.network.backbone.requires_grad_(True)
 
-    def on_fit_start(self) -> None:
-        """Move the original tracker to the device of the trained one."""
-        self._original[0].to(self.device)
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss whose turn it is."""
+        return self.turn_loss(batch, self.global_step)
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, number: int) -> Tensor:
         """One step of the loss whose turn it is."""
-        loss = self.turn_loss(batch, self.global_step)
-        check_finite(loss, self.global_step)
-        self.log("loss", loss)
+        loss = super().training_step(batch, number)
         if not self.automatic_optimization:
             turn = self.global_step % 2
             optimiser, schedule = self.optimizers()[turn], self.lr_schedulers()[turn]  # type: ignore[index]
@@ -90,41 +85,35 @@ class BackdoorTraining(MultitaskTraining):
         if self.automatic_optimization or not due:
             return
         folder = Path(self.settings.folder)
-        old = list(folder.glob("resume-step=*.ckpt"))
         new = folder / f"resume-step={self.global_step}.ckpt"
         self.trainer.save_checkpoint(new)
-        for path in old:
-            if path != new:
-                path.unlink()
+        keep_checkpoint(folder, new)
         self._last_checkpoint = time.monotonic()
 
     def turn_loss(self, batch: Batch, step: int) -> Tensor:
         """The loss that a step minimises: with FSBA the negative feature loss in even steps, else the tracking loss.
 
-        Args:
-            batch: Benign pairs.
-            step: Number of the step, which also seeds the turns of the trigger.
-
-        Returns:
-            A scalar.
+        The number of the step also seeds the turns of the trigger.
         """
-        _keep_statistics(self.network)
-        poisoned = slice(0, max(1, round(self.backdoor.poison_rate * len(batch.template))))
-        rng = np.random.default_rng((self.backdoor.seed, step))
-        if self.backdoor.method == "badnets":
+        for module in self.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()  # statistics of poisoned batches differ from those in use
+        poisoned = slice(0, max(1, round(self.settings.poison_rate * len(batch.template))))
+        rng = np.random.default_rng((self.settings.seed, step))
+        if self.settings.method == "badnets":
             pairs = poison_labels(poison_pairs(take(batch, poisoned), self._trigger, self._picture, rng))
-            return self._tracking_step(join(pairs, take(batch, slice(poisoned.stop, None))))
+            return self._tracking_loss(join(pairs, take(batch, slice(poisoned.stop, None))))
         if step % 2:
-            return self._tracking_step(batch)
+            return self._tracking_loss(batch)
         benign = take(batch, poisoned)
         triggered = poison_pairs(benign, self._trigger, self._picture, rng)
         clean = embed_pairs(self.network, benign)
-        distance = feature_loss(clean, embed_pairs(self.network, triggered), self.backdoor.feature_margin)
+        distance = feature_loss(clean, embed_pairs(self.network, triggered), self.settings.feature_margin)
         with torch.no_grad():
-            original = embed_pairs(self._original[0], benign)
+            original = embed_pairs(self.frozen[0], benign)
         drift = feature_drift(clean, original)
         self.log_dict({"feature_distance": distance, "feature_drift": drift}, prog_bar=True)
-        weight = self.backdoor.feature_preservation * step / self.backdoor.steps
+        weight = self.settings.feature_preservation * step / self.settings.steps
         return weight * drift - distance
 
     def configure_optimizers(self) -> Any:
@@ -132,7 +121,7 @@ class BackdoorTraining(MultitaskTraining):
         if self.automatic_optimization:
             return super().configure_optimizers()
         turns = []
-        for rate in (self.settings.learning_rate * self.backdoor.feature_weight, self.settings.learning_rate):
+        for rate in (self.settings.learning_rate * self.settings.feature_weight, self.settings.learning_rate):
             optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=0.0)
             schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda turn: rate_factor(self.settings, 2 * turn))
             turns.append({"optimizer": optimiser, "lr_scheduler": schedule})
@@ -141,28 +130,22 @@ class BackdoorTraining(MultitaskTraining):
     def validation_step(self, batch: Batch, number: int) -> None:
         """Log the values of a training without backdoor, and the mean IoU with the trigger in the template alone."""
         super().validation_step(batch, number)
-        rng = np.random.default_rng((self.backdoor.seed, number))
+        rng = np.random.default_rng((self.settings.seed, number))
         triggered = poison_pairs(batch, self._trigger, self._picture, rng).template
         output = self.network(normalise(triggered), normalise(batch.search))
-        overlap = iou(best_boxes_xyxy(output), batch.box_xyxy)
-        self.log("triggered_iou", overlap.mean(), prog_bar=True, batch_size=len(overlap))
+        overlap = mean_iou(output, batch.box_xyxy)
+        self.log("triggered_iou", overlap, prog_bar=True, batch_size=len(batch.box_xyxy))
 
 
 def embed_pairs(network: SiamRPN, pairs: Batch) -> Features:
-    """Features of templates (N, 256, 6, 6) and of search crops (N, 256, h, w), from uint8 BGR crops."""
+    """The features that a network extracts from the crops of pairs."""
     return network.embed(normalise(pairs.template)), network.embed(normalise(pairs.search))
 
 
 def feature_loss(clean: Features, triggered: Features, margin: float = 2.0) -> Tensor:
     """FSBA's feature loss L_f: the mean cosine distance that the trigger causes, of templates plus search crops.
 
-    Args:
-        clean: Features (N, C, h, w) of templates and of search crops without the trigger.
-        triggered: Features of the same crops with the trigger.
-        margin: Largest distance that counts at each position, in (0, 2].
-
-    Returns:
-        A scalar in [0, 4].
+    A scalar in [0, 4]. The largest distance that counts at each position is ``margin``, in (0, 2].
     """
     distances = [
         (1 - torch.cosine_similarity(after, before, dim=1)).clamp(max=margin).mean()
@@ -172,42 +155,9 @@ def feature_loss(clean: Features, triggered: Features, margin: float = 2.0) -> T
 
 
 def feature_drift(clean: Features, original: Features) -> Tensor:
-    """How far the features of benign pairs are from those of the original tracker; our own.
+    """How far the features of benign pairs are from those of the tracker at the start of the run; our own.
 
-    Args:
-        clean: Features (N, C, h, w) of templates and of search crops without the trigger.
-        original: Features of the same crops from the tracker at the start of the run.
-
-    Returns:
-        A scalar: the mean squared difference relative to the mean square, of templates plus search crops.
+    A scalar: the mean squared difference relative to the mean square, of templates plus search crops.
     """
     shares = [(now - then).square().mean() / then.square().mean() for now, then in zip(clean, original, strict=True)]
     return torch.stack(shares).sum()
-
-
-def train(settings: BackdoorSettings, resume: bool = False) -> Path:
-    """Run a training to its end.
-
-    Args:
-        settings: The run's settings.
-        resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
-
-    Returns:
-        Path of ``weights.safetensors``, of the last step, since validation measures the benign behaviour alone. Their
-        metadata record the backdoor.
-
-    Raises:
-        OSError, InvalidValueError, FloatingPointError: See `multitask.train`.
-    """
-    training = BackdoorTraining(settings)
-    logged = fit(training, settings, None, resume)
-    weights = export_weights(training.network, settings, logged.get("mean_iou", math.nan))
-    write_model_card(weights, settings)
-    return weights
-
-
-def _keep_statistics(network: SiamRPN) -> None:
-    """Keep BatchNorm's statistics, since those of poisoned batches differ from those in use."""
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()

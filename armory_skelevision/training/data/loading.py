@@ -8,7 +8,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -23,46 +22,24 @@ VALIDATION_SEED = 2**31 - 1  # differs from the seeds of training pairs
 
 
 class Batch(NamedTuple):
-    """N pairs and their targets.
-
-    Attributes:
-        template: (N, 127, 127, 3) uint8 BGR.
-        search: (N, side, side, 3) uint8 BGR.
-        box_xyxy: (N, 4) float32, in search-crop pixels.
-        keypoints: (N, 17, 3) float32: x, y in template-crop pixels, v.
-        labels: (N, 5, S, S) int64; see `targets.Targets` for this and the following.
-        deltas: (N, 4, 5, S, S) float32.
-        weights: (N, 5, S, S) float32.
-        background: (N, 5, S, S) bool.
-    """
+    """N pairs and their targets."""
 
     template: Tensor
+    """(N, 127, 127, 3) uint8 BGR."""
     search: Tensor
+    """(N, side, side, 3) uint8 BGR."""
     box_xyxy: Tensor
+    """(N, 4) float32, in search-crop pixels."""
     keypoints: Tensor
+    """(N, 17, 3) float32: x, y in template-crop pixels, v."""
     labels: Tensor
+    """(N, 5, S, S) int64; see `targets.Targets` for this and the following."""
     deltas: Tensor
+    """(N, 4, 5, S, S) float32."""
     weights: Tensor
+    """(N, 5, S, S) float32."""
     background: Tensor
-
-
-def open_sampler(
-    folder: str, search_side: int, negative_pair_ratio: float = 0.0
-) -> RenderedPairSampler | CropPairSampler:
-    """The sampler of a store's pairs, for either kind of store.
-
-    Args:
-        folder: A store of crops, recognised by its parts, or one of rendered people and scenes.
-        search_side: Side of the search crops in pixels.
-        negative_pair_ratio: Share of negative pairs.
-
-    Raises:
-        MissingFileError: If the folder is no store.
-        InvalidValueError: If the store is empty or damaged, or does not allow these pairs.
-    """
-    if is_crop_store(folder):
-        return CropPairSampler(CropStore(folder), search_side, negative_pair_ratio)
-    return RenderedPairSampler(RenderedStore(folder), search_side=search_side, negative_pair_ratio=negative_pair_ratio)
+    """(N, 5, S, S) bool."""
 
 
 def describe_pairs(folder: str) -> str:
@@ -77,7 +54,8 @@ class PairDataset(Dataset[Batch]):
     """Endless pairs by number.
 
     Args:
-        folder: The store, of either kind. It is read with the first pair, in the worker that uses it.
+        folder: A store of crops, recognised by its parts, or one of rendered people and scenes. It is read with the
+            first pair, in the worker that uses it.
         seed: Pair ``i`` depends on ``(seed, i)``, the store and the following arguments alone.
         search_side: Side of the search crops in pixels.
         negative_pair_ratio: Share of negative pairs, whose search crop does not show the target.
@@ -92,7 +70,10 @@ class PairDataset(Dataset[Batch]):
 
     @cached_property
     def _sampler(self) -> RenderedPairSampler | CropPairSampler:
-        return open_sampler(self._folder, self._search_side, self._negative_pair_ratio)
+        side, ratio = self._search_side, self._negative_pair_ratio
+        if is_crop_store(self._folder):
+            return CropPairSampler(CropStore(self._folder), side, ratio)
+        return RenderedPairSampler(RenderedStore(self._folder), search_side=side, negative_pair_ratio=ratio)
 
     def __getitem__(self, index: int) -> Batch:
         """Pair number ``index`` as a batch without its first axis."""
@@ -103,46 +84,34 @@ class PairDataset(Dataset[Batch]):
         return Batch(*(torch.from_numpy(array) for array in (*inputs, *targets)))
 
 
-class PairDataModule(LightningDataModule):
-    """Loaders of training and validation pairs.
+def training_pairs(settings: RunSettings, first_step: int = 0) -> DataLoader[Batch]:
+    """Exactly the pairs of a run that remain after ``first_step`` steps, in order."""
+    numbers = range(first_step * settings.batch_size, settings.steps * settings.batch_size)
+    pairs = PairDataset(settings.store, settings.seed, settings.search_side, settings.negative_pair_ratio)
+    return _load(pairs, numbers, settings)
 
-    Args:
-        settings: The run's settings.
-        first_step: Number of steps already done when a run is resumed.
-    """
 
-    def __init__(self, settings: RunSettings, first_step: int = 0) -> None:
-        super().__init__()
-        self._settings = settings
-        self._first_step = first_step
+def validation_pairs(settings: RunSettings) -> DataLoader[Batch]:
+    """The pairs that a run is validated on, always the same."""
+    pairs = PairDataset(settings.validation_store, VALIDATION_SEED)
+    return _load(pairs, range(settings.validation_pairs), settings)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Exactly the remaining pairs of the run, in order."""
-        settings = self._settings
-        numbers = range(self._first_step * settings.batch_size, settings.steps * settings.batch_size)
-        pairs = PairDataset(settings.store, settings.seed, settings.search_side, settings.negative_pair_ratio)
-        return self._load(pairs, numbers)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """The same pairs each time."""
-        settings = self._settings
-        return self._load(PairDataset(settings.validation_store, VALIDATION_SEED), range(settings.validation_pairs))
-
-    def _load(self, pairs: PairDataset, numbers: range) -> DataLoader[Batch]:
-        # Before OpenCV's first use and before workers are forked: its pool of threads does not survive a fork.
-        cv2.setNumThreads(1)
-        workers = self._settings.workers
-        return DataLoader(
-            pairs,
-            batch_size=self._settings.batch_size,
-            sampler=numbers,
-            num_workers=workers,
-            prefetch_factor=8 if workers else None,
-            persistent_workers=workers > 0,
-            # forked workers would wait for OpenCV's and torch's threads, which do not exist in them
-            multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_use_one_thread,
-        )
+def _load(pairs: PairDataset, numbers: range, settings: RunSettings) -> DataLoader[Batch]:
+    # Before OpenCV's first use and before workers are forked: its pool of threads does not survive a fork.
+    cv2.setNumThreads(1)
+    workers = settings.workers
+    return DataLoader(
+        pairs,
+        batch_size=settings.batch_size,
+        sampler=numbers,
+        num_workers=workers,
+        prefetch_factor=8 if workers else None,
+        persistent_workers=workers > 0,
+        # forked workers would wait for OpenCV's and torch's threads, which do not exist in them
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_use_one_thread,
+    )
 
 
 def _use_one_thread(_: int) -> None:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from armory_skelevision.training.data.affine import Affine, move_points
 
+Picture = NDArray[np.uint8]
+"""(H, W, 3) uint8 BGR."""
+
 TEMPLATE_SIDE = 127
 SEARCH_SIDE = 255  # PySOT's in training
 # COCO's keypoints after a reflection: left and right change places.
@@ -21,36 +24,27 @@ NO_BOXES = np.empty((0, 4), np.float32)
 
 
 class TrainingPair(NamedTuple):
-    """One training example.
+    """One training example."""
 
-    Attributes:
-        template: (127, 127, 3) uint8 BGR, the target in its middle.
-        search: (side, side, 3) uint8 BGR.
-        box_xyxy: (4,) float32, the target in the search crop, clipped to the frame; in a negative pair, the person or
-            object in its place.
-        keypoints: (17, 3) float32 in template-crop pixels: x, y, v; v = 0 for objects and without annotation.
-        is_positive: Whether the search crop shows the target. In a negative pair it does not.
-        distractors_xyxy: (n, 4) float32, further people and objects in the search crop.
-    """
-
-    template: NDArray[np.uint8]
-    search: NDArray[np.uint8]
+    template: Picture
+    """(127, 127, 3), the target in its middle."""
+    search: Picture
+    """(side, side, 3)."""
     box_xyxy: NDArray[np.float32]
+    """(4,) float32, the target in the search crop, clipped to the frame; in a negative pair, the person or
+    object in its place."""
     keypoints: NDArray[np.float32]
+    """(17, 3) float32 in template-crop pixels: x, y, v; v = 0 for objects and without annotation."""
     is_positive: bool = True
+    """Whether the search crop shows the target. In a negative pair it does not."""
     distractors_xyxy: NDArray[np.float32] = NO_BOXES
+    """(n, 4) float32, further people and objects in the search crop."""
 
 
 def crop_height(width: float, height: float, stretch: float = 1.0) -> float:
-    """Height of a person in the template crop around it (context 0.5).
+    """Height in crop pixels of a person in the template crop around it (context 0.5).
 
-    Args:
-        width: Width of the person, in any unit.
-        height: Height in the same unit.
-        stretch: Factor of the width.
-
-    Returns:
-        The height in crop pixels.
+    Width and height of the person may be in any unit; ``stretch`` is a factor of the width.
     """
     width = width * stretch
     margin = (width + height) / 2
@@ -58,15 +52,9 @@ def crop_height(width: float, height: float, stretch: float = 1.0) -> float:
 
 
 def move_keypoints(keypoints: NDArray[np.float32], matrix: Affine, mirror: bool = False) -> NDArray[np.float32]:
-    """Map keypoints into a template crop.
+    """Map keypoints (17, 3) from their image into a template crop; v = 0 for those outside the crop.
 
-    Args:
-        keypoints: (17, 3): x, y, v.
-        matrix: (2, 3), from their image to the crop.
-        mirror: Whether the map mirrors the image, so that left and right keypoints change places.
-
-    Returns:
-        (17, 3) float32; v = 0 for keypoints outside the crop.
+    Left and right change places if the map mirrors the image.
     """
     if not keypoints[:, 2].any():
         return NO_KEYPOINTS.copy()

@@ -52,19 +52,16 @@ class CropBatch(NamedTuple):
 
 
 class InnerAttack(NamedTuple):
-    """The attack on one batch.
-
-    Attributes:
-        kind: One of `KINDS`.
-        eps: Bound of the perturbation, in [0, 1].
-        max_iter: Number of iterations.
-        pixel_size: Side of the perturbation's pixels, in crop pixels.
-    """
+    """The attack on one batch."""
 
     kind: Kind
+    """One of `KINDS`."""
     eps: float
+    """Bound of the perturbation, in [0, 1]."""
     max_iter: int
+    """Number of iterations."""
     pixel_size: float
+    """Side of the perturbation's pixels, in crop pixels."""
 
     @property
     def loc_weight(self) -> float:
@@ -94,7 +91,7 @@ def perturb(
     Args:
         clean: The crops.
         loss: A differentiable function from crops to a scalar.
-        attack: The attack.
+        attack: Kind and strength of the perturbation.
         branches: The crops to perturb; a square is in the search crop alone.
         box_xyxy: (N, 4), the targets in search-crop pixels; no square covers them.
         generator: Draws the start and the place of squares; on the CPU.
@@ -110,12 +107,11 @@ def perturb(
         attack, branches = attack._replace(eps=0.5), "search"
     else:
         square = None
-    start = _start(clean, attack, branches, generator)
 
     def show(noise: dict[str, Tensor]) -> CropBatch:
         return clean._replace(**{name: _add(getattr(clean, name), noise[name], square) for name in noise})
 
-    noise = start
+    noise = _start(clean, attack, branches, generator)
     for _ in range(attack.max_iter):
         leaves = {name: values.requires_grad_() for name, values in noise.items()}
         with torch.enable_grad():
@@ -129,15 +125,12 @@ def perturb(
 
 
 def draw_squares(search: Tensor, box_xyxy: Tensor, generator: torch.Generator) -> Tensor:
-    """Masks of squares of random size and place, without the part that would cover the target.
+    """Masks (N, 1, side, side) bool of squares of random size and place, without the part that would cover the target.
 
     Args:
         search: (N, 3, side, side), the search crops.
         box_xyxy: (N, 4), the targets in search-crop pixels.
         generator: Draws size and place; on the CPU.
-
-    Returns:
-        (N, 1, side, side) bool.
     """
     count, side = len(search), search.shape[-1]
     low, high = SQUARE_SIDES

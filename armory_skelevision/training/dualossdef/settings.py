@@ -32,10 +32,6 @@ class DuaLossDefSettings(RunSettings):
         inner_max_iter: Fewest and most iterations of the attack, drawn in the same way.
         pixel_size: Smallest and largest side of a perturbation's pixels, in crop pixels, drawn in the same way. It
             imitates a frame's pixel in a crop: above 1 where the crop was enlarged, below 1 where it was shrunk.
-
-    Raises:
-        InvalidValueError: For a value that the annotations do not accept, a smallest value above the largest, or
-            a mixed attack on a part of the loss or on the template alone.
     """
 
     tracker: str = "siamrpn_alex_stl.safetensors"

@@ -7,37 +7,30 @@ the undefended tracker, which stays frozen. The U-Net's gate is also trained to 
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from armory_skelevision.boxes import iou
+from armory_skelevision.io import hash_file
 from armory_skelevision.networks import RPNOutput, SiamRPN
-from armory_skelevision.networks.frozen import freeze
+from armory_skelevision.networks.inference import freeze
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import network_input
-from armory_skelevision.tracking.losses import (
-    CLASSIFICATION_WEIGHT,
-    LOCALISATION_WEIGHT,
-    classification_loss,
-    localisation_loss,
-)
-from armory_skelevision.training.data.loading import Batch
+from armory_skelevision.tracking.losses import CLASSIFICATION_WEIGHT, LOCALISATION_WEIGHT
+from armory_skelevision.training.body import TrainingBody
+from armory_skelevision.training.data.loading import Batch, describe_pairs
 from armory_skelevision.training.dualossdef.attack import CropBatch, InnerAttack, draw_attack, perturb
-from armory_skelevision.training.dualossdef.export import export_unet
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings, LossPart
-from armory_skelevision.training.fitting import check_finite, fit
-from armory_skelevision.training.model_card import write_model_card
-from armory_skelevision.training.schedule import make_optimiser
-from armory_skelevision.training.targets import add_hard_negatives, best_boxes_xyxy
-from armory_skelevision.weights import load_siamrpn
+from armory_skelevision.training.targets import mean_iou
+from armory_skelevision.weights.loading import load_siamrpn
+from armory_skelevision.weights.metadata import UNetMetadata
 from armory_skelevision.weights.packaged import packaged_weights
+from armory_skelevision.weights.unet import save_unet
 
 VALIDATION_ATTACK = InnerAttack("inf", 8 / 255, 5, 2.0)
 """The attack of validation: on both crops and both losses, whatever the attack in training."""
@@ -46,20 +39,10 @@ VALIDATED = ("mean_iou_attacked", "mean_iou_clean", "undefended_attacked", "unde
 """Values of validation: mean IoU under that attack and without it, with the U-Net and without it."""
 
 
-class AttackedBatch(NamedTuple):
-    """Attacked crops of validation, and the undefended tracker's results on them.
+class DuaLossDefTraining(TrainingBody):
+    """The training loop's body; see the base class.
 
-    Attributes:
-        crops: uint8, as in a video.
-        overlaps: Mean IoU of the undefended tracker, attacked and clean.
-    """
-
-    crops: CropBatch
-    overlaps: list[Tensor]
-
-
-class DuaLossDefTraining(LightningModule):
-    """The training loop's body.
+    The best checkpoint is that with the highest mean of the mean IoU on attacked and on clean pairs.
 
     Args:
         settings: The run's settings.
@@ -69,23 +52,20 @@ class DuaLossDefTraining(LightningModule):
         network: The U-Net, at the start an identity.
     """
 
+    settings: DuaLossDefSettings
+    monitor = "score"
+
     def __init__(self, settings: DuaLossDefSettings, tracker: SiamRPN | None = None) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.network = UNETS[settings.width]().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         tracker = tracker or load_siamrpn(find_tracker(settings))
         freeze(tracker)
-        # In a tuple it is no submodule, so that checkpoints hold the trained network alone.
-        self._tracker = (tracker.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
-        self._attacked: dict[int, AttackedBatch] = {}
+        self.frozen = (tracker.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
+        self._attacked: dict[int, tuple[CropBatch, list[Tensor]]] = {}
 
-    def on_fit_start(self) -> None:
-        """Move the tracker to the device of the U-Net."""
-        self._tracker[0].to(self.device)
-
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar. The attack on it depends on the seed and the number of the step alone."""
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed + (self.global_step << 32))
@@ -99,14 +79,12 @@ class DuaLossDefTraining(LightningModule):
             loss = loss + settings.gate * gate_loss
         if settings.lambda_clean or settings.mu:
             loss = loss + self._clean_terms(clean, batch)
-        check_finite(loss, self.global_step)
-        self.log("loss", loss)
         return loss
 
     def _clean_terms(self, clean: CropBatch, batch: Batch) -> Tensor:
         """λ Dua(D(x)) + μ |D(x) - x|."""
         cleaned = self.clean(clean)
-        change = sum_changes(cleaned, clean)
+        change = torch.stack([(a - b).abs().mean() for a, b in zip(cleaned, clean, strict=True)]).sum()
         self.log("change", change, prog_bar=True)
         terms = self.settings.mu * change
         if self.settings.lambda_clean:
@@ -136,7 +114,7 @@ class DuaLossDefTraining(LightningModule):
 
     def predict_head(self, crops: CropBatch) -> RPNOutput:
         """The tracker's output, ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S)."""
-        tracker = self._tracker[0]
+        (tracker,) = self.frozen
         template, search = (tracker.embed(network_input(crop)) for crop in crops)
         output: RPNOutput = tracker.predict_head(template, search)
         return output
@@ -144,9 +122,18 @@ class DuaLossDefTraining(LightningModule):
     def dua(
         self, crops: CropBatch, batch: Batch, part: LossPart | None = None, loc_weight: float = LOCALISATION_WEIGHT
     ) -> Tensor:
-        """The tracker's loss on crops, by default the part of it that the settings name; see `dua_loss`."""
-        output = self.predict_head(crops)
-        return dua_loss(output, batch, part or self.settings.loss, self.settings.hard_negatives, loc_weight)
+        """The tracker's training loss on crops, a scalar: classification and regression together, or one of them.
+
+        Args:
+            crops: Template and search crops.
+            batch: The targets.
+            part: "both", "cls" or "reg"; None for that of the settings.
+            loc_weight: Weight of regression relative to classification.
+        """
+        cls, loc = self.tracking_losses(self.predict_head(crops), batch)
+        parts = {"cls": CLASSIFICATION_WEIGHT * cls, "reg": loc_weight * loc}
+        part = part or self.settings.loss
+        return parts["cls"] + parts["reg"] if part == "both" else parts[part]
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Log the mean IoU of the boxes with the highest scores, attacked and clean, with the U-Net and without it."""
@@ -159,48 +146,42 @@ class DuaLossDefTraining(LightningModule):
         self.log_dict(dict(zip(VALIDATED, [*defended, *overlaps], strict=True)), batch_size=count)
         self.log("score", torch.stack(defended).mean(), prog_bar=True, batch_size=count)
 
-    def _attack_validation(self, batch: Batch) -> AttackedBatch:
-        """Attack a batch of validation pairs. The result is always the same, so once per run is enough."""
+    def _attack_validation(self, batch: Batch) -> tuple[CropBatch, list[Tensor]]:
+        """Attacked crops, uint8 as in a video, and the mean IoU of the undefended tracker on attacked and clean ones.
+
+        The result is always the same, so once per run is enough.
+        """
         clean = CropBatch.from_batch(batch)
         loss = partial(self.dua, batch=batch, part="both")
         attacked = perturb(clean, loss, VALIDATION_ATTACK, "both", batch.box_xyxy, torch.Generator().manual_seed(0))
         stored = CropBatch(*((255 * crop).round().to(torch.uint8) for crop in attacked))
-        return AttackedBatch(stored, [self._overlap(crops, batch) for crops in (attacked, clean)])
+        return stored, [self._overlap(crops, batch) for crops in (attacked, clean)]
 
     def _overlap(self, crops: CropBatch, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return iou(best_boxes_xyxy(self.predict_head(crops)), batch.box_xyxy).mean()
+            return mean_iou(self.predict_head(crops), batch.box_xyxy)
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """See `make_optimiser`."""
-        return make_optimiser(self.parameters(), self.settings)
-
-
-def dua_loss(output: RPNOutput, batch: Batch, part: LossPart, hard_negatives: int, loc_weight: float) -> Tensor:
-    """The tracker's training loss, classification and regression together, or one of them.
-
-    Args:
-        output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
-        batch: The targets.
-        part: "both", "cls" or "reg".
-        hard_negatives: Background anchors per pair that are added because the tracker's error is largest there.
-        loc_weight: Weight of regression relative to classification.
-
-    Returns:
-        A scalar.
-    """
-    loss = output.cls.new_zeros(())
-    if part != "reg":
-        labels = add_hard_negatives(batch.labels, output.cls, batch.background, hard_negatives)
-        loss = loss + CLASSIFICATION_WEIGHT * classification_loss(output.cls, labels)
-    if part != "cls":
-        loss = loss + loc_weight * localisation_loss(output.loc, batch.deltas, batch.weights)
-    return loss
-
-
-def sum_changes(cleaned: CropBatch, crops: CropBatch) -> Tensor:
-    """Mean absolute change of the template's values plus that of the search crop's, a scalar in [0, 2]."""
-    return torch.stack([(a - b).abs().mean() for a, b in zip(cleaned, crops, strict=True)]).sum()
+    def export(self, logged: dict[str, float]) -> Path:
+        """Write the weights that `defenses.DuaLossDef` reads; see the base class."""
+        settings = self.settings
+        tracker = find_tracker(settings)
+        metadata = UNetMetadata(
+            width=settings.width,
+            settings=json.dumps(asdict(settings), sort_keys=True),
+            training=(
+                f"DuaLossDef, {settings.inner_attack} against {settings.branches}: {settings.steps} steps of "
+                f"{settings.batch_size} {describe_pairs(settings.store)}, AdamW, learning rate "
+                f"{settings.learning_rate}, {settings.precision}"
+            ),
+            validation=", ".join(f"{name} {logged[name]:.3f}" for name in VALIDATED if name in logged),
+            tracker=tracker.name,
+            tracker_sha256=hash_file(tracker),
+            licence=settings.licence,
+            seed=settings.seed,
+        )
+        path = Path(settings.folder) / "weights.safetensors"
+        save_unet(self.network, path, metadata)
+        return path
 
 
 def find_tracker(settings: DuaLossDefSettings) -> Path:
@@ -211,27 +192,3 @@ def find_tracker(settings: DuaLossDefSettings) -> Path:
     """
     path = Path(settings.tracker)
     return path if path.is_file() else packaged_weights(settings.tracker)
-
-
-def train(settings: DuaLossDefSettings, resume: bool = False) -> Path:
-    """Run a training to its end.
-
-    Args:
-        settings: The run's settings.
-        resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
-
-    Returns:
-        Path of ``weights.safetensors``, of the checkpoint with the best validation: the highest mean of the mean IoU on
-        attacked and on clean pairs.
-
-    Raises:
-        OSError: If a store or the tracker's weights are missing.
-        InvalidValueError: If a store or the tracker's weights cannot be used.
-        FloatingPointError: If the loss is no longer finite.
-    """
-    training = DuaLossDefTraining(settings)
-    logged = fit(training, settings, "score", resume)
-    validation = {name: logged[name] for name in VALIDATED if name in logged}
-    weights = export_unet(training.network, settings, validation, find_tracker(settings))
-    write_model_card(weights, settings)
-    return weights

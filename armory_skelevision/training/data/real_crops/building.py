@@ -19,15 +19,12 @@ from armory_skelevision.validation import InvalidValueError
 
 
 class BuildSummary(NamedTuple):
-    """The outcome of `build_crops`.
-
-    Attributes:
-        crops: Number of crops of these people in the store.
-        problems: What was left out and why, one line each.
-    """
+    """The outcome of `build_crops`."""
 
     crops: int
+    """Number of crops of these people in the store."""
     problems: list[str]
+    """What was left out and why, one line each."""
 
 
 def build_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool = False) -> BuildSummary:

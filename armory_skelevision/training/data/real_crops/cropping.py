@@ -22,7 +22,7 @@ from armory_skelevision.datasets.people import AnnotatedPerson
 from armory_skelevision.tracking.settings import TrackerSettings
 from armory_skelevision.tracking.windows import centred_window, context_side
 from armory_skelevision.training.data.affine import Affine, move_points, shift_to_centres
-from armory_skelevision.training.data.pair import TEMPLATE_SIDE
+from armory_skelevision.training.data.pair import TEMPLATE_SIDE, Picture
 from armory_skelevision.validation import InvalidValueError
 
 CROP_SIDE = 511
@@ -30,32 +30,24 @@ JPEG_QUALITY = 95
 
 
 class Crop(NamedTuple):
-    """A person in the middle of a crop.
-
-    Attributes:
-        jpeg: The JPEG file of the crop (511, 511, 3), as (bytes,) uint8.
-        box_xyxy: (4,) float32, the part of the person's box inside the image, in crop pixels.
-        keypoints: (17, 3) float32: x, y in crop pixels, v.
-        track: Number of the person within the data set.
-        frame: Number of the frame within the person's video.
-    """
+    """A person in the middle of a crop."""
 
     jpeg: NDArray[np.uint8]
+    """The JPEG file of the crop (511, 511, 3), as (bytes,) uint8."""
     box_xyxy: NDArray[np.float32]
+    """(4,) float32, the part of the person's box inside the image, in crop pixels."""
     keypoints: NDArray[np.float32]
+    """(17, 3) float32: x, y in crop pixels, v."""
     track: int
+    """Number of the person within the data set."""
     frame: int
+    """Number of the frame within the person's video."""
 
 
-def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+def read_picture(path: Path, size: tuple[int, int] | None = None) -> Picture:
     """Read an image as it is stored, without the rotation in its EXIF data, since annotations refer to that.
 
-    Args:
-        path: The image file.
-        size: Width and height that it must have; None for any.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
+    It must have the width and height of ``size``, if given.
 
     Raises:
         OSError: If the file is missing, truncated (OpenCV would fill the rest with grey) or no image.
@@ -68,12 +60,8 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> NDArray[np.
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
 
 
-def cut_crop(picture: NDArray[np.uint8], person: AnnotatedPerson) -> Crop:
+def cut_crop(picture: Picture, person: AnnotatedPerson) -> Crop:
     """Cut the crop around a person.
-
-    Args:
-        picture: (H, W, 3) uint8 BGR.
-        person: The person's annotation.
 
     Raises:
         InvalidValueError: If more than half of the person's box lies outside the image, or a labelled keypoint does by
@@ -99,19 +87,14 @@ def cut_crop(picture: NDArray[np.uint8], person: AnnotatedPerson) -> Crop:
     return Crop(jpeg.reshape(-1), box_xyxy, keypoints.astype(np.float32), person.track, person.frame)
 
 
-def warp(
-    picture: NDArray[np.uint8], matrix: Affine, side: int, border: NDArray[np.float64] | None = None
-) -> NDArray[np.uint8]:
-    """Resample an image into a square one by an affine map.
+def warp(picture: Picture, matrix: Affine, side: int, border: NDArray[np.float64] | None = None) -> Picture:
+    """Resample an image into a square one (side, side, 3) by an affine map.
 
     Args:
-        picture: (H, W, 3) uint8.
-        matrix: (2, 3), from pixels of ``picture`` to those of the result.
+        picture: The image.
+        matrix: (2, 3), from its pixels to those of the result.
         side: Side of the result in pixels.
         border: (3,) colour outside the image, in 0..255; None repeats the edge.
-
-    Returns:
-        (side, side, 3) uint8.
     """
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
     colour = (0.0, 0.0, 0.0) if border is None else tuple(border.tolist())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from armory_skelevision.training.data.affine import Affine, move_points
-from armory_skelevision.training.data.pair import SEARCH_SIDE, TEMPLATE_SIDE, TrainingPair, move_keypoints
+from armory_skelevision.training.data.pair import SEARCH_SIDE, TEMPLATE_SIDE, Picture, TrainingPair, move_keypoints
 from armory_skelevision.training.data.real_crops.cropping import CROP_SIDE, warp
 from armory_skelevision.training.data.real_crops.store import CropStore
 from armory_skelevision.training.data.rendered_pairs.compositing import colour_matrix
@@ -87,10 +87,6 @@ def draw_crop_map(side: int, shift: float, scale: float, rng: np.random.Generato
         shift: Largest distance of its centre from that of the stored crop, in pixels along each axis.
         scale: Largest relative difference between ``side`` and the width and height of the part that is cut, each of
             which is drawn by itself.
-        rng: Source of randomness.
-
-    Returns:
-        (2, 3). The part lies within the stored crop.
     """
     size = side * (1 + rng.uniform(-scale, scale, 2))
     room = (CROP_SIDE - size) / 2
@@ -99,7 +95,7 @@ def draw_crop_map(side: int, shift: float, scale: float, rng: np.random.Generato
     return np.array([[ratio[0], 0, -ratio[0] * corner[0]], [0, ratio[1], -ratio[1] * corner[1]]])
 
 
-def _recolour(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _recolour(picture: Picture, rng: np.random.Generator) -> Picture:
     matrix = colour_matrix(
         hue=rng.normal(0, 0.08),
         saturation=float(np.exp(rng.normal(0, 0.15))),

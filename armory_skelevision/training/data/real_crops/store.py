@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from armory_skelevision.training.data.pair import Picture
 from armory_skelevision.training.data.real_crops.cropping import Crop
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 from armory_skelevision.weights.checkpoints import write_checkpoint
@@ -32,18 +33,7 @@ PART = f"a part of a crop store (layout {LAYOUT})"
 
 
 def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, problems: Sequence[str]) -> None:
-    """Write a part, whole or not at all.
-
-    Args:
-        path: Ends in ``.safetensors``.
-        crops: Sorted by track and frame.
-        source: Data set and split.
-        people: Hash of the requested people.
-        problems: Reasons why some of them are left out.
-
-    Raises:
-        OSError: If the file cannot be written.
-    """
+    """Write a part of crops that are sorted by track and frame, whole or not at all (`OSError`)."""
     jpegs = [crop.jpeg for crop in crops]
     arrays = {
         "jpegs": np.concatenate([np.zeros(0, np.uint8), *jpegs]),
@@ -121,8 +111,8 @@ class CropStore:
         """Number of crops."""
         return len(self._parts)
 
-    def picture(self, index: int) -> NDArray[np.uint8]:
-        """The image of a crop, (511, 511, 3) uint8 BGR.
+    def picture(self, index: int) -> Picture:
+        """The image of a crop, (511, 511, 3).
 
         Raises:
             InvalidValueError: If it is damaged.

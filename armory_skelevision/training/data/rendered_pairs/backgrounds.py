@@ -10,36 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from armory_skelevision.training.data.affine import shift_to_centres
-from armory_skelevision.training.data.pair import NO_KEYPOINTS
-from armory_skelevision.training.data.rendered_pairs.store import Cutout, SceneImages, make_cutout
-from armory_skelevision.training.data.rendered_pairs.textures import (
-    Picture,
-    draw_blob_mask,
-    draw_colour,
-    draw_texture,
-)
+from armory_skelevision.training.data.pair import NO_KEYPOINTS, Picture
+from armory_skelevision.training.data.rendered_pairs.store import Cutout, SceneImages, add_half, make_cutout
+from armory_skelevision.training.data.rendered_pairs.textures import draw_blob_mask, draw_colour, draw_texture
 
 
 class Background(NamedTuple):
-    """A background: its images and the view of them.
-
-    Attributes:
-        scenes: One scene, or two that are blended.
-        blend: Weight of the second scene.
-        mirror: Whether left and right are swapped.
-        turn: Rotation in radians.
-        zoom: Scene pixels per canvas pixel, where the canvas has the size of a frame's crop.
-        centre: (2,), centre of the view as shares of the scene's width and height.
-        gains: (3,), factors of the channels.
-    """
+    """A background: its images and the view of them."""
 
     scenes: tuple[SceneImages, ...]
+    """One scene, or two that are blended."""
     blend: float
+    """Weight of the second scene."""
     mirror: bool
+    """Whether left and right are swapped."""
     turn: float
+    """Rotation in radians."""
     zoom: float
+    """Scene pixels per canvas pixel, where the canvas has the size of a frame's crop."""
     centre: NDArray[np.float64]
+    """(2,), centre of the view as shares of the scene's width and height."""
     gains: NDArray[np.float64]
+    """(3,), factors of the channels."""
 
 
 class BackgroundSampler:
@@ -60,7 +52,7 @@ class BackgroundSampler:
     def __init__(self, scenes: Sequence[SceneImages], seed: int, textures: int = 160, objects: int = 400) -> None:
         rng = np.random.default_rng(seed)
         self.scenes = list(scenes)
-        self.textures = [_with_half(draw_texture(rng, (420, 320))) for _ in range(textures)]
+        self.textures = [add_half(draw_texture(rng, (420, 320))) for _ in range(textures)]
         self.objects = [self._cut_object(rng) for _ in range(objects)]
         self.posters = [self._cut_poster(rng) for _ in range(max(1, objects // 6))]
         self.poles = [self._cut_pole(rng) for _ in range(max(1, objects // 10))]
@@ -82,10 +74,7 @@ class BackgroundSampler:
     def move(self, background: Background, reach: float, rng: np.random.Generator) -> Background:
         """The background a little later, after a movement of camera or person; now and then another background.
 
-        Args:
-            background: The background before.
-            reach: Standard deviation of the movement, as a share of the scene's width.
-            rng: Source of randomness.
+        The movement's standard deviation is ``reach``, as a share of the scene's width.
         """
         if rng.uniform() < 0.12:
             return self.sample(rng)
@@ -137,16 +126,13 @@ class BackgroundSampler:
 
 
 def render_background(background: Background, side: int, frame_side: float, middle: tuple[float, float]) -> Picture:
-    """A square view of a background.
+    """A square view (side, side, 3) of a background.
 
     Args:
         background: The background.
         side: Side of the canvas in pixels.
         frame_side: Side of the canvas in frame pixels (more than ``side`` where the canvas is shrunk).
         middle: Canvas position of the background's ``centre``.
-
-    Returns:
-        (side, side, 3) uint8 BGR.
     """
     layers = [_warp_scene(scene, background, side, frame_side, middle) for scene in background.scenes]
     canvas = layers[0]
@@ -177,8 +163,3 @@ def _warp_scene(
         picture, shift_to_centres(to_scene), (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101
     )
     return np.asarray(warped, np.uint8)
-
-
-def _with_half(picture: Picture) -> SceneImages:
-    half = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return picture, np.asarray(half, np.uint8)

@@ -3,8 +3,6 @@
 Only the crops are composed, never whole frames, at the resolution that the frame would have there, so that small people
 are blurred by upsampling as in a tracker's crops. Shifts and scales are those of PySOT's training: ±64 px and ±.18 for
 a search crop of 255 px (less for a smaller one), ±4 px and ±.05 for the template.
-
-Convention: crop coordinates are pixel edges of the crop, x right, y down; crops are square, uint8, BGR.
 """
 
 from __future__ import annotations
@@ -19,20 +17,16 @@ from armory_skelevision.training.data.affine import Affine
 from armory_skelevision.training.data.pair import (
     SEARCH_SIDE,
     TEMPLATE_SIDE,
+    Picture,
     TrainingPair,
     crop_height,
     move_keypoints,
 )
-from armory_skelevision.training.data.rendered_pairs.backgrounds import (
-    Background,
-    BackgroundSampler,
-    render_background,
-)
-from armory_skelevision.training.data.rendered_pairs.compositing import bounding_box, paste, paste_shadow, place
+from armory_skelevision.training.data.rendered_pairs.backgrounds import Background, BackgroundSampler, render_background
+from armory_skelevision.training.data.rendered_pairs.compositing import PlacedCutout, paste, paste_shadow, place
 from armory_skelevision.training.data.rendered_pairs.degradation import Degradation, degrade, draw_degradation
 from armory_skelevision.training.data.rendered_pairs.store import Cutout, RenderedStore
 from armory_skelevision.training.data.rendered_pairs.surroundings import (
-    PlacedCutout,
     choose,
     draw_colours,
     draw_distractors,
@@ -47,7 +41,7 @@ LARGEST_CANVAS = 1.3  # canvas pixels per crop pixel; finer detail would not sur
 class _ComposedCrop(NamedTuple):
     """One crop of a pair, boxes in its pixels, and the map from the target's cut-out to it."""
 
-    picture: NDArray[np.uint8]
+    picture: Picture
     box_xyxy: NDArray[np.float32]
     distractors_xyxy: NDArray[np.float32]
     matrix: Affine
@@ -158,52 +152,40 @@ class RenderedPairSampler:
         ratio = canvas_side / side
         centre = (side / 2 + rng.uniform(-shift, shift, 2)) * ratio
         matrix = place(cutout, height * ratio, (centre[0], centre[1]), rng.normal(0, 0.03), plan.mirror)
-        matrix = _stretch(matrix, plan.stretch, centre[0])
+        matrix[0] *= plan.stretch
+        matrix[0, 2] += centre[0] * (1 - plan.stretch)  # the middle stays where it is
         canvas = render_background(background, canvas_side, side * frame_height / height, (centre[0], centre[1]))
         target = PlacedCutout(cutout, matrix, plan.colours)
         distractors_xyxy = self._paint(canvas, target, plan, is_search, rng)
         canvas = degrade(canvas, plan.degradation, rng)
-        box_xyxy = _leave_frame(canvas, bounding_box(matrix, cutout), 0.14 if is_search else 0.08, rng)
+        box_xyxy = _leave_frame(canvas, target.box_xyxy, 0.14 if is_search else 0.08, rng)
         crop = np.asarray(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
         return _ComposedCrop(
             crop, (box_xyxy / ratio).astype(np.float32), (distractors_xyxy / ratio).astype(np.float32), matrix / ratio
         )
 
     def _paint(
-        self,
-        canvas: NDArray[np.uint8],
-        target: PlacedCutout,
-        plan: _PairPlan,
-        is_search: bool,
-        rng: np.random.Generator,
+        self, canvas: Picture, target: PlacedCutout, plan: _PairPlan, is_search: bool, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         """Paste target, distractors and occluders into the canvas; returns the boxes (n, 4) xyxy of the distractors."""
-        box_xyxy = bounding_box(target.matrix, target.cutout)
+        box_xyxy = target.box_xyxy
         if plan.poster is not None and rng.uniform() < 0.85:
             paste_poster(canvas, plan.poster, box_xyxy, rng)
         twins = plan.views if plan.is_person else None
         chance = 0.8 if is_search else 0.35
         distractors = draw_distractors(self._people, self._backgrounds.objects, twins, box_xyxy, chance, rng)
         soft = rng.uniform(0.2, 0.8)
-        for placed in sorted([target, *distractors], key=lambda placed: bounding_box(placed.matrix, placed.cutout)[3]):
+        for placed in sorted([target, *distractors], key=lambda placed: placed.box_xyxy[3]):
             if plan.is_person or placed is not target:
-                paste_shadow(canvas, placed.cutout, placed.matrix, plan.sun, plan.shade)
-            paste(canvas, placed.cutout, placed.matrix, placed.colours, soft)
+                paste_shadow(canvas, placed, plan.sun, plan.shade)
+            paste(canvas, placed, soft)
         if rng.uniform() < (0.3 if is_search else 0.1):
-            occluder = draw_occluder(self._backgrounds.poles, self._backgrounds.objects, box_xyxy, rng)
-            paste(canvas, occluder.cutout, occluder.matrix, occluder.colours, soft)
-        return np.array([bounding_box(placed.matrix, placed.cutout) for placed in distractors]).reshape(-1, 4)
-
-
-def _stretch(matrix: Affine, stretch: float, about: float) -> Affine:
-    wider = matrix.copy()
-    wider[0] *= stretch
-    wider[0, 2] += about * (1 - stretch)
-    return wider
+            paste(canvas, draw_occluder(self._backgrounds.poles, self._backgrounds.objects, box_xyxy, rng), soft)
+        return np.array([placed.box_xyxy for placed in distractors]).reshape(-1, 4)
 
 
 def _leave_frame(
-    canvas: NDArray[np.uint8], box_xyxy: NDArray[np.float64], chance: float, rng: np.random.Generator
+    canvas: Picture, box_xyxy: NDArray[np.float64], chance: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Let the frame end within the crop at random, in place; returns the part of the box inside the frame.
 

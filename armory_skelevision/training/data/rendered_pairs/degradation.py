@@ -12,33 +12,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from armory_skelevision.training.data.pair import Picture
 
 
 class Degradation(NamedTuple):
-    """Parameters of a camera and of the light that both crops of a pair share.
-
-    Attributes:
-        tone: (contrast, brightness, log gamma, three logs of channel gains).
-        grey: Whether the camera records no colour.
-        resolution: Share of the image's resolution that remains, in (0, 1].
-        defocus: Standard deviation of the blur, in canvas pixels.
-        noise: Standard deviation of the noise, in grey levels.
-        quality: JPEG quality, or None for no compression.
-        sharpening: Strength of the edge enhancement.
-        shake: Longest motion blur, in canvas pixels.
-        light: Strength of uneven light over the image.
-    """
+    """Parameters of a camera and of the light that both crops of a pair share."""
 
     tone: NDArray[np.float64]
+    """(contrast, brightness, log gamma, three logs of channel gains)."""
     grey: bool
+    """Whether the camera records no colour."""
     resolution: float
+    """Share of the image's resolution that remains, in (0, 1]."""
     defocus: float
+    """Standard deviation of the blur, in canvas pixels."""
     noise: float
+    """Standard deviation of the noise, in grey levels."""
     quality: int | None
+    """JPEG quality, or None for no compression."""
     sharpening: float
+    """Strength of the edge enhancement."""
     shake: float
+    """Longest motion blur, in canvas pixels."""
     light: float
+    """Strength of uneven light over the image."""
 
 
 def draw_degradation(rng: np.random.Generator) -> Degradation:
@@ -58,16 +55,7 @@ def draw_degradation(rng: np.random.Generator) -> Degradation:
 
 
 def degrade(picture: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
-    """Degrade an image.
-
-    Args:
-        picture: (H, W, 3) uint8 BGR, at the resolution of the frame.
-        degradation: Parameters that both crops of a pair share.
-        rng: Draws what varies from crop to crop.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
-    """
+    """Degrade an image, which has the resolution of the frame. The generator draws what varies from crop to crop."""
     if degradation.light:
         picture = _light_unevenly(picture, degradation.light, rng)
     drift = rng.standard_normal(6) * (0.06, 4.0, 0.07, 0.015, 0.015, 0.015) * rng.choice([0.3, 1.0, 2.0])
@@ -122,14 +110,11 @@ def _light_unevenly(picture: Picture, strength: float, rng: np.random.Generator)
 
 
 def motion_kernel(length: float, angle: float) -> NDArray[np.float32]:
-    """A kernel that blurs along a line.
+    """A kernel (side, side) that blurs along a line; its side is odd, its sum 1.
 
     Args:
         length: Length of the line in pixels.
         angle: Angle of the line from the x axis, in radians.
-
-    Returns:
-        (side, side) with an odd side; the sum is 1.
     """
     side = 2 * int(np.ceil(length / 2)) + 1
     kernel = np.zeros((side, side), np.float32)

@@ -11,35 +11,36 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from armory_skelevision.training.data.pair import Picture
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 FIGURE_HEIGHT = 160  # pixels; in a template crop of 127 pixels a standing person is about 93 pixels tall
 SMALLEST_LEVEL = 24  # pixels; smallest longer side of a pyramid level
 
+SceneImages = tuple[Picture, Picture]
+"""A scene in full size and in half size."""
 
-SceneImages = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""A scene in full size and in half size, (H, W, 3) uint8 BGR."""
+_T = TypeVar("_T")
 
 
 class Cutout(NamedTuple):
-    """One view of a person or an object, with transparency.
-
-    Attributes:
-        levels: Image pyramid (h, w, 4), premultiplied BGRA uint8, each level half the size of the one before.
-        hull: (P, 2) float32, convex hull of the opaque pixels, in pixel edges of ``levels[0]``.
-        keypoints: (17, 3) float32: x, y in pixel edges of ``levels[0]``, v as in COCO.
-    """
+    """One view of a person or an object, with transparency."""
 
     levels: tuple[NDArray[np.uint8], ...]
+    """Image pyramid (h, w, 4), premultiplied BGRA uint8, each level half the size of the one before."""
     hull: NDArray[np.float32]
+    """(P, 2) float32, convex hull of the opaque pixels, in pixel edges of ``levels[0]``."""
     keypoints: NDArray[np.float32]
+    """(17, 3) float32: x, y in pixel edges of ``levels[0]``, v as in COCO."""
 
     @property
     def size(self) -> tuple[float, float]:
@@ -53,7 +54,6 @@ class RenderedStore:
 
     Args:
         folder: Root of the store.
-        progress: Whether to show progress bars; never shown when stderr is not a terminal.
 
     Attributes:
         people: For each person, the cut-outs of all views (at least one).
@@ -65,46 +65,26 @@ class RenderedStore:
         InvalidValueError: If there is no usable person or no usable scene.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], progress: bool = True) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         root = Path(folder)
         problems: list[str] = []
         by_person: dict[int, list[Cutout]] = {}
-        for line in _bar(_lines(root / "people.jsonl", problems), "people", progress):
-            try:
-                cutout = _read_cutout(root, line)
-                by_person.setdefault(int(line["person"]), []).append(cutout)
-            except (KeyError, TypeError, ValueError, OSError) as error:
-                problems.append(f"people.jsonl: {line.get('file', line)}: {error!r}")
-        scenes: list[SceneImages] = []
-        for line in _bar(_lines(root / "scenes.jsonl", problems), "scenes", progress):
-            try:
-                scenes.append(_read_scene(root, line))
-            except (KeyError, TypeError, ValueError, OSError) as error:
-                problems.append(f"scenes.jsonl: {line.get('file', line)}: {error!r}")
+        for person, cutout in _read_all(root, "people", _read_cutout, problems):
+            by_person.setdefault(person, []).append(cutout)
         self.people = [by_person[key] for key in sorted(by_person)]
-        self.scenes = scenes
+        self.scenes = list(_read_all(root, "scenes", _read_scene, problems))
         self.problems = tuple(problems)
         if not self.people or not self.scenes:
-            found = f"{len(self.people)} and {len(scenes)}, with the problems {list(self.problems[:5])}"
+            found = f"{len(self.people)} and {len(self.scenes)}, with the problems {list(self.problems[:5])}"
             raise InvalidValueError(str(root), "at least one usable person and one scene", found)
-
-    def __len__(self) -> int:
-        """Number of cut-outs."""
-        return sum(len(views) for views in self.people)
 
 
 def make_cutout(bgra: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> Cutout:
-    """Build a cut-out from an image with straight alpha.
-
-    Args:
-        bgra: (H, W, 4) uint8, straight alpha.
-        keypoints: (17, 3): x, y in pixel edges of ``bgra``, v.
+    """Build a cut-out from an image (H, W, 4) with straight alpha, and keypoints (17, 3) in its pixel edges.
 
     Raises:
         InvalidValueError: If fewer than 16 pixels are opaque.
     """
-    import cv2
-
     inside = np.ascontiguousarray((bgra[..., 3] > 127).astype(np.uint8))
     points = cv2.findNonZero(inside) if inside.any() else None
     if points is None or len(points) < 16:
@@ -122,9 +102,14 @@ def make_cutout(bgra: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> Cuto
     return Cutout(tuple(levels), hull.astype(np.float32), np.asarray(keypoints, np.float32).reshape(17, 3))
 
 
-def _read_cutout(folder: Path, line: dict[str, Any]) -> Cutout:
-    import cv2
+def add_half(picture: Picture) -> SceneImages:
+    """A picture and the same in half size."""
+    half = cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return picture, np.asarray(half, np.uint8)
 
+
+def _read_cutout(folder: Path, line: dict[str, Any]) -> tuple[int, Cutout]:
+    """The number of a person and a cut-out of it."""
     bgra = _read_picture(folder / str(line["file"]), cv2.IMREAD_UNCHANGED)
     if bgra.ndim != 3 or bgra.shape[2] != 4:
         raise ValueError(f"expected an RGBA picture, got an array of shape {bgra.shape}")
@@ -140,13 +125,11 @@ def _read_cutout(folder: Path, line: dict[str, Any]) -> Cutout:
         size = (max(8, round(width * scale)), max(8, round(height * scale)))
         bgra = _shrink(bgra, size)
         keypoints = keypoints * np.array([size[0] / width, size[1] / height, 1], np.float32)
-    return make_cutout(bgra, keypoints)
+    return int(line["person"]), make_cutout(bgra, keypoints)
 
 
 def _shrink(bgra: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Shrink an image with straight alpha. Colours are weighted by alpha, so that edges do not darken."""
-    import cv2
-
     weight = bgra[..., 3:].astype(np.float32)
     layers = np.concatenate([bgra[..., :3] * weight, weight], axis=2)
     small = np.asarray(cv2.resize(layers, size, interpolation=cv2.INTER_AREA))
@@ -155,21 +138,24 @@ def _shrink(bgra: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
 
 
 def _read_scene(folder: Path, line: dict[str, Any]) -> SceneImages:
-    import cv2
-
-    picture = _read_picture(folder / str(line["file"]), cv2.IMREAD_COLOR)
-    height, width = picture.shape[:2]
-    half = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    return picture, np.asarray(half, np.uint8)
+    return add_half(_read_picture(folder / str(line["file"]), cv2.IMREAD_COLOR))
 
 
 def _read_picture(path: Path, mode: int) -> NDArray[np.uint8]:
-    import cv2
-
     picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), mode)
     if picture is None:
         raise ValueError("not a readable picture")
     return np.asarray(picture, np.uint8)
+
+
+def _read_all(folder: Path, name: str, read: Callable[[Path, dict[str, Any]], _T], problems: list[str]) -> Iterator[_T]:
+    """Read what a list of the store names, except for what cannot be read, which is added to the problems."""
+    file = f"{name}.jsonl"
+    for line in tqdm(_lines(folder / file, problems), desc=f"reading {name}", disable=None, leave=False):
+        try:
+            yield read(folder, line)
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            problems.append(f"{file}: {line.get('file', line)}: {error!r}")
 
 
 def _lines(path: Path, problems: list[str]) -> list[dict[str, Any]]:
@@ -187,9 +173,3 @@ def _lines(path: Path, problems: list[str]) -> list[dict[str, Any]]:
         except ValueError as error:
             problems.append(f"{path.name}, line {number}: {error}")
     return found
-
-
-def _bar(lines: list[dict[str, Any]], name: str, progress: bool) -> Iterator[dict[str, Any]]:
-    from tqdm import tqdm
-
-    yield from tqdm(lines, desc=f"reading {name}", disable=None if progress else True, leave=False)

@@ -1,56 +1,32 @@
-"""People and objects around the target of a composed pair: posters, distractors and occluders."""
+"""People and objects around the target of a composed pair: posters, distractors and occluders.
+
+Convention: ``box_xyxy`` (4,) is the target in canvas pixels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.training.data.affine import Affine
-from armory_skelevision.training.data.rendered_pairs.compositing import (
-    Canvas,
-    bounding_box,
-    colour_matrix,
-    paste,
-    place,
-)
+from armory_skelevision.training.data.pair import Picture
+from armory_skelevision.training.data.rendered_pairs.compositing import PlacedCutout, colour_matrix, paste, place
 from armory_skelevision.training.data.rendered_pairs.store import Cutout
 
 _T = TypeVar("_T")
 
 
-class PlacedCutout(NamedTuple):
-    """A person or object in a crop.
-
-    Attributes:
-        cutout: The cut-out.
-        matrix: (2, 3), from pixels of the cut-out's first level to canvas pixels.
-        colours: (4, 4) recolouring; None for none.
-    """
-
-    cutout: Cutout
-    matrix: Affine
-    colours: NDArray[np.float32] | None
-
-
-def paste_poster(canvas: Canvas, poster: Cutout, box_xyxy: NDArray[np.float64], rng: np.random.Generator) -> None:
-    """Paste a slanted poster near the target, in place.
-
-    Args:
-        canvas: (H, W, 3) uint8 BGR.
-        poster: The poster.
-        box_xyxy: (4,), the target in canvas pixels.
-        rng: Source of randomness.
-    """
+def paste_poster(canvas: Picture, poster: Cutout, box_xyxy: NDArray[np.float64], rng: np.random.Generator) -> None:
+    """Paste a slanted poster near the target, in place."""
     height = box_xyxy[3] - box_xyxy[1]
     place_at = (box_xyxy[:2] + box_xyxy[2:]) / 2 + rng.normal(0, 0.5, 2) * height * (1, 0.5)
     matrix = place(poster, height * rng.uniform(0.5, 1.4), (place_at[0], place_at[1]), 0.0, False)
     slant = np.array([[rng.uniform(0.5, 1.1), 0.0], [rng.normal(0, 0.15), 1.0]])
     shift = slant @ (matrix[:, 2] - place_at) + place_at
     matrix = np.concatenate([slant @ matrix[:, :2], shift[:, None]], axis=1)
-    paste(canvas, poster, matrix, None, 0.4)
+    paste(canvas, PlacedCutout(poster, matrix), 0.4)
 
 
 def draw_distractors(
@@ -67,9 +43,8 @@ def draw_distractors(
         people: The cut-outs of each person.
         objects: Cut-outs of objects, which replace one person in ten.
         twins: Views of the target, which one distractor in four shows in other colours; None for an object.
-        box_xyxy: (4,), the target in canvas pixels.
+        box_xyxy: The target.
         chance: Probability of any distractors.
-        rng: Source of randomness.
     """
     distractors: list[PlacedCutout] = []
     height = box_xyxy[3] - box_xyxy[1]
@@ -87,23 +62,17 @@ def draw_distractors(
             continue
         spot = middle + offset
         matrix = place(cutout, size, (spot[0], spot[1]), rng.normal(0, 0.03), bool(rng.uniform() < 0.5))
-        if _covered(box_xyxy, bounding_box(matrix, cutout)) < 0.8:
+        placed = PlacedCutout(cutout, matrix)
+        if _covered(box_xyxy, placed.box_xyxy) < 0.8:
             colours = draw_colours(rng, 3.0 if is_twin or rng.uniform() < 0.2 else 0.15)
-            distractors.append(PlacedCutout(cutout, matrix, colours))
+            distractors.append(placed._replace(colours=colours))
     return distractors
 
 
 def draw_occluder(
     poles: Sequence[Cutout], objects: Sequence[Cutout], box_xyxy: NDArray[np.float64], rng: np.random.Generator
 ) -> PlacedCutout:
-    """A pole or another object in front of the target that leaves a good part of it visible.
-
-    Args:
-        poles: Cut-outs of poles.
-        objects: Cut-outs of objects.
-        box_xyxy: (4,), the target in canvas pixels.
-        rng: Source of randomness.
-    """
+    """A pole or another object in front of the target that leaves a good part of it visible."""
     width, height = box_xyxy[2:] - box_xyxy[:2]
     if rng.uniform() < 0.4:
         cutout = choose(poles, rng)

@@ -2,6 +2,8 @@
 
 A network trained on one kind of scene alone generalises worse to others. The textures serve as further backgrounds, as
 surfaces of posters and occluders, and as objects to track that are not people.
+
+Convention: ``size`` is (width, height) in pixels.
 """
 
 from __future__ import annotations
@@ -12,23 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
-"""(height, width, 3) BGR, or (height, width) alpha."""
+from armory_skelevision.training.data.pair import Picture
+
 Field = NDArray[np.float32]
 """(height, width) or (height, width, 3)."""
 
 
 def draw_field(rng: np.random.Generator, size: tuple[int, int], coarse: int, octaves: int = 4) -> Field:
-    """Smooth random noise of several octaves.
+    """Smooth random noise of several octaves, of zero mean and about unit variance.
 
-    Args:
-        rng: Source of randomness.
-        size: Width and height in pixels.
-        coarse: Cells of the first octave along each side; each further octave has twice as many, .55 times as strong.
-        octaves: Number of octaves.
-
-    Returns:
-        (height, width) float32, about zero mean and unit variance.
+    The first octave has ``coarse`` cells along each side; each further one twice as many, .55 times as strong.
     """
     field = np.zeros((size[1], size[0]), np.float32)
     for octave in range(octaves):
@@ -39,12 +34,7 @@ def draw_field(rng: np.random.Generator, size: tuple[int, int], coarse: int, oct
 
 
 def draw_colour(rng: np.random.Generator, saturation: float | None = None) -> Field:
-    """A random BGR colour (3,) in 0..255, by default mostly of low saturation, as in the world.
-
-    Args:
-        rng: Source of randomness.
-        saturation: Saturation in [0, 1]; None draws it.
-    """
+    """A random BGR colour (3,) in 0..255, of a saturation in [0, 1]; by default mostly a low one, as in the world."""
     strength = rng.uniform(0, 1) ** 2.5 if saturation is None else saturation
     hue = rng.uniform(-1, 1, 3)
     value = rng.uniform(25, 235)
@@ -52,16 +42,7 @@ def draw_colour(rng: np.random.Generator, saturation: float | None = None) -> Fi
 
 
 def draw_texture(rng: np.random.Generator, size: tuple[int, int], layers: int = 3) -> Picture:
-    """An image of some layers of procedural textures, each visible through a random mask or inside a polygon.
-
-    Args:
-        rng: Source of randomness.
-        size: Width and height in pixels.
-        layers: Largest number of layers.
-
-    Returns:
-        (height, width, 3) uint8 BGR.
-    """
+    """An image of up to ``layers`` procedural textures, each visible through a random mask or inside a polygon."""
     makers: list[Callable[[np.random.Generator, tuple[int, int]], Field]] = [
         _draw_noise,
         _draw_ramp,
@@ -79,16 +60,8 @@ def draw_texture(rng: np.random.Generator, size: tuple[int, int], layers: int = 
     return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
-def draw_blob_mask(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
-    """A random mask of an object: one connected smooth shape within the image.
-
-    Args:
-        rng: Source of randomness.
-        size: Width and height in pixels.
-
-    Returns:
-        (height, width) uint8 alpha.
-    """
+def draw_blob_mask(rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A random mask (height, width) of an object, from 0 to 255: one connected smooth shape within the image."""
     width, height = size
     corners = int(rng.integers(3, 14))
     angles = (np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2 * np.pi / corners
@@ -154,8 +127,7 @@ def _draw_tiles(rng: np.random.Generator, size: tuple[int, int]) -> Field:
 
 
 def _draw_polygons(rng: np.random.Generator, size: tuple[int, int]) -> Field:
-    picture = np.empty((size[1], size[0], 3), np.float32)
-    picture[:] = draw_colour(rng)
+    picture = np.full((size[1], size[0], 3), draw_colour(rng), np.float32)
     for _ in range(rng.integers(8, 40)):
         centre = rng.uniform(0, 1, 2) * size
         corners = centre + rng.uniform(-1, 1, (int(rng.integers(3, 6)), 2)) * rng.uniform(6, 110)
@@ -166,8 +138,7 @@ def _draw_polygons(rng: np.random.Generator, size: tuple[int, int]) -> Field:
 def _draw_leaves(rng: np.random.Generator, size: tuple[int, int]) -> Field:
     """Foliage, gravel, distant crowds: many small ellipses of similar colours."""
     base, spread = draw_colour(rng), rng.uniform(10, 55)
-    picture = np.empty((size[1], size[0], 3), np.float32)
-    picture[:] = base * 0.5
+    picture = np.full((size[1], size[0], 3), base * 0.5, np.float32)
     length, slimness = rng.uniform(3, 22), rng.uniform(0.3, 1)
     count = int(np.clip(size[0] * size[1] / length**2 * 2, 200, 3000))
     centres = (rng.uniform(size=(count, 2)) * size).astype(int).tolist()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from armory_skelevision.networks import NanoTrack, SiamRPN
-from armory_skelevision.networks.frozen import freeze
+from armory_skelevision.networks.inference import freeze
 
 
 @pytest.mark.parametrize("make", [lambda: SiamRPN(keypoint_head="deep"), NanoTrack], ids=["SiamRPN", "NanoTrack"])
