@@ -81,7 +81,7 @@ def measure_floor(setting: Setting) -> Column:
 
 
 def watch_laps() -> list[float]:
-    """Let loops that count with tqdm's ``trange`` note the seconds of each round in the list returned.
+    """Let loops that count with tqdm note the seconds of each round in the list returned.
 
     Neither attack tells when an iteration ends, but both count so. To be called before they are imported.
     """
@@ -98,6 +98,7 @@ def watch_laps() -> list[float]:
                 laps.append(now - start)
                 start = now
 
+    tqdm.auto.tqdm = Watched
     tqdm.auto.trange = lambda *steps, **_: Watched(range(*steps), disable=True)
     return laps
 
@@ -110,7 +111,7 @@ def _drive(attack: Any, estimator: Any, scene: Scene, laps: list[float]) -> Colu
     total = time.perf_counter() - start
     peak_mb = memory.megabytes()
     if len(laps) != attack.max_iter:
-        raise RuntimeError(f"expected {attack.max_iter} iterations counted with tqdm.auto.trange, saw {len(laps)}")
+        raise RuntimeError(f"expected {attack.max_iter} iterations counted with tqdm.auto, saw {len(laps)}")
     before, after = (float(estimator.compute_loss(video, scene.y)[0]) for video in (scene.x, x_adv))
     return Column(statistics.median(laps[1:]), total - sum(laps), peak_mb, before, after)
 

@@ -1,4 +1,4 @@
-"""The embedded videos as ARMORY passes them to an attack, and how well they are tracked."""
+"""The packaged videos as ARMORY passes them to an attack, and how well they are tracked."""
 
 from __future__ import annotations
 

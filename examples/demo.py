@@ -1,4 +1,4 @@
-"""Track the people of the embedded videos, attack the tracker with a patch, and say how well it held."""
+"""Track the people of the packaged videos, attack the tracker with a patch, and say how well it held."""
 
 from pathlib import Path
 

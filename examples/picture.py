@@ -1,4 +1,4 @@
-"""Draw the README's picture: a person tracked in an embedded video, and the same frames with an adversarial patch.
+"""Draw the README's picture: a person tracked in a packaged video, and the same frames with an adversarial patch.
 
 python examples/picture.py docs/tracked_and_attacked.png [--video 0] [--steps 10]
 """

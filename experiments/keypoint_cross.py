@@ -2,7 +2,7 @@
 
     python -m experiments.keypoint_cross [--json] [--split dev] [--clips 6] [--frames 5] [--eps 8] [--steps 10]
 
-On clips from the embedded videos, each from another video as far as there are enough: mean IoU of the tracked boxes
+On clips from the packaged videos, each from another video as far as there are enough: mean IoU of the tracked boxes
 (frame 0 skipped) and PCK of the keypoints (0.2 of the box's diagonal), without an attack, with IGSM on the
 keypoints (which changes frame 0 alone), with FGSM on them, and with PGD on the boxes (which changes all frames).
 """

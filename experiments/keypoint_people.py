@@ -1,4 +1,4 @@
-"""People as the tracker's template branch sees them: of the embedded videos, and real ones of COCO where they are."""
+"""People as the tracker's template branch sees them: of the packaged videos, and real ones of COCO where they are."""
 
 from __future__ import annotations
 

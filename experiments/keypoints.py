@@ -5,7 +5,7 @@
                                    [--real FOLDER] [--transfer WEIGHTS …]
 
 For each bound (in 1/255) and attack: PCK (0.2 of the box's diagonal) in percent of the PCK without, on every nth frame
-of the embedded videos, and on real people of COCO where ``--real`` has them. Targeted attacks aim at a person upside
+of the packaged videos, and on real people of COCO where ``--real`` has them. Targeted attacks aim at a person upside
 down; ``aimed`` is the PCK of that pose. The universal perturbation is learnt from half of the videos
 and shown in the other half, and the reverse; on real people, that from all videos is shown. ``noise`` is random, of the
 full size in each colour. ``--transfer`` also shows every perturbation to the trackers of other weights files.

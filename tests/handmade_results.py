@@ -12,7 +12,7 @@ METRIC = "video_tracking_mean_iou"
 
 
 def make_config(model: str = "mtl", **changes: Any) -> dict[str, Any]:
-    """A config on the embedded videos; changes by dotted key, with "__" for each dot."""
+    """A config on the packaged videos; changes by dotted key, with "__" for each dot."""
     config = copy.deepcopy(build_config("walkers", model))
     for key, value in changes.items():
         *parents, last = key.split("__")

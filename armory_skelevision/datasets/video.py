@@ -99,7 +99,7 @@ def load_video(
     """A video that comes with the package, or one made of your own frames.
 
     Args:
-        source: The name of an embedded video, "walkers/mini/0" to "walkers/mini/2" or "walkers/dev/0" to
+        source: The name of a packaged video, "walkers/mini/0" to "walkers/mini/2" or "walkers/dev/0" to
             "walkers/dev/19"; or frames (F, H, W, 3), RGB, uint8 or floating point in [0, 1], as an array or a sequence
             of frames.
         boxes_xyxy: With frames, the target's true boxes (F, 4) in pixels.
@@ -119,7 +119,7 @@ def load_video(
         (10, 4)
     """
     if isinstance(source, str):
-        return _load_embedded(source)
+        return _load_packaged(source)
     frames = _to_float(np.asarray(source))
     if boxes_xyxy is None:
         raise InvalidValueError("boxes_xyxy", "the target's true boxes (F, 4), xyxy in pixels", "none")
@@ -132,12 +132,12 @@ def load_video(
     return Video(frames, np.asarray(boxes_xyxy, dtype=np.float32), name, frame_rate, **given)
 
 
-def _load_embedded(name: str) -> Video:
+def _load_packaged(name: str) -> Video:
     splits = {f"walkers/{folder.name}": sorted(folder.glob("*.mp4")) for folder in sorted(SPLITS.iterdir())}
     videos = {f"{split}/{number}": path for split, paths in splits.items() for number, path in enumerate(paths)}
     if name not in videos:
         ranges = " or ".join(f"{split}/0 to {split}/{len(paths) - 1}" for split, paths in splits.items())
-        raise InvalidValueError("source", f"an embedded video ({ranges}), or an array of frames", repr(name))
+        raise InvalidValueError("source", f"a packaged video ({ranges}), or an array of frames", repr(name))
     video = read_annotation(videos[name])
     return Video(
         frames=_to_float(video.read_frames()),
@@ -151,7 +151,7 @@ def _load_embedded(name: str) -> Video:
 
 
 def _to_float(frames: NDArray[Any]) -> NDArray[np.float32]:
-    """Frames as float32 in [0, 1]; divided as ARMORY does it, so that embedded videos are the same to the last bit."""
+    """Frames as float32 in [0, 1]; divided as ARMORY does it, so that packaged videos are the same to the last bit."""
     if frames.dtype == np.uint8:
         return frames.astype(np.float32) / np.float32(255)
     if not np.issubdtype(frames.dtype, np.floating):

@@ -3,7 +3,7 @@
 The opposite of an adversarial attack: small steps lower the tracker's own training loss on frame 0, whose box is given.
 The network is not changed, and one adapted template is used for the whole video.
 
-The paper gives no step size, bound or number of steps; ours were chosen on the embedded videos. The shifted and
+The paper gives no step size, bound or number of steps; ours were chosen on the packaged videos. The shifted and
 rescaled search crops are our own: the usual crop of frame 0 has the target in its centre, where the loss is low
 already.
 """

@@ -58,7 +58,7 @@ DATASETS: dict[str, dict[str, Any]] = {
 TITLES = {
     "carla": "ARMORY-CARLA street videos",
     "otb": "persons of OTB",
-    "walkers": "walkers, the embedded videos",
+    "walkers": "walkers, the packaged videos",
 }
 
 

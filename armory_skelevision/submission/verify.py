@@ -113,7 +113,7 @@ def check_form(config: Any) -> None:
 
 
 def smoke_run(submission: Submission) -> VideoScores:
-    """Evaluate a submission on a few frames of an embedded video, under one step of an attack.
+    """Evaluate a submission on a few frames of a packaged video, under one step of an attack.
 
     Raises:
         RunFailedError: If the evaluation fails, or takes too long or too much memory.

@@ -10,7 +10,7 @@ FRAMES = np.full((4, 40, 60, 3), 51, dtype=np.uint8)
 BOXES = np.array([[10, 5, 20, 35]] * 4)
 
 
-def test_an_embedded_video_comes_with_its_annotations():
+def test_a_packaged_video_comes_with_its_annotations():
     video = load_video("walkers/mini/1")
     source = read_split(SPLITS / "mini")[1]
     assert np.array_equal(np.round(video.frames * 255), source.read_frames())
@@ -22,7 +22,7 @@ def test_an_embedded_video_comes_with_its_annotations():
     assert video.name == "walkers/mini/1"
 
 
-def test_all_embedded_videos_have_a_name():
+def test_all_packaged_videos_have_a_name():
     with pytest.raises(InvalidValueError) as error:
         load_video("walkers/mini/3")
     assert "walkers/mini/0 to walkers/mini/2" in error.value.expected

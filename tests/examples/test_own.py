@@ -25,7 +25,7 @@ CONFIG = Path("examples/own/config.json")
 
 @pytest.fixture(scope="module")
 def walk():
-    """Five frames of an embedded video, and the true boxes."""
+    """Five frames of a packaged video, and the true boxes."""
     video = read_split(SPLITS / "mini")[2]
     return video.read_frames()[None, :5].astype(np.float32) / 255, video.boxes_xyxy[:5]
 

@@ -1,4 +1,4 @@
-"""The real `armory run` in a process of its own, and its evaluations of our configs, on embedded videos."""
+"""The real `armory run` in a process of its own, and its evaluations of our configs, on packaged videos."""
 
 import copy
 import json

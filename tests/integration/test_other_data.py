@@ -1,4 +1,4 @@
-"""ARMORY's evaluation of what is not embedded: CARLA videos in a small drawn edition, and real OTB videos."""
+"""ARMORY's evaluation of what is not packaged: CARLA videos in a small drawn edition, and real OTB videos."""
 
 import copy
 import json

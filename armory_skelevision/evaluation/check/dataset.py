@@ -87,8 +87,8 @@ def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
 
 
 _FIXES: dict[Callable[..., Any], str] = {
-    walkers: 'leave "root" out for the embedded videos, or render some: `skelevision data walkers`',
-    walker_people: 'leave "root" out for the embedded videos, or render some: `skelevision data walkers`',
+    walkers: 'leave "root" out for the packaged videos, or render some: `skelevision data walkers`',
+    walker_people: 'leave "root" out for the packaged videos, or render some: `skelevision data walkers`',
     coco_people: 'fetch them, `skelevision data coco --out coco val`, or name their folder as "root"',
     otb_person: 'fetch them, `skelevision data otb --out otb Crossing Human7`, or name their folder as "root"',
 }
