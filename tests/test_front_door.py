@@ -1,4 +1,4 @@
-"""The three functions at the package's top, as a stranger meets them."""
+"""The three functions at the package's top, as a new user calls them."""
 
 import re
 import subprocess
