@@ -1,5 +1,24 @@
-"""Files: atomic writes, hashes, strict JSON, archives, and downloads of published files."""
+"""Files: bounded reading, strict JSON, atomic writes, hashes, archives, and downloads of published files."""
 
-from armory_skelevision.io.files import atomic_write, hash_file, parse_json
+from armory_skelevision.io.files import atomic_write, hash_file
+from armory_skelevision.io.reading import (
+    leads_out,
+    parse_json,
+    printable,
+    read_bytes,
+    read_json,
+    read_object,
+    read_text,
+)
 
-__all__ = ["atomic_write", "hash_file", "parse_json"]
+__all__ = [
+    "atomic_write",
+    "hash_file",
+    "leads_out",
+    "parse_json",
+    "printable",
+    "read_bytes",
+    "read_json",
+    "read_object",
+    "read_text",
+]

@@ -1,14 +1,12 @@
-"""Atomic writes, hashes, and JSON as its standard defines it."""
+"""Atomic writes and hashes."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 import uuid
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
@@ -19,15 +17,18 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
         data: Its content.
 
     Raises:
-        OSError: If it cannot be written; an existing file is then unchanged.
+        OSError: If it cannot be written, with the name of ``path``; an existing file is then unchanged.
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.part")
     try:
         temporary.write_bytes(data)
         os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:  # the user knows nothing of the temporary name
+            raise OSError(error.errno, error.strerror, str(target)) from None
         raise
 
 
@@ -35,30 +36,3 @@ def hash_file(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file, in hexadecimal (`OSError` if it cannot be read)."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def parse_json(data: bytes) -> Any:
-    """Parse JSON, strictly: Python's reader silently keeps the last of two equal keys, and accepts NaN.
-
-    Args:
-        data: Text in UTF-8.
-
-    Raises:
-        ValueError: If it is not JSON, with the reason and the place; also for a key that occurs twice in one object,
-            NaN, infinity, and objects nested too deeply.
-    """
-    try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    duplicates = sorted(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-    if duplicates:
-        raise ValueError(f"the key {', '.join(map(repr, duplicates))} occurs twice in one object")
-    return dict(pairs)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")

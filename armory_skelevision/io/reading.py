@@ -1,0 +1,142 @@
+"""Reads files that may be anything: bounded, from regular files only, with errors that name the file."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import os
+import stat
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from armory_skelevision.validation import InvalidValueError, MissingFileError
+
+MAX_BYTES = 256 * 2**20
+"""What a file may have unless its reader says otherwise, in bytes: many times what any text of this package has."""
+
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a regular file of bounded size. Pipes and devices are refused instead of being waited for.
+
+    Args:
+        path: The file.
+        max_bytes: How many bytes it may have.
+
+    Raises:
+        MissingFileError: If there is none.
+        InvalidValueError: If it is no regular file, cannot be read, or is larger.
+    """
+    key = printable(path)
+    try:
+        # a pipe without a writer would block the call
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise InvalidValueError(key, "a regular file", "a pipe, a device or a socket")
+            data = file.read(max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingFileError(key, "a file", "none") from None
+    except IsADirectoryError:
+        raise InvalidValueError(key, "a file", "a folder") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        if isinstance(error, InvalidValueError):
+            raise
+        raise InvalidValueError(key, "a file that can be read", str(getattr(error, "strerror", error))) from None
+    if len(data) > max_bytes:
+        raise InvalidValueError(key, f"at most {max_bytes} bytes", f"{max(status.st_size, len(data))} bytes")
+    return data
+
+
+def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> str:
+    """Read text in UTF-8, or in UTF-16 if it begins with a byte order mark; otherwise as `read_bytes`."""
+    data = read_bytes(path, max_bytes)
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        got = f"byte {data[error.start]:#04x} at position {error.start}"
+        raise InvalidValueError(printable(path), "text in UTF-8", got, "save the file as UTF-8") from None
+
+
+def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Any:
+    """Read a JSON file as `parse_json` does; otherwise as `read_text`."""
+    text = read_text(path, max_bytes)
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise InvalidValueError(printable(path), "JSON", str(error)) from None
+
+
+def read_object(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """Read a JSON file that must hold an object; otherwise as `read_json`."""
+    content = read_json(path, max_bytes)
+    if not isinstance(content, dict):
+        raise InvalidValueError(printable(path), "a JSON object", f"JSON of type {type(content).__name__}")
+    return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON, strictly: what Python's reader takes in silence, or misreads, is refused.
+
+    Args:
+        text: Text, or its bytes in UTF-8.
+
+    Raises:
+        ValueError: If it is not JSON, with the reason and the place; also for a key that occurs twice in one object,
+            NaN, infinity, numbers too large for 64 bits, halves of surrogate pairs, and objects nested too deeply.
+    """
+    try:
+        plain = text.decode("utf-8") if isinstance(text, bytes) else text
+        value = json.loads(
+            plain,
+            object_pairs_hook=_refuse_duplicates,
+            parse_constant=_refuse_constant,
+            parse_int=_parse_int,
+            parse_float=_parse_float,
+        )
+        if "\\u" in plain:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ValueError("it has half of a surrogate pair, which is no character") from None
+    return value
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """A path for messages: bytes that are no UTF-8, line breaks and control characters are shown as escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def leads_out(path: Path, folder: Path) -> bool:
+    """Whether a path below a folder leads out of it, by a link or by "..". Missing files lead nowhere."""
+    return not path.resolve().is_relative_to(folder.resolve())
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    duplicates = sorted(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    if duplicates:
+        raise ValueError(f"the key {', '.join(map(repr, duplicates))} occurs twice in one object")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _parse_int(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= (value := int(digits)) < 2**63:
+        raise ValueError(f"{digits[:20]}… has more than 64 bits")
+    return value
+
+
+def _parse_float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:20]} is too large for a number")
+    return value
