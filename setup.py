@@ -75,6 +75,11 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="armory_skelevision contributors",
+    url="https://github.com/armory-skelevision/armory_skelevision",
+    project_urls={
+        "Documentation": "https://armory-skelevision.github.io/armory_skelevision/",
+        "Changelog": "https://github.com/armory-skelevision/armory_skelevision/blob/main/CHANGELOG.md",
+    },
     license="MIT",
     license_files=["LICENSE"],
     keywords=["adversarial robustness", "visual tracking", "siamese tracker", "patch attack", "ARMORY", "ART"],

@@ -36,7 +36,7 @@ from armory_skelevision.weights.unet import read_unet_metadata
 from benchmarks.common import print_table
 from benchmarks.walkers import walkers
 from experiments.defense_costs import Cost, measure_cost
-from experiments.defense_table import BOUNDS, MUCH, Table, describe, hash_weights, judge_model, sum_up
+from experiments.defense_table import BOUNDS, MUCH, Table, describe, evaluate_model, hash_weights, summarize
 
 ROWS = ("none", "jpeg", "dualossdef", "templateadaptation", "both")
 MODELS = ("stl", "mtl", "nanotrack")
@@ -104,7 +104,7 @@ def measure_table(options: argparse.Namespace) -> list[dict[str, Any]]:
     with tqdm(total=total, unit="cell", disable=not sys.stderr.isatty()) as bar:
         for model, (make, weights) in models.items():
             identity = {name: describe([model, weights, *_identify(name, options)]) for name in makers}
-            for cell in judge_model(make, identity, makers, scenes, table, partial(bar.update, 1)):
+            for cell in evaluate_model(make, identity, makers, scenes, table, partial(bar.update, 1)):
                 cells.append({"model": model, **cell})
     return cells
 
@@ -189,7 +189,7 @@ def main() -> None:
     if not options.quick:
         absent = find_absent(options)
         cells = measure_table(options)
-        rows = sum_up(cells)
+        rows = summarize(cells)
         print_rows(rows)
         notes = {
             f"{cell['model']}, {cell['defense']}, {cell['column']}: {cell['note']}" for cell in cells if cell["note"]

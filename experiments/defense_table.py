@@ -65,7 +65,7 @@ class Table:
         split: Of the walkers.
         frames: Of each video; None for all.
         keep: A folder for what is finished, or None.
-        precision: Of the network that attacks see, "float32" or "bf16"; what they made is judged in float32.
+        precision: Of the network that attacks see, "float32" or "bf16"; what they made is evaluated in float32.
     """
 
     attacks: Sequence[str]
@@ -93,7 +93,7 @@ class Table:
         return kwargs if self.steps is None else kwargs | {"max_iter": self.steps}
 
 
-def judge_model(
+def evaluate_model(
     make_model: Callable[[], SiameseEstimator],
     identity: Mapping[str, str],
     defenses: Makers,
@@ -124,8 +124,8 @@ def judge_model(
             for column in table.columns(defended=bool(estimator.preprocessing_operations)):
                 path = _path(table, f"{identity[name]} {column.name}", column, number)
                 attacker = attackers[name if column.adaptive else "none"]
-                judge = partial(_judge, attacker, estimator, column, scene, table, attacked)
-                cell = kept(path, judge)
+                measure = partial(_evaluate, attacker, estimator, column, scene, table, attacked)
+                cell = kept(path, measure)
                 advance()
                 yield {"video": number, "defense": name, "column": column.name, **cell}
 
@@ -142,7 +142,7 @@ def rounded(estimator: SiameseEstimator) -> SiameseEstimator:
     return type(estimator)(estimator.model.rounded(), estimator.settings, device_type=device)
 
 
-def sum_up(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarize(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row for each tracker and defense: means over videos by column, and which share of the loss was won back.
 
     The share counts the attack that does not know the defense: (defended - undefended) / (clean - undefended), clean
@@ -188,7 +188,7 @@ def _change(defended: Sequence[float | None], bare: Sequence[float | None]) -> d
     return {"median": float(np.median(changes)), "worse": sum(change < -MUCH for change in changes)}
 
 
-def _judge(
+def _evaluate(
     attacker: SiameseEstimator,
     estimator: SiameseEstimator,
     column: Column,

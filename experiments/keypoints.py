@@ -94,7 +94,7 @@ def perturb(tracker: SiameseEstimator, crops: Crops, attack: str, eps: float, te
     return made.perturb(pose(tracker, len(crops.pictures)), crops.pictures, wanted)
 
 
-def judge(trackers: Mapping[str, SiameseEstimator], crops: Crops, shown: np.ndarray) -> dict[str, np.ndarray]:
+def find_keypoints(trackers: Mapping[str, SiameseEstimator], crops: Crops, shown: np.ndarray) -> dict[str, np.ndarray]:
     """Which keypoints each tracker finds, (N, 17), and which of those of the other poses the first one does."""
     aimed = crops._replace(keypoints=other_poses(crops))
     result = {}
@@ -107,7 +107,7 @@ def judge(trackers: Mapping[str, SiameseEstimator], crops: Crops, shown: np.ndar
 
 
 def recall(path: Path | None, work: Callable[[], Found]) -> Found:
-    """What `judge` found, from the file where it is kept, if it is known."""
+    """What `find_keypoints` found, from the file where it is kept, if it is known."""
     found = kept(path, lambda: {name: values.tolist() for name, values in work().items()})
     return {name: np.array(values) for name, values in found.items()}
 
@@ -123,7 +123,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     people: dict[str, tuple[Crops, Crops | None]] = {"walkers": (walkers, None)}
     if real is not None:
         people["coco"] = (real, walkers)
-    clean = {name: _judge_clean(options, trackers, name, crops) for name, (crops, _) in people.items()}
+    clean = {name: _evaluate_clean(options, trackers, name, crops) for name, (crops, _) in people.items()}
     rows = [{"people": name, "attack": "none", "eps": 0.0, **describe_clean(found)} for name, found in clean.items()]
     cells = [(name, attack, eps) for eps in options.eps for name in people for attack in options.attacks]
     for name, attack, eps in tqdm(cells, disable=not sys.stderr.isatty()):
@@ -133,7 +133,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         def work(
             a: str = attack, e: float = eps, c: Crops = crops, t: Crops | None = teachers
         ) -> dict[str, np.ndarray]:
-            return judge(trackers, c, perturb(tracker, c, a, e, t))
+            return find_keypoints(trackers, c, perturb(tracker, c, a, e, t))
 
         found = recall(_place(options, name, attack, eps), work)
         before = {key: values[chosen] for key, values in clean[name].items()}
@@ -141,10 +141,10 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["people"], row["attack"], row["eps"]))
 
 
-def _judge_clean(
+def _evaluate_clean(
     options: argparse.Namespace, trackers: Mapping[str, SiameseEstimator], name: str, crops: Crops
 ) -> Found:
-    return recall(_place(options, name, "clean", 0), lambda: judge(trackers, crops, crops.pictures))
+    return recall(_place(options, name, "clean", 0), lambda: find_keypoints(trackers, crops, crops.pictures))
 
 
 def _choose(count: int, most: int) -> np.ndarray:

@@ -35,7 +35,7 @@ from benchmarks.walkers import COUNTS
 PACKAGED = ("stl", "mtl")
 
 
-def judge(
+def attack_video(
     tracker: SiameseEstimator, video: Video, step_size: float, options: argparse.Namespace, path: Path | None
 ) -> dict[str, float]:
     """Mean IoU of a video, "benign" and after each number of steps; from the file that stores it, if it is known."""
@@ -62,7 +62,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             for number in tqdm(numbers, disable=not sys.stderr.isatty()):
                 video = load_video(f"walkers/{options.split}/{number}")[: options.frames]
                 path = name_file(options, model, step_size, number) if options.keep else None
-                found.append(judge(tracker, video, step_size, options, path))
+                found.append(attack_video(tracker, video, step_size, options, path))
             means = {key: float(np.mean([row[key] for row in found])) for key in found[0]}
             rows.append({"model": model, "step size": step_size, **means})
     return rows

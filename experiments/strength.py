@@ -39,7 +39,7 @@ def measure(split: str, videos: int, steps: int, frames: int | None, torchvision
     return rows
 
 
-def sum_up(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean of ours over ARMORY's, and on how many videos the strongest is above it."""
     ratios = [ratio(row["sign"], row["armory"]) for row in rows]
     known = [value for value in ratios if value is not None]
@@ -63,7 +63,7 @@ def main() -> None:
 
     rows = measure(options.split, options.videos, options.steps, options.frames, options.torchvision)
     print_table(list(rows[0]), [list(row.values()) for row in rows])
-    summary = sum_up(rows)
+    summary = summarize(rows)
     print(", ".join(f"{name} {value}" for name, value in summary.items()))
     if options.json:
         print(json.dumps({"steps": options.steps, "split": options.split, **summary, "rows": rows}))

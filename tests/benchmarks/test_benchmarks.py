@@ -142,7 +142,7 @@ def test_loader_beside_the_training_step(script, tmp_path):
 
 
 def test_views_judges_both_patches(script):
-    _, result = script("experiments.views", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
+    _, result = script("experiments.eot", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
     assert [mean["patch"] for mean in result["means"]] == ["plain", "eot"]
     plain, eot = result["rows"]
     assert plain["benign"] == eot["benign"] > 0.5

@@ -22,9 +22,9 @@ def draw():
 
 
 @pytest.fixture
-def judge(tmp_path):
+def measure_cells(tmp_path):
     """The cells of the tiny tracker by (defense, column), with how to make each row's defenses."""
-    from experiments.defense_table import Table, judge_model
+    from experiments.defense_table import Table, evaluate_model
 
     makers = {
         "none": list,
@@ -36,15 +36,15 @@ def judge(tmp_path):
     def run(keep=None, weights="a", count=None, precision="float32"):
         table = Table(ATTACKS, 1, 5, "mini", 3, keep, precision)
         identity = {name: f"{name} {weights}" for name in makers}
-        cells = judge_model(tiny_estimator, identity, makers, [draw()], table, lambda: None)
+        cells = evaluate_model(tiny_estimator, identity, makers, [draw()], table, lambda: None)
         found = [next(cells) for _ in range(count)] if count else list(cells)
         return {(cell["defense"], cell["column"]): cell for cell in found}
 
     return run
 
 
-def test_cells_say_how_well_is_tracked_or_why_not(judge):
-    cells = judge()
+def test_cells_say_how_well_is_tracked_or_why_not(measure_cells):
+    cells = measure_cells()
     scene = draw()
     boxes = tiny_estimator().predict(scene.x, y_init=scene.y[0]["boxes"][:1])[0]["boxes"]
     wanted = overlaps(boxes, scene.y[0]["boxes"])[1:].mean()
@@ -62,28 +62,28 @@ def test_cells_say_how_well_is_tracked_or_why_not(judge):
     assert cells["dualossdef", "pgd8"]["mean_iou"] != cells["none", "pgd8"]["mean_iou"]
 
 
-def test_finished_cells_are_kept(judge, tmp_path, monkeypatch):
+def test_finished_cells_are_kept(measure_cells, tmp_path, monkeypatch):
     from experiments import defense_table
 
     keep = tmp_path / "kept"
-    judge(keep, count=3)
+    measure_cells(keep, count=3)
     before = {path: path.read_bytes() for path in keep.iterdir()}
     assert len(before) == 3
-    whole = judge(keep)
+    whole = measure_cells(keep)
     assert len(list(keep.iterdir())) == len(whole)
     assert {path: path.read_bytes() for path in before} == before
 
     def fail(*args):
         raise AssertionError("a finished cell is made anew")
 
-    monkeypatch.setattr(defense_table, "_judge", fail)
-    assert judge(keep) == whole
+    monkeypatch.setattr(defense_table, "_evaluate", fail)
+    assert measure_cells(keep) == whole
     with pytest.raises(AssertionError, match="made anew"):
-        judge(keep, weights="b")
+        measure_cells(keep, weights="b")
 
 
-def test_attacks_in_bf16_are_judged_in_float32(judge):
-    full, half = judge(), judge(precision="bf16")
+def test_attacks_in_bf16_are_evaluated_in_float32(measure_cells):
+    full, half = measure_cells(), measure_cells(precision="bf16")
     assert full.keys() == half.keys()
     for key, cell in full.items():
         assert (half[key] == cell) if key[1] == "clean" else (half[key]["note"] == cell["note"])
@@ -91,7 +91,7 @@ def test_attacks_in_bf16_are_judged_in_float32(judge):
 
 
 def test_shares_that_were_won_back():
-    from experiments.defense_table import sum_up
+    from experiments.defense_table import summarize
 
     def cell(defense, column, *values):
         made = {"model": "stl", "defense": defense, "column": column, "note": ""}
@@ -106,7 +106,7 @@ def test_shares_that_were_won_back():
         *cell("jpeg", "pgd8 adaptive", 0.1, 0.1),
         *cell("jpeg", "iou", 0.5, 0.5),
     ]
-    bare, jpeg = sum_up(cells)
+    bare, jpeg = summarize(cells)
     assert bare["mean_iou"] == pytest.approx({"clean": 0.8, "pgd8": 0.2, "iou": None})
     assert bare["won_back"] == pytest.approx({"pgd8": 0})
     assert jpeg["won_back"] == pytest.approx({"pgd8": 0.5})

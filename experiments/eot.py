@@ -1,6 +1,6 @@
 """How much of a patch's effect is left under new transformations: with and without expectation over transformation.
 
-    python -m experiments.views [--json] [--split mini] [--videos 3] [--steps 20] [--draws 5] [--frames N]
+    python -m experiments.eot [--json] [--split mini] [--videos 3] [--steps 20] [--draws 5] [--frames N]
 
 Both patches of a video take the same number of steps from the same start; one is optimised without, the other
 with random transformations. Both are then evaluated without them and under new samples of the same transformations.
@@ -29,7 +29,7 @@ from benchmarks.common import print_table, ratio
 from benchmarks.scene import Scene
 from benchmarks.walkers import mean_iou, walkers
 
-JITTER: dict[str, Any] = {"brightness": 0.2, "blur": 1.0, "noise": 0.05, "corners": 2.0, "frames": 0.8}
+TRANSFORMATIONS: dict[str, Any] = {"brightness": 0.2, "blur": 1.0, "noise": 0.05, "corners": 2.0, "frames": 0.8}
 UNSEEN_SEED = 12345
 
 
@@ -38,26 +38,26 @@ def measure(split: str, videos: int, steps: int, draws: int, frames: int | None)
     estimator = load_tracker("siamrpn_mtl")
     rows = []
     for number, scene in enumerate(walkers(split, videos, frames)):
-        for name, eot in (("plain", None), ("eot", JITTER)):
+        for name, eot in (("plain", None), ("eot", TRANSFORMATIONS)):
             patch = _make_patch(estimator, scene, steps, eot)
-            rows.append({"video": number, "patch": name, **_judge(estimator, scene, patch, draws)})
+            rows.append({"video": number, "patch": name, **_measure_effects(estimator, scene, patch, draws)})
     return rows
 
 
-def sum_up(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Means over videos, for each kind of patch."""
     means = []
     for name in ("plain", "eot"):
         chosen = [row for row in rows if row["patch"] == name]
-        as_it_is, jittered = (float(np.mean([row[key] for row in chosen])) for key in ("effect", "effect_jittered"))
+        plain, transformed = (float(np.mean([row[key] for row in chosen])) for key in ("effect", "effect_transformed"))
         means.append(
-            {"patch": name, "effect": as_it_is, "effect_jittered": jittered, "kept": ratio(jittered, as_it_is)}
+            {"patch": name, "effect": plain, "effect_transformed": transformed, "kept": ratio(transformed, plain)}
         )
     return means
 
 
 def main() -> None:
-    """Measure, print, and sum up."""
+    """Measure, and print every video and the means."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--split", default="mini", choices=["dev", "mini"])
     for name, default in (("videos", 3), ("steps", 20), ("draws", 5)):
@@ -68,11 +68,11 @@ def main() -> None:
 
     rows = measure(options.split, options.videos, options.steps, options.draws, options.frames)
     print_table(list(rows[0]), [list(row.values()) for row in rows])
-    means = sum_up(rows)
+    means = summarize(rows)
     print()
     print_table(list(means[0]), [list(row.values()) for row in means])
     if options.json:
-        print(json.dumps({"jitter": JITTER, "steps": options.steps, "means": means, "rows": rows}))
+        print(json.dumps({"transformations": TRANSFORMATIONS, "steps": options.steps, "means": means, "rows": rows}))
 
 
 def _make_patch(estimator: SiameseEstimator, scene: Scene, steps: int, eot: Mapping[str, Any] | None) -> torch.Tensor:
@@ -82,19 +82,21 @@ def _make_patch(estimator: SiameseEstimator, scene: Scene, steps: int, eot: Mapp
         return torch.from_numpy(np.load(Path(folder) / "patch_000.npy"))
 
 
-def _judge(estimator: SiameseEstimator, scene: Scene, patch: torch.Tensor, draws: int) -> dict[str, float]:
+def _measure_effects(estimator: SiameseEstimator, scene: Scene, patch: torch.Tensor, draws: int) -> dict[str, float]:
     read = read_scene(scene.x[0], scene.y[0]["boxes"], scene.metadata[0], estimator.device, 0)
     patch = patch.to(estimator.device)
     rng = np.random.default_rng(UNSEEN_SEED)
-    views = [EOT(**JITTER).sample(rng, (patch.shape[0], patch.shape[1]), len(read.video)) for _ in range(draws)]
+    samples = [
+        EOT(**TRANSFORMATIONS).sample(rng, (patch.shape[0], patch.shape[1]), len(read.video)) for _ in range(draws)
+    ]
     benign = mean_iou(estimator, read.video, read.truth_xyxy)
     effect = benign - mean_iou(estimator, read.frames(patch), read.truth_xyxy)
-    jittered = []
-    for view in views:
-        truth_xyxy = read.truth_xyxy[view.frames]
-        clean = mean_iou(estimator, ChosenFrames(read.video, view.frames), truth_xyxy)
-        jittered.append(clean - mean_iou(estimator, read.frames(transform_patch(patch, view), view), truth_xyxy))
-    return {"benign": benign, "effect": effect, "effect_jittered": float(np.mean(jittered))}
+    transformed = []
+    for sample in samples:
+        truth_xyxy = read.truth_xyxy[sample.frames]
+        clean = mean_iou(estimator, ChosenFrames(read.video, sample.frames), truth_xyxy)
+        transformed.append(clean - mean_iou(estimator, read.frames(transform_patch(patch, sample), sample), truth_xyxy))
+    return {"benign": benign, "effect": effect, "effect_transformed": float(np.mean(transformed))}
 
 
 if __name__ == "__main__":
