@@ -1,8 +1,11 @@
 """What all tests share: a home of their own, one thread each, no network, and the real data where it is at hand."""
 
+import json
 import os
+import runpy
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,3 +88,16 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
         return int(stop.value.code or 0), output.out, output.err
 
     return run_command
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[list[str], Any]]:
+    """Run a benchmark or an experiment in this process; gives the table and the JSON that it prints."""
+
+    def run_script(name: str, *options: object) -> tuple[list[str], Any]:
+        monkeypatch.setattr(sys, "argv", [name, "--json", *map(str, options)])
+        runpy.run_module(name, run_name="__main__")
+        *table, last = capsys.readouterr().out.splitlines()
+        return table, json.loads(last)
+
+    return run_script

@@ -1,8 +1,6 @@
 """The benchmarks run and say what they promise; how fast anything is, is not tested."""
 
 import json
-import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,27 +9,12 @@ import numpy as np
 import pytest
 from people_data import make_coco
 
-from armory_skelevision.weights.packaged import packaged_weights
-
 TORCHVISION = Path(__file__).parent.parent.parent / ".venv-torchvision"
 TINY = ("--frames", "2", "--height", "128", "--width", "160", "--iterations", "1", "--device", "cpu")
 
 
-@pytest.fixture
-def script(monkeypatch, capsys):
-    """Run a benchmark in this process, which spares it the imports; gives the table and the JSON that it prints."""
-
-    def run_script(name, *options):
-        monkeypatch.setattr(sys, "argv", [name, "--json", *map(str, options)])
-        runpy.run_module(name, run_name="__main__")
-        *table, last = capsys.readouterr().out.splitlines()
-        return table, json.loads(last)
-
-    return run_script
-
-
 def run(script, *options):
-    """The same of a benchmark in a process of its own, as it is meant to be run."""
+    """A benchmark in a process of its own, as it is meant to be run: its table and its JSON."""
     command = [sys.executable, "-m", script, "--json", *TINY, *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -116,15 +99,6 @@ def test_want_of_memory_is_reported_and_not_fatal():
     assert columns["fine"] == str(Setting())
 
 
-def test_strength_without_torchvision(script, tmp_path):
-    short = ("--split", "mini", "--videos", "1", "--steps", "1", "--frames", "4")
-    _, result = script("experiments.strength", *short, "--torchvision", str(tmp_path))
-    (row,) = result["rows"]
-    assert row["armory"] is None and result["best_of_3_higher"] is None
-    assert row["best of 3"] >= row["sign"] - 1e-3
-    assert row["sign"] != row["clean"]
-
-
 def test_loader_beside_the_training_step(script, tmp_path):
     from armory_skelevision.datasets.coco import read_coco
     from armory_skelevision.training.data.real_crops.building import build_crops
@@ -139,50 +113,3 @@ def test_loader_beside_the_training_step(script, tmp_path):
     assert all(result[name] > 0 for name in ("loader", "step", "training"))
     assert result["ratio"] == pytest.approx(result["loader"] / result["step"])
     assert result["reached"] == pytest.approx(result["training"] / result["step"])
-
-
-def test_views_judges_both_patches(script):
-    _, result = script("experiments.eot", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
-    assert [mean["patch"] for mean in result["means"]] == ["plain", "eot"]
-    plain, eot = result["rows"]
-    assert plain["benign"] == eot["benign"] > 0.5
-    assert plain["effect"] != plain["effect_jittered"]
-
-
-def test_steps_go_on_where_they_were_stopped(script, tmp_path):
-    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--models", "mtl", "--step-sizes", "0.1")
-    _, straight = script("experiments.steps", *few, "--steps", "0", "1", "2")
-    (row,) = straight["rows"]
-    assert list(row) == ["model", "step size", "benign", "0", "1", "2"]
-    assert row["0"] != row["1"] and all(0 <= row[key] <= 1 for key in ("benign", "0", "1", "2"))
-    script("experiments.steps", *few, "--steps", "0", "1", "--keep", tmp_path)
-    (kept,) = tmp_path.iterdir()
-    before = kept.read_bytes()
-    assert script("experiments.steps", *few, "--steps", "0", "1", "2", "--keep", tmp_path)[1]["rows"] == [row]
-    assert kept.read_bytes() != before
-
-
-def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
-    files = {"stl-1": "stl", "stl-2": "mtl", "mtl-1": "mtl", "mtl-2": "stl", "lone-9": "stl"}
-    for folder, model in files.items():
-        (tmp_path / folder).mkdir()
-        shutil.copy(packaged_weights(f"siamrpn_alex_{model}.safetensors"), tmp_path / folder / "weights.safetensors")
-    paths = [tmp_path / folder / "weights.safetensors" for folder in files]
-    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--steps", "0", "1", "--keep", tmp_path / "kept")
-    table, result = script("experiments.robustness", *paths, *few)
-    stl, mtl = result["runs"]["stl"], result["runs"]["mtl"]
-    assert stl["1"] == mtl["2"] != stl["2"] == mtl["1"]
-    assert list(stl["1"]) == ["benign", "0", "1"]
-    mean, half_width, count = result["differences"]["mtl"]["1"]
-    assert mean == pytest.approx(0, abs=1e-12)  # what one seed wins, the other loses
-    assert count == 2 and half_width == pytest.approx(12.706 * abs(mtl["1"]["1"] - stl["1"]["1"]), rel=1e-3)
-    assert list(result["differences"]) == ["mtl"]  # no seed of the other has a run to be compared with
-    assert result["means"]["lone"]["1"] == [stl["1"]["1"], None, 1]
-    assert "higher than stl" in table
-
-
-def test_universal_patch_is_shown_in_other_videos(script):
-    _, result = script("experiments.universal", "--steps", "1", "--videos", "1", "--frames", "5")
-    (row,) = result["rows"]
-    assert row["benign"] > 0.5 and row["universal"] != row["grey"]
-    assert result["means"]["grey"] == row["grey"]

@@ -1,0 +1,63 @@
+"""The experiments run on little and print what they promise."""
+
+import shutil
+
+import pytest
+
+from armory_skelevision.weights.packaged import packaged_weights
+
+
+def test_strength_without_torchvision(script, tmp_path):
+    short = ("--split", "mini", "--videos", "1", "--steps", "1", "--frames", "4")
+    _, result = script("experiments.strength", *short, "--torchvision", str(tmp_path))
+    (row,) = result["rows"]
+    assert row["armory"] is None and result["best_of_3_higher"] is None
+    assert row["best of 3"] >= row["sign"] - 1e-3
+    assert row["sign"] != row["clean"]
+
+
+def test_eot_evaluates_both_patches(script):
+    _, result = script("experiments.eot", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
+    assert [mean["patch"] for mean in result["means"]] == ["plain", "eot"]
+    plain, eot = result["rows"]
+    assert plain["benign"] == eot["benign"] > 0.5
+    assert plain["effect"] != plain["effect_transformed"]
+
+
+def test_steps_go_on_where_they_were_stopped(script, tmp_path):
+    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--models", "mtl", "--step-sizes", "0.1")
+    _, straight = script("experiments.steps", *few, "--steps", "0", "1", "2")
+    (row,) = straight["rows"]
+    assert list(row) == ["model", "step size", "benign", "0", "1", "2"]
+    assert row["0"] != row["1"] and all(0 <= row[key] <= 1 for key in ("benign", "0", "1", "2"))
+    script("experiments.steps", *few, "--steps", "0", "1", "--keep", tmp_path)
+    (kept,) = tmp_path.iterdir()
+    before = kept.read_bytes()
+    assert script("experiments.steps", *few, "--steps", "0", "1", "2", "--keep", tmp_path)[1]["rows"] == [row]
+    assert kept.read_bytes() != before
+
+
+def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
+    files = {"stl-1": "stl", "stl-2": "mtl", "mtl-1": "mtl", "mtl-2": "stl", "lone-9": "stl"}
+    for folder, model in files.items():
+        (tmp_path / folder).mkdir()
+        shutil.copy(packaged_weights(f"siamrpn_alex_{model}.safetensors"), tmp_path / folder / "weights.safetensors")
+    paths = [tmp_path / folder / "weights.safetensors" for folder in files]
+    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--steps", "0", "1", "--keep", tmp_path / "kept")
+    table, result = script("experiments.robustness", *paths, *few)
+    stl, mtl = result["runs"]["stl"], result["runs"]["mtl"]
+    assert stl["1"] == mtl["2"] != stl["2"] == mtl["1"]
+    assert list(stl["1"]) == ["benign", "0", "1"]
+    mean, half_width, count = result["differences"]["mtl"]["1"]
+    assert mean == pytest.approx(0, abs=1e-12)  # what one seed wins, the other loses
+    assert count == 2 and half_width == pytest.approx(12.706 * abs(mtl["1"]["1"] - stl["1"]["1"]), rel=1e-3)
+    assert list(result["differences"]) == ["mtl"]  # no seed of the other has a run to be compared with
+    assert result["means"]["lone"]["1"] == [stl["1"]["1"], None, 1]
+    assert "higher than stl" in table
+
+
+def test_universal_patch_is_shown_in_other_videos(script):
+    _, result = script("experiments.universal", "--steps", "1", "--videos", "1", "--frames", "5")
+    (row,) = result["rows"]
+    assert row["benign"] > 0.5 and row["universal"] != row["grey"]
+    assert result["means"]["grey"] == row["grey"]
