@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from armory_skelevision.validation import InvalidValueError, MissingFileError, check_arguments, check_known
+from armory_skelevision.datasets.selection import check_index
+from armory_skelevision.datasets.selection import single_split as single_split
+from armory_skelevision.validation import MissingFileError, check_arguments, check_known
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -26,23 +27,12 @@ def checks_options(function: Callable[P, Result]) -> Callable[P, Result]:
     @functools.wraps(function)
     def checked(*args: P.args, **options: P.kwargs) -> Result:
         check_known("", options, names)
-        check_arguments(function, {**dict(zip(names, args, strict=False)), **options})
+        given = {**dict(zip(names, args, strict=False)), **options}
+        check_arguments(function, given)
+        check_index(given.get("index"))
         return function(*args, **options)
 
     return checked
-
-
-def single_split(split: str, available: Sequence[str]) -> str:
-    """The name of the one split in an expression of ARMORY or TFDS such as ``dev``, ``dev[2:5]`` or ``dev[0]+dev[3]``.
-
-    Raises:
-        InvalidValueError: For several splits, or one that is not available.
-    """
-    named = {re.sub(r"\[.*\]$", "", part.strip()) for part in str(split).split("+")}
-    if len(named) != 1 or not named <= set(available):
-        expected = " or ".join(repr(name) for name in available) or "no split: there is none"
-        raise InvalidValueError("split", expected, repr(split), "slices are written as in dev[2:5]")
-    return named.pop()
 
 
 def resolve_dataset_dir(dataset_dir: str | os.PathLike[str] | None) -> Path:

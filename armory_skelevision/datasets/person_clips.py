@@ -10,14 +10,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.datasets.clips import Clip, generate_clips, select_clips
+from armory_skelevision.datasets.clips import Clip, generate_clips
 from armory_skelevision.datasets.coco import read_coco
-from armory_skelevision.datasets.images import read_image
-from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir, single_split
+from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir
 from armory_skelevision.datasets.people import AnnotatedPerson
+from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
 from armory_skelevision.datasets.walker_videos import find_split
-from armory_skelevision.validation import Count, InvalidValueError
+from armory_skelevision.io.images import read_image
+from armory_skelevision.validation import Count, InvalidValueError, WholeNumber
 
 
 @checks_options
@@ -28,7 +29,7 @@ def walker_people(
     dataset_dir: str | os.PathLike[str] | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
-    index: list[int] | str | None = None,
+    index: list[WholeNumber] | str | None = None,
     root: str | os.PathLike[str] | None = None,
     every: Count = 10,
     max_frames: Count = 1,
@@ -46,7 +47,7 @@ def walker_people(
     videos = read_split(find_split(split, None if root is None else find_root(root, resolve_dataset_dir(dataset_dir))))
     read_frames = lru_cache(maxsize=1)(WalkerVideo.read_frames)  # clips come in the order of their videos
     clips = [clip for video in videos for clip in _clips_of(video, every, max_frames, read_frames)]
-    return generate_clips(select_clips(clips, split, index), epochs, videos[0].frame_rate, shuffle_files)
+    return generate_clips([clips[number] for number in select(len(clips), split, index)], epochs, videos[0].frame_rate, shuffle_files)
 
 
 @checks_options
@@ -57,7 +58,7 @@ def coco_people(
     dataset_dir: str | os.PathLike[str] | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
-    index: list[int] | str | None = None,
+    index: list[WholeNumber] | str | None = None,
     root: str | os.PathLike[str] = "coco",
     annotations: str = "annotations/person_keypoints_val2017.json",
     images: str = "val2017",
@@ -84,7 +85,7 @@ def coco_people(
         for part in people.parts.values()
         for person in part
     ]
-    return generate_clips(select_clips(clips, split, index), epochs, 1.0, shuffle_files)
+    return generate_clips([clips[number] for number in select(len(clips), split, index)], epochs, 1.0, shuffle_files)
 
 
 def _clips_of(
@@ -100,8 +101,4 @@ def _clips_of(
 
 
 def _read_picture(person: AnnotatedPerson) -> NDArray[np.uint8]:
-    picture = read_image(person.picture)
-    if person.size is not None and picture.shape[:2] != person.size[::-1]:
-        expected = f"{person.size[0]}×{person.size[1]} pixels as annotated"
-        raise InvalidValueError(str(person.picture), expected, f"{picture.shape[1]}×{picture.shape[0]}")
-    return picture[None]
+    return read_image(person.picture, person.size)[None]
