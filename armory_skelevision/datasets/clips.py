@@ -52,4 +52,3 @@ def _batches(clips: Sequence[Clip], epochs: int, shuffle: bool) -> Iterator[tupl
             area = clip.area if clip.area is not None else FILL_RATIO * width * height
             label = {"boxes": clip.boxes_xyxy, "keypoints": clip.keypoints, "areas": np.array([area], np.float32)}
             yield clip.read()[None].astype(np.float32) / np.float32(255), ([label], {})
-

@@ -50,8 +50,8 @@ def otb_person(
         max_frames: Frames kept of each video; None keeps all.
 
     Returns:
-        ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks``, ``shading`` (False) and ``name``, that
-        of the sequence.
+        ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks``, ``shading`` (False), and ``name``,
+        that of the sequence.
     """
     name = single_split(split, ["test"])
     folder = resolve_dataset_dir(dataset_dir)

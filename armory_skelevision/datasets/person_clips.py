@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -13,12 +13,19 @@ from numpy.typing import NDArray
 from armory_skelevision.datasets.clips import Clip, generate_clips
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir
-from armory_skelevision.datasets.people import AnnotatedPerson
+from armory_skelevision.datasets.people import AnnotatedPerson, check_inside
 from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
 from armory_skelevision.datasets.walker_videos import find_split
+from armory_skelevision.io import printable
 from armory_skelevision.io.images import read_image
-from armory_skelevision.validation import Count, InvalidValueError, WholeNumber
+from armory_skelevision.validation import (
+    Count,
+    InvalidValueError,
+    MissingFileError,
+    StructuredError,
+    WholeNumber,
+)
 
 
 @checks_options
@@ -47,7 +54,9 @@ def walker_people(
     videos = read_split(find_split(split, None if root is None else find_root(root, resolve_dataset_dir(dataset_dir))))
     read_frames = lru_cache(maxsize=1)(WalkerVideo.read_frames)  # clips come in the order of their videos
     clips = [clip for video in videos for clip in _clips_of(video, every, max_frames, read_frames)]
-    return generate_clips([clips[number] for number in select(len(clips), split, index)], epochs, videos[0].frame_rate, shuffle_files)
+    return generate_clips(
+        [clips[number] for number in select(len(clips), split, index)], epochs, videos[0].frame_rate, shuffle_files
+    )
 
 
 @checks_options
@@ -77,8 +86,9 @@ def coco_people(
     single_split(split, ["val"])
     folder = find_root(root, resolve_dataset_dir(dataset_dir))
     people = read_coco(folder / annotations, folder / images)
-    if people.problems:
-        got = f"{len(people.problems)} that cannot be read; the first: {people.problems[0]}"
+    problems = people.problems + [found for part in people.parts.values() for found in _find_problems(part)]
+    if problems:
+        got = f"{len(problems)} that cannot be used; the first: {problems[0]}"
         raise InvalidValueError("annotations", "usable persons only", got)
     clips = [
         Clip(partial(_read_picture, person), person.box_xyxy[None], person.keypoints, person.area)
@@ -98,6 +108,18 @@ def _clips_of(
         if (video.keypoints[start, :, 2] > 0).any():
             part = slice(start, start + length)
             yield Clip(partial(read, part), video.boxes_xyxy[part], video.keypoints[start])
+
+
+def _find_problems(people: Sequence[AnnotatedPerson]) -> Iterator[str]:
+    """Pictures that are missing, and persons outside of theirs, before an evaluation begins that would end there."""
+    for person in people:
+        try:
+            if not person.picture.is_file():
+                raise MissingFileError("file_name", "an image", "no such file")
+            if person.size is not None:
+                check_inside(person, *person.size)
+        except StructuredError as error:
+            yield f"{person.name} on {printable(person.picture)}: {error}"
 
 
 def _read_picture(person: AnnotatedPerson) -> NDArray[np.uint8]:

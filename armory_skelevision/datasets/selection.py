@@ -14,6 +14,7 @@ from armory_skelevision.validation import InvalidValueError
 
 _SLICE = re.compile(r"(?P<name>[^\[\]+]+)(?:\[(?:(?P<first>[0-9]{0,9}):(?P<last>[0-9]{0,9})|(?P<one>[0-9]{1,9}))\])?")
 _LIST = re.compile(r"(?P<name>[^\[\]+]+)\[\[(?P<numbers>[0-9]{1,9}(?:\s*,\s*[0-9]{1,9})*)\]\]")
+_END = 10**9  # more than any slice may name
 _FIX = "slices are written as in dev[2:5], dev[3] or dev[0]+dev[3]"
 
 Part = tuple[int, int | None]
@@ -107,12 +108,17 @@ def _read_slice(index: str) -> Part:
 
 def _rises(parts: Sequence[Part]) -> bool:
     """Whether no slice is empty, and each begins where the one before ends, or later."""
-    ends = [0, *(last if last is not None else 10**9 for _, last in parts)]
-    return all(end <= first < last for end, first, last in zip(ends, (part[0] for part in parts), ends[1:], strict=False))
+    end = 0
+    for first, last in parts:
+        if not end <= first < (_END if last is None else last):
+            return False
+        end = _END if last is None else last
+    return True
 
 
 def _numbers(parts: Sequence[Part], count: int, key: str, text: str) -> list[int]:
     for first, last in parts:
         if first >= count or (last or 0) > count:
-            raise InvalidValueError(key, f"numbers of the {count} videos, from 0 to {count - 1}", repr(text)[:100])
+            expected = f"numbers of the {count} videos, from 0 to {count - 1}" if count else "at least one video"
+            raise InvalidValueError(key, expected, repr(text)[:100])
     return [number for first, last in parts for number in range(first, count if last is None else last)]

@@ -1,7 +1,7 @@
 """Reads still images as OpenCV and image viewers show them, or says why that is impossible; writes PNG.
 
-What a file stores and what people see differ in many ways. Read here are JPEG and PNG files of up to 8 or 16 bits per
-channel: grey, colour, with a palette, or JPEG's CMYK as Adobe writes it. 16 bits are cut to the upper 8, as OpenCV does.
+What a file stores and what people see differ in many ways. Read here are JPEG and PNG files of up to 16 bits per
+channel: grey, in colour, with a palette, or CMYK as Adobe writes it. Of 16 bits the upper 8 are taken, as OpenCV does.
 Refused are transparency, animations, other formats under these names, and damaged files. As in OpenCV and in the
 training of every tracker, colour profiles and gamma values are not applied.
 """
@@ -26,7 +26,14 @@ MAX_PIXELS = 50_000_000
 """Pixels that an image may have, checked before it is decoded: more than any camera's video, 150 MB as RGB."""
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_OTHERS = {b"GIF8": "GIF", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP", b"RIFF": "WebP", b"\0\0\0\x0cjP": "JPEG 2000"}
+_OTHERS = {
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+    b"RIFF": "WebP",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+}
 _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L")
 _ORIENTATION = 0x0112
 

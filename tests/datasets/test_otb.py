@@ -124,8 +124,8 @@ TRUTH = "groundtruth_rect.txt"
         (write("img/cover.png", ""), "img/cover.png", "cover.png"),
         (write("img/0002.jpg", ""), "img/0002.png", "0002.jpg for frame 2, too"),
         (put("img/0002.png", (50, 80)), "img/0002.png", "80×50"),
-        (cut("img/0002.png"), "img/0002.png", "none (image file is truncated"),
-        (write("img/0002.png", "text"), "img/0002.png", "none (cannot identify image file"),
+        (cut("img/0002.png"), "img/0002.png", "a damaged one (Truncated File Read"),
+        (write("img/0002.png", "text"), "img/0002.png", "another file"),
     ],
 )
 def test_names_what_is_wrong_and_leaves_nothing_behind(
