@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from armory_skelevision.validation import InvalidValueError
 
-
 _MAX_BITS = 60  # of one number: the lengths of any frame need 30
 
 

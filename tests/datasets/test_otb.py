@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from armory_skelevision.datasets import otb_person
-from armory_skelevision.io.images import read_image
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
+from armory_skelevision.io.images import read_image
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOXES = ["11,21,30,60", "12,21,30,60", "13,22,31,60"]

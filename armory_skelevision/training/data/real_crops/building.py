@@ -99,7 +99,9 @@ def _problems_of_finished(path: Path, persons: Sequence[AnnotatedPerson]) -> lis
     _, header = open_part(path)
     if header["people"] != _hash(persons):
         fix = "choose another --out, or delete it"
-        raise InvalidValueError(str(path), "crops of the same people", "crops of others, or cut in another way", fix)
+        raise InvalidValueError(
+            printable(path), "crops of the same people", "crops of others, or cut in another way", fix
+        )
     found: list[str] = json.loads(header["faults"])
     return found
 
