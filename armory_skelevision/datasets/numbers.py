@@ -18,7 +18,7 @@ MAX_COORDINATE = 1e6
 MAX_TEXT_BYTES = 16 * 2**20
 """Size of a text file of boxes or flags: some hundred thousand frames."""
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def read_lines(path: Path) -> list[str]:

@@ -63,8 +63,11 @@ def decode_image(data: bytes, key: str, size: tuple[int, int] | None = None) -> 
     if size is None and (orientation := _orientation(image)) != 1:
         fix = "store it upright, without EXIF data, and check that its annotation refers to that"
         raise InvalidValueError(key, "an image stored as it is shown", f"EXIF orientation {orientation}", fix)
-    if image.has_transparency_data and _alpha(image, key).min() < 255:
-        raise InvalidValueError(key, "an opaque image", "transparent pixels", "store it without an alpha channel")
+    if image.has_transparency_data:
+        rgba = _to_rgba(image, key)
+        if rgba[..., 3].min() < 255:
+            raise InvalidValueError(key, "an opaque image", "transparent pixels", "store it without an alpha channel")
+        return np.ascontiguousarray(rgba[..., :3])
     if image.mode in _DEEP_GREY:
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
@@ -78,8 +81,7 @@ def read_cutout(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     image = _open(read_bytes(path), printable(path))
     if not image.has_transparency_data:
         raise InvalidValueError(printable(path), "an image with transparency (RGBA)", f"mode {image.mode}")
-    _alpha(image, printable(path))
-    return np.asarray(image.convert("RGBA"))
+    return _to_rgba(image, printable(path))
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
@@ -119,10 +121,10 @@ def _open(data: bytes, key: str) -> Image:
     return image
 
 
-def _alpha(image: Image, key: str) -> NDArray[np.uint8]:
+def _to_rgba(image: Image, key: str) -> NDArray[np.uint8]:
     if image.mode in _DEEP_GREY:
         raise InvalidValueError(key, "an image of 8 bits per channel", "16 bits with a transparent shade of grey")
-    return np.asarray(image.convert("RGBA").getchannel("A"))
+    return np.asarray(image.convert("RGBA"))
 
 
 def _orientation(image: Image) -> int:

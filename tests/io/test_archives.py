@@ -143,10 +143,10 @@ def test_any_compression_and_zip64(tmp_path: Path, out: Path, compression: int) 
 
 
 def test_archives_of_windows_and_nested_folders(tmp_path: Path, out: Path) -> None:
-    for members, top in (
-        ([("Crossing\\img\\0001.jpg", b"1"), ("Crossing\\", b""), ("Crossing\\groundtruth_rect.txt", b"")], ""),
-        ([("Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/Crossing/groundtruth_rect.txt", b"")], ""),
-        ([("Crossing/Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/groundtruth_rect.txt", b"")], ""),
+    for members in (
+        ([("Crossing\\img\\0001.jpg", b"1"), ("Crossing\\", b""), ("Crossing\\groundtruth_rect.txt", b"")],
+        ([("Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/Crossing/groundtruth_rect.txt", b"")],
+        ([("Crossing/Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/groundtruth_rect.txt", b"")],
     ):
         unpack(write_zip(tmp_path / "a.zip", members), out, ["Crossing"])
         assert tree(out) == {"Crossing/img/0001.jpg", "Crossing/groundtruth_rect.txt"}
@@ -250,14 +250,14 @@ def test_damaged_archives_are_refused_or_give_what_was_packed(data: st.DataObjec
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder, "a.zip"), Path(folder, "out")
         path.write_bytes(content)
+        refused = None
         try:
             unpack(path, out, ["Crossing"])
         except StructuredError as error:
-            assert error.key == str(path)
-            assert not out.exists() or list(out.iterdir()) == []
-        else:
-            known = {b"1" * 300, b"1 1 9 9", b""}
-            assert {file.read_bytes() for file in out.rglob("*") if file.is_file()} <= known
+            refused = error.key
+        known = {b"1" * 300, b"1 1 9 9", b""}
+        assert {file.read_bytes() for file in out.rglob("*") if file.is_file()} <= known
+        assert refused is None or (refused == str(path) and not tree(out))
         assert {each.name for each in Path(folder).iterdir()} <= {"a.zip", "out"}
 
 

@@ -72,7 +72,6 @@ SHOWN = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:Palette images")  # of Pillow, which does what the warning advises
 @pytest.mark.parametrize("name", SHOWN)
 def test_images_are_what_opencv_shows(tmp_path: Path, name: str) -> None:
     path = tmp_path / "0001.jpg"  # viewers go by the content, not by the name
