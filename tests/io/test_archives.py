@@ -144,9 +144,9 @@ def test_any_compression_and_zip64(tmp_path: Path, out: Path, compression: int) 
 
 def test_archives_of_windows_and_nested_folders(tmp_path: Path, out: Path) -> None:
     for members in (
-        ([("Crossing\\img\\0001.jpg", b"1"), ("Crossing\\", b""), ("Crossing\\groundtruth_rect.txt", b"")],
-        ([("Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/Crossing/groundtruth_rect.txt", b"")],
-        ([("Crossing/Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/groundtruth_rect.txt", b"")],
+        [("Crossing\\img\\0001.jpg", b"1"), ("Crossing\\", b""), ("Crossing\\groundtruth_rect.txt", b"")],
+        [("Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/Crossing/groundtruth_rect.txt", b"")],
+        [("Crossing/Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/groundtruth_rect.txt", b"")],
     ):
         unpack(write_zip(tmp_path / "a.zip", members), out, ["Crossing"])
         assert tree(out) == {"Crossing/img/0001.jpg", "Crossing/groundtruth_rect.txt"}
