@@ -1,6 +1,7 @@
 """People selected from COCO and LaSOT, and annotations that cannot be used."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -93,6 +94,75 @@ def test_coco_lists_annotations_that_cannot_be_right(tmp_path, changes, problem)
     assert len(people.problems) == 1
     on = " on 000000000000.jpg" if "image_id" not in changes else ""
     assert people.problems[0].startswith(f"people.json, annotation 7{on}: {problem}")
+
+
+def change(section, number, **values):
+    return lambda content: content[section][number].update(values)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "key", "got"),
+    [
+        (change("annotations", 1, id=100), "people.json: annotations", "several with 100"),
+        (
+            lambda content: [a.update(id=1) for a in content["annotations"]],
+            "people.json: annotations",
+            "several with 1",
+        ),
+        (change("images", 1, id=0), "people.json: images", "several with 0"),
+        (change("images", 1, file_name="000000000000.jpg"), "people.json: images", "several with 000000000000.jpg"),
+        (lambda content: content["categories"].append({"id": 1, "name": "dog"}), "people.json: categories", "several"),
+        (lambda content: content["categories"].append({"id": 2, "name": "person"}), "people.json", "2 of them"),
+        (lambda content: content["categories"].clear(), "people.json", "0 of them"),
+        (change("categories", 0, keypoints=["left_eye", "nose"]), "people.json: categories", "['left_eye', 'nose']"),
+        (change("images", 0, id=None), "people.json: images[0].id", "None"),
+        (change("images", 0, id=[0]), "people.json: images[0].id", "[0]"),
+        (lambda content: content["annotations"].append(7), "people.json: annotations[4]", "7"),
+        (lambda content: content.update(images={}), "people.json", "no list images"),
+        (change("annotations", 0, bbox=[0, 0, float("nan"), 1]), "people.json", "NaN is not a number in JSON"),
+    ],
+)
+def test_coco_refuses_files_whose_entries_cannot_be_told_apart(tmp_path, spoil, key, got):
+    content = make_coco(tmp_path)
+    spoil(content)
+    save_coco(tmp_path, content)
+    with pytest.raises(InvalidValueError) as caught:
+        read(tmp_path)
+    assert caught.value.key == str(tmp_path / key) and caught.value.got.startswith(got)
+
+
+@pytest.mark.parametrize(
+    "key", ["id", "image_id", "category_id", "iscrowd", "area", "bbox", "keypoints", "num_keypoints"]
+)
+def test_coco_lists_annotations_that_lack_something(tmp_path, key):
+    content = make_coco(tmp_path, 2)
+    del content["annotations"][0][key]
+    save_coco(tmp_path, content)
+    people = read(tmp_path)
+    assert [person.track for person in persons_of(people)] == [101]
+    name = "annotations[0]" if key == "id" else "annotation 100"
+    on = "" if key == "image_id" else " on 000000000000.jpg"
+    assert len(people.problems) == 1 and people.problems[0].startswith(f"people.json, {name}{on}: {key}: ")
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../outside.jpg", "a/../../outside.jpg", "", 3, None, "a\0b"])
+def test_coco_reads_only_pictures_in_their_folder(tmp_path, name):
+    content = make_coco(tmp_path, 2)
+    content["images"][0]["file_name"] = name
+    save_coco(tmp_path, content)
+    people = read(tmp_path)
+    assert [person.track for person in persons_of(people)] == [101]
+    assert len(people.problems) == 1 and "file_name: " in people.problems[0]
+
+
+def test_coco_reads_other_kinds_of_ids_and_no_keypoints_of_dogs(tmp_path):
+    content = make_coco(tmp_path, 2)
+    content["images"][0]["id"] = content["annotations"][0]["image_id"] = "first"
+    content["categories"].append({"id": 2, "name": "dog"})
+    content["annotations"] += [{"id": 1, "category_id": 2}, annotate(1, BOX, id=2, iscrowd=1, keypoints=[])]
+    save_coco(tmp_path, content)
+    people = read(tmp_path)
+    assert [person.track for person in persons_of(people)] == [100, 101] and people.problems == []
 
 
 def test_coco_is_read_in_parts(tmp_path, monkeypatch):
@@ -207,3 +277,45 @@ def test_lasot_elsewhere(tmp_path):
     with pytest.raises(InvalidValueError) as invalid:
         read_lasot(tmp_path, "test")
     assert (invalid.value.key, invalid.value.expected) == ("split", "'train' or 'val'")
+
+
+def test_lasot_lists_boxes_without_area_in_visible_frames(tmp_path):
+    make_lasot(tmp_path, frames=6)
+    folder = tmp_path / "person-7"
+    lines = ["10,20,30,40", "10,20,30,-40", "0,0,0,0", "10,20,0,40", "10,20,30,40", "10,20,-3,-4"]
+    (folder / "groundtruth.txt").write_text("\n".join(lines))
+    (folder / "out_of_view.txt").write_text("0,0,0,0,0,1")
+    people = read_lasot(tmp_path, "train")
+    assert [person.frame for person in people.parts["person-7"]] == [0, 4]
+    assert [problem.split(": ")[0] for problem in people.problems] == [
+        "LaSOT person-7, frame 2 on img/00000002.jpg",
+        "LaSOT person-7, frame 4 on img/00000004.jpg",
+    ]
+    assert f"{folder / 'groundtruth.txt'}:2" in people.problems[0]
+
+
+@pytest.mark.parametrize("separator", [",", "\t", " "])
+@pytest.mark.parametrize("flags", ["0,1", "0\n1\n", "0, 1", "0\r\n1\r\n"])
+def test_lasot_reads_what_exporters_write(tmp_path, separator, flags):
+    make_lasot(tmp_path, frames=2, sequences=1)
+    folder = tmp_path / "person-1"
+    (folder / "groundtruth.txt").write_bytes("1,2,3,4\r\n5.5,6,7,8".replace(",", separator).encode("utf-16"))
+    (folder / "out_of_view.txt").write_bytes(flags.encode())
+    (person,) = read_lasot(tmp_path, "train").parts["person-1"]
+    assert person.box_xyxy.tolist() == [1, 2, 4, 6]
+
+
+def test_pipes_and_devices_are_refused(tmp_path):
+    make_lasot(tmp_path, frames=2, sequences=2)
+    (tmp_path / "person-1" / "groundtruth.txt").unlink()
+    os.mkfifo(tmp_path / "person-1" / "groundtruth.txt")
+    (tmp_path / "person-2" / "out_of_view.txt").unlink()
+    (tmp_path / "person-2" / "out_of_view.txt").symlink_to("/dev/zero")
+    with pytest.raises(MissingFileError):
+        read_lasot(tmp_path, "train")
+    make_coco(tmp_path)
+    (tmp_path / "people.json").unlink()
+    os.mkfifo(tmp_path / "people.json")
+    with pytest.raises(InvalidValueError) as caught:
+        read(tmp_path)
+    assert (caught.value.key, caught.value.expected) == (str(tmp_path / "people.json"), "a regular file")
