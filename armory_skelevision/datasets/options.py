@@ -11,7 +11,8 @@ from typing import ParamSpec, TypeVar
 
 from armory_skelevision.datasets.selection import check_index
 from armory_skelevision.datasets.selection import single_split as single_split
-from armory_skelevision.validation import MissingFileError, check_arguments, check_known
+from armory_skelevision.io import printable
+from armory_skelevision.validation import InvalidValueError, MissingFileError, check_arguments, check_known
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -40,10 +41,15 @@ def resolve_dataset_dir(dataset_dir: str | os.PathLike[str] | None) -> Path:
 
     Raises:
         MissingFileError: If none is given and ARMORY's does not exist, as outside of Docker in Docker mode.
+        InvalidValueError: If the given one cannot be created.
     """
     if dataset_dir is not None:
-        folder = Path(dataset_dir).expanduser().absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _expand("dataset_dir", dataset_dir)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            got = f"{printable(folder)}, {getattr(error, 'strerror', error)}"
+            raise InvalidValueError("dataset_dir", "a folder, or one that can be created", got) from None
         return folder
     from armory import paths
 
@@ -62,9 +68,16 @@ def find_root(root: str | os.PathLike[str], dataset_dir: Path, fix: str = "") ->
     Raises:
         MissingFileError: If it is in neither; names the places, and the fix.
     """
-    given = Path(root).expanduser()
-    places = [given] if given.is_absolute() else [Path.cwd() / given, dataset_dir / given]
+    here = _expand("root", root)
+    places = [here] if Path(root).expanduser().is_absolute() else [here, dataset_dir / root]
     for place in places:
         if place.is_dir():
             return place
-    raise MissingFileError("root", f"a folder at {' or '.join(map(str, places))}", "none", fix)
+    raise MissingFileError("root", f"a folder at {' or '.join(map(printable, places))}", "none", fix)
+
+
+def _expand(key: str, path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise InvalidValueError(key, "a path", printable(path), "there is no user of that name") from None

@@ -103,13 +103,16 @@ class TfdsSplit:
             features: TFDS feature of each further label.
 
         Raises:
-            InvalidValueError: If the folder of the records is incomplete.
-            OSError: If it cannot be written. Errors of ``examples`` pass through; nothing is left behind.
+            InvalidValueError: If the folder of the records is incomplete, or that of prepared data read-only.
+            OSError: If the disk is full. Errors of ``examples`` pass through; nothing is left behind.
         """
         if self.is_prepared():
             return
         if self.folder.exists():
             raise InvalidValueError(printable(self.folder), "all records", "an incomplete folder", "delete it")
+        if not os.access(self.dataset_dir, os.W_OK):
+            got = f"{printable(self.dataset_dir)}, which is read-only and has no records of these videos"
+            raise InvalidValueError("dataset_dir", "a folder that can be written", got, "give another dataset_dir")
         import tensorflow_datasets as tfds
         from tqdm import tqdm
 

@@ -14,7 +14,7 @@ from armory_skelevision.datasets.options import checks_options, find_root, resol
 from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
-from armory_skelevision.io import printable
+from armory_skelevision.io import list_folder, printable
 from armory_skelevision.io.images import encode_png
 from armory_skelevision.validation import Count, WholeNumber
 
@@ -68,7 +68,7 @@ def find_split(split: str, root: Path | None = None) -> Path:
         InvalidValueError: For an unknown split, or several.
     """
     root = root or SPLITS
-    return root / single_split(split, sorted(path.name for path in root.iterdir() if any(path.glob("*.mp4"))))
+    return root / single_split(split, [path.name for path in list_folder(root) if any(path.glob("*.mp4"))])
 
 
 def _prepare(records: TfdsSplit, videos: Sequence[WalkerVideo]) -> None:

@@ -1,6 +1,7 @@
 """Rendered videos with their annotations: from a split on disk to the batches."""
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -272,6 +273,31 @@ def test_refuses_slices_before_it_prepares(
         walkers(**{"split": "rain", "root": tmp_path / "town", "dataset_dir": tmp_path / "datasets"} | options)
     assert caught.value.key == key
     assert not (tmp_path / "datasets" / "walkers").exists()
+
+
+@pytest.mark.parametrize("folder", ["file", "file/inside", "~nobody-of-this-name/data", "a\0b"])
+def test_refuses_folders_of_prepared_data_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidValueError) as caught:
+        walkers(dataset_dir=folder)
+    assert caught.value.key == "dataset_dir"
+
+
+def test_a_read_only_folder_is_enough_for_prepared_data(
+    tmp_path: Path, videos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"split": "rain", "root": tmp_path / "town", "dataset_dir": tmp_path / "datasets"}
+    walkers(**options)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    assert len(list(walkers(**options))) == 2
+    (tmp_path / "town" / "rain" / "001.mp4").unlink()
+    (tmp_path / "town" / "rain" / "001.json").unlink()
+    with pytest.raises(InvalidValueError) as caught:
+        walkers(**options)
+    assert caught.value.key == "dataset_dir"
 
 
 def test_names_the_splits_there_are(tmp_path: Path, videos: list[np.ndarray]) -> None:
