@@ -134,8 +134,9 @@ def _check_values(video: WalkerVideo, content: Mapping[str, Any]) -> None:
     if len(empty):
         got = f"{video.boxes_xyxy[empty[0]].tolist()} in frame {empty[0]}"
         raise InvalidValueError(place(video.annotation, "boxes_xyxy"), "x1 < x2 and y1 < y2", got)
-    if not np.isin(video.keypoints[..., 2], (0, 1, 2)).all():
-        got = str(sorted(set(video.keypoints[..., 2].ravel().tolist())))[:80]
+    visibilities = np.asarray(content["keypoints"])[..., 2]  # before they are rounded to float32
+    if not np.isin(visibilities, (0, 1, 2)).all():
+        got = str(sorted(set(visibilities.ravel().tolist())))[:80]
         raise InvalidValueError(place(video.annotation, "keypoints"), "visibilities 0, 1 or 2", got)
     if not np.array_equal(video.gs_coords, content["gs_coords"]):
         raise InvalidValueError(place(video.annotation, "gs_coords"), "whole numbers", "fractions")

@@ -151,7 +151,12 @@ def _extract(opened: ZipFile, members: Mapping[PurePosixPath, ZipInfo], folder: 
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(info) as packed, target.open("xb") as file:
-            shutil.copyfileobj(packed, file)  # zipfile reads as many bytes as stated, and compares the checksum
+            try:
+                shutil.copyfileobj(packed, file)  # zipfile reads as many bytes as stated, and compares the checksum
+            except OSError as error:
+                if error.errno is None:
+                    raise
+                raise OSError(error.errno, error.strerror, f"{printable(folder.parent / path)}") from None
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from people_data import annotate
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
 from armory_skelevision.datasets.otb_sequences import read_boxes
+from armory_skelevision.datasets.walker_files import read_annotation
 from armory_skelevision.validation import StructuredError
 
 pytestmark = pytest.mark.fuzz
@@ -297,3 +298,79 @@ def test_coco_files(content: dict[str, Any]) -> None:
     assert sorted(read) == sorted(expected)
     assert len(people.problems) == found.count("wrong")
     assert all(problem.startswith("people.json, annotation") for problem in people.problems)
+
+
+WALKERS = {
+    "frame_rate": 10.0,
+    "width": 8,
+    "height": 4,
+    "boxes_xyxy": [[0.5, 0, 3, 4]] * 2,
+    "keypoints": [[[1.5, 2, 2]] * 17] * 2,
+    "gs_coords": [[[-3, 1], [5, 1], [5, 2], [-3, 2]]] * 2,
+    "masks": ["P1", "P1"],
+}
+
+
+@st.composite
+def mutated_tree(draw: st.DrawFn) -> dict[str, Any]:
+    content = json.loads(json.dumps(WALKERS))
+    for _ in range(draw(st.integers(1, 2))):
+        node, key = content, draw(st.sampled_from(sorted(content)))
+        while isinstance(node[key], list) and node[key] and draw(st.integers(0, 3)):
+            node, key = node[key], draw(st.integers(0, len(node[key]) - 1))
+        change = draw(st.sampled_from(["change", "drop", "repeat"]))
+        if change == "change":
+            node[key] = draw(VALUES)
+        elif change == "drop":
+            del node[key]
+        elif isinstance(node, list):
+            node.append(node[key])
+    return content
+
+
+def leaves(values: Any, shape: tuple[int, ...]) -> list[Any] | None:
+    """The numbers of nested lists, None if they are of another shape or anything else."""
+    if not shape:
+        return [values] if is_number(values) else None
+    if not isinstance(values, list) or len(values) != shape[0]:
+        return None
+    found = [leaves(value, shape[1:]) for value in values]
+    return None if None in found else [leaf for each in found for leaf in each]  # type: ignore[union-attr]
+
+
+def walker_is_right(content: dict[str, Any]) -> bool:
+    masks, sides = content.get("masks"), [content.get("width"), content.get("height")]
+    if not isinstance(masks, list) or not masks or not all(isinstance(mask, str) for mask in masks):
+        return False
+    frames = len(masks)
+    shapes = {"boxes_xyxy": (frames, 4), "keypoints": (frames, 17, 3), "gs_coords": (frames, 4, 2)}
+    boxes, keypoints, corners = (leaves(content.get(key), shape) for key, shape in shapes.items())
+    if boxes is None or keypoints is None or corners is None:
+        return False
+    edges = np.array(boxes, np.float32).reshape(-1, 4)
+    rate = content.get("frame_rate")
+    return (
+        type(rate) in (int, float)
+        and rate > 0
+        and all(type(side) is int and side > 0 for side in sides)
+        and sides[0] * sides[1] <= 50_000_000
+        and bool((edges[:, :2] < edges[:, 2:]).all())
+        and set(keypoints[2::3]) <= {0, 1, 2}
+        and all(corner == int(corner) for corner in corners)
+    )
+
+
+@given(mutated_tree())
+def test_annotations_of_walkers(content: dict[str, Any]) -> None:
+    with folder() as place:
+        path = place / "000.json"
+        path.write_text(json.dumps(content))
+        video, error = refusal(lambda: read_annotation(place / "000.mp4"))
+        if walker_is_right(content) and "10000000000000000000" not in path.read_text():
+            assert error is None
+            np.testing.assert_array_equal(video.boxes_xyxy, np.array(content["boxes_xyxy"], np.float32))
+            np.testing.assert_array_equal(video.gs_coords, content["gs_coords"])
+            _, damaged = refusal(video.decode_masks)
+            assert damaged is None or damaged.key == f"{path}: masks"
+        else:
+            assert error is not None and error.key.startswith(str(path))

@@ -126,7 +126,7 @@ def changed(**values: Any) -> Callable[[dict[str, Any]], None]:
             "[5.0, 5.0, 5.0, 9.0] in frame 3",
         ),
         (changed(keypoints="none"), "/000.json: keypoints", "'none'"),
-        (changed(keypoints=[[[0, 0, 3]] * 17] * FRAMES), "/000.json: keypoints", "[3.0]"),
+        (changed(keypoints=[[[0, 0, 3]] * 17] * FRAMES), "/000.json: keypoints", "[3]"),
         (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, 1.5]] * 4]), "/000.json: gs_coords", "fractions"),
         (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, True]] * 4]), "/000.json: gs_coords", "True"),
         (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, "1"]] * 4]), "/000.json: gs_coords", "'1'"),
