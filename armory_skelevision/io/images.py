@@ -130,5 +130,5 @@ def _to_rgba(image: Image, key: str) -> NDArray[np.uint8]:
 def _orientation(image: Image) -> int:
     with contextlib.suppress(Exception):  # viewers ignore EXIF data that are damaged
         given = image.getexif().get(_ORIENTATION)
-        return given if given in range(2, 9) else 1
+        return given if isinstance(given, int) and 2 <= given <= 8 else 1
     return 1

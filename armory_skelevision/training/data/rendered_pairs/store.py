@@ -151,10 +151,11 @@ def _read_scene(folder: Path, line: dict[str, Any]) -> SceneImages:
 
 
 def _find(folder: Path, line: dict[str, Any]) -> Path:
-    check_value("file", line.get("file"), str)
-    path = folder / line["file"]
-    if "\0" in line["file"] or leads_out(path, folder):
-        raise InvalidValueError("file", "an image inside of the store", repr(line["file"])[:80])
+    name = line.get("file")
+    check_value("file", name, str)
+    path = folder / str(name)
+    if "\0" in str(name) or leads_out(path, folder):
+        raise InvalidValueError("file", "an image inside of the store", repr(name)[:80])
     return path
 
 
