@@ -172,7 +172,7 @@ TRUTH = "groundtruth_rect.txt"
         (write("img/cover.png", ""), "img/cover.png", "cover.png"),
         (write("img/0002.jpg", ""), "img/0002.png", "0002.jpg for frame 2, too"),
         (put("img/0002.png", (50, 80)), "img/0002.png", "80×50"),
-        (cut("img/0002.png"), "img/0002.png", "a damaged one (Truncated File Read"),
+        (cut("img/0002.png"), "img/0002.png", "a damaged one (image file is truncated"),
         (write("img/0002.png", "text"), "img/0002.png", "another file"),
     ],
 )

@@ -117,6 +117,7 @@ def change(section, number, **values):
         (change("categories", 0, keypoints=["left_eye", "nose"]), "people.json: categories", "['left_eye', 'nose']"),
         (change("images", 0, id=None), "people.json: images[0].id", "None"),
         (change("images", 0, id=[0]), "people.json: images[0].id", "[0]"),
+        (change("images", 0, id=True), "people.json: images[0].id", "True"),
         (lambda content: content["annotations"].append(7), "people.json: annotations[4]", "7"),
         (lambda content: content.update(images={}), "people.json", "no list images"),
         (change("annotations", 0, bbox=[0, 0, float("nan"), 1]), "people.json", "NaN is not a number in JSON"),

@@ -100,6 +100,7 @@ def flip(data: bytes, at: int) -> bytes:
 
 HALF_CLEAR = COLOUR[..., [0, 1, 2, 0]]
 NOISE = save(Image.fromarray(RNG.integers(0, 256, (200, 200, 3), np.uint8)))
+STORED = save(Image.fromarray(RNG.integers(0, 256, (200, 200, 3), np.uint8)), compress_level=0)
 REFUSED = {
     "transparent": (save(Image.fromarray(HALF_CLEAR)), "transparent pixels"),
     "grey and transparent": (save(Image.fromarray(HALF_CLEAR[..., :2].copy(), "LA")), "transparent pixels"),
@@ -125,6 +126,7 @@ REFUSED = {
     "truncated PNG": (NOISE[:-2000], "a damaged one"),
     "truncated JPEG": (save(Image.fromarray(DEEP.astype(np.uint8)), "JPEG")[:-300], "a damaged one"),
     "a changed byte": (flip(NOISE, len(NOISE) // 2), "a damaged one"),
+    "a changed byte of stored pixels": (flip(STORED, len(STORED) // 2), "a damaged one"),
     "only a signature": (NOISE[:8], "a damaged one"),
     "only a mark": (b"\xff\xd8\xff", "a damaged one"),
     **{f"orientation {n}": (save(PICTURE, "JPEG", exif=orient(n)), f"EXIF orientation {n}") for n in range(2, 9)},
