@@ -42,7 +42,7 @@ def read_coco(annotations: Path, images: Path) -> AnnotatedPeople:
         InvalidValueError: If the file is not one of person keypoints, if ids in it are not unique, or if no person in
             it can be used.
     """
-    if not images.is_dir():
+    if not os.path.isdir(images):
         expected = f"the folder of images that {printable(annotations.name)} annotates"
         raise MissingFileError(printable(images), expected, "no such folder")
     tables = read_tables(annotations)

@@ -71,7 +71,7 @@ def find_root(root: str | os.PathLike[str], dataset_dir: Path, fix: str = "") ->
     here = _expand("root", root)
     places = [here] if Path(root).expanduser().is_absolute() else [here, dataset_dir / root]
     for place in places:
-        if place.is_dir():
+        if os.path.isdir(place):  # unlike Path's, it takes any path, even one that is too long
             return place
     raise MissingFileError("root", f"a folder at {' or '.join(map(printable, places))}", "none", fix)
 

@@ -114,7 +114,7 @@ def _find_problems(people: Sequence[AnnotatedPerson]) -> Iterator[str]:
     """Pictures that are missing, and persons outside of theirs, before an evaluation begins that would end there."""
     for person in people:
         try:
-            if not person.picture.is_file():
+            if not os.path.isfile(person.picture):
                 raise MissingFileError("file_name", "an image", "no such file")
             if person.size is not None:
                 check_inside(person, *person.size)

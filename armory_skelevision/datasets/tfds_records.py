@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,12 @@ class TfdsSplit:
     @property
     def folder(self) -> Path:
         """Folder of the records, below that of TFDS's config."""
-        return self.dataset_dir / self.name / f"{self.split}-{self.source_hash}" / VERSION
+        return self.dataset_dir / self.name / f"{self._tfds_name}-{self.source_hash}" / VERSION
+
+    @property
+    def _tfds_name(self) -> str:
+        """The split's name, or another one if TFDS could not read it: it has few characters, and its own "all"."""
+        return self.split if re.fullmatch(r"[A-Za-z0-9_-]+", self.split) and self.split != "all" else "videos"
 
     def is_prepared(self) -> bool:
         """Whether the records exist, completely."""
@@ -118,7 +124,9 @@ class TfdsSplit:
 
         video = tfds.features.Video((None, None, None, 3), encoding_format="png")
         labels = {"boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32), **features}
-        bar = tqdm(examples, desc=f"Preparing {self.name} {self.split}", total=count, unit="video", disable=None)
+        bar = tqdm(
+            examples, desc=f"Preparing {self.name} {printable(self.split)}", total=count, unit="video", disable=None
+        )
         try:
             with bar, _silent_tfds():
                 tfds.dataset_builders.store_as_tfds_dataset(
@@ -127,7 +135,7 @@ class TfdsSplit:
                     config=self.folder.parent.name,
                     data_dir=self.dataset_dir,
                     features=tfds.features.FeaturesDict({"video": video, "labels": labels}),
-                    split_datasets={self.split: enumerate(bar)},
+                    split_datasets={self._tfds_name: enumerate(bar)},
                     disable_shuffling=True,
                 )
         except (OSError, RuntimeError):
@@ -180,7 +188,7 @@ class TfdsSplit:
 
         builder = tfds.builder_from_directory(self.folder)
         for run in find_runs(order):
-            videos = builder.as_dataset(split=f"{self.split}[{run.start}:{run.stop}]").batch(1).prefetch(1)
+            videos = builder.as_dataset(split=f"{self._tfds_name}[{run.start}:{run.stop}]").batch(1).prefetch(1)
             for number, batch in zip(run, tfds.as_numpy(_without_autotuning(videos)), strict=True):
                 yield batch["video"], (number, batch["labels"])
 

@@ -15,6 +15,7 @@ from armory_skelevision.datasets import walker_videos, walkers
 from armory_skelevision.datasets.run_lengths import decode_mask
 from armory_skelevision.datasets.video_files import read_video, write_video
 from armory_skelevision.datasets.walker_files import read_annotation, read_split
+from armory_skelevision.io import printable
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 4
@@ -273,6 +274,22 @@ def test_refuses_slices_before_it_prepares(
         walkers(**{"split": "rain", "root": tmp_path / "town", "dataset_dir": tmp_path / "datasets"} | options)
     assert caught.value.key == key
     assert not (tmp_path / "datasets" / "walkers").exists()
+
+
+@pytest.mark.parametrize("name", ["night rain", "all", "Nässe", os.fsdecode(b"Caf\xe9"), "night-rain.2"])
+def test_splits_may_have_any_name(tmp_path: Path, videos: list[np.ndarray], name: str) -> None:
+    (tmp_path / "town" / "rain").rename(tmp_path / "town" / name)
+    generator = walkers(split=f"{name}[1]", root=tmp_path / "town", dataset_dir=tmp_path / "datasets")
+    x, (_, metadata) = next(generator)
+    np.testing.assert_array_equal(np.round(x[0] * 255), videos[1])
+    assert metadata["name"] == f"walkers/{printable(name)}/1"
+
+
+def test_a_root_that_is_no_path_is_missing(tmp_path: Path) -> None:
+    for root in ("a" * 5000, "a\0b"):
+        with pytest.raises(MissingFileError) as caught:
+            walkers(root=root, dataset_dir=tmp_path)
+        assert caught.value.key == "root"
 
 
 @pytest.mark.parametrize("folder", ["file", "file/inside", "~nobody-of-this-name/data", "a\0b"])
