@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit demo docs docs-serve town-env test-town check-dist fits-tag run-image push-image \
+.PHONY: help venv test lint types unit fuzz demo docs docs-serve town-env test-town check-dist fits-tag run-image push-image \
 	wheel try-wheel image test-image clean
 
 JOBS ?= 2
@@ -15,6 +15,7 @@ TOWN_READY := .venv-town/set-up-is-done
 help:
 	echo "make demo        track people in the packaged videos and attack the tracker: a few minutes"
 	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
+	echo "make fuzz        feed thousands of mutated files to the readers: some minutes"
 	echo "make venv        only set up .venv, which the others do first"
 	echo "make town-env    set up .venv-town, which can render further videos; see town/README.md"
 	echo "make test-town   test the renderer in it, with Blender"
@@ -53,6 +54,9 @@ types: $(READY)
 
 unit: $(READY)
 	$(BIN)/python -m pytest --quiet --numprocesses $(JOBS)
+
+fuzz: $(READY)
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest --quiet --timeout 3600 --numprocesses $(JOBS) -m fuzz
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py

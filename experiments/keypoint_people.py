@@ -9,7 +9,7 @@ import numpy as np
 
 from armory_skelevision.attacks.keypoints.pose import cut_template
 from armory_skelevision.datasets.coco import FEWEST_KEYPOINTS, read_coco
-from armory_skelevision.datasets.images import read_image
+from armory_skelevision.io.images import read_image
 from armory_skelevision.models import SiameseEstimator
 from benchmarks.walkers import walkers
 

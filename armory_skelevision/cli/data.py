@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from armory_skelevision.cli.options import FROM, OPTIONS, require
+from armory_skelevision.io import printable
 
 if TYPE_CHECKING:
     from armory_skelevision.datasets.people import AnnotatedPeople
@@ -47,7 +48,7 @@ def coco(
     """Download COCO 2017: person keypoints and images. Resumes if interrupted; checks the published hashes."""
     from armory_skelevision.datasets.fetch import fetch_coco
 
-    print(*fetch_coco(out, splits or ["train", "val"], origin), sep="\n")
+    print(*map(printable, fetch_coco(out, splits or ["train", "val"], origin)), sep="\n")
 
 
 @app.command()
@@ -55,7 +56,7 @@ def lasot(out: Annotated[Path, _OUT], origin: Annotated[str | None, FROM] = None
     """Download LaSOT's 20 person sequences (4 GB). Resumes if interrupted."""
     from armory_skelevision.datasets.fetch import fetch_lasot
 
-    print(*fetch_lasot(out, origin), sep="\n")
+    print(*map(printable, fetch_lasot(out, origin)), sep="\n")
 
 
 @app.command()
@@ -69,7 +70,7 @@ def otb(
     """Download sequences of the OTB benchmark. Resumes if interrupted."""
     from armory_skelevision.datasets.fetch import fetch_otb
 
-    print(*fetch_otb(out, names or (), origin), sep="\n")
+    print(*map(printable, fetch_otb(out, names or (), origin)), sep="\n")
 
 
 @crops.command("coco")
@@ -104,6 +105,6 @@ def _make_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool) -> None:
     from armory_skelevision.training.data.real_crops.building import build_crops
 
     made = build_crops(people, out, skip_invalid)
-    print(f"{made.crops} crops in {out}")
+    print(f"{made.crops} crops in {printable(out)}")
     if made.problems:
-        print(f"{len(made.problems)} left out, listed in {out / people.name}-problems.txt")
+        print(f"{len(made.problems)} left out, listed in {printable(out / people.name)}-problems.txt")

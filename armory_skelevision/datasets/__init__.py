@@ -2,17 +2,19 @@
 
 Every batch is one video ``x`` (1, F, H, W, 3), RGB, float32 in [0, 1], and labels ``([{"boxes"}], metadata)``: boxes
 (F, 4) xyxy in pixels; metadata with at least ``gs_coords`` (F, 4, 2), the corners of the patch as x, y in pixels, and
-``masks`` (F, H, W, 3) uint8, non-zero where the patch is visible. ARMORY and TensorFlow are imported when a function is
-called. All functions raise `InvalidValueError` for an option that is unknown or wrong and for data that cannot be read,
-and `MissingFileError` for missing data. They take the options that ARMORY has for its own data sets:
+``masks`` (F, H, W, 3) uint8, non-zero where the patch is visible; `walkers` and `otb_person` add ``name``, that of the
+video. Metadata are those of the one video of the batch; attacks take a list of them, one per video, which ARMORY makes.
+ARMORY and TensorFlow are imported when a function is called. All functions raise `InvalidValueError` for an option that
+is unknown or wrong and for data that cannot be read, and `MissingFileError` for missing data. They take the options
+that ARMORY has for its own data sets:
 
 Args:
     epochs: Passes over the data.
     batch_size: Videos or clips per batch.
     dataset_dir: Folder of prepared data, in which relative paths are searched, too; None for ARMORY's.
     framework: Type of the batches.
-    shuffle_files: Whether the order is random.
-    index: Videos or clips to take: their numbers, or a slice as text (``[2:5]``); None for all.
+    shuffle_files: Whether the order is random; except for CARLA's videos it is the same in every run.
+    index: Videos or clips to take: different numbers, or a slice as text (``[2:5]``); None for all.
 """
 
 from armory_skelevision.datasets.carla import carla_video_tracking

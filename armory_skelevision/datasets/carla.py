@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import threading
 from pathlib import Path
 from typing import Any, Literal
 
-from armory_skelevision.datasets.options import checks_options, resolve_dataset_dir, single_split
-from armory_skelevision.validation import Count, MissingFileError
+from armory_skelevision.datasets.options import checks_options, resolve_dataset_dir
+from armory_skelevision.datasets.selection import select, single_split
+from armory_skelevision.datasets.tfds_records import find_runs
+from armory_skelevision.validation import Count, MissingFileError, WholeNumber
 
 VERSION = "2.0.0"
 CONNECT_TIMEOUT = 5.0
@@ -24,7 +27,7 @@ def carla_video_tracking(
     dataset_dir: str | os.PathLike[str] | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
-    index: list[int] | str | None = None,
+    index: list[WholeNumber] | str | None = None,
     max_frames: Count | None = None,
 ) -> Any:
     """ARMORY's ``carla_video_tracking_dev`` or ``_test``: 960×1280, a green screen, one pedestrian to track.
@@ -42,17 +45,21 @@ def carla_video_tracking(
     name = single_split(split, ["dev", "test"])
     folder = resolve_dataset_dir(dataset_dir)
     require_data(name, folder)
-    from armory.data import adversarial_datasets, datasets
+    from armory.data import adversarial_datasets
 
-    return getattr(adversarial_datasets, f"carla_video_tracking_{name}")(
-        split=datasets.parse_split_index(split),
+    load = functools.partial(
+        getattr(adversarial_datasets, f"carla_video_tracking_{name}"),
         epochs=epochs,
         dataset_dir=str(folder),
         framework=framework,
         shuffle_files=shuffle_files,
-        index=index,
         max_frames=max_frames,
     )
+    whole = load(split=name)  # only now the number of videos is known, which TFDS does not compare slices with
+    numbers = select(whole.samples_per_epoch, split, index)
+    if len(numbers) == whole.samples_per_epoch:
+        return whole
+    return load(split="+".join(f"{name}[{run.start}:{run.stop}]" for run in find_runs(numbers)))
 
 
 def require_data(split: str, dataset_dir: Path) -> None:

@@ -6,14 +6,11 @@ boxes (F, 4) xyxy in pixels, keypoints (17, 3) and area (1,) of frame 0. A singl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from armory_skelevision.validation import InvalidValueError
 
 FILL_RATIO = 0.53  # of its box that a person of COCO fills on average; for OKS where no area is known
 
@@ -32,29 +29,6 @@ class Clip(NamedTuple):
     boxes_xyxy: NDArray[np.float32]
     keypoints: NDArray[np.float32]
     area: float | None = None
-
-
-def select_clips(clips: Sequence[Clip], split: str, index: list[int] | str | None) -> list[Clip]:
-    """Select clips of a split by an expression such as ``dev``, ``dev[2:5]`` or ``dev[3]``, then by ARMORY's ``index``.
-
-    Args:
-        clips: All of the split.
-        split: The expression.
-        index: Numbers of clips that the split selects, a slice as text (``[2:5]``), or None for all.
-
-    Raises:
-        InvalidValueError: For an invalid slice, or one that selects nothing.
-    """
-    selected = _slice(list(clips), re.sub(r"^\w*", "", split.strip()), "split")
-    if isinstance(index, list):
-        if any(isinstance(n, bool) or not isinstance(n, int) or not 0 <= n < len(selected) for n in index):
-            raise InvalidValueError("index", f"whole numbers from 0 to {len(selected) - 1}", repr(index))
-        selected = [selected[number] for number in sorted(set(index))]
-    elif index is not None:
-        selected = _slice(selected, str(index), "index")
-    if not selected:
-        raise InvalidValueError("split", f"some of {len(clips)} clips", f"none by {split!r} and index {index!r}")
-    return selected
 
 
 def generate_clips(clips: Sequence[Clip], epochs: int, frame_rate: float, shuffle: bool = False) -> Any:
@@ -78,15 +52,3 @@ def _batches(clips: Sequence[Clip], epochs: int, shuffle: bool) -> Iterator[tupl
             area = clip.area if clip.area is not None else FILL_RATIO * width * height
             label = {"boxes": clip.boxes_xyxy, "keypoints": clip.keypoints, "areas": np.array([area], np.float32)}
             yield clip.read()[None].astype(np.float32) / np.float32(255), ([label], {})
-
-
-def _slice(clips: list[Clip], text: str, name: str) -> list[Clip]:
-    if not text:
-        return clips
-    found = re.fullmatch(r"\[(?:(\d*):(\d*)|(\d+))\]", text)
-    if found is None:
-        raise InvalidValueError(name, "a slice such as [2:5] or [3]", repr(text))
-    first, last, one = found.groups()
-    if one is not None:
-        return clips[int(one) : int(one) + 1]
-    return clips[int(first or 0) : int(last) if last else None]

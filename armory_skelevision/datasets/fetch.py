@@ -17,6 +17,7 @@ from pathlib import Path
 from armory_skelevision.datasets.lasot import SEQUENCES
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.published import COCO_ANNOTATIONS, COCO_IMAGES, LASOT_PERSON, otb_archive
+from armory_skelevision.io import printable
 from armory_skelevision.io.archives import check_archive, unpack
 from armory_skelevision.io.fetch import RemoteFile, fetch_file
 from armory_skelevision.validation import InvalidValueError
@@ -67,7 +68,16 @@ def _fetch(wanted: dict[RemoteFile, list[str]], archives: Path, folder: Path, or
     paths = []
     for remote, names in wanted.items():
         # An archive that has been unpacked is not needed again.
-        if not all((folder / name).exists() for name in names):
+        there = [_is_there(folder / name) for name in names]
+        if not all(there):
             unpack(fetch_file(remote, archives, origin, check_archive), folder, names)
         paths += [folder / name for name in names]
     return paths
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a folder or a JSON file was unpacked before; something else of its name is refused."""
+    if path.exists() and path.is_file() != (path.suffix == ".json"):
+        kinds = ("a file", "a folder") if path.suffix == ".json" else ("a folder", "a file")
+        raise InvalidValueError(printable(path), *kinds, "delete or rename it")
+    return path.exists()

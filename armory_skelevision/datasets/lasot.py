@@ -3,19 +3,23 @@
 Layout, as published: ``person-N/img/00000001.jpg`` …, ``groundtruth.txt`` with a line ``x,y,w,h`` per image, and
 ``full_occlusion.txt`` and ``out_of_view.txt`` with one flag per image, separated by commas.
 
+A box of 0,0,0,0 says, as a flag does, that the person is not visible. Another box without area is a contradiction.
+
 Convention: boxes are taken as pixel edges counted from 0, as trackers' toolkits read them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from armory_skelevision.datasets.numbers import parse_box_xywh, place, read_lines
 from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
+from armory_skelevision.io import list_folder, printable
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.validation import InvalidValueError, MissingFileError
+from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
 
 SEQUENCES = tuple(f"person-{number}" for number in range(1, 21))
 FRAMES = {"train": range(800), "val": range(800, 900)}
@@ -36,52 +40,68 @@ def read_lasot(root: Path, split: str) -> AnnotatedPeople:
     if split not in FRAMES:
         raise InvalidValueError("split", " or ".join(map(repr, FRAMES)), repr(split))
     parts: dict[str, list[AnnotatedPerson]] = {}
-    problems = []
+    problems: list[str] = []
     for number, name in enumerate(SEQUENCES, start=1):
         try:
-            parts[name] = _read_sequence(root / name, number, FRAMES[split])
-        except (OSError, ValueError) as error:
+            parts[name], found = _read_sequence(root / name, number, FRAMES[split])
+            problems += found
+        except StructuredError as error:
             problems.append(f"LaSOT {name} is left out: {error}")
     if not parts:
-        raise MissingFileError(str(root), "usable sequences person-1 to person-20", f"none; {problems[0]}")
+        raise MissingFileError(printable(root), "usable sequences person-1 to person-20", f"none; {problems[0]}")
     return AnnotatedPeople(f"lasot-{split}", parts, problems)
 
 
-def _read_sequence(folder: Path, number: int, frames: range) -> list[AnnotatedPerson]:
-    boxes_xywh = _read_numbers(folder / "groundtruth.txt", 4)
-    hidden = np.zeros(len(boxes_xywh), bool)
+def _read_sequence(folder: Path, number: int, frames: range) -> tuple[list[AnnotatedPerson], list[str]]:
+    """The visible persons of some frames, and the boxes among them that cannot be used, one line each."""
+    truth = folder / "groundtruth.txt"
+    boxes_xywh = [parse_box_xywh(line, place(truth, at)) for at, line in enumerate(read_lines(truth), start=1)]
+    hidden = [not any(box) for box in boxes_xywh]
     for name in ("full_occlusion.txt", "out_of_view.txt"):
-        flags = _read_numbers(folder / name, 1)
+        flags = _read_flags(folder / name)
         if len(flags) != len(boxes_xywh):
             expected = f"{len(boxes_xywh)} flags, as many as boxes in groundtruth.txt"
-            raise InvalidValueError(str(folder / name), expected, str(len(flags)))
-        hidden |= flags[:, 0] != 0
-    pictures = sum(1 for _ in (folder / "img").glob("*.jpg"))
+            raise InvalidValueError(printable(folder / name), expected, str(len(flags)))
+        hidden = [one or other for one, other in zip(hidden, flags, strict=True)]
+    pictures = sum(path.suffix == ".jpg" for path in list_folder(folder / "img"))
     if pictures > len(boxes_xywh):
         got = f"{len(boxes_xywh)} boxes for {pictures} images"
-        raise InvalidValueError(str(folder / "groundtruth.txt"), "a box per image", got)
-    # Where the person is not visible, the published box is 0,0,0,0.
-    visible = ~hidden & np.isfinite(boxes_xywh).all(axis=1) & (boxes_xywh[:, 2:] > 0).all(axis=1)
-    return [
-        AnnotatedPerson(
-            name=f"LaSOT {folder.name}, frame {frame + 1}",
-            picture=folder / "img" / f"{frame + 1:08d}.jpg",
-            size=None,
-            box_xyxy=np.concatenate([boxes_xywh[frame, :2], boxes_xywh[frame, :2] + boxes_xywh[frame, 2:]]),
-            keypoints=np.zeros((len(KEYPOINTS), 3), np.float32),
-            track=number,
-            frame=frame,
-        )
-        for frame in frames
-        if frame < len(boxes_xywh) and visible[frame]
-    ]
+        raise InvalidValueError(printable(truth), "a box per image", got)
+    people, problems = [], []
+    for frame in frames:
+        if frame >= len(boxes_xywh) or hidden[frame]:
+            continue
+        try:
+            people.append(_make_person(folder, number, frame, boxes_xywh[frame]))
+        except InvalidValueError as error:
+            problems.append(f"LaSOT {folder.name}, frame {frame + 1} on img/{frame + 1:08d}.jpg: {error}")
+    return people, problems
 
 
-def _read_numbers(path: Path, columns: int) -> NDArray[np.float32]:
-    """All numbers of a file, separated by commas and lines, in rows: (N, columns) float32."""
-    words = path.read_text(encoding="utf-8-sig").replace(",", " ").split()
-    try:
-        return np.asarray([float(word) for word in words], np.float32).reshape(-1, columns)
-    except ValueError:
-        expected = "x,y,w,h in each line" if columns == 4 else "numbers"
-        raise InvalidValueError(str(path), expected, f"{len(words)} words, not all of them as expected") from None
+def _make_person(folder: Path, number: int, frame: int, box_xywh: Sequence[float]) -> AnnotatedPerson:
+    x, y, width, height = np.asarray(box_xywh, np.float32)
+    box_xyxy = np.array([x, y, x + width, y + height], np.float32)
+    if not (box_xyxy[2:] > box_xyxy[:2]).all():
+        got = f"{box_xywh} in a frame that is flagged as visible"
+        raise InvalidValueError(place(folder / "groundtruth.txt", frame + 1), "x,y,w,h of positive area", got)
+    return AnnotatedPerson(
+        name=f"LaSOT {folder.name}, frame {frame + 1}",
+        picture=folder / "img" / f"{frame + 1:08d}.jpg",
+        size=None,
+        box_xyxy=box_xyxy,
+        keypoints=np.zeros((len(KEYPOINTS), 3), np.float32),
+        track=number,
+        frame=frame,
+    )
+
+
+def _read_flags(path: Path) -> list[bool]:
+    """All flags of a file, which are in one line, separated by commas, or in a line each."""
+    lines = read_lines(path)
+    several = len(lines) > 1
+    flags = lines if several else [flag.strip(" \t") for line in lines for flag in line.split(",")]
+    for at, flag in enumerate(flags, start=1):
+        if flag not in ("0", "1"):
+            key = place(path, at if several else 1)
+            raise InvalidValueError(key, "flags 0 or 1, in one line or in a line each", f"{flag!r:.40} as flag {at}")
+    return [flag == "1" for flag in flags]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from armory_skelevision.datasets.selection import check_index
+from armory_skelevision.datasets.selection import single_split as single_split
+from armory_skelevision.io import printable
 from armory_skelevision.validation import InvalidValueError, MissingFileError, check_arguments, check_known
 
 P = ParamSpec("P")
@@ -26,23 +28,12 @@ def checks_options(function: Callable[P, Result]) -> Callable[P, Result]:
     @functools.wraps(function)
     def checked(*args: P.args, **options: P.kwargs) -> Result:
         check_known("", options, names)
-        check_arguments(function, {**dict(zip(names, args, strict=False)), **options})
+        given = {**dict(zip(names, args, strict=False)), **options}
+        check_arguments(function, given)
+        check_index(given.get("index"))
         return function(*args, **options)
 
     return checked
-
-
-def single_split(split: str, available: Sequence[str]) -> str:
-    """The name of the one split in an expression of ARMORY or TFDS such as ``dev``, ``dev[2:5]`` or ``dev[0]+dev[3]``.
-
-    Raises:
-        InvalidValueError: For several splits, or one that is not available.
-    """
-    named = {re.sub(r"\[.*\]$", "", part.strip()) for part in str(split).split("+")}
-    if len(named) != 1 or not named <= set(available):
-        expected = " or ".join(repr(name) for name in available) or "no split: there is none"
-        raise InvalidValueError("split", expected, repr(split), "slices are written as in dev[2:5]")
-    return named.pop()
 
 
 def resolve_dataset_dir(dataset_dir: str | os.PathLike[str] | None) -> Path:
@@ -50,10 +41,15 @@ def resolve_dataset_dir(dataset_dir: str | os.PathLike[str] | None) -> Path:
 
     Raises:
         MissingFileError: If none is given and ARMORY's does not exist, as outside of Docker in Docker mode.
+        InvalidValueError: If the given one cannot be created.
     """
     if dataset_dir is not None:
-        folder = Path(dataset_dir).expanduser().absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _expand("dataset_dir", dataset_dir)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            got = f"{printable(folder)}, {getattr(error, 'strerror', error)}"
+            raise InvalidValueError("dataset_dir", "a folder, or one that can be created", got) from None
         return folder
     from armory import paths
 
@@ -72,9 +68,16 @@ def find_root(root: str | os.PathLike[str], dataset_dir: Path, fix: str = "") ->
     Raises:
         MissingFileError: If it is in neither; names the places, and the fix.
     """
-    given = Path(root).expanduser()
-    places = [given] if given.is_absolute() else [Path.cwd() / given, dataset_dir / given]
+    here = _expand("root", root)
+    places = [here] if Path(root).expanduser().is_absolute() else [here, dataset_dir / root]
     for place in places:
-        if place.is_dir():
+        if os.path.isdir(place):  # unlike Path's, it takes any path, even one that is too long
             return place
-    raise MissingFileError("root", f"a folder at {' or '.join(map(str, places))}", "none", fix)
+    raise MissingFileError("root", f"a folder at {' or '.join(map(printable, places))}", "none", fix)
+
+
+def _expand(key: str, path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:
+        raise InvalidValueError(key, "a path", printable(path), "there is no user of that name") from None

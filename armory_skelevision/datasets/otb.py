@@ -9,13 +9,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.datasets.images import encode_png, read_image
-from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir, single_split
+from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import OtbSequence, find_sequences
+from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
-from armory_skelevision.validation import Count, InvalidValueError
+from armory_skelevision.io import printable
+from armory_skelevision.io.images import encode_png, read_image
+from armory_skelevision.validation import Count, InvalidValueError, WholeNumber
 
 FRAME_RATE = 30.0
 """Frames per second. OTB states no rate; most of its videos are ordinary camera footage."""
@@ -29,7 +31,7 @@ def otb_person(
     dataset_dir: str | os.PathLike[str] | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
-    index: list[int] | str | None = None,
+    index: list[WholeNumber] | str | None = None,
     root: str | os.PathLike[str] = "otb",
     names: Sequence[str] | Literal["paper"] | None = None,
     max_frames: Count | None = 100,
@@ -48,18 +50,21 @@ def otb_person(
         max_frames: Frames kept of each video; None keeps all.
 
     Returns:
-        ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks`` and ``shading`` (False).
+        ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks``, ``shading`` (False), and ``name``,
+        that of the sequence.
     """
     name = single_split(split, ["test"])
     folder = resolve_dataset_dir(dataset_dir)
     fix = "fetch sequences with `skelevision data otb --out otb Crossing Human7`, or name their folder"
     sequences = find_sequences(find_root(root, folder, fix), sorted(PERSON_FOLDERS) if names == "paper" else names)
+    names_of_all = [printable(each.name) for each in sequences]
+    numbers = select(len(sequences), split, index)
     files = (path for each in sequences for path in (each.groundtruth, *each.images[:max_frames]))
-    source_hash = hash_files(files, max_frames, [each.name for each in sequences])
+    source_hash = hash_files(files, max_frames, names_of_all)
     records = TfdsSplit("otb_person", name, source_hash, folder)
     records.prepare(_examples(sequences, max_frames), len(sequences), {})
-    options = ReadOptions(split, epochs, index, shuffle_files, max_frames)
-    return records.read(options, _make_labels, FRAME_RATE)
+    options = ReadOptions(numbers, epochs, shuffle_files, max_frames)
+    return records.read(options, _make_labels, FRAME_RATE, names_of_all)
 
 
 def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Iterator[dict[str, Any]]:
@@ -75,7 +80,7 @@ def _encode_frames(sequence: OtbSequence, max_frames: int | None) -> list[bytes]
         image = read_image(path)
         if image.shape[:2] != (height, width):
             expected = f"{width}×{height} pixels as in the first image"
-            raise InvalidValueError(str(path), expected, f"{image.shape[1]}×{image.shape[0]}")
+            raise InvalidValueError(printable(path), expected, f"{image.shape[1]}×{image.shape[0]}")
         frames.append(encode_png(image))
     return frames
 

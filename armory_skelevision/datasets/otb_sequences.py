@@ -1,12 +1,12 @@
 """Reads folders of OTB-style sequences: ``<name>/img/*.jpg`` and ``<name>/groundtruth_rect*.txt``.
 
-Convention: a ground truth line is ``x y w h``, separated by commas, tabs or spaces, with the first pixel numbered 1.
+Convention: a ground truth line is ``x y w h``, separated by commas or by blanks, with the first pixel numbered 1.
 Boxes here are pixel edges counted from 0: ``(x - 1, y - 1, x - 1 + w, y - 1 + h)``.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.datasets.numbers import duplicates, parse_box_xywh, place, read_lines
 from armory_skelevision.datasets.otb_names import ANNOTATED_FRAMES, OTHER_FOLDERS
+from armory_skelevision.io import list_folder, printable
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 IMAGE_TYPES = (".jpg", ".jpeg", ".png")
@@ -47,10 +49,10 @@ def find_sequences(root: Path, names: Collection[str] | None = None) -> list[Otb
 
     Raises:
         MissingFileError: If there is no sequence, or a named one is missing.
-        InvalidValueError: If a sequence's images and ground truth do not match, or a line is not a box; the key is the
-            file and its line.
+        InvalidValueError: If a sequence's images and ground truth do not match, two sequences would have one name, or a
+            line is not a box; the key is the file and its line.
     """
-    folders = {folder.name: folder for folder in sorted(root.iterdir()) if folder.is_dir()}
+    folders = {folder.name: folder for folder in list_folder(root) if folder.is_dir()}
     found = [name for name, folder in folders.items() if (folder / "img").is_dir() or _groundtruth_files(folder)]
     wanted = set(found) - OTHER_FOLDERS if names is None else set(names)
     opened = wanted | {re.sub(r"-\d+$", "", name) for name in wanted}
@@ -58,11 +60,13 @@ def find_sequences(root: Path, names: Collection[str] | None = None) -> list[Otb
     sequences = [sequence for name, sequence in read if name in wanted or sequence.name in wanted]
     missing = sorted(wanted - {name for name, _ in read} - {sequence.name for sequence in sequences})
     if missing:
-        got = f"only {', '.join(found) or 'none'}"
-        raise MissingFileError(str(root), f"the sequences {', '.join(missing)}", got)
+        got = f"only {', '.join(map(printable, found)) or 'none'}"
+        raise MissingFileError(printable(root), f"the sequences {', '.join(missing)}", got)
     if not sequences:
         expected = "person sequences: folders <name>/ with img/0001.jpg, … and groundtruth_rect.txt"
-        raise MissingFileError(str(root), expected, "none")
+        raise MissingFileError(printable(root), expected, "none")
+    if twice := duplicates([sequence.name for sequence in sequences]):
+        raise InvalidValueError(printable(root), "one sequence of each name", f"several called {', '.join(twice)}")
     return sequences
 
 
@@ -72,27 +76,27 @@ def read_boxes(path: Path) -> NDArray[np.float32]:
     Raises:
         InvalidValueError: For a line that is not a box; the key is ``file:line``.
     """
-    lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    boxes = [_parse_box(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    boxes = [_parse_box(line, place(path, number)) for number, line in enumerate(read_lines(path), start=1)]
     return np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
 
 
-def _groundtruth_files(folder: Path) -> dict[str, Path]:
-    matches = [(re.fullmatch(r"groundtruth_rect\.?(\d*)\.txt", path.name), path) for path in folder.iterdir()]
-    return {match[1]: path for match, path in sorted(matches, key=lambda pair: pair[1].name) if match}
+def _groundtruth_files(folder: Path) -> list[tuple[str, Path]]:
+    """The files of true boxes, and the number in each name, "" if there is none."""
+    matches = [(re.fullmatch(r"groundtruth_rect\.?([0-9]*)\.txt", path.name), path) for path in list_folder(folder)]
+    return [(match[1], path) for match, path in matches if match]
 
 
 def _read(folder: Path) -> list[OtbSequence]:
     truths = _groundtruth_files(folder)
     if not truths:
-        raise InvalidValueError(str(folder), "a file groundtruth_rect.txt", "images only")
+        raise InvalidValueError(printable(folder), "a file groundtruth_rect.txt", "images only")
     # Human4 has an empty file for a first target beside the real one.
-    filled = {number: path for number, path in truths.items() if path.read_bytes().strip()}
+    filled = [(number, path) for number, path in truths if read_lines(path)]
     if not filled:
-        raise InvalidValueError(str(next(iter(truths.values()))), "one line x y w h per image", "an empty file")
+        raise InvalidValueError(printable(truths[0][1]), "one line x y w h per image", "an empty file")
     images = _numbered_images(folder)
     sequences = []
-    for number, path in filled.items():
+    for number, path in filled:
         boxes_xyxy = read_boxes(path)
         name = f"{folder.name}-{number or 1}" if len(filled) > 1 else folder.name
         sequences.append(OtbSequence(name, _match_images(folder.name, images, path, len(boxes_xyxy)), path, boxes_xyxy))
@@ -102,19 +106,19 @@ def _read(folder: Path) -> list[OtbSequence]:
 def _numbered_images(folder: Path) -> dict[int, Path]:
     images: dict[int, Path] = {}
     if not (folder / "img").is_dir():
-        raise InvalidValueError(str(folder), "a folder img/ with the images", "a ground truth only")
-    for path in sorted((folder / "img").iterdir()):
+        raise InvalidValueError(printable(folder), "a folder img/ with the images", "a ground truth only")
+    for path in list_folder(folder / "img"):
         if path.name.startswith(".") or path.suffix.lower() not in IMAGE_TYPES:
             continue
-        match = re.search(r"(\d+)$", path.stem)
+        match = re.search(r"([0-9]+)$", path.stem)
         if match is None:
-            raise InvalidValueError(str(path), "a name that ends in the frame's number, as 0001.jpg", path.name)
-        if int(match[1]) in images:
-            got = f"{images[int(match[1])].name} for frame {int(match[1])}, too"
-            raise InvalidValueError(str(path), "one image per frame", got)
-        images[int(match[1])] = path
+            expected = "a name that ends in the frame's number, as 0001.jpg"
+            raise InvalidValueError(printable(path), expected, printable(path.name))
+        if (other := images.setdefault(int(match[1]), path)) != path:
+            got = f"{printable(other.name)} for frame {int(match[1])}, too"
+            raise InvalidValueError(printable(path), "one image per frame", got)
     if not images:
-        raise InvalidValueError(str(folder / "img"), f"images ({', '.join(IMAGE_TYPES)})", "none")
+        raise InvalidValueError(printable(folder / "img"), f"images ({', '.join(IMAGE_TYPES)})", "none")
     return dict(sorted(images.items()))
 
 
@@ -122,22 +126,24 @@ def _match_images(name: str, images: dict[int, Path], truth: Path, boxes: int) -
     first, last = min(images), max(images)
     if name in ANNOTATED_FRAMES and len(images) > boxes:
         first, last = ANNOTATED_FRAMES[name]
-    missing = [number for number in range(first, last + 1) if number not in images]
-    if missing:
-        got = f"{len(missing)} missing: {', '.join(map(str, missing[:5]))}" + (", …" if len(missing) > 5 else "")
-        raise InvalidValueError(str(truth.parent / "img"), f"frames {first} to {last}", got)
+    # Numbers may be far apart: a range over them may be larger than the memory.
+    given = [number for number in images if first <= number <= last]
+    if gaps := [number for number, after in itertools.pairwise([first - 1, *given, last + 1]) if after > number + 1]:
+        count = last - first + 1 - len(given)
+        got = f"{count} missing: {', '.join(str(number + 1) for number in gaps[:5])}" + (", …" if count > 1 else "")
+        raise InvalidValueError(printable(truth.parent / "img"), f"frames {first} to {last}", got)
     frames = tuple(path for number, path in images.items() if first <= number <= last)
     if len(frames) != boxes:
-        got = f"{boxes} boxes for {len(frames)} images ({frames[0].name} to {frames[-1].name})"
-        raise InvalidValueError(str(truth), "one line per image", got)
+        names = f"{printable(frames[0].name)} to {printable(frames[-1].name)}"
+        got = f"{boxes} boxes for {len(frames)} images ({names})"
+        raise InvalidValueError(printable(truth), "one line per image", got)
     return frames
 
 
 def _parse_box(line: str, key: str) -> tuple[float, float, float, float]:
-    try:
-        x, y, width, height = (float(word) for word in line.replace(",", " ").split())
-    except ValueError:
-        raise InvalidValueError(key, "four numbers x y w h", repr(line.strip())) from None
-    if not (all(map(math.isfinite, (x, y, width, height))) and width > 0 and height > 0):
-        raise InvalidValueError(key, "finite numbers x y w h, with w and h above 0", repr(line.strip()))
-    return x - 1, y - 1, x - 1 + width, y - 1 + height
+    x, y, width, height = parse_box_xywh(line, key)
+    box_xyxy = x - 1, y - 1, x - 1 + width, y - 1 + height
+    left, top, right, bottom = map(np.float32, box_xyxy)
+    if not (left < right and top < bottom):
+        raise InvalidValueError(key, "a box x y w h, with w and h above 0", repr(line)[:100])
+    return box_xyxy

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.validation import InvalidValueError
+
 
 class AnnotatedPerson(NamedTuple):
     """One person in one image.
@@ -45,3 +47,22 @@ class AnnotatedPeople(NamedTuple):
     name: str
     parts: dict[str, list[AnnotatedPerson]]
     problems: list[str]
+
+
+def check_inside(person: AnnotatedPerson, width: int, height: int) -> None:
+    """Refuse a person who is not in the image, of this size in pixels: the annotation is then that of another image.
+
+    Raises:
+        InvalidValueError: If more than half of the box lies outside, or a labelled keypoint does by more than a pixel.
+    """
+    inside = f"positions inside the {width} x {height} pixels"
+    corners_xyxy = person.box_xyxy.astype(np.float64)
+    if _area(corners_xyxy.clip(0, (width, height, width, height))) < 0.5 * _area(corners_xyxy):
+        raise InvalidValueError("box_xyxy", inside, str(corners_xyxy.round(1).tolist()))
+    labelled_xy = person.keypoints[person.keypoints[:, 2] > 0, :2]
+    if ((labelled_xy < -1) | (labelled_xy > (width + 1, height + 1))).any():
+        raise InvalidValueError("keypoints", inside, "some outside")
+
+
+def _area(box_xyxy: NDArray[np.float64]) -> float:
+    return float(np.prod(box_xyxy[2:] - box_xyxy[:2]))

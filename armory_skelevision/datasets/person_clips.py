@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.datasets.clips import Clip, generate_clips, select_clips
+from armory_skelevision.datasets.clips import Clip, generate_clips
 from armory_skelevision.datasets.coco import read_coco
-from armory_skelevision.datasets.images import read_image
-from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir, single_split
-from armory_skelevision.datasets.people import AnnotatedPerson
+from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir
+from armory_skelevision.datasets.people import AnnotatedPerson, check_inside
+from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
 from armory_skelevision.datasets.walker_videos import find_split
-from armory_skelevision.validation import Count, InvalidValueError
+from armory_skelevision.io import printable
+from armory_skelevision.io.images import read_image
+from armory_skelevision.validation import (
+    Count,
+    InvalidValueError,
+    MissingFileError,
+    StructuredError,
+    WholeNumber,
+)
 
 
 @checks_options
@@ -28,7 +36,7 @@ def walker_people(
     dataset_dir: str | os.PathLike[str] | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
-    index: list[int] | str | None = None,
+    index: list[WholeNumber] | str | None = None,
     root: str | os.PathLike[str] | None = None,
     every: Count = 10,
     max_frames: Count = 1,
@@ -46,7 +54,9 @@ def walker_people(
     videos = read_split(find_split(split, None if root is None else find_root(root, resolve_dataset_dir(dataset_dir))))
     read_frames = lru_cache(maxsize=1)(WalkerVideo.read_frames)  # clips come in the order of their videos
     clips = [clip for video in videos for clip in _clips_of(video, every, max_frames, read_frames)]
-    return generate_clips(select_clips(clips, split, index), epochs, videos[0].frame_rate, shuffle_files)
+    return generate_clips(
+        [clips[number] for number in select(len(clips), split, index)], epochs, videos[0].frame_rate, shuffle_files
+    )
 
 
 @checks_options
@@ -57,7 +67,7 @@ def coco_people(
     dataset_dir: str | os.PathLike[str] | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
-    index: list[int] | str | None = None,
+    index: list[WholeNumber] | str | None = None,
     root: str | os.PathLike[str] = "coco",
     annotations: str = "annotations/person_keypoints_val2017.json",
     images: str = "val2017",
@@ -76,15 +86,16 @@ def coco_people(
     single_split(split, ["val"])
     folder = find_root(root, resolve_dataset_dir(dataset_dir))
     people = read_coco(folder / annotations, folder / images)
-    if people.problems:
-        got = f"{len(people.problems)} that cannot be read; the first: {people.problems[0]}"
+    problems = people.problems + [found for part in people.parts.values() for found in _find_problems(part)]
+    if problems:
+        got = f"{len(problems)} that cannot be used; the first: {problems[0]}"
         raise InvalidValueError("annotations", "usable persons only", got)
     clips = [
         Clip(partial(_read_picture, person), person.box_xyxy[None], person.keypoints, person.area)
         for part in people.parts.values()
         for person in part
     ]
-    return generate_clips(select_clips(clips, split, index), epochs, 1.0, shuffle_files)
+    return generate_clips([clips[number] for number in select(len(clips), split, index)], epochs, 1.0, shuffle_files)
 
 
 def _clips_of(
@@ -99,9 +110,17 @@ def _clips_of(
             yield Clip(partial(read, part), video.boxes_xyxy[part], video.keypoints[start])
 
 
+def _find_problems(people: Sequence[AnnotatedPerson]) -> Iterator[str]:
+    """Pictures that are missing, and persons outside of theirs, before an evaluation begins that would end there."""
+    for person in people:
+        try:
+            if not os.path.isfile(person.picture):
+                raise MissingFileError("file_name", "an image", "no such file")
+            if person.size is not None:
+                check_inside(person, *person.size)
+        except StructuredError as error:
+            yield f"{person.name} on {printable(person.picture)}: {error}"
+
+
 def _read_picture(person: AnnotatedPerson) -> NDArray[np.uint8]:
-    picture = read_image(person.picture)
-    if person.size is not None and picture.shape[:2] != person.size[::-1]:
-        expected = f"{person.size[0]}×{person.size[1]} pixels as annotated"
-        raise InvalidValueError(str(person.picture), expected, f"{picture.shape[1]}×{picture.shape[0]}")
-    return picture[None]
+    return read_image(person.picture, person.size)[None]

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from armory_skelevision.validation import InvalidValueError
 
+_MAX_BITS = 60  # of one number: the lengths of any frame need 30
+
 
 def decode_mask(counts: str, height: int, width: int) -> NDArray[np.uint8]:
     """Decode a mask, (H, W) uint8, 0 or 1, from COCO's compressed run lengths.
@@ -37,6 +39,8 @@ def _decode_lengths(counts: str) -> list[int]:
             raise InvalidValueError("masks", "COCO's compressed run lengths", f"{character!r} in {counts[:20]!r}")
         value |= (group & 31) << shift
         shift += 5
+        if shift > _MAX_BITS:
+            raise InvalidValueError("masks", "COCO's compressed run lengths", f"an endless number in {counts[:20]!r}")
         if group & 32:
             continue
         if group & 16:

@@ -13,9 +13,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.io import printable
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 Pixels = NDArray[np.uint8]
+
+MAX_FRAME_PIXELS = 50_000_000
+"""Pixels that a frame may have, as `io.images` bounds still images."""
+MAX_PIXELS = 1_000_000_000
+"""Pixels that all frames of a video may have together: 3 GB as RGB. More are not decoded."""
 
 _TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
 
@@ -56,21 +62,30 @@ def read_video(path: str | Path) -> Pixels:
 
     Raises:
         MissingFileError: If there is no such file.
-        InvalidValueError: If the file is not a video, truncated or damaged.
+        InvalidValueError: If the file is not an MP4 video, truncated or damaged, or its frames have more pixels than
+            `MAX_FRAME_PIXELS` and, together, `MAX_PIXELS`.
     """
     path = Path(path)
+    key = printable(path)
     if not path.is_file():
-        raise MissingFileError(str(path), "a video", "no such file")
-    arguments = ["-xerror", "-err_detect", "explode", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough"]
+        raise MissingFileError(key, "a video", "a folder, a pipe or a device" if path.exists() else "no such file")
+    # The format is given, since ffmpeg would follow the addresses in a playlist.
+    arguments = ["-protocol_whitelist", "file", "-f", "mov", "-max_pixels", str(MAX_FRAME_PIXELS), "-xerror"]
+    arguments += ["-err_detect", "explode", "-i", f"file:{path.absolute()}", "-map", "0:v:0"]
+    arguments += ["-fps_mode", "passthrough", "-fs", str(MAX_PIXELS * 3 // 2 + 2**20)]
     failed, data, message = _run_ffmpeg([*arguments, "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
     if failed or message or not data.startswith(b"YUV4MPEG2 "):
-        raise InvalidValueError(str(path), "an intact video", f"a damaged one or none: {message[:300]}")
+        raise InvalidValueError(key, "an intact video", f"a damaged one or none: {' '.join(message.split())[:300]}")
     head, _, body = data.partition(b"\n")
     fields = {part[:1]: part[1:] for part in head.split(b" ")[1:]}
     width, height = int(fields[b"W"]), int(fields[b"H"])
+    if width % 2 or height % 2:
+        raise InvalidValueError(key, "frames of even width and height", f"{width}×{height}")
     stride = len(b"FRAME\n") + width * height * 3 // 2
+    if len(body) // stride * width * height >= MAX_PIXELS:
+        raise InvalidValueError(key, f"less than {MAX_PIXELS:,} pixels in all frames", "more")
     if not body or len(body) % stride:
-        raise InvalidValueError(str(path), f"whole frames of {width}×{height} pixels", f"{len(body)} bytes")
+        raise InvalidValueError(key, f"whole frames of {width}×{height} pixels", f"{len(body)} bytes")
     planes = np.frombuffer(body, dtype=np.uint8).reshape(-1, stride)[:, len(b"FRAME\n") :]
     return np.stack([_to_rgb(plane, width, height) for plane in planes])
 

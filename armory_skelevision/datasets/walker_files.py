@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.datasets.numbers import as_array, duplicates, place
 from armory_skelevision.datasets.run_lengths import decode_mask
-from armory_skelevision.datasets.video_files import read_video
-from armory_skelevision.validation import InvalidValueError, Positive, check_value
+from armory_skelevision.datasets.video_files import MAX_FRAME_PIXELS, read_video
+from armory_skelevision.io import list_folder, printable, read_object
+from armory_skelevision.validation import Count, InvalidValueError, Positive, check_value
 
 KEYS = ("frame_rate", "width", "height", "boxes_xyxy", "keypoints", "gs_coords", "masks")
 
@@ -53,7 +54,7 @@ class WalkerVideo:
         frames: NDArray[np.uint8] = read_video(self.path)
         expected = (len(self.boxes_xyxy), self.height, self.width, 3)
         if frames.shape != expected:
-            raise InvalidValueError(str(self.path), f"frames {expected} as annotated", str(frames.shape))
+            raise InvalidValueError(printable(self.path), f"frames {expected} as annotated", str(frames.shape))
         return frames
 
     def decode_masks(self) -> NDArray[np.uint8]:
@@ -68,7 +69,7 @@ class WalkerVideo:
                 masks[frame] = decode_mask(counts, self.height, self.width)
             except InvalidValueError as error:
                 got = f"{error.got} in frame {frame}"
-                raise InvalidValueError(f"{self.annotation}: masks", error.expected, got) from None
+                raise InvalidValueError(place(self.annotation, "masks"), error.expected, got) from None
         return masks
 
 
@@ -79,16 +80,19 @@ def read_split(folder: Path) -> list[WalkerVideo]:
         InvalidValueError: If a video has no annotation or the reverse, an annotation is invalid, or frame rates differ.
     """
     # Only numbers: an interrupted rendering may have left 007.part.mp4 behind.
-    videos = {path.stem: path for path in sorted(folder.glob("*.mp4")) if path.stem.isdigit()}
-    annotated = {path.stem for path in folder.glob("*.json") if path.stem.isdigit()}
+    files = [path for path in list_folder(folder) if path.stem.isascii() and path.stem.isdigit()]
+    videos = {path.stem: path for path in files if path.suffix == ".mp4"}
+    annotated = {path.stem for path in files if path.suffix == ".json"}
     single = sorted(set(videos) ^ annotated)
     if single or not videos:
         got = f"only one of the two for {', '.join(single)}" if single else "no video"
-        raise InvalidValueError(str(folder), "videos 000.mp4, each with its 000.json", got)
+        raise InvalidValueError(printable(folder), "videos 000.mp4, each with its 000.json", got)
+    if twice := duplicates([int(stem) for stem in videos]):
+        raise InvalidValueError(printable(folder), "another number for each video", f"several with {twice[0]}")
     split = [read_annotation(path) for path in videos.values()]
     rates = sorted({video.frame_rate for video in split})
     if len(rates) > 1:
-        raise InvalidValueError(str(folder), "one frame rate for all videos of a split", str(rates))
+        raise InvalidValueError(printable(folder), "one frame rate for all videos of a split", str(rates))
     return split
 
 
@@ -99,46 +103,50 @@ def read_annotation(path: Path) -> WalkerVideo:
         InvalidValueError: If the annotation is invalid; the key is ``file: key``.
     """
     annotation = path.with_suffix(".json")
-    try:
-        content = json.loads(annotation.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InvalidValueError(f"{annotation}:{error.lineno}", "JSON", error.msg) from None
-    missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
+    content = read_object(annotation)
+    missing = [key for key in KEYS if key not in content]
     if missing:
-        raise InvalidValueError(str(annotation), f"the keys {', '.join(KEYS)}", f"none of {', '.join(missing)}")
+        got = f"none of {', '.join(missing)}"
+        raise InvalidValueError(printable(annotation), f"the keys {', '.join(KEYS)}", got)
     masks = content["masks"]
     if not isinstance(masks, list) or not masks or not all(isinstance(mask, str) for mask in masks):
-        raise InvalidValueError(f"{annotation}: masks", "a text per frame", f"{masks!r:.80}")
-    frames = len(masks)
+        raise InvalidValueError(place(annotation, "masks"), "a text per frame", f"{masks!r:.80}")
     video = WalkerVideo(
         path=path,
         annotation=annotation,
-        frame_rate=_number(annotation, content, "frame_rate"),
-        width=int(_number(annotation, content, "width")),
-        height=int(_number(annotation, content, "height")),
-        boxes_xyxy=_array(annotation, content, "boxes_xyxy", (frames, 4)).astype(np.float32),
-        keypoints=_array(annotation, content, "keypoints", (frames, 17, 3)).astype(np.float32),
-        gs_coords=_array(annotation, content, "gs_coords", (frames, 4, 2)).astype(np.int64),
+        frame_rate=_read_number(annotation, content, "frame_rate", Positive),
+        width=int(_read_number(annotation, content, "width", Count)),
+        height=int(_read_number(annotation, content, "height", Count)),
+        boxes_xyxy=_read_array(annotation, content, "boxes_xyxy", (4,)).astype(np.float32),
+        keypoints=_read_array(annotation, content, "keypoints", (17, 3)).astype(np.float32),
+        gs_coords=_read_array(annotation, content, "gs_coords", (4, 2)).astype(np.int64),
         masks=tuple(masks),
     )
-    empty = np.flatnonzero((video.boxes_xyxy[:, 2:] <= video.boxes_xyxy[:, :2]).any(axis=1))
-    if len(empty):
-        got = f"{video.boxes_xyxy[empty[0]].tolist()} in frame {empty[0]}"
-        raise InvalidValueError(f"{annotation}: boxes_xyxy", "x1 < x2 and y1 < y2", got)
+    _check_values(video, content)
     return video
 
 
-def _number(annotation: Path, content: Mapping[str, Any], key: str) -> float:
-    check_value(f"{annotation}: {key}", content[key], Positive)
+def _check_values(video: WalkerVideo, content: Mapping[str, Any]) -> None:
+    if video.width * video.height > MAX_FRAME_PIXELS:
+        got = f"{video.width}×{video.height}"
+        raise InvalidValueError(place(video.annotation, "width"), f"frames of at most {MAX_FRAME_PIXELS:,} pixels", got)
+    empty = np.flatnonzero((video.boxes_xyxy[:, 2:] <= video.boxes_xyxy[:, :2]).any(axis=1))
+    if len(empty):
+        got = f"{video.boxes_xyxy[empty[0]].tolist()} in frame {empty[0]}"
+        raise InvalidValueError(place(video.annotation, "boxes_xyxy"), "x1 < x2 and y1 < y2", got)
+    visibilities = np.asarray(content["keypoints"])[..., 2]  # before they are rounded to float32
+    if not np.isin(visibilities, (0, 1, 2)).all():
+        got = str(sorted(set(visibilities.ravel().tolist())))[:80]
+        raise InvalidValueError(place(video.annotation, "keypoints"), "visibilities 0, 1 or 2", got)
+    if not np.array_equal(video.gs_coords, content["gs_coords"]):
+        raise InvalidValueError(place(video.annotation, "gs_coords"), "whole numbers", "fractions")
+
+
+def _read_number(annotation: Path, content: Mapping[str, Any], key: str, kind: Any) -> float:
+    check_value(place(annotation, key), content[key], kind)
     return float(content[key])
 
 
-def _array(annotation: Path, content: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    try:
-        values = np.asarray(content[key], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidValueError(f"{annotation}: {key}", f"numbers {shape}", f"{content[key]!r:.80}") from None
-    if values.shape != shape or not np.isfinite(values).all():
-        expected = f"finite numbers {shape}, with as many frames as masks"
-        raise InvalidValueError(f"{annotation}: {key}", expected, str(values.shape))
-    return values
+def _read_array(annotation: Path, content: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Numbers of this shape for each frame, as many as there are masks."""
+    return as_array(place(annotation, key), content[key], (len(content["masks"]), *shape))

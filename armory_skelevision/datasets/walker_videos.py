@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.datasets.images import encode_png
-from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir, single_split
+from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir
+from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
-from armory_skelevision.validation import Count
+from armory_skelevision.io import list_folder, printable
+from armory_skelevision.io.images import encode_png
+from armory_skelevision.validation import Count, WholeNumber
 
 SPLITS = Path(__file__).parent / "walker_splits"
 """Folder of the packaged splits."""
@@ -28,7 +30,7 @@ def walkers(
     dataset_dir: str | os.PathLike[str] | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
-    index: list[int] | str | None = None,
+    index: list[WholeNumber] | str | None = None,
     root: str | os.PathLike[str] | None = None,
     max_frames: Count | None = None,
 ) -> Any:
@@ -44,17 +46,19 @@ def walkers(
         max_frames: Frames kept of each video; None keeps all.
 
     Returns:
-        ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks`` and ``keypoints`` (F, 17, 3) float32:
-        x, y, visibility (0 not labelled, 1 occluded, 2 visible), in COCO's order.
+        ``ArmoryDataGenerator``: boxes float32; metadata ``gs_coords``, ``masks``, ``keypoints`` (F, 17, 3) float32: x,
+        y, visibility (0 not labelled, 1 occluded, 2 visible), in COCO's order; and ``name``, as `load_video` has it.
     """
     folder = resolve_dataset_dir(dataset_dir)
     source = find_split(split, None if root is None else find_root(root, folder))
     videos = read_split(source)
+    numbers = select(len(videos), split, index)
     source_hash = hash_files(path for video in videos for path in (video.path, video.annotation))
     records = TfdsSplit("walkers", source.name, source_hash, folder)
     _prepare(records, videos)
-    options = ReadOptions(split, epochs, index, shuffle_files, max_frames)
-    return records.read(options, _make_labels, videos[0].frame_rate)
+    names = [f"walkers/{printable(source.name)}/{number}" for number in range(len(videos))]
+    options = ReadOptions(numbers, epochs, shuffle_files, max_frames)
+    return records.read(options, _make_labels, videos[0].frame_rate, names)
 
 
 def find_split(split: str, root: Path | None = None) -> Path:
@@ -64,7 +68,7 @@ def find_split(split: str, root: Path | None = None) -> Path:
         InvalidValueError: For an unknown split, or several.
     """
     root = root or SPLITS
-    return root / single_split(split, sorted(path.name for path in root.iterdir() if any(path.glob("*.mp4"))))
+    return root / single_split(split, [path.name for path in list_folder(root) if any(path.glob("*.mp4"))])
 
 
 def _prepare(records: TfdsSplit, videos: Sequence[WalkerVideo]) -> None:

@@ -3,6 +3,7 @@
 from armory_skelevision.io.files import atomic_write, hash_file
 from armory_skelevision.io.reading import (
     leads_out,
+    list_folder,
     parse_json,
     printable,
     read_bytes,
@@ -15,6 +16,7 @@ __all__ = [
     "atomic_write",
     "hash_file",
     "leads_out",
+    "list_folder",
     "parse_json",
     "printable",
     "read_bytes",

@@ -10,16 +10,20 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import requests
 from tqdm import tqdm
 
 from armory_skelevision.io.archives import check_room
 from armory_skelevision.io.files import atomic_write
+from armory_skelevision.io.reading import printable
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
 # Bytes that an interrupted connection may lose.
 CHUNK = 1 << 13
+MAX_BYTES = 10**11
+"""Size that a file may have whose size is not known beforehand."""
 _BUSY = (429, 500, 502, 503, 504)
 
 
@@ -104,14 +108,14 @@ def _attempt(url: str, part: Path, size: int | None, retry_policy: RetryPolicy) 
             if not start:
                 _start_again(url, part, response)
             check_room(part.parent, (total or 0) - start)
-            _receive(url, response, part, start, total)
+            _receive(url, response, part, start, total, size or MAX_BYTES)
     except requests.RequestException as error:
         if isinstance(error, ValueError):
             raise InvalidValueError(url, "an http or https address", f"none ({error})") from error
         raise _broken(url, _describe(error, retry_policy)) from error
 
 
-def _receive(url: str, response: requests.Response, part: Path, start: int, total: int | None) -> None:
+def _receive(url: str, response: requests.Response, part: Path, start: int, total: int | None, max_bytes: int) -> None:
     # Without a terminal tqdm is silent (disable=None).
     with (
         part.open("r+b") as file,
@@ -122,11 +126,22 @@ def _receive(url: str, response: requests.Response, part: Path, start: int, tota
             if not file.tell() and looks_like_web_page(chunk):
                 delete_part(part)
                 raise InvalidValueError(url, "the file", "a web page")
-            file.write(chunk)
+            if file.tell() + len(chunk) > max_bytes:
+                delete_part(part)
+                raise InvalidValueError(url, f"a file of at most {max_bytes:,} bytes", "more")
+            _write(file, chunk, part)
             bar.update(len(chunk))
         have = file.tell()
     if total is not None and have != total:
         raise _broken(url, f"the connection ended at {have:,} of {total:,} bytes")
+
+
+def _write(file: BinaryIO, chunk: bytes, part: Path) -> None:
+    try:
+        file.write(chunk)
+        file.flush()
+    except OSError as error:  # of a full disk, without a name
+        raise OSError(error.errno, error.strerror, printable(part)) from None
 
 
 def _check_status(url: str, response: requests.Response) -> None:

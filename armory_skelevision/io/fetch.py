@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,14 @@ from pathlib import Path
 
 from armory_skelevision.io.download import DownloadError, RetryPolicy, delete_part, download, looks_like_web_page
 from armory_skelevision.io.files import atomic_write, hash_file
+from armory_skelevision.io.reading import printable, read_text
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 CHECKSUMS = ".armory_skelevision_sha256"
 """Name of the list of recorded hashes in a folder."""
+
+MAX_CHECKSUMS = 2**20
+"""Size of that list in bytes."""
 
 LOCK = ".armory_skelevision_lock"
 """Name of an empty file, locked while something is fetched into its folder."""
@@ -73,7 +78,7 @@ def fetch_file(
 
     Raises:
         DownloadError: If the download fails; another attempt resumes.
-        InvalidValueError: If what was found is not the expected file.
+        InvalidValueError: If what was found is not the expected file, or the list of recorded hashes is damaged.
         MissingFileError: If ``origin`` is a local path without the file.
         OSError: If the disk has no room, or another process is fetching into the folder.
     """
@@ -107,9 +112,14 @@ def recorded_hash(path: Path) -> str | None:
 
 def _recorded_hashes(folder: Path) -> dict[str, str]:
     checksums = folder / CHECKSUMS
-    lines = checksums.read_text(encoding="utf-8").splitlines() if checksums.is_file() else []
-    pairs = (line.split(maxsplit=1) for line in lines if line.strip())
-    return {name: value for value, name in pairs}
+    lines = read_text(checksums, MAX_CHECKSUMS).splitlines() if checksums.is_file() else []
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+        if match is None or found.setdefault(match[2], match[1]) != match[1]:
+            fix = "delete the line, or the file if nothing in it is needed"
+            raise InvalidValueError(f"{printable(checksums)}:{number}", "a SHA-256 and a name", f"{line!r:.100}", fix)
+    return found
 
 
 def _record_hash(path: Path, sha256: str) -> None:
@@ -126,7 +136,7 @@ def _local_file(remote: RemoteFile, origin: str | None) -> Path | None:
     path = Path(origin).expanduser()
     path = path / remote.file if path.is_dir() else path
     if not path.is_file():
-        raise MissingFileError(str(path), f"{remote.file}, its folder, or an http(s) address", "no such file")
+        raise MissingFileError(printable(path), f"{remote.file}, its folder, or an http(s) address", "no such file")
     return path
 
 
@@ -139,13 +149,13 @@ def _address(remote: RemoteFile, origin: str | None) -> str:
 def _check(remote: RemoteFile, path: Path, target: Path, check: Check | None) -> None:
     with path.open("rb") as file:
         if looks_like_web_page(file.read(64)):
-            raise InvalidValueError(str(path), remote.file, "a web page")
+            raise InvalidValueError(printable(path), remote.file, "a web page")
     found, recorded = hash_file(path), recorded_hash(target)
     expected = remote.sha256 or recorded
     if expected not in (None, found):
         whose = "published" if remote.sha256 else f"recorded in {target.with_name(CHECKSUMS)}"
         fix = "it is another file or damaged" + ("; delete or rename it" if path == target else "")
-        raise InvalidValueError(str(path), f"the SHA-256 {expected} ({whose})", found, fix)
+        raise InvalidValueError(printable(path), f"the SHA-256 {expected} ({whose})", found, fix)
     if check is not None:
         check(path)
     if expected is None:
@@ -160,5 +170,7 @@ def _lock(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OSError(f"{folder}: another process is fetching into it; wait for it, or stop it") from None
+            raise OSError(
+                f"{printable(folder)}: another process is fetching into it; wait for it, or stop it"
+            ) from None
         yield

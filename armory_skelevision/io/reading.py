@@ -62,6 +62,24 @@ def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> str:
         raise InvalidValueError(printable(path), "text in UTF-8", got, "save the file as UTF-8") from None
 
 
+def list_folder(path: str | os.PathLike[str]) -> list[Path]:
+    """The entries of a folder, sorted by name.
+
+    Raises:
+        MissingFileError: If there is none.
+        InvalidValueError: If it is a file, or cannot be read.
+    """
+    try:
+        return sorted(Path(path).iterdir())
+    except FileNotFoundError:
+        raise MissingFileError(printable(path), "a folder", "none") from None
+    except NotADirectoryError:
+        raise InvalidValueError(printable(path), "a folder", "a file") from None
+    except (OSError, ValueError) as error:
+        got = str(getattr(error, "strerror", error))
+        raise InvalidValueError(printable(path), "a folder that can be read", got) from None
+
+
 def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Any:
     """Read a JSON file as `parse_json` does; otherwise as `read_text`."""
     text = read_text(path, max_bytes)

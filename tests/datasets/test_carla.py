@@ -43,6 +43,28 @@ def test_max_frames_cuts_video_and_labels(prepared: tuple[Path, list[CarlaVideo]
     assert metadata["masks"].shape == (2, 960, 1280, 3)
 
 
+def test_index_and_slices_of_videos(prepared: tuple[Path, list[CarlaVideo]]) -> None:
+    folder, videos = prepared
+    for options in ({"index": [1]}, {"index": "[1:]"}, {"split": "dev[1:2]"}, {"split": "dev[0:2]", "index": [1]}):
+        generator = carla_video_tracking(dataset_dir=folder, max_frames=1, **options)  # type: ignore[arg-type]
+        assert len(generator) == 1
+        _, (boxes, _) = next(generator)
+        np.testing.assert_array_equal(boxes[0]["boxes"], videos[1].boxes_xyxy[:1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"split": f"dev{part}"} for part in ("[2:1]", "[0:3]", "[2]", "[-1:]", "[:50%]", "[::2]")]
+    + [{"index": index} for index in ([2], [], [-1], [0, 0], "[1:0]", "[0:9]", "all")],  # type: ignore[dict-item]
+)
+def test_refuses_what_tfds_would_take_for_something_else(
+    prepared: tuple[Path, list[CarlaVideo]], options: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        carla_video_tracking(dataset_dir=prepared[0], **options)  # type: ignore[arg-type]
+    assert caught.value.key in options
+
+
 def test_absent_data_end_in_one_message(tmp_path: Path) -> None:
     # Tests have no network, so this runs up to a refused connection.
     start = time.monotonic()
@@ -99,7 +121,7 @@ def test_leaves_to_armory_what_is_cached_or_within_reach(tmp_path: Path, monkeyp
         ({"framework": "tf"}, "'numpy'"),
         ({"epochs": 0}, "a whole number of at least 1"),
         ({"max_frames": 0}, "a whole number of at least 1 or null"),
-        ({"index": 3}, "a list of values, each a whole number or text or null"),
+        ({"index": 3}, "a list of values, each a whole number of at least 0 or text or null"),
         ({"max_frame": 3}, "a known key"),
     ],
 )

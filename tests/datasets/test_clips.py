@@ -63,6 +63,19 @@ def test_invalid_annotations_are_refused(tmp_path) -> None:
     assert unknown.value.key == "colour"
 
 
+@pytest.mark.parametrize("spoil", ["missing", "outside"])
+def test_what_would_end_an_evaluation_is_found_before(tmp_path, spoil) -> None:
+    content = make_coco(tmp_path)
+    if spoil == "missing":
+        (tmp_path / "images/000000000001.jpg").unlink()
+    else:
+        content["annotations"][1]["bbox"][0] = 310
+        save_coco(tmp_path, content)
+    with pytest.raises(InvalidValueError) as caught:
+        coco_people(root=tmp_path, dataset_dir=tmp_path, **COCO)
+    assert caught.value.key == "annotations" and "COCO annotation 101 on " in caught.value.got
+
+
 def test_walkers_are_cut_into_clips() -> None:
     truth = read_split(SPLITS / "mini")[0]
     data = walker_people("mini", every=15, max_frames=3)

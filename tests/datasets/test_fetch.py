@@ -1,6 +1,7 @@
 """Data sets fetched from mirrors and local archives."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from zip_archives import pack, pack_sequence, tree
 from armory_skelevision.datasets import fetch as data
 from armory_skelevision.datasets.fetch import fetch_coco, fetch_lasot, fetch_otb
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
+from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.validation import InvalidValueError
 
 
@@ -84,3 +86,31 @@ def test_coco(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(InvalidValueError) as caught:
         fetch_coco(out, ["test"])
     assert (caught.value.key, caught.value.expected, caught.value.got) == ("splits", "some of val", "test")
+
+
+def test_something_else_in_the_place_of_a_folder_is_named(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "Crossing.zip").write_bytes(pack_sequence("Crossing"))
+    out.mkdir()
+    (out / "Crossing").write_text("not a folder")
+    with pytest.raises(InvalidValueError) as caught:
+        fetch_otb(out, ["Crossing"], str(tmp_path))
+    assert (caught.value.key, caught.value.expected, caught.value.got) == (str(out / "Crossing"), "a folder", "a file")
+
+
+def test_a_folder_nested_twice_can_be_read(tmp_path: Path, out: Path) -> None:
+    members = {"groundtruth_rect.txt": b"1,1,9,9\n", "img/0001.jpg": b"x"}
+    nested = pack({f"Crossing\\Crossing\\{name}": content for name, content in members.items()})
+    (tmp_path / "Crossing.zip").write_bytes(nested)
+    fetch_otb(out, ["Crossing"], str(tmp_path))
+    (sequence,) = find_sequences(out)
+    assert (sequence.name, len(sequence.images)) == ("Crossing", 1)
+
+
+def test_the_command_prints_any_name(tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    (tmp_path / "Crossing.zip").write_bytes(pack_sequence("Crossing"))
+    out = tmp_path / os.fsdecode(b"Caf\xe9")
+    code, printed, _ = run("data", "otb", "--out", out, "Crossing", "--from", tmp_path)
+    assert (code, printed) == (0, f"{tmp_path}/Caf\\xe9/Crossing\n")
+    (tmp_path / "Human7.zip").write_bytes(pack({"Human7/img/0001.jpg": b"1", "Human7/zeros": bytes(110 * 2**20)}))
+    code, _, message = run("data", "otb", "--out", out, "Human7", "--from", tmp_path)
+    assert code == 1 and f"{tmp_path}/Human7.zip" in message and "Traceback" not in message

@@ -1,14 +1,16 @@
 """OTB-style sequences: how they are read, what the patch covers, and the batches."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from armory_skelevision.datasets import otb_person
-from armory_skelevision.datasets.images import read_image
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
@@ -103,6 +105,23 @@ def cut(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:5000]) and None
 
 
+def put_bytes(name: str, data: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(data) and None
+
+
+def pipe(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink() or os.mkfifo(folder / name)
+
+
+def device(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink() or (folder / name).symlink_to("/dev/zero")
+
+
+def two_targets(folder: Path) -> None:
+    (folder / TRUTH).rename(folder / "groundtruth_rect.1.txt")
+    shutil.copy(folder / "groundtruth_rect.1.txt", folder / "groundtruth_rect.2.txt")
+
+
 TRUTH = "groundtruth_rect.txt"
 
 
@@ -117,6 +136,35 @@ TRUTH = "groundtruth_rect.txt"
         (write(TRUTH, "1,2,3,4\n1,2,x,4\n1,2,3,4"), f"{TRUTH}:2", "'1,2,x,4'"),
         (write(TRUTH, "1,2,3,4\n\n1,2,3,4"), f"{TRUTH}:2", "''"),
         (write(TRUTH, "1,2,3\n"), f"{TRUTH}:1", "'1,2,3'"),
+        (write(TRUTH, "1,2,3,4,5\n"), f"{TRUTH}:1", "'1,2,3,4,5'"),
+        (write(TRUTH, "1,2,3,4\n205,,151,17,50"), f"{TRUTH}:2", "'205,,151,17,50'"),
+        (write(TRUTH, "205,,17,50"), f"{TRUTH}:1", "'205,,17,50'"),
+        (write(TRUTH, "204,5 150 17"), f"{TRUTH}:1", "'204,5 150 17'"),
+        (write(TRUTH, "1,2,3,4,"), f"{TRUTH}:1", "'1,2,3,4,'"),
+        (write(TRUTH, "1;2;3;4"), f"{TRUTH}:1", "'1;2;3;4'"),
+        (write(TRUTH, "1,2,3,4 # person"), f"{TRUTH}:1", "'1,2,3,4 # person'"),
+        (write(TRUTH, "1 2 3 4 person"), f"{TRUTH}:1", "'1 2 3 4 person'"),
+        (write(TRUTH, "10,20,1e39,40"), f"{TRUTH}:1", "'10,20,1e39,40'"),
+        (write(TRUTH, "10,20,1e30,40"), f"{TRUTH}:1", "'10,20,1e30,40'"),
+        (write(TRUTH, "10,20,1e-50,40"), f"{TRUTH}:1", "'10,20,1e-50,40'"),
+        (write(TRUTH, "999999,20,1e-3,40"), f"{TRUTH}:1", "'999999,20,1e-3,40'"),
+        (write(TRUTH, "1,2,3,infinity"), f"{TRUTH}:1", "'1,2,3,infinity'"),
+        (write(TRUTH, "1,2,3,1_0"), f"{TRUTH}:1", "'1,2,3,1_0'"),
+        (write(TRUTH, "1,2,3,0x4"), f"{TRUTH}:1", "'1,2,3,0x4'"),
+        (write(TRUTH, "1,2,3,\u0664"), f"{TRUTH}:1", "'1,2,3,\u0664'"),
+        (write(TRUTH, "\n1,2,3,4"), f"{TRUTH}:1", "''"),
+        (write(TRUTH, "1,2,3,4\x0c1,2,3,4"), f"{TRUTH}:1", "'1,2,3,4\\x0c1,2,3,4'"),
+        (put_bytes(TRUTH, b"1,2,3,4\xe9"), TRUTH, "byte 0xe9"),
+        (put_bytes(TRUTH, "1,2,3,4".encode("utf-16-le")), f"{TRUTH}:1", "'1\\x00,"),
+        (write("img/99999999999999999999.png", ""), "img", "99999999999999999995 missing: 4"),
+        (write("img/1700000000000000000.png", ""), "img", "1699999999999999996 missing: 4"),
+        (write("img/\u0664.png", ""), "img/\u0664.png", "\u0664.png"),
+        (write("groundtruth_rect.1.txt", "\n".join(BOXES)), "..", "several called Walker-1"),
+        (lambda folder: shutil.copytree(folder, folder.with_name("Walker-1")) and two_targets(folder), "..", "several"),
+        (pipe("img/0002.png"), "img/0002.png", "a pipe"),
+        (pipe(TRUTH), TRUTH, "a pipe"),
+        (device("img/0002.png"), "img/0002.png", "a pipe"),
+        (device(TRUTH), TRUTH, "a pipe"),
         (write(TRUTH, "1,2,3,nan\n"), f"{TRUTH}:1", "'1,2,3,nan'"),
         (write(TRUTH, "1,2,0,4\n"), f"{TRUTH}:1", "'1,2,0,4'"),
         (write(TRUTH, "1,2,5,-4\n"), f"{TRUTH}:1", "'1,2,5,-4'"),
@@ -124,8 +172,8 @@ TRUTH = "groundtruth_rect.txt"
         (write("img/cover.png", ""), "img/cover.png", "cover.png"),
         (write("img/0002.jpg", ""), "img/0002.png", "0002.jpg for frame 2, too"),
         (put("img/0002.png", (50, 80)), "img/0002.png", "80×50"),
-        (cut("img/0002.png"), "img/0002.png", "none (image file is truncated"),
-        (write("img/0002.png", "text"), "img/0002.png", "none (cannot identify image file"),
+        (cut("img/0002.png"), "img/0002.png", "a damaged one (image file is truncated"),
+        (write("img/0002.png", "text"), "img/0002.png", "another file"),
     ],
 )
 def test_names_what_is_wrong_and_leaves_nothing_behind(
@@ -135,7 +183,7 @@ def test_names_what_is_wrong_and_leaves_nothing_behind(
     spoil(folder)
     with pytest.raises(InvalidValueError) as caught:
         otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "datasets")
-    assert caught.value.key == str(folder / key)
+    assert caught.value.key == str(folder / key if key != ".." else folder.parent)
     assert caught.value.got.startswith(got)
     assert not list((tmp_path / "datasets").rglob("*.tfrecord*"))
 
@@ -232,8 +280,64 @@ def test_real_sequences_come_out_as_their_files_are(tmp_path: Path, shared_data:
         assert metadata["masks"][1:].any(axis=(1, 2, 3)).all()
 
 
-def test_grayscale_images_get_three_channels(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "0001.jpg"), np.full((8, 9), 77, np.uint8))
-    image = read_image(tmp_path / "0001.jpg")
-    assert image.shape == (8, 9, 3)
-    assert (image == 77).all()
+def test_frames_of_any_kind_are_as_opencv_shows_them(tmp_path: Path) -> None:
+    """Grey and in colour, of 8 and of 16 bits, in one video."""
+    folder = write_sequence(tmp_path / "otb")
+    rng = np.random.default_rng(1)
+    frames = [rng.integers(0, 65536, (100, 80)), rng.integers(0, 65536, (100, 80, 3)), rng.integers(0, 256, (100, 80))]
+    for number, (frame, kind) in enumerate(zip(frames, (np.uint16, np.uint16, np.uint8), strict=True), start=1):
+        cv2.imwrite(str(folder / f"img/{number:04d}.png"), frame.astype(kind))
+    x, _ = next(otb_person(root=tmp_path / "otb", dataset_dir=tmp_path))
+    shown = [cv2.imread(str(folder / f"img/{number:04d}.png"))[..., ::-1] for number in (1, 2, 3)]
+    np.testing.assert_array_equal(np.round(x[0] * 255), shown)
+    assert 100 < shown[0].mean() < 150
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_reads_ground_truth_in_unicode(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / TRUTH
+    path.write_bytes("1,2,30,40\r\n5,6,7,8\r".encode(encoding))
+    np.testing.assert_array_equal(read_boxes(path), [[0, 1, 30, 41], [4, 5, 11, 13]])
+
+
+def test_sequences_are_named_whatever_their_folders_are_called(tmp_path: Path) -> None:
+    for name in ("Crossing", "night rain", "Cafe"):
+        write_sequence(tmp_path / "otb", name)
+    (tmp_path / "otb" / "Cafe").rename(tmp_path / "otb" / os.fsdecode(b"Caf\xe9"))
+    generator = otb_person(root=tmp_path / "otb", dataset_dir=tmp_path)
+    names = [metadata["name"] for _, (_, metadata) in generator]
+    assert names == ["Caf\\xe9", "Crossing", "night rain"]
+    folder = tmp_path / "otb" / os.fsdecode(b"Caf\xe9")
+    (folder / TRUTH).write_text("1,2,3,x")
+    with pytest.raises(InvalidValueError) as caught:
+        otb_person(root=tmp_path / "otb", dataset_dir=tmp_path)
+    assert caught.value.key == f"{tmp_path}/otb/Caf\\xe9/{TRUTH}:1"
+
+
+def test_shuffled_sequences_are_the_same_each_time(tmp_path: Path) -> None:
+    for name in "ABCDEF":
+        write_sequence(tmp_path / "otb", name)
+    options = {"root": tmp_path / "otb", "dataset_dir": tmp_path, "shuffle_files": True}
+    names = ["".join(metadata["name"] for _, (_, metadata) in otb_person(**options)) for _ in range(2)]
+    assert names[0] == names[1] != "ABCDEF"
+    assert sorted(names[0]) == list("ABCDEF")
+
+
+def test_a_slice_that_runs_backwards_is_refused(tmp_path: Path) -> None:
+    for name in "ABC":
+        write_sequence(tmp_path / "otb", name)
+    for options in ({"split": "test[2:1]"}, {"split": "test[0:4]"}, {"index": [3]}, {"index": "[3:]"}):
+        with pytest.raises(InvalidValueError) as caught:
+            otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "datasets", **options)  # type: ignore[arg-type]
+        assert caught.value.key in options
+        assert not list((tmp_path / "datasets").glob("otb_person"))
+
+
+def test_turned_frames_are_refused(tmp_path: Path) -> None:
+    folder = write_sequence(tmp_path / "otb")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(folder / "img/0002.png").save(folder / "img/0002.png", exif=exif)
+    with pytest.raises(InvalidValueError) as caught:
+        otb_person(root=tmp_path / "otb", dataset_dir=tmp_path)
+    assert (caught.value.key, caught.value.got) == (str(folder / "img/0002.png"), "EXIF orientation 3")

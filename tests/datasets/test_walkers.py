@@ -1,6 +1,8 @@
 """Rendered videos with their annotations: from a split on disk to the batches."""
 
 import json
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from armory_skelevision.datasets import walker_videos, walkers
 from armory_skelevision.datasets.run_lengths import decode_mask
 from armory_skelevision.datasets.video_files import read_video, write_video
 from armory_skelevision.datasets.walker_files import read_annotation, read_split
+from armory_skelevision.io import printable
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 4
@@ -78,6 +81,7 @@ def test_slices_index_epochs_and_max_frames(
             x, (boxes, metadata) = next(generator)
             np.testing.assert_array_equal(np.round(x[0] * 255), videos[1][:3])
             assert len(boxes[0]["boxes"]) == 3
+            assert metadata.pop("name") == "walkers/rain/1"
             assert {len(values) for values in metadata.values()} == {3}
 
 
@@ -123,7 +127,13 @@ def changed(**values: Any) -> Callable[[dict[str, Any]], None]:
             "[5.0, 5.0, 5.0, 9.0] in frame 3",
         ),
         (changed(keypoints="none"), "/000.json: keypoints", "'none'"),
-        (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, float("nan")]] * 4]), "/000.json: gs_coords", "(4, 4, 2)"),
+        (changed(keypoints=[[[0, 0, 3]] * 17] * FRAMES), "/000.json: keypoints", "[3]"),
+        (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, 1.5]] * 4]), "/000.json: gs_coords", "fractions"),
+        (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, True]] * 4]), "/000.json: gs_coords", "True"),
+        (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, "1"]] * 4]), "/000.json: gs_coords", "'1'"),
+        (changed(boxes_xyxy=[[0, 0, 1e39, 1]] * FRAMES), "/000.json: boxes_xyxy", "1e+39"),
+        (changed(width=64.5), "/000.json: width", "64.5"),
+        (changed(width=10**7), "/000.json: width", "10000000×48"),
         (changed(frame_rate=0), "/000.json: frame_rate", "0"),
         (changed(width=32), "/000.mp4", "(4, 48, 64, 3)"),
         (changed(frame_rate=25.0), "", "[10.0, 25.0]"),
@@ -151,7 +161,7 @@ def test_names_a_video_without_annotation_and_the_reverse(tmp_path: Path, videos
     (folder / "000.json").write_text("{")
     with pytest.raises(InvalidValueError) as caught:
         read_annotation(folder / "000.mp4")
-    assert (caught.value.key, caught.value.expected) == (f"{folder / '000.json'}:1", "JSON")
+    assert (caught.value.key, caught.value.expected) == (str(folder / "000.json"), "JSON")
 
 
 def test_a_damaged_mask_is_named(tmp_path: Path, videos: list[np.ndarray]) -> None:
@@ -185,6 +195,126 @@ def test_refuses_damaged_run_lengths(counts: str, got: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         decode_mask(counts, 2, 2)
     assert (caught.value.key, caught.value.got) == ("masks", got)
+
+
+def test_endless_run_lengths_end() -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        decode_mask("o" * 10**6, 2, 2)
+    assert caught.value.got.startswith("an endless number")
+
+
+def test_two_numbers_that_are_one_are_refused(tmp_path: Path, videos: list[np.ndarray]) -> None:
+    folder = tmp_path / "town" / "rain"
+    for suffix in (".mp4", ".json"):
+        (folder / f"01{suffix}").write_bytes((folder / f"001{suffix}").read_bytes())
+    with pytest.raises(InvalidValueError) as caught:
+        read_split(folder)
+    assert (caught.value.key, caught.value.got) == (str(folder), "several with 1")
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_videos_come_in_order_or_shuffled_and_alike_each_time(
+    tmp_path: Path, videos: list[np.ndarray], shuffle: bool
+) -> None:
+    folder = tmp_path / "town" / "rain"
+    for number in range(2, 6):
+        for suffix in (".mp4", ".json"):
+            (folder / f"{number:03d}{suffix}").write_bytes((folder / f"{number % 2:03d}{suffix}").read_bytes())
+
+    def order() -> list[str]:
+        generator = walkers(
+            split="rain[1:]", root=tmp_path / "town", dataset_dir=tmp_path, shuffle_files=shuffle, epochs=2
+        )
+        assert len(generator) == 10
+        names = []
+        for x, (_, metadata) in generator:
+            names.append(metadata["name"])
+            np.testing.assert_array_equal(np.round(x[0] * 255), videos[int(names[-1][-1]) % 2])
+        return names
+
+    names, ascending = order(), [f"walkers/rain/{number}" for number in range(1, 6)]
+    assert sorted(names) == sorted(ascending * 2) and sorted(names[:5]) == ascending
+    assert (names == ascending * 2) is not shuffle
+    assert order() == names
+
+
+def test_preparation_leaves_nothing_but_records(
+    tmp_path: Path, videos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    walkers(split="rain", root=tmp_path / "town", dataset_dir=tmp_path / "datasets")
+    # TensorFlow's generated code is none of ours
+    left = [path.name for path in (tmp_path / "temporary").iterdir() if not path.name.startswith("__autograph")]
+    assert left == []
+    assert [path.name for path in (tmp_path / "datasets").iterdir()] == ["walkers"]
+
+
+def test_an_incomplete_folder_of_records_is_named(tmp_path: Path, videos: list[np.ndarray]) -> None:
+    options: dict[str, Any] = {"split": "rain", "root": tmp_path / "town", "dataset_dir": tmp_path / "datasets"}
+    walkers(**options)
+    (record,) = (tmp_path / "datasets").rglob("*.tfrecord*")
+    record.unlink()
+    with pytest.raises(InvalidValueError) as caught:
+        walkers(**options)
+    assert (caught.value.key, caught.value.fix) == (str(record.parent), "delete it")
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        *(({"split": f"rain{part}"}, "split") for part in ("[2:1]", "[0:3]", "[-1]", "[:50%]", "[::2]", "[1]+rain[0]")),
+        *(({"index": index}, "index") for index in ([], [2], [-1], [0, 0], "[1:0]", "[0:3]", "first", [True])),
+    ],
+)
+def test_refuses_slices_before_it_prepares(
+    tmp_path: Path, videos: list[np.ndarray], options: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        walkers(**{"split": "rain", "root": tmp_path / "town", "dataset_dir": tmp_path / "datasets"} | options)
+    assert caught.value.key == key
+    assert not (tmp_path / "datasets" / "walkers").exists()
+
+
+@pytest.mark.parametrize("name", ["night rain", "all", "Nässe", os.fsdecode(b"Caf\xe9"), "night-rain.2"])
+def test_splits_may_have_any_name(tmp_path: Path, videos: list[np.ndarray], name: str) -> None:
+    (tmp_path / "town" / "rain").rename(tmp_path / "town" / name)
+    generator = walkers(split=f"{name}[1]", root=tmp_path / "town", dataset_dir=tmp_path / "datasets")
+    x, (_, metadata) = next(generator)
+    np.testing.assert_array_equal(np.round(x[0] * 255), videos[1])
+    assert metadata["name"] == f"walkers/{printable(name)}/1"
+
+
+def test_a_root_that_is_no_path_is_missing(tmp_path: Path) -> None:
+    for root in ("a" * 5000, "a\0b"):
+        with pytest.raises(MissingFileError) as caught:
+            walkers(root=root, dataset_dir=tmp_path)
+        assert caught.value.key == "root"
+
+
+@pytest.mark.parametrize("folder", ["file", "file/inside", "~nobody-of-this-name/data", "a\0b"])
+def test_refuses_folders_of_prepared_data_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidValueError) as caught:
+        walkers(dataset_dir=folder)
+    assert caught.value.key == "dataset_dir"
+
+
+def test_a_read_only_folder_is_enough_for_prepared_data(
+    tmp_path: Path, videos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"split": "rain", "root": tmp_path / "town", "dataset_dir": tmp_path / "datasets"}
+    walkers(**options)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    assert len(list(walkers(**options))) == 2
+    (tmp_path / "town" / "rain" / "001.mp4").unlink()
+    (tmp_path / "town" / "rain" / "001.json").unlink()
+    with pytest.raises(InvalidValueError) as caught:
+        walkers(**options)
+    assert caught.value.key == "dataset_dir"
 
 
 def test_names_the_splits_there_are(tmp_path: Path, videos: list[np.ndarray]) -> None:
@@ -222,4 +352,5 @@ def test_packaged_mini_split_loads(tmp_path: Path) -> None:
     for path in sorted(folder.glob("*.mp4")):
         x, (boxes, metadata) = next(generator)
         np.testing.assert_array_equal(np.round(x[0] * 255), read_video(path))
+        assert metadata.pop("name") == f"walkers/mini/{int(path.stem)}"
         assert {len(values) for values in metadata.values()} == {len(boxes[0]["boxes"])} == {x.shape[1]}

@@ -3,15 +3,22 @@
 import os
 import shutil
 import stat
+import tempfile
+import warnings
 from collections import namedtuple
+from functools import cache
 from pathlib import Path
-from zipfile import ZipFile, ZipInfo
+from typing import Any
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZIP_STORED, ZipFile, ZipInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from zip_archives import pack, pack_sequence, tree
 
+from armory_skelevision.io import archives
 from armory_skelevision.io.archives import check_archive, unpack
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidValueError, StructuredError
 
 
 @pytest.fixture
@@ -113,3 +120,147 @@ def test_no_room(archive: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(OSError, match="GB of disk space"):
         unpack(archive, out, ["Crossing"])
     assert tree(out) == set()
+
+
+def write_zip(path: Path, members: list[tuple[str | ZipInfo, bytes]], **options: Any) -> Path:
+    with warnings.catch_warnings(), ZipFile(path, "w", **options) as opened:
+        warnings.simplefilter("ignore")  # of zipfile, about the duplicates that are meant here
+        for name, content in members:
+            opened.writestr(name, content)
+    return path
+
+
+GOOD = ("Crossing/img/0001.jpg", b"1")
+
+
+@pytest.mark.parametrize("compression", [ZIP_STORED, ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA])
+def test_any_compression_and_zip64(tmp_path: Path, out: Path, compression: int) -> None:
+    path = tmp_path / "a.zip"
+    with ZipFile(path, "w", compression) as opened, opened.open(GOOD[0], "w", force_zip64=True) as member:
+        member.write(GOOD[1] * 1000)
+    unpack(path, out, ["Crossing"])
+    assert (out / GOOD[0]).read_bytes() == GOOD[1] * 1000
+
+
+def test_archives_of_windows_and_nested_folders(tmp_path: Path, out: Path) -> None:
+    for members in (
+        [("Crossing\\img\\0001.jpg", b"1"), ("Crossing\\", b""), ("Crossing\\groundtruth_rect.txt", b"")],
+        [("Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/Crossing/groundtruth_rect.txt", b"")],
+        [("Crossing/Crossing/Crossing/img/0001.jpg", b"1"), ("Crossing/groundtruth_rect.txt", b"")],
+    ):
+        unpack(write_zip(tmp_path / "a.zip", members), out, ["Crossing"])
+        assert tree(out) == {"Crossing/img/0001.jpg", "Crossing/groundtruth_rect.txt"}
+        shutil.rmtree(out)
+
+
+def test_a_comment_and_something_in_front_do_no_harm(tmp_path: Path, out: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", [GOOD])
+    with ZipFile(path, "a") as opened:
+        opened.comment = b"made by us"
+    path.write_bytes(b"MZ" * 500 + path.read_bytes())
+    unpack(path, out, ["Crossing"])
+    assert tree(out) == {GOOD[0]}
+    with ZipFile(path, "a") as opened:
+        opened.comment = b"PK\x05\x06" * 40  # which looks like the end of another archive
+    with pytest.raises(InvalidValueError) as caught:
+        check_archive(path)
+    assert caught.value.key == str(path)
+
+
+def member(name: str, kind: int = 0, flags: int = 0) -> ZipInfo:
+    info = ZipInfo(name)
+    info.external_attr, info.flag_bits = kind << 16, flags
+    return info
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [GOOD, GOOD],
+        [GOOD, ("Crossing\\img\\0001.jpg", b"2")],
+        [GOOD, ("crossing/../Crossing/a", b"2")],
+        [GOOD, ("Crossing/img", b"2")],
+        [GOOD, ("Crossing", b"2")],
+        [GOOD, ("Crossing/IMG/0001.JPG", b"2")],
+        [GOOD, ("Crossing/Crossing/img/0001.jpg", b"2")],
+        [GOOD, ("C:\\Crossing\\a", b"2")],
+        [GOOD, ("\\\\host\\share\\Crossing\\a", b"2")],
+        [GOOD, ("Crossing/" + "a" * 300, b"2")],
+        [GOOD, ("/", b"")],
+        [GOOD, (member("Crossing/a", stat.S_IFLNK), b"/etc")],
+        [GOOD, (member("Crossing/a", stat.S_IFIFO), b"")],
+        [GOOD, (member("Crossing/a", stat.S_IFCHR), b"")],
+        [GOOD, ("Crossing/zeros", bytes(120 * 2**20))],
+    ],
+    ids=lambda members: str(members[1][0])[:40],
+)
+def test_refused_as_a_whole(tmp_path: Path, out: Path, members: list[tuple[str | ZipInfo, bytes]]) -> None:
+    path = write_zip(tmp_path / "a.zip", members, compression=ZIP_DEFLATED)
+    with pytest.raises(InvalidValueError) as caught:
+        unpack(path, out, ["Crossing"])
+    assert caught.value.key == str(path)
+    assert tree(tmp_path) == {"a.zip"}
+
+
+def test_passwords_and_nul_in_names(tmp_path: Path, out: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", [GOOD, ("Crossing/secret", b"2"), ("Crossing/a?b", b"3")])
+    whole = path.read_bytes()
+    for old, new, got in ((b"secret", b"s\0cret", "member 'Crossing/s\\x00cret'"), (b"a?b", b"a\0b", "member 'Cross")):
+        path.write_bytes(whole.replace(old, new))
+        with pytest.raises(InvalidValueError) as caught:
+            unpack(path, out, ["Crossing"])
+        assert caught.value.got.startswith(got)
+    place = whole.index(b"PK\x01\x02") + 8
+    path.write_bytes(whole[:place] + b"\x01" + whole[place + 1 :])
+    with pytest.raises(InvalidValueError) as caught:
+        unpack(path, out, ["Crossing"])
+    assert (caught.value.expected, caught.value.got) == ("members without a password", f"{GOOD[0]!r} with one")
+    # others than those that are wanted may have one
+    path.write_bytes((whole[:place] + b"\x01" + whole[place + 1 :]).replace(b"Crossing/img", b"Xrossing/img"))
+    unpack(path, out, ["Crossing"])
+    assert tree(out) == {"Crossing/secret", "Crossing/a?b"}
+
+
+def test_the_bound_grows_with_the_archive(tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_zip(tmp_path / "a.zip", [("Crossing/a", os.urandom(5000)), ("Crossing/b", bytes(50_000))])
+    monkeypatch.setattr(archives, "MAX_SMALL", 1000)
+    unpack(path, out, ["Crossing"])
+    shutil.rmtree(out)
+    packed = write_zip(tmp_path / "b.zip", [("Crossing/b", bytes(50_000))], compression=ZIP_DEFLATED)
+    with pytest.raises(InvalidValueError) as caught:
+        unpack(packed, out, ["Crossing"])
+    assert (caught.value.key, caught.value.got) == (str(packed), "50,000 bytes")
+
+
+def test_too_many_members(archive: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
+    with pytest.raises(InvalidValueError) as caught:
+        unpack(archive, out, ["Crossing"])
+    assert (caught.value.expected, caught.value.got) == ("at most 2 members", "4")
+
+
+@pytest.mark.fuzz
+@given(st.data())
+def test_damaged_archives_are_refused_or_give_what_was_packed(data: st.DataObject) -> None:
+    """Any few bytes changed: what is unpacked is what was packed, or nothing."""
+    content = bytearray(_sample())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.sampled_from([len(content), len(content), data.draw(st.integers(0, 900))]))]
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = Path(folder, "a.zip"), Path(folder, "out")
+        path.write_bytes(content)
+        refused = None
+        try:
+            unpack(path, out, ["Crossing"])
+        except StructuredError as error:
+            refused = error.key
+        known = {b"1" * 300, b"1 1 9 9", b""}
+        assert {file.read_bytes() for file in out.rglob("*") if file.is_file()} <= known
+        assert refused is None or (refused == str(path) and not tree(out))
+        assert {each.name for each in Path(folder).iterdir()} <= {"a.zip", "out"}
+
+
+@cache
+def _sample() -> bytes:
+    return pack({"Crossing/img/0001.jpg": b"1" * 300, "Crossing/groundtruth_rect.txt": b"1 1 9 9", "Crossing/": b""})

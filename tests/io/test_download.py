@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from file_server import PAGE, FileServer, ranges_of, serve
 
+import armory_skelevision.io.download as downloads
 from armory_skelevision.io.download import CHUNK, DownloadError, RetryPolicy, download, looks_like_web_page
 from armory_skelevision.validation import InvalidValueError
 
@@ -34,6 +35,15 @@ def test_downloads_the_file_silently(files: FileServer, part: Path, capfd: pytes
     assert part.read_bytes() == CONTENT
     assert files.asked == [("/net.pth", None)]
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_endless_file_is_not_received(files: FileServer, part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "MAX_BYTES", 20_000)
+    with pytest.raises(InvalidValueError) as caught:
+        download(files.url, part, retry_policy=QUICK)
+    assert (caught.value.key, caught.value.expected) == (files.url, "a file of at most 20,000 bytes")
+    assert list(part.parent.iterdir()) == []
+    download(files.url, part, len(CONTENT), QUICK)
 
 
 def test_resumes_after_a_broken_connection(files: FileServer, part: Path) -> None:

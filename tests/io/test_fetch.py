@@ -164,3 +164,21 @@ def test_published_files_are_complete() -> None:
         assert remote.url.startswith(("http://", "https://")) and remote.page.startswith(("http://", "https://"))
         assert remote.licence
         assert remote.sha256 is None or len(bytes.fromhex(remote.sha256)) == 32
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [(b"nonsense\n", ":1"), (b"%b  a\nx  b\n" % (b"0" * 64), ":2"), (b"\xff\xfe\x00\xd8", ""), (b"\xe9\n", "")],
+)
+def test_a_damaged_list_of_hashes_is_named(tmp_path: Path, remote: RemoteFile, content: bytes, line: str) -> None:
+    (tmp_path / CHECKSUMS).write_bytes(content)
+    with pytest.raises(InvalidValueError) as caught:
+        fetch_file(remote, tmp_path)
+    assert caught.value.key == f"{tmp_path / CHECKSUMS}{line}"
+
+
+def test_two_hashes_for_one_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / CHECKSUMS).write_text(f"{'0' * 64}  net.pth\n{'1' * 64}  net.pth\n")
+    with pytest.raises(InvalidValueError) as caught:
+        recorded_hash(tmp_path / "net.pth")
+    assert caught.value.key == f"{tmp_path / CHECKSUMS}:2"

@@ -18,7 +18,7 @@ from armory_skelevision.training.data.loading import PairDataset, describe_pairs
 from armory_skelevision.training.data.pair import TrainingPair
 from armory_skelevision.training.data.real_crops import building
 from armory_skelevision.training.data.real_crops.building import build_crops
-from armory_skelevision.training.data.real_crops.cropping import cut_crop, read_picture
+from armory_skelevision.training.data.real_crops.cropping import cut_crop
 from armory_skelevision.training.data.real_crops.sampling import CropPairSampler, draw_crop_map
 from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
 from armory_skelevision.validation import InvalidValueError, MissingFileError
@@ -205,9 +205,9 @@ def break_files(root):
 
 
 PROBLEMS = [
-    r"COCO annotation 100 on .*000\.jpg: image file is truncated",
-    r"COCO annotation 101 on .*001\.jpg: No such file",
-    r"COCO annotation 102 on .*002\.jpg: size: .*\(321, 240\).* got \(320, 240\)",
+    r"COCO annotation 100 on .*000\.jpg: .* got a damaged one \(image file is truncated",
+    r"COCO annotation 101 on .*001\.jpg: expected a file, got none",
+    r"COCO annotation 102 on .*002\.jpg: .*321×240.* got 320×240",
     r"COCO annotation 103 on .*003\.jpg: box_xyxy: .* 320 x 240 pixels, got \[300.0, 60.0, 345.0, 160.0\]",
     r"COCO annotation 104 on .*004\.jpg: keypoints: .* 320 x 240 pixels",
 ]
@@ -268,15 +268,6 @@ def test_damaged_stores_are_refused(folders, tmp_path):
     with pytest.raises(InvalidValueError) as damaged:
         CropStore(tmp_path).picture(2)
     assert damaged.value.key == str(path)
-
-
-def test_images_are_not_rotated_by_their_exif_data(tmp_path):
-    from PIL import Image
-
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by a quarter
-    Image.new("L", (30, 20), 99).save(tmp_path / "a.jpg", exif=exif)
-    assert read_picture(tmp_path / "a.jpg", (30, 20)).shape == (20, 30, 3)
 
 
 def test_real_people(shared_data, tmp_path):

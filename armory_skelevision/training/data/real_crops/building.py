@@ -9,13 +9,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
-from armory_skelevision.io import atomic_write
-from armory_skelevision.training.data.real_crops.cropping import JPEG_QUALITY, Crop, cut_crop, read_picture
+from armory_skelevision.io import atomic_write, printable
+from armory_skelevision.io.images import read_image
+from armory_skelevision.training.data.real_crops.cropping import JPEG_QUALITY, Crop, cut_crop
 from armory_skelevision.training.data.real_crops.store import SUFFIX, open_part, write_part
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidValueError, StructuredError
 
 
 class BuildSummary(NamedTuple):
@@ -77,16 +79,15 @@ def _cut(persons: Sequence[AnnotatedPerson], bar: tqdm) -> tuple[list[Crop], lis
     for path, group in groupby(persons, key=lambda person: person.picture):
         here = list(group)
         try:
-            picture = read_picture(path, here[0].size)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            problems += [f"{person.name} on {path}: {reason}" for person in here]
+            picture = np.ascontiguousarray(read_image(path, here[0].size)[..., ::-1])
+        except StructuredError as error:
+            problems += [f"{person.name} on {error}" for person in here]
         else:
             for person in here:
                 try:
                     crops.append(cut_crop(picture, person))
                 except ValueError as error:
-                    problems.append(f"{person.name} on {path}: {error}")
+                    problems.append(f"{person.name} on {printable(path)}: {error}")
         bar.update(len(here))
     return sorted(crops, key=lambda crop: (crop.track, crop.frame)), problems
 
@@ -98,7 +99,9 @@ def _problems_of_finished(path: Path, persons: Sequence[AnnotatedPerson]) -> lis
     _, header = open_part(path)
     if header["people"] != _hash(persons):
         fix = "choose another --out, or delete it"
-        raise InvalidValueError(str(path), "crops of the same people", "crops of others, or cut in another way", fix)
+        raise InvalidValueError(
+            printable(path), "crops of the same people", "crops of others, or cut in another way", fix
+        )
     found: list[str] = json.loads(header["faults"])
     return found
 

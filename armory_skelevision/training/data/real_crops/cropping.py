@@ -9,21 +9,18 @@ anti-aliasing, as in the tracker.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from armory_skelevision.datasets.people import AnnotatedPerson
+from armory_skelevision.datasets.people import AnnotatedPerson, check_inside
 from armory_skelevision.tracking.settings import TrackerSettings
 from armory_skelevision.tracking.windows import centred_window, context_side
 from armory_skelevision.training.data.affine import Affine, move_points, shift_to_centres
 from armory_skelevision.training.data.pair import TEMPLATE_SIDE, Picture
-from armory_skelevision.validation import InvalidValueError
 
 CROP_SIDE = 511
 JPEG_QUALITY = 95
@@ -44,22 +41,6 @@ class Crop(NamedTuple):
     """Number of the frame within the person's video."""
 
 
-def read_picture(path: Path, size: tuple[int, int] | None = None) -> Picture:
-    """Read an image as it is stored, without the rotation in its EXIF data, since annotations refer to that.
-
-    It must have the width and height of ``size``, if given.
-
-    Raises:
-        OSError: If the file is missing, truncated (OpenCV would fill the rest with grey) or no image.
-        InvalidValueError: If the image has another size.
-    """
-    with Image.open(path) as image:
-        if size is not None and image.size != size:
-            raise InvalidValueError("size", f"{size} (width, height) as annotated", str(image.size))
-        rgb = np.asarray(image.convert("RGB"))
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
-
-
 def cut_crop(picture: Picture, person: AnnotatedPerson) -> Crop:
     """Cut the crop around a person.
 
@@ -69,13 +50,8 @@ def cut_crop(picture: Picture, person: AnnotatedPerson) -> Crop:
     """
     height, width = picture.shape[:2]
     corners_xyxy = person.box_xyxy.astype(np.float64)
-    inside = f"positions inside the {width} x {height} pixels"
+    check_inside(person, width, height)
     inside_xyxy = corners_xyxy.clip(0, (width, height, width, height))
-    if _area(inside_xyxy) < 0.5 * _area(corners_xyxy):
-        raise InvalidValueError("box_xyxy", inside, str(corners_xyxy.round(1).tolist()))
-    labelled = person.keypoints[person.keypoints[:, 2] > 0]
-    if ((labelled[:, :2] < -1) | (labelled[:, :2] > (width + 1, height + 1))).any():
-        raise InvalidValueError("keypoints", inside, "some outside")
     matrix = _map_to_crop(corners_xyxy)
     crop = warp(picture, matrix, CROP_SIDE, picture.mean(axis=(0, 1)))
     encoded, jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -111,7 +87,3 @@ def _map_to_crop(box_xyxy: NDArray[np.float64]) -> Affine:
     window = centred_window(float(cx), float(cy), template_side * CROP_SIDE / TEMPLATE_SIDE)
     ratio = CROP_SIDE / window.side
     return np.array([[ratio, 0, -ratio * window.x_min], [0, ratio, -ratio * window.y_min]])
-
-
-def _area(box_xyxy: NDArray[np.float64]) -> float:
-    return float(np.prod(box_xyxy[2:] - box_xyxy[:2]))

@@ -22,8 +22,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from armory_skelevision.io import printable
 from armory_skelevision.training.data.pair import Picture
-from armory_skelevision.training.data.real_crops.cropping import Crop
+from armory_skelevision.training.data.real_crops.cropping import CROP_SIDE, Crop
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 from armory_skelevision.weights.checkpoints import write_checkpoint
 
@@ -51,18 +52,32 @@ def open_part(path: Path) -> tuple[Any, dict[str, str]]:
     """A part, opened by safetensors, and its header. Only the header is read yet.
 
     Raises:
-        OSError: If there is no such file.
+        MissingFileError: If there is no such file.
         InvalidValueError: If it is truncated, damaged or of another format.
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise MissingFileError(printable(path), PART, "no such file")
     try:
         file: Any = safe_open(path, framework="np")
-    except SafetensorError as error:
+        header: dict[str, str] = file.metadata() or {}
+        if header.get("crops") != LAYOUT or not {"source", "people", "faults"} <= set(header):
+            got = f"another file, with the header keys {sorted(header)}"
+            raise InvalidValueError(printable(path), PART, got)
+        _check_columns(path, file)
+    except (SafetensorError, OSError) as error:
         found = f"a truncated or damaged file, or another format ({error})"
-        raise InvalidValueError(str(path), PART, found, "delete it") from error
-    header: dict[str, str] = file.metadata() or {}
-    if header.get("crops") != LAYOUT:
-        raise InvalidValueError(str(path), PART, f"another file, with the header keys {sorted(header)}")
+        raise InvalidValueError(printable(path), PART, found, "delete it") from error
     return file, header
+
+
+def _check_columns(path: Path, file: Any) -> None:
+    """Refuse a part whose tensors do not belong together."""
+    ends = file.get_tensor("ends")
+    shapes = {"boxes_xyxy": (len(ends), 4), "keypoints": (len(ends), 17, 3), "tracks": ends.shape, "frames": ends.shape}
+    found = {name: tuple(file.get_slice(name).get_shape()) for name in shapes}
+    total = file.get_slice("jpegs").get_shape()
+    if ends.ndim != 1 or found != shapes or [0, *ends] != sorted({0, *ends}) or [max(ends, default=0)] != total:
+        raise InvalidValueError(printable(path), PART, f"tensors that do not fit each other ({found})", "delete it")
 
 
 def is_crop_store(folder: str | os.PathLike[str]) -> bool:
@@ -120,8 +135,9 @@ class CropStore:
         part = self._parts[index]
         data = self._files[part].get_slice("jpegs")[int(self._starts[index]) : int(self._ends[index])]
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        if picture is None:
-            raise InvalidValueError(str(self._paths[part]), f"a JPEG file of crop {index}", "other bytes", "delete it")
+        if picture is None or picture.shape != (CROP_SIDE, CROP_SIDE, 3):
+            expected = f"a JPEG file of crop {index}, {CROP_SIDE}×{CROP_SIDE}"
+            raise InvalidValueError(printable(self._paths[part]), expected, "other bytes", "delete it")
         return np.asarray(picture, np.uint8)
 
     def neighbours(self, index: int, reach: int) -> NDArray[np.int64]:

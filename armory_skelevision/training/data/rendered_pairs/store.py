@@ -4,13 +4,14 @@ Layout of the folder (written by the renderer):
     people/PPPPP_VV.png, people.jsonl   straight-alpha RGBA cut-outs; one line per cut-out, files relative to the root:
                                         {"file", "person", "view", "box_xyxy": [4], "keypoints": [17][3]}
     scenes/SSSSS.jpg, scenes.jsonl      views without the tracked person; one line per scene: {"file", "horizon"}
-Lines are appended as images are finished, so a store can be read while it is being rendered.
+Lines are appended as images are finished, so a store can be read while it is being rendered. Images are read only from
+inside the folder, and each of them once.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -20,8 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from armory_skelevision.datasets.numbers import as_array
+from armory_skelevision.io import leads_out, parse_json, printable, read_text
+from armory_skelevision.io.images import read_cutout, read_image
 from armory_skelevision.training.data.pair import Picture
-from armory_skelevision.validation import InvalidValueError, MissingFileError
+from armory_skelevision.validation import (
+    InvalidValueError,
+    MissingFileError,
+    StructuredError,
+    WholeNumber,
+    check_value,
+)
 
 FIGURE_HEIGHT = 160  # pixels; in a template crop of 127 pixels a standing person is about 93 pixels tall
 SMALLEST_LEVEL = 24  # pixels; smallest longer side of a pyramid level
@@ -58,7 +68,7 @@ class RenderedStore:
     Attributes:
         people: For each person, the cut-outs of all views (at least one).
         scenes: For each scene, its images in full and half size.
-        problems: Entries that could not be read and why, one line each.
+        problems: Entries that could not be read and why, one line each; the first is shown as a warning, too.
 
     Raises:
         MissingFileError: If the folder or one of its two lists is missing.
@@ -74,9 +84,11 @@ class RenderedStore:
         self.people = [by_person[key] for key in sorted(by_person)]
         self.scenes = list(_read_all(root, "scenes", _read_scene, problems))
         self.problems = tuple(problems)
+        if problems:
+            warnings.warn(f"{root}: {len(problems)} entries are left out, the first: {problems[0]}", stacklevel=2)
         if not self.people or not self.scenes:
             found = f"{len(self.people)} and {len(self.scenes)}, with the problems {list(self.problems[:5])}"
-            raise InvalidValueError(str(root), "at least one usable person and one scene", found)
+            raise InvalidValueError(printable(root), "at least one usable person and one scene", found)
 
 
 def make_cutout(bgra: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> Cutout:
@@ -110,15 +122,12 @@ def add_half(picture: Picture) -> SceneImages:
 
 def _read_cutout(folder: Path, line: dict[str, Any]) -> tuple[int, Cutout]:
     """The number of a person and a cut-out of it."""
-    bgra = _read_picture(folder / str(line["file"]), cv2.IMREAD_UNCHANGED)
-    if bgra.ndim != 3 or bgra.shape[2] != 4:
-        raise ValueError(f"expected an RGBA picture, got an array of shape {bgra.shape}")
-    keypoints = np.asarray(line["keypoints"], np.float32)
-    if keypoints.shape != (17, 3) or not np.isfinite(keypoints).all():
-        raise ValueError(f"expected 17 finite keypoints (x, y, v), got shape {keypoints.shape}")
-    box_xyxy = np.asarray(line["box_xyxy"], np.float32)
-    if box_xyxy.shape != (4,) or not (box_xyxy[2:] > box_xyxy[:2]).all():
-        raise ValueError(f"expected box_xyxy with x1 < x2 and y1 < y2, got {line['box_xyxy']}")
+    bgra = np.ascontiguousarray(read_cutout(_find(folder, line))[..., [2, 1, 0, 3]])
+    check_value("person", line.get("person"), WholeNumber)
+    keypoints = as_array("keypoints", line.get("keypoints"), (17, 3)).astype(np.float32)
+    box_xyxy = as_array("box_xyxy", line.get("box_xyxy"), (4,)).astype(np.float32)
+    if not (box_xyxy[2:] > box_xyxy[:2]).all():
+        raise InvalidValueError("box_xyxy", "x1 < x2 and y1 < y2", str(line["box_xyxy"]))
     scale = FIGURE_HEIGHT / float(box_xyxy[3] - box_xyxy[1])
     if scale < 1:
         height, width = bgra.shape[:2]
@@ -138,35 +147,43 @@ def _shrink(bgra: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
 
 
 def _read_scene(folder: Path, line: dict[str, Any]) -> SceneImages:
-    return add_half(_read_picture(folder / str(line["file"]), cv2.IMREAD_COLOR))
+    return add_half(np.ascontiguousarray(read_image(_find(folder, line))[..., ::-1]))
 
 
-def _read_picture(path: Path, mode: int) -> NDArray[np.uint8]:
-    picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), mode)
-    if picture is None:
-        raise ValueError("not a readable picture")
-    return np.asarray(picture, np.uint8)
+def _find(folder: Path, line: dict[str, Any]) -> Path:
+    name = line.get("file")
+    check_value("file", name, str)
+    path = folder / str(name)
+    if "\0" in str(name) or leads_out(path, folder):
+        raise InvalidValueError("file", "an image inside of the store", repr(name)[:80])
+    return path
 
 
 def _read_all(folder: Path, name: str, read: Callable[[Path, dict[str, Any]], _T], problems: list[str]) -> Iterator[_T]:
     """Read what a list of the store names, except for what cannot be read, which is added to the problems."""
     file = f"{name}.jsonl"
+    seen: set[str] = set()
     for line in tqdm(_lines(folder / file, problems), desc=f"reading {name}", disable=None, leave=False):
         try:
-            yield read(folder, line)
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            problems.append(f"{file}: {line.get('file', line)}: {error!r}")
+            item = read(folder, line)
+            if line["file"] in seen:
+                raise InvalidValueError("file", "another image in each line", repr(line["file"])[:80])
+        except StructuredError as error:
+            problems.append(f"{file}: {line.get('file', line)!s:.80}: {error}")
+        else:
+            seen.add(line["file"])
+            yield item
 
 
 def _lines(path: Path, problems: list[str]) -> list[dict[str, Any]]:
     """The complete lines of a JSON-lines file; a last line without a line end is still being written."""
     if not path.is_file():
         fix = "render people and scenes, or cut crops with `skelevision data crops`"
-        raise MissingFileError(str(path), "a list of the store", "no such file", fix)
+        raise MissingFileError(printable(path), "a list of the store", "no such file", fix)
     found: list[dict[str, Any]] = []
-    for number, text in enumerate(path.read_text().split("\n")[:-1], start=1):
+    for number, text in enumerate(read_text(path).split("\n")[:-1], start=1):
         try:
-            line = json.loads(text)
+            line = parse_json(text)
             if not isinstance(line, dict):
                 raise ValueError("not a JSON object")
             found.append(line)
