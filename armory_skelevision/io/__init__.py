@@ -9,6 +9,7 @@ from armory_skelevision.io.reading import (
     read_bytes,
     read_json,
     read_object,
+    read_tail,
     read_text,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "read_bytes",
     "read_json",
     "read_object",
+    "read_tail",
     "read_text",
 ]

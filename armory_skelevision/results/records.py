@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, TRUE_BOXES
 
 SIDES = ("benign", "adversarial")
 
@@ -37,13 +38,15 @@ class SideResult:
     """What was measured on one side of a run: benign, or under attack; empty where not recorded."""
 
     means: Mapping[str, float] = field(default_factory=dict)
-    """By metric, its mean over the videos; IoU in [0, 1]."""
-    videos: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """By metric, its value for each video."""
+    """By metric, its mean over the videos; IoU in [0, 1]. A metric that lacks the value of a video has none."""
+    videos: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """By metric, its value for each video; None for one that is missing (null or NaN in the file)."""
+    missing: frozenset[str] = frozenset()
+    """Metrics that were measured, but have no mean, since it or the value of a video is missing."""
     frame_ious: tuple[tuple[float, ...], ...] = ()
-    """For each video, the IoU of each frame, in [0, 1]."""
+    """For each video, the IoU of each frame, in [0, 1]; NaN for one that is missing."""
     boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
-    """For each video, the predicted box of each frame, in pixels."""
+    """For each video, the predicted box of each frame, in pixels; NaN for one that is missing."""
     true_boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
 
     @property
@@ -52,9 +55,13 @@ class SideResult:
         return self.means.get(METRIC)
 
     @property
-    def video_ious(self) -> tuple[float, ...]:
-        """Mean IoU of each video, in [0, 1]; empty where only their mean was recorded."""
+    def video_ious(self) -> tuple[float | None, ...]:
+        """Mean IoU of each video, in [0, 1], None for a missing one; empty where only their mean was recorded."""
         return self.videos.get(METRIC, ())
+
+    def frames(self) -> dict[str, tuple[tuple[Any, ...], ...]]:
+        """What was recorded of single frames: by metric, for each video, a value or a box of each frame."""
+        return {FRAME_IOU: self.frame_ious, FRAME_BOXES: self.boxes_xyxy, TRUE_BOXES: self.true_boxes_xyxy}
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class RunResult:
         config: ARMORY's config of the run; empty if unknown.
         benign: What was measured without the attack.
         adversarial: What was measured under it.
-        checkpoints: By number of steps, the mean IoU of each video had the attack ended there.
+        checkpoints: By number of steps, the mean IoU of each video had the attack ended there; None if missing.
         timestamp: Start of the run, seconds since 1970; 0 if unknown.
         seconds: Wall-clock time of the whole run, if known.
         versions: Of packages, by name.
@@ -90,7 +97,7 @@ class RunResult:
     config: Mapping[str, Any] = field(default_factory=dict)
     benign: SideResult = field(default_factory=SideResult)
     adversarial: SideResult = field(default_factory=SideResult)
-    checkpoints: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    checkpoints: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     timestamp: float = 0.0
     seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -130,8 +137,7 @@ class RunResult:
 
     def __str__(self) -> str:
         """Both mean IoUs on one line."""
-        values = [(name, self.side(name).mean_iou) for name in SIDES]
-        return "  ".join(f"{name} mIoU " + ("skipped" if value is None else f"{value:.2f}") for name, value in values)
+        return "  ".join(f"{name} mIoU {_describe(self.side(name))}" for name in SIDES)
 
 
 def with_checkpoints(run: RunResult) -> list[RunResult]:
@@ -148,12 +154,12 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
     for steps in counts:
         if isinstance(steps, int) and steps != kwargs.get("max_iter"):
             ious = run.checkpoints.get(steps, ())
-            attacked = SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult()
+            attacked = summarize_videos({METRIC: ious}) if ious else SideResult()
             checkpoint = replace(
                 run,
                 name=f"{run.name} after {steps} steps",
                 config={**run.config, "attack": {**attack, "kwargs": {**kwargs, "max_iter": steps}}},
-                benign=SideResult(run.benign.means, run.benign.videos),
+                benign=SideResult(run.benign.means, run.benign.videos, run.benign.missing),
                 adversarial=attacked,
                 checkpoints={},
                 seconds=None,
@@ -161,3 +167,17 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
             )
             runs.append(checkpoint)
     return runs
+
+
+def summarize_videos(videos: Mapping[str, tuple[float | None, ...]]) -> SideResult:
+    """What was measured on a side of which only the values of videos are known: a metric's mean needs all of them."""
+    complete = {metric: [value for value in values if value is not None] for metric, values in videos.items()}
+    missing = frozenset(metric for metric, values in videos.items() if None in values)
+    means = {metric: math.fsum(values) / len(values) for metric, values in complete.items() if metric not in missing}
+    return SideResult(means, videos, missing)
+
+
+def _describe(side: SideResult) -> str:
+    if side.mean_iou is None:
+        return "missing" if METRIC in side.missing else "skipped"
+    return f"{side.mean_iou:.2f}"

@@ -6,12 +6,11 @@ import pandas as pd
 
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.results.labels import BOUND
-from armory_skelevision.results.metric_names import describe_metric
+from armory_skelevision.results.metric_names import KEYPOINT_PCK, RELATIVE_PCK, describe_metric
 from armory_skelevision.results.records import SIDES
 from armory_skelevision.results.report.charts import bounds_chart, keypoints_chart
 from armory_skelevision.results.report.figures import Panel
 from armory_skelevision.results.report.tables import Row, Table, as_cell, rows_by_side, write_setting
-from armory_skelevision.results.result_file import KEYPOINT_PCK, RELATIVE_PCK
 from armory_skelevision.results.summary import Group, Summary
 
 USUAL_BOUND = 8.0

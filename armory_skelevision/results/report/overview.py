@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.metric_names import SHARES, Metric, describe_metric
+from armory_skelevision.results.metric_names import KEYPOINT_PCK, SHARES, Metric, describe_metric
 from armory_skelevision.results.records import SIDES, RunResult, Setting
 from armory_skelevision.results.report.tables import (
     Row,
@@ -19,7 +19,6 @@ from armory_skelevision.results.report.tables import (
     setting_cells,
     write_setting,
 )
-from armory_skelevision.results.result_file import KEYPOINT_PCK
 from armory_skelevision.results.summary import Group, Summary
 
 SIDE_WORDS = {"benign": "benign", "adversarial": "attacked"}
