@@ -1,6 +1,8 @@
-"""Files: bounded reading, strict JSON, atomic writes, hashes, archives, and downloads of published files."""
+"""Files: bounded reading, strict JSON, atomic writes, hashes, locks, progress, archives, and downloads."""
 
 from armory_skelevision.io.files import atomic_write, hash_file
+from armory_skelevision.io.locking import locked
+from armory_skelevision.io.progress import progress
 from armory_skelevision.io.reading import (
     leads_out,
     list_folder,
@@ -18,8 +20,10 @@ __all__ = [
     "hash_file",
     "leads_out",
     "list_folder",
+    "locked",
     "parse_json",
     "printable",
+    "progress",
     "read_bytes",
     "read_json",
     "read_object",

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.evaluation.runner import read_log, run_config
-from armory_skelevision.io import atomic_write
-from armory_skelevision.sweeps.run import CONFIG, LOG, RECORD, RESULT, Run, hash_weights, is_finished, locked, versions
+from armory_skelevision.io import atomic_write, locked
+from armory_skelevision.sweeps.run import CONFIG, LOG, RECORD, RESULT, Run, hash_weights, is_finished, versions
 from armory_skelevision.weights import resolve as weights
 
 _LOG_LINES = 20

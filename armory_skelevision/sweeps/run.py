@@ -6,13 +6,9 @@ A finished run's folder holds `config.json`, `result.json` (ARMORY's), `log.txt`
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,21 +79,6 @@ def hash_weights(run: Run) -> dict[str, str | None]:
         except MissingFileError:
             found[name] = None
     return found
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """Make a run's folder and hold its lock, against all other sweeps on it (`BlockingIOError` if one of them has it).
-
-    Gives the descriptor of the lock, which is held for as long as that is open in any process.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @functools.lru_cache
