@@ -72,6 +72,8 @@ class RunResult:
         name: Of its folder, or of its result file.
         folder: Where its files are.
         state: "finished" if its result was read.
+        path: Its result file, if it has one.
+        root: The folder that was to be read, out of which no file is taken; None for the run's own folder.
         config: ARMORY's config of the run; empty if unknown.
         benign: What was measured without the attack.
         adversarial: What was measured under it.
@@ -94,6 +96,8 @@ class RunResult:
     name: str
     folder: Path
     state: State = "finished"
+    path: Path | None = None
+    root: Path | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     benign: SideResult = field(default_factory=SideResult)
     adversarial: SideResult = field(default_factory=SideResult)

@@ -37,25 +37,27 @@ _FRAMES = {FRAME_IOU: read_frame_shares, FRAME_BOXES: read_frame_boxes, TRUE_BOX
 _FRAME_COUNTS = ("mean_frame_iou", "tracked_frames", "annotated_frames")  # what ARMORY writes beside frame metrics
 
 
-def read_run(path: str | os.PathLike[str]) -> RunResult:
+def read_run(path: str | os.PathLike[str], inside: Path | None = None) -> RunResult:
     """Read a result file of this package's trackers or of any other.
 
     A metric whose value is missing for a video (null, or NaN as ARMORY writes it) has no mean.
 
     Args:
         path: A JSON file that ARMORY wrote for a run whose metrics include `video_tracking_mean_iou`.
+        inside: A folder that the file must be in, whatever links the path goes through; None for any place.
 
     Raises:
         MissingFileError: If there is no such file.
         InvalidValueError: If it is not JSON, contains no mean IoU, has a number that is out of range or none, or
             contradicts itself: a mean that is not that of its videos, or lists that are not of the same videos.
     """
-    content = read_object(path, allow_nan=True)
+    content = read_object(path, inside=inside, allow_nan=True)
     try:
-        return replace(_read_content(content), name=Path(path).stem, folder=Path(path).parent)
+        read = _read_content(content)
     except StructuredError as error:
         place = f"{printable(path)}: {error.key}" if error.key else printable(path)
         raise type(error)(place, error.expected, error.got, error.fix) from None
+    return replace(read, name=printable(Path(path).stem), folder=Path(path).parent, path=Path(path))
 
 
 def _read_content(content: Mapping[str, Any]) -> RunResult:

@@ -28,6 +28,7 @@ _INKED = ("axes.edgecolor", "axes.labelcolor", "grid.color", "text.color", "xtic
 _STYLE: dict[Any, Any] = {
     **dict.fromkeys(_INKED, INK),
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
