@@ -4,6 +4,7 @@ from armory_skelevision.io.files import atomic_write, hash_file
 from armory_skelevision.io.locking import locked
 from armory_skelevision.io.progress import progress
 from armory_skelevision.io.reading import (
+    check_depth,
     leads_out,
     list_folder,
     parse_json,
@@ -17,6 +18,7 @@ from armory_skelevision.io.reading import (
 
 __all__ = [
     "atomic_write",
+    "check_depth",
     "hash_file",
     "leads_out",
     "list_folder",

@@ -18,6 +18,9 @@ from armory_skelevision.validation import InvalidValueError, MissingFileError, S
 MAX_BYTES = 256 * 2**20
 """What a file may have unless its reader says otherwise, in bytes: many times what any text of this package has."""
 
+MAX_DEPTH = 50
+"""Levels of objects and lists within each other that configs, grids and records may have."""
+
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -163,6 +166,22 @@ def parse_json(text: str | bytes, allow_nan: bool = False) -> Any:
     except UnicodeEncodeError:
         raise ValueError("it has half of a surrogate pair, which is no character") from None
     return value
+
+
+def check_depth(key: str, value: Any) -> None:
+    """Refuse a value of JSON that is nested deeper than `MAX_DEPTH` (`InvalidValueError`), which no recursion survives.
+
+    Args:
+        key: What it is, for the message.
+        value: Any value that `parse_json` gave.
+    """
+    level = [value] if isinstance(value, dict | list) else [[]]
+    for _ in range(MAX_DEPTH):
+        inner = (each for outer in level for each in (outer.values() if isinstance(outer, dict) else outer))
+        level = [each for each in inner if isinstance(each, dict | list)]
+        if not level:
+            return
+    raise InvalidValueError(key, f"at most {MAX_DEPTH} levels", "more")
 
 
 def printable(path: str | os.PathLike[str]) -> str:

@@ -26,14 +26,14 @@ def check_mean(key: str, mean: float, videos: Sequence[float]) -> None:
         raise InvalidValueError(key, f"the mean of its videos, {own:.6g}", f"{mean:.6g}", "the file was changed")
 
 
-def check_counts(sides: Mapping[str, SideResult], checkpoints: int) -> None:
+def check_counts(sides: Mapping[str, SideResult], further: Mapping[str, int]) -> None:
     """Refuse lists that cannot belong to the same videos and frames (`InvalidValueError`).
 
     Args:
         sides: What was measured on each side, by its name.
-        checkpoints: Of how many videos checkpoints were recorded.
+        further: Of how many videos something else was recorded, by its key.
     """
-    counts = {"adversarial_checkpoints": checkpoints}
+    counts = dict(further)
     for name, side in sides.items():
         counts |= {f"{name}_{metric}": len(values) for metric, values in side.videos.items() if metric in PER_VIDEO}
         counts |= {f"{name}_{metric}": len(videos) for metric, videos in side.frames().items()}

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from armory_skelevision.io import leads_out, printable, read_object, read_tail
+from armory_skelevision.io import check_depth, leads_out, printable, read_object, read_tail
 from armory_skelevision.results.labels import as_text
-from armory_skelevision.results.records import RunResult, State
+from armory_skelevision.results.records import SIDES, RunResult, State
 from armory_skelevision.results.result_file import read_run
-from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError, accepts
+from armory_skelevision.validation import InvalidValueError, MissingFileError, Range, StructuredError, accepts
 
 LOG_LINES = 12
 """Lines kept of the log of a run that failed."""
@@ -23,6 +23,8 @@ PLAN, RECORD = "runs.json", "run.json"
 
 MAX_LOG = 4 * 2**20
 """Bytes of a log's end that are looked at."""
+
+Percent = Annotated[float, Range(0, 100)]
 
 # As ARMORY names its results, by scenario and seconds since 1970; and as `EvaluationResult.save` does.
 _RESULT = re.compile(r".+_\d{9,}\.json|result\.json")
@@ -116,12 +118,27 @@ def _read_sweep(sweep: Path, plan: Mapping[str, Any], problems: Problems) -> lis
     left = [path.name for path in folders if any((path / name).is_file() for name in (RECORD, "config.json"))]
     names = [name for name in dict.fromkeys([*plans, *left]) if not leads_out(sweep / name, sweep)]
     runs = [_read_sweep_run(sweep / name, sweep, plans.get(name, {}), problems) for name in names]
-    cells = _objects(_mapping(_mapping(plan.get("grid")).get("published")).get("cells"))
+    cells = _read_published(printable(sweep / PLAN), _mapping(plan.get("grid")).get("published"), problems)
     return [replace(run, published=tuple(cell for cell in cells if _is_about(cell, run))) for run in runs]
 
 
 def _is_name(name: str) -> bool:
     return name.isprintable() and name not in ("", ".", "..") and "/" not in name and len(name.encode()) <= 255
+
+
+def _read_published(key: str, published: Any, problems: Problems) -> list[dict[str, Any]]:
+    """Published numbers, each with its labels; those that are none are problems."""
+    cells = _mapping(published).get("cells") or []
+    right = []
+    for cell in cells if isinstance(cells, list) else [cells]:
+        numbers = [value for name, value in _mapping(cell).items() if name in SIDES]
+        each = [number for value in numbers for number in (value.values() if isinstance(value, dict) else [value])]
+        if isinstance(cell, dict) and all(accepts(Percent, number) for number in each):
+            right.append(cell)
+        else:
+            expected = '"where", and numbers in per cent'
+            problems.append(InvalidValueError(f"{key}: grid.published.cells", expected, f"{cell!r:.80}"))
+    return right
 
 
 def _is_about(cell: Mapping[str, Any], run: RunResult) -> bool:
@@ -158,7 +175,13 @@ def _read_sweep_run(folder: Path, root: Path, plan: Mapping[str, Any], problems:
 
 def _read_object(path: Path, root: Path, problems: Problems) -> dict[str, Any]:
     """The object in a file; {} if it is not there, or cannot be read."""
-    return _try(partial(read_object, inside=root), path, problems) or {}
+
+    def read(path: Path) -> dict[str, Any]:
+        content = read_object(path, inside=root)
+        check_depth(printable(path), content)
+        return content
+
+    return _try(read, path, problems) or {}
 
 
 def _try(read: Callable[[Path], Content], path: Path, problems: Problems) -> Content | None:

@@ -78,6 +78,7 @@ class RunResult:
         benign: What was measured without the attack.
         adversarial: What was measured under it.
         checkpoints: By number of steps, the mean IoU of each video had the attack ended there; None if missing.
+        names: Of the videos, in their order; empty where not recorded.
         timestamp: Start of the run, seconds since 1970; 0 if unknown.
         seconds: Wall-clock time of the whole run, if known.
         versions: Of packages, by name.
@@ -102,6 +103,7 @@ class RunResult:
     benign: SideResult = field(default_factory=SideResult)
     adversarial: SideResult = field(default_factory=SideResult)
     checkpoints: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
     timestamp: float = 0.0
     seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -132,10 +134,13 @@ class RunResult:
         return value
 
     def video_name(self, number: int) -> str:
-        """The name of a video where the config lists the names of all of them, else "video 0" and so on."""
+        """The name of a video where the result has it, or the config lists all names, else "video 0" and so on."""
+        if number < len(self.names):
+            return self.names[number]
         names, index = (self.setting("dataset", key) for key in ("names", "index"))
         count = max(len(self.benign.video_ious), len(self.adversarial.video_ious))
-        if not isinstance(names, list) or len(names) != count or index is not None:
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not is_list or len(names) != count or index is not None:
             return f"video {number}"
         return str(sorted(names)[number])  # data sets take sequences in the order of their names
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.io import printable, read_object
+from armory_skelevision.io import check_depth, printable, read_object
 from armory_skelevision.results.consistency import check_counts, check_frames, check_mean
 from armory_skelevision.results.metric_names import (
     FRAME_BOXES,
@@ -25,6 +25,7 @@ from armory_skelevision.results.values import (
     read_checkpoints,
     read_frame_boxes,
     read_frame_shares,
+    read_names,
     read_numbers,
     read_share,
 )
@@ -32,6 +33,9 @@ from armory_skelevision.validation import InvalidValueError, StructuredError
 
 CHECKPOINTS = "adversarial_checkpoints"
 """Where an attack records the mean IoU of each video after fewer steps, by number of steps."""
+
+NAMES = "video_names"
+"""Where a result names its videos, in their order."""
 
 _FRAMES = {FRAME_IOU: read_frame_shares, FRAME_BOXES: read_frame_boxes, TRUE_BOXES: read_frame_boxes}
 _FRAME_COUNTS = ("mean_frame_iou", "tracked_frames", "annotated_frames")  # what ARMORY writes beside frame metrics
@@ -66,6 +70,7 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         raise InvalidValueError("", "a result file of ARMORY", 'an object without "results"')
     if not isinstance(config, dict | None):
         raise InvalidValueError("config", "an object", f"{config!r:.80}")
+    check_depth("config", config)
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float | None):
         raise InvalidValueError("timestamp", "seconds since 1970", f"{timestamp!r:.80}")
     sides = {side: _read_side(results, side) for side in SIDES}
@@ -73,7 +78,8 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         found, fix = ", ".join(sorted(results))[:300] or "none", 'name it in the config\'s metric "task"'
         raise InvalidValueError("", f"{METRIC} among the results", found, fix)
     checkpoints = read_checkpoints(CHECKPOINTS, results.get(CHECKPOINTS))
-    check_counts(sides, len(results.get(CHECKPOINTS) or ()))
+    names = read_names(NAMES, results.get(NAMES))
+    check_counts(sides, {CHECKPOINTS: len(results.get(CHECKPOINTS) or ()), NAMES: len(names)})
     for name, side in sides.items():
         check_frames(name, side)
     version = content.get("armory_version")
@@ -84,6 +90,7 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         benign=sides["benign"],
         adversarial=_with_relative_pck(sides["adversarial"], results.get(RELATIVE_PCK)),
         checkpoints=checkpoints,
+        names=names,
         timestamp=float(timestamp) if timestamp is not None and math.isfinite(timestamp) else 0.0,
         versions={"armory-testbed": str(version)} if version else {},
     )

@@ -7,7 +7,8 @@ its place, so that every other one stays with its video and frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from armory_skelevision.results.records import Box
@@ -16,6 +17,13 @@ from armory_skelevision.validation import InvalidValueError
 MAX_PIXELS = 1e9
 """Largest coordinate of a box, in pixels."""
 
+MAX_NUMBER = 1e100
+"""Largest value of a metric; beyond it no mean and spread could be computed."""
+
+MAX_VIDEOS = 100_000
+"""Most videos of one result."""
+
+_STEPS = re.compile("0|[1-9][0-9]{0,14}")
 _ROUNDING = 1e-6  # of numbers that were computed in 32 bits
 _NAN = float("nan")
 
@@ -35,6 +43,7 @@ def read_numbers(key: str, value: Any, is_share: bool) -> tuple[float | None, ..
         InvalidValueError: For a number out of range, and for something else among numbers.
     """
     leaves = [] if value is None or value == [] else list(_leaves(value))
+    _check_count(key, leaves)
     wrong = [leaf for leaf in leaves if leaf is not None and not _is_number(leaf)]
     if wrong:
         if is_share or any(map(_is_number, leaves)):
@@ -42,6 +51,8 @@ def read_numbers(key: str, value: Any, is_share: bool) -> tuple[float | None, ..
         return ()
     if is_share:
         return tuple(None if leaf is None else read_share(key, leaf) for leaf in leaves)
+    if any(leaf is not None and MAX_NUMBER < abs(leaf) < math.inf for leaf in leaves):
+        raise InvalidValueError(key, f"numbers of at most {MAX_NUMBER:g}", _show(max(filter(None, leaves), key=abs)))
     # infinity, as of a ratio to nothing, is no value that a mean could be taken of
     return tuple(float(leaf) if leaf is not None and math.isfinite(leaf) else None for leaf in leaves)
 
@@ -73,12 +84,22 @@ def read_checkpoints(key: str, value: Any) -> dict[int, tuple[float | None, ...]
     videos = value or []
     if not isinstance(videos, list) or not all(isinstance(video, Mapping) for video in videos):
         raise InvalidValueError(key, "a mean IoU by number of steps, for each video", _show(value))
+    _check_count(key, videos)
     steps = {name for video in videos for name in video}
     for name in steps:
-        if not (name.isascii() and name.isdecimal() and len(name) < 16 and name[0] != "0"):
+        if not _STEPS.fullmatch(name):
             raise InvalidValueError(key, "numbers of steps", _show(name))
     by_steps = {int(name): [read_share(f"{key}.{name}", video.get(name)) for video in videos] for name in steps}
     return {count: tuple(by_steps[count]) for count in sorted(by_steps)}
+
+
+def read_names(key: str, value: Any) -> tuple[str, ...]:
+    """The names of the videos; () where none were recorded (`InvalidValueError` for anything else)."""
+    names = [] if value is None or value == [] else list(_leaves(value))
+    _check_count(key, names)
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidValueError(key, "a name for each video", _show(value))
+    return tuple(names)
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -103,7 +124,13 @@ def _read_videos(key: str, value: Any, is_frame: Callable[[Any], bool]) -> list[
             videos.append(item)
         else:
             left.extend(reversed(item))
+        _check_count(key, videos)
     return videos
+
+
+def _check_count(key: str, values: Sequence[Any]) -> None:
+    if len(values) > MAX_VIDEOS:
+        raise InvalidValueError(key, f"values of at most {MAX_VIDEOS} videos", f"more, {len(values)}")
 
 
 def _read_box(key: str, box_xyxy: Any) -> Box:

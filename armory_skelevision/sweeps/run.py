@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import armory_skelevision
-from armory_skelevision.io import hash_file
-from armory_skelevision.validation import MissingFileError
+from armory_skelevision.io import hash_file, read_object
+from armory_skelevision.validation import MissingFileError, StructuredError
 from armory_skelevision.weights import resolve as weights
 
 RECORD, CONFIG, RESULT, LOG = "run.json", "config.json", "result.json", "log.txt"
+FILES = GRID, RUNS = "grid.json", "runs.json"
+"""What a sweep's folder has beside the folders of its runs: a copy of the grid file, and all runs that it asks for."""
+
+MAX_RECORD = 16 * 2**20
+"""Most bytes of a record."""
+
 _PACKAGES = ("adversarial-robustness-toolbox", "armory-testbed", "numpy", "torch")
 
 
@@ -46,10 +52,9 @@ class Run(NamedTuple):
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The record of a run that finished or failed; None where it has yet to be run."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return read_object(folder / RECORD, MAX_RECORD, inside=folder.parent)
+    except StructuredError:  # half of one, as after a power cut, is none
         return None
-    return record if isinstance(record, dict) else None
 
 
 def is_finished(run: Run, folder: Path) -> bool:
@@ -57,7 +62,7 @@ def is_finished(run: Run, folder: Path) -> bool:
     record = read_record(folder)
     if record is None or record.get("state") != "finished" or not (folder / RESULT).is_file():
         return False
-    recorded = record.get("weights") or {}
+    recorded = record.get("weights") if isinstance(record.get("weights"), dict) else {}
     # Weights that are gone since are no reason to discard the results that were made with them.
     same = all(found is None or found == recorded.get(name) for name, found in hash_weights(run).items())
     return same and record.get("hash") == run.hash and record.get("versions") == versions()

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from armory_skelevision.io import atomic_write
 from armory_skelevision.sweeps.execute import Ended
-from armory_skelevision.sweeps.grid import read_grid, read_object
+from armory_skelevision.sweeps.grid import read_grid
 from armory_skelevision.sweeps.local_engine import run_local
 from armory_skelevision.sweeps.mlflow_log import log_run
 from armory_skelevision.sweeps.ray_engine import run_on_ray

@@ -80,7 +80,7 @@ def test_equal_names_are_told_apart(write):
         ({"axes": {DELTA: 0.1}}, f"grid.axes.{DELTA}", "0.1"),
         ({"axes": {DELTA: []}}, f"grid.axes.{DELTA}", "[]"),
         ({"axes": {"model": {"MTL": "siamrpn_mtl"}}}, "grid.axes.model", "{'MTL': 'siamrpn_mtl'}"),
-        ({"axes": {DELTA: [0.1, 0.1]}}, "grid.axes", "0.1 and 0.1 alike"),
+        ({"axes": {DELTA: [0.1, 0.1]}}, f"grid.axes.{DELTA}", "0.1 twice"),
         ({"axes": {"model.weight_file": ["a"]}}, "model.weight_file", "no 'weight_file' there"),
         ({"axes": {"attack.max_iter": [1]}}, "attack.max_iter", "no 'max_iter' there"),
         ({"axes": {"atack.kwargs.seed": [1]}}, "atack.kwargs.seed", "no object 'atack' there"),

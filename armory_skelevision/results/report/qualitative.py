@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from armory_skelevision.io import progress
 from armory_skelevision.results.metric_names import Metric
 from armory_skelevision.results.records import SIDES, RunResult, SideResult
 from armory_skelevision.results.report.charts import frames_chart
 from armory_skelevision.results.report.curves import Curve
-from armory_skelevision.results.report.figures import progress
 from armory_skelevision.results.report.filmstrips import Frame, find_samples, read_filmstrip, read_patch, read_video
 from armory_skelevision.results.report.overview import SIDE_WORDS, metrics_of
 from armory_skelevision.results.report.svg import LineStyle
