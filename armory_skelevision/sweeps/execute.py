@@ -91,6 +91,8 @@ def _collect_outputs(result: Path, folder: Path) -> None:
     """Move a run's result, and what else it exported, from ARMORY's folder into the run's."""
     for part in result.parent.iterdir():
         if part.is_dir():
+            if (folder / part.name).is_symlink():
+                (folder / part.name).unlink()
             shutil.rmtree(folder / part.name, ignore_errors=True)
             shutil.move(part, folder / part.name)
     atomic_write(folder / RESULT, result.read_bytes())

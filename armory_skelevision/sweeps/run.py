@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import armory_skelevision
 from armory_skelevision.io import hash_file, read_object
-from armory_skelevision.validation import MissingFileError, StructuredError
+from armory_skelevision.validation import StructuredError
 from armory_skelevision.weights import resolve as weights
 
 RECORD, CONFIG, RESULT, LOG = "run.json", "config.json", "result.json", "log.txt"
@@ -81,7 +81,7 @@ def hash_weights(run: Run) -> dict[str, str | None]:
         try:
             path = weights.resolve(name, by_armory=key.startswith("model"))
             found[name] = _hash(str(path), path.stat().st_mtime_ns)
-        except MissingFileError:
+        except OSError:  # not here, or not readable
             found[name] = None
     return found
 
