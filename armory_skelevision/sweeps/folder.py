@@ -72,4 +72,4 @@ def _is_of_a_sweep(folder: Path) -> bool:
     if not folder.is_dir():
         return False
     taken = any(os.path.lexists(folder / name) for name in (CONFIG, RECORD, RESULT, LOG))
-    return not taken or (folder / LOCK).exists() or read_record(folder) is not None
+    return not taken or (folder / LOCK).exists() or {"hash", "state"} <= (read_record(folder) or {}).keys()
