@@ -36,14 +36,13 @@ def sweep(
 
     All runs are checked before the first begins, as `skelevision check` does; exit code 1 if one could not work.
     """
-    from armory_skelevision.evaluation.check import has_errors
     from armory_skelevision.sweeps.sweep import check_progress, format_progress, read_progress, run_sweep
 
     if dry_run:
         progress = read_progress(grid, out)
         findings = check_progress(progress, engine.value)
         print("\n".join([format_progress(progress, jobs), *map(str, findings)]))
-        if has_errors(findings):
+        if any(finding.level != "warning" for finding in findings):
             raise typer.Exit(1)
         return
     if engine is Engine.ray:

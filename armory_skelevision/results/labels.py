@@ -28,8 +28,22 @@ _NAME_OF = {"model": _MODEL, "scenario": "attack.name"} | {
 }
 _NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps": BOUND}
 _NAMED = ("dataset.name", "dataset.eval_split", "attack.name", "defense.name")  # part of every setting
-_COLUMNS = ("attack", "command", "data set", "defense", "hash", "model", "run", "seconds", "seed", "seeds", "setting", "side",
-            "state", "video")  # of tables, beside settings
+_COLUMNS = (
+    "attack",
+    "command",
+    "data set",
+    "defense",
+    "hash",
+    "model",
+    "run",
+    "seconds",
+    "seed",
+    "seeds",
+    "setting",
+    "side",
+    "state",
+    "video",
+)  # of tables, beside settings
 
 Flat = Mapping[str, Any]
 """A config's values by dotted key."""

@@ -143,9 +143,7 @@ def _read_box(key: str, box_xyxy: Any) -> Box:
 
 
 def _is_box(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 4 and all(corner is None or _is_number(corner) for corner in value)
-    )
+    return isinstance(value, list) and len(value) == 4 and all(corner is None or _is_number(corner) for corner in value)
 
 
 def _is_number(value: Any) -> bool:

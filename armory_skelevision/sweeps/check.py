@@ -18,7 +18,7 @@ _OF_THE_MACHINE = ("dataset", "sysconfig")
 def check_runs(runs: Sequence[Run], elsewhere: bool = False) -> list[Finding]:
     """What is wrong with runs, each finding once, with the runs that have it; writes nothing.
 
-    Missing weights are only a warning: their runs fail by themselves, and are run once the weights are there.
+    Missing weights are no error: their runs fail by themselves, and are run once the weights are there.
 
     Args:
         runs: The runs.
@@ -32,8 +32,9 @@ def check_runs(runs: Sequence[Run], elsewhere: bool = False) -> list[Finding]:
                 made.clear()
             missing = _missing_weights(run)
             for finding in dict.fromkeys(check_config(run.config, made)):
-                is_warning = finding.key in missing or (elsewhere and finding.key.startswith(_OF_THE_MACHINE))
-                found = finding._replace(level="warning") if is_warning else finding
+                is_missing = finding.level == "error" and finding.key in missing
+                is_elsewhere = elsewhere and finding.key.startswith(_OF_THE_MACHINE)
+                found = finding._replace(level="warning") if is_missing or is_elsewhere else finding
                 where.setdefault(found, []).append(run.name)
     return [finding._replace(where=_name(names)) for finding, names in where.items()]
 

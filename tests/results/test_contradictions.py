@@ -44,7 +44,10 @@ def test_the_results_that_are_changed_below_are_right(tmp_path: Path) -> None:
         ({BENIGN: [[0.25], [0.5]]}, BENIGN),  # not the means of these frames
         ({"adversarial_success_auc": [0.5]}, "adversarial_success_auc"),
         ({"adversarial_success_auc": [0.5, 2]}, "adversarial_success_auc"),
-        ({"adversarial_mean_success_auc": [0.5], "adversarial_success_auc": [0.1, 0.1]}, "adversarial_mean_success_auc"),
+        (
+            {"adversarial_mean_success_auc": [0.5], "adversarial_success_auc": [0.1, 0.1]},
+            "adversarial_mean_success_auc",
+        ),
         ({"benign_mean_foo": [2.0], "benign_foo": [1.0, 1.0]}, "benign_mean_foo"),
         ({"benign_foo": [1.0, "1.0"]}, "benign_foo"),
         ({"benign_foo": [1.0, True]}, "benign_foo"),

@@ -265,7 +265,11 @@ RUNS = {"runs.csv", "runs.md", "runs.tex"}
 
 
 def test_a_link_of_the_output_is_not_followed(tmp_path: Path) -> None:
-    result, out, mine = write_result(tmp_path / "r.json", make_results((0.5,)), make_config()), tmp_path / "out", tmp_path
+    result, out, mine = (
+        write_result(tmp_path / "r.json", make_results((0.5,)), make_config()),
+        tmp_path / "out",
+        tmp_path,
+    )
     write_report([result], out)
     (mine / "mine").mkdir()
     (out / "configs" / "r.json").unlink()

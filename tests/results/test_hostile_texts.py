@@ -77,14 +77,29 @@ def test_markdown_shows_signs_as_they_are() -> None:
 
 
 def test_latex_shows_signs_as_they_are() -> None:
-    (row,) = [line for line in to_latex(Table("t", "T", [{"a": r"\input{x} %&$#_{}~^<>|[]"}])).splitlines() if "input" in line]
+    (row,) = [
+        line for line in to_latex(Table("t", "T", [{"a": r"\input{x} %&$#_{}~^<>|[]"}])).splitlines() if "input" in line
+    ]
     assert row == (
         r"\textbackslash{}input\{x\} \%\&\$\#\_\{\}\textasciitilde{}\textasciicircum{}"
         r"\textless{}\textgreater{}\textbar{}{[}{]} \\"
     )
 
 
-NAMES = ["$x^{$", "_hidden", "模型", HIDDEN, "a" * 5000, "steps", "data set", "δ", "video", "{{7*7}}", "&lt;", *FORMULAS[:2]]
+NAMES = [
+    "$x^{$",
+    "_hidden",
+    "模型",
+    HIDDEN,
+    "a" * 5000,
+    "steps",
+    "data set",
+    "δ",
+    "video",
+    "{{7*7}}",
+    "&lt;",
+    *FORMULAS[:2],
+]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: f"{name[:20]!a}")

@@ -116,7 +116,16 @@ def test_a_folder_that_cannot_be_written_to_is_named(sweeping: Sweeping, monkeyp
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", "5", '{"state": 1}', '{"state": "finished"}', '{"state": "finished", "weights": [1]}', "\xff", "[" * 5000],
+    [
+        "{",
+        "[]",
+        "5",
+        '{"state": 1}',
+        '{"state": "finished"}',
+        '{"state": "finished", "weights": [1]}',
+        "\xff",
+        "[" * 5000,
+    ],
 )
 def test_a_record_that_is_none_is_not_believed(sweeping: Sweeping, text: str) -> None:
     sweeping.write({STEPS: [1]})
@@ -157,7 +166,9 @@ def test_a_piped_sweep_says_how_far_it_is(
     assert lines[-1].startswith("Sweep: 1 of 2, ") or lines[-1].startswith("Sweep: 2 of 2, ")
 
 
-def test_relative_paths_mean_the_same_to_a_worker(sweeping: Sweeping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_mean_the_same_to_a_worker(
+    sweeping: Sweeping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sweeping.base["dataset"]["root"] = "videos"
     sweeping.base["dataset"]["name"] = "otb_person"
     sweeping.write({"attack.kwargs.patch_init": ["start.npy"], "attack.kwargs.export": ["patches"]})

@@ -85,9 +85,7 @@ def _escape_latex(text: str) -> str:
     return one_line(text).translate(_LATEX)
 
 
-_MARKDOWN = str.maketrans(
-    {**{sign: f"\\{sign}" for sign in "\\`*_|[]~#$"}, "&": "&amp;", "<": "&lt;", ">": "&gt;"}
-)
+_MARKDOWN = str.maketrans({**{sign: f"\\{sign}" for sign in "\\`*_|[]~#$"}, "&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LATEX = str.maketrans(
     {
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},

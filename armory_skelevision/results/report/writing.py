@@ -35,6 +35,7 @@ from armory_skelevision.results.report.text import plain
 from armory_skelevision.results.summary import Summary, summarize
 from armory_skelevision.validation import StructuredError
 
+
 class WrittenReport(NamedTuple):
     """The outcome of `write_report`."""
 
@@ -74,7 +75,9 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
     heading = next(str(found) for found in titles if found)
     styles = line_styles(summary.models, summary.baseline)
     details = qualitative(summary, styles, videos)
-    loaded = loaded._replace(problems=tuple({str(each): each for each in (*loaded.problems, *details.problems)}.values()))
+    loaded = loaded._replace(
+        problems=tuple({str(each): each for each in (*loaded.problems, *details.problems)}.values())
+    )
     files = {
         f"{table.name}.{suffix}": write(table)
         for table in tables
