@@ -3,9 +3,14 @@
 import copy
 import json
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
+
+from armory_skelevision.validation import StructuredError
+
+Content = TypeVar("Content")
 
 DEEP: list[Any] = json.loads("[" * 80 + "]" * 80)
 TEXTS = ["", "²", "=1+1", "\u202e", "../x", "a\0b", "nan", "1", "base", "x" * 300, "$x^{", "attack.kwargs.seed", "."]
@@ -93,3 +98,11 @@ def read_plainly(data: bytes) -> Any:
 
     text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     return json.loads(text, object_pairs_hook=refuse_twice)
+
+
+def try_to(read: Callable[..., Content], *arguments: Any) -> tuple[Content | None, StructuredError | None]:
+    """What a reader gives, and the error by which it refuses; any other exception is a failure."""
+    try:
+        return read(*arguments), None
+    except StructuredError as error:
+        return None, error

@@ -148,7 +148,8 @@ def parse_json(text: str | bytes, allow_nan: bool = False) -> Any:
 
     Raises:
         ValueError: If it is not JSON, with the reason and the place; also for a key that occurs twice in one object,
-            NaN and infinity unless allowed, numbers too large for 64 bits, halves of surrogate pairs, and objects nested too deeply.
+            NaN and infinity unless allowed, numbers too large for 64 bits, halves of surrogate pairs, and objects
+            nested too deeply.
     """
     try:
         plain = text.decode("utf-8") if isinstance(text, bytes) else text

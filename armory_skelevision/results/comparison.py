@@ -163,7 +163,7 @@ def _all_values(run: RunResult) -> dict[str, Any]:
     """
     flat = flatten(run.config)
     versions = {f"versions.{name}": value for name, value in run.versions.items()}
-    weights = {}
+    weights: dict[str, str] = {}
     for name, value in run.weights.items():
         keys = [key for key, named in flat.items() if named == name] or [f"weights.{name}"]
         weights |= {f"{key}.sha256": value for key in keys}

@@ -24,7 +24,7 @@ PLAN, RECORD = "runs.json", "run.json"
 MAX_LOG = 4 * 2**20
 """Bytes of a log's end that are looked at."""
 
-Percent = Annotated[float, Range(0, 100)]
+Percent, Seconds = Annotated[float, Range(0, 100)], Annotated[float, Range(0, 1e9)]
 
 # As ARMORY names its results, by scenario and seconds since 1970; and as `EvaluationResult.save` does.
 _RESULT = re.compile(r".+_\d{9,}\.json|result\.json")
@@ -157,13 +157,13 @@ def _read_sweep_run(folder: Path, root: Path, plan: Mapping[str, Any], problems:
     result = folder / "result.json"
     read = None if failed else _try(partial(read_run, inside=root), result, problems)
     run = read or RunResult("", folder, "failed" if failed or result.is_file() else "missing")
-    seconds = record.get("seconds")
+    seconds: Any = record.get("seconds")
     return replace(
         run,
         name=printable(folder.name),
         root=root,
         config=run.config or _with_options(config, plan.get("options")),
-        seconds=float(seconds) if accepts(float, seconds) and 0 <= seconds < 1e9 else None,
+        seconds=float(seconds) if accepts(Seconds, seconds) else None,
         versions=_texts(record.get("versions")),
         weights=_texts(record.get("weights")),
         labels=_mapping(record.get("labels", plan.get("labels"))),

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, TRUE_BOXES
+from armory_skelevision.validation import InvalidValueError
 
 SIDES = ("benign", "adversarial")
 
@@ -58,6 +59,13 @@ class SideResult:
     def video_ious(self) -> tuple[float | None, ...]:
         """Mean IoU of each video, in [0, 1], None for a missing one; empty where only their mean was recorded."""
         return self.videos.get(METRIC, ())
+
+    def complete_ious(self) -> list[float]:
+        """Mean IoU of each video, in [0, 1] (`InvalidValueError` if one is missing)."""
+        found = [iou for iou in self.video_ious if iou is not None]
+        if len(found) != len(self.video_ious):
+            raise InvalidValueError(METRIC, "a value for each video", f"{len(self.video_ious) - len(found)} missing")
+        return found
 
     def frames(self) -> dict[str, tuple[tuple[Any, ...], ...]]:
         """What was recorded of single frames: by metric, for each video, a value or a box of each frame."""

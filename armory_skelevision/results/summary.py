@@ -46,8 +46,8 @@ class Group(NamedTuple):
 
     def is_identical(self, side: str) -> bool:
         """Whether all of several runs gave the same values on a side, as where a seed has no effect."""
-        first, *others = [run.side(side) for run in self.finished] or [None]
-        return bool(others) and all(other == first for other in others)
+        sides = [run.side(side) for run in self.finished]
+        return len(sides) > 1 and all(other == sides[0] for other in sides)
 
     def lacks(self, side: str, metric: str) -> bool:
         """Whether a run measured a metric, but its result lacks the value (null or NaN) of a video."""

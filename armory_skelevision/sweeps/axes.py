@@ -73,8 +73,8 @@ def check_overrides(sources: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         for key in dict.fromkeys(key for settings in choices for key in settings):
             for other, leaves in before.items():
                 _refuse_override(place, key, leaves, other)
-        leaves = (leaf for settings in choices for key, value in settings.items() for leaf in _leaves(key, value))
-        before[place] = list(dict.fromkeys(leaves))
+        pairs = (pair for settings in choices for pair in settings.items())
+        before[place] = list(dict.fromkeys(leaf for key, value in pairs for leaf in _leaves(key, value)))
 
 
 def as_number(value: Any) -> str:

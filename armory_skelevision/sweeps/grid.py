@@ -97,17 +97,16 @@ def read_grid(path: str | os.PathLike[str]) -> list[Run]:
     Raises:
         MissingFileError: If the grid or a base is not there.
         InvalidValueError: For anything in it that cannot be right: unknown keys, a key that is set twice, a dotted key
-            that its base does not have, runs that are equal, more than `MAX_RUNS` of them, a config that ARMORY refuses.
+            that its base does not have, equal runs, more than `MAX_RUNS` of them, a config that ARMORY refuses.
     """
     content = read_object(path, MAX_BYTES)
     check_depth(printable(path), content)
-    grid = Grid.from_dict(content, "grid")
-    runs = _expand(grid, Path(path).parent)
-    for run in runs:
-        for finding in check_schema(run.config):
-            if finding.level == "error":
-                raise InvalidValueError(f"{run.name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
-    return _distinct(runs)
+    try:
+        return _distinct(_expand(Grid.from_dict(content, ""), Path(path).parent))
+    except InvalidValueError as error:
+        if error.key.startswith(os.path.join(printable(Path(path).parent), "")):  # of a base
+            raise
+        raise InvalidValueError(f"{printable(path)}: {error.key}", error.expected, error.got, error.fix) from None
 
 
 def _expand(grid: Grid, folder: Path) -> list[Run]:
@@ -126,11 +125,14 @@ def _expand(grid: Grid, folder: Path) -> list[Run]:
         described = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
         config["_description"] = f"{config.get('_description', '')}{described}"
         name = "-".join(map(_slug, labels.values())) or "run"
+        for finding in check_schema(config):
+            if finding.level == "error":
+                raise InvalidValueError(f"{name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
         runs.append(Run(name, labels, values, config, tuple(grid.options)))
     if useless:
-        raise InvalidValueError("grid.exclude", "values that a run has", json.dumps(useless[0]))
+        raise InvalidValueError("exclude", "values that a run has", json.dumps(useless[0]))
     if not runs:
-        raise InvalidValueError("grid.axes", "at least one run", "none", "the grid excludes all of them")
+        raise InvalidValueError("axes", "at least one run", "none", "the grid excludes all of them")
     return runs
 
 
@@ -165,7 +167,7 @@ class _Bases:
 def _build(bases: _Bases, settings: Mapping[str, Any]) -> dict[str, Any]:
     base = settings["base"]
     if not isinstance(base, str):
-        raise InvalidValueError("grid.base", "the path of a config, from the grid's folder", f"{base!r:.200}")
+        raise InvalidValueError("base", "the path of a config, from the grid's folder", f"{base!r:.200}")
     config = bases.copy(base)
     for key, value in settings.items():
         if key != "base":
@@ -202,7 +204,7 @@ def _distinct(runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         if run.hash in names:
             equal = f"{names[run.hash]} and {run.name} alike"
-            raise InvalidValueError("grid.axes", "runs that differ", equal, "does an axis repeat a value?")
+            raise InvalidValueError("axes", "runs that differ", equal, "does an axis repeat a value?")
         names[run.hash] = run.name
     counts = Counter(run.name for run in runs)
     unfit = {name for name, count in counts.items() if count > 1 or name in FILES or len(name) > MAX_NAME}

@@ -62,7 +62,8 @@ def is_finished(run: Run, folder: Path) -> bool:
     record = read_record(folder)
     if record is None or record.get("state") != "finished" or not (folder / RESULT).is_file():
         return False
-    recorded = record.get("weights") if isinstance(record.get("weights"), dict) else {}
+    weights_then: Any = record.get("weights")
+    recorded = weights_then if isinstance(weights_then, dict) else {}
     # Weights that are gone since are no reason to discard the results that were made with them.
     same = all(found is None or found == recorded.get(name) for name, found in hash_weights(run).items())
     return same and record.get("hash") == run.hash and record.get("versions") == versions()

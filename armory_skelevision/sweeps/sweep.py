@@ -144,7 +144,7 @@ def _progress_of(run: Run, folder: Path) -> Progress:
     if record is None:
         return Progress(run, "to run", None)
     if is_finished(run, folder):
-        seconds = record.get("seconds")
+        seconds: Any = record.get("seconds")
         return Progress(run, "finished", float(seconds) if accepts(_Seconds, seconds) else None)
     return Progress(run, "failed" if record.get("state") == "failed" else "outdated", None)
 

@@ -25,7 +25,7 @@ FORMULAS = [
     "\r=1",
     "\n=1",
     " =1",
-    "＝1+1",  # noqa: RUF001
+    "＝1+1",
     "--1",
     "+cmd",
 ]
@@ -39,7 +39,7 @@ def test_no_cell_of_a_csv_file_is_a_formula(text: str) -> None:
         assert row[0] == f"'{text.strip()}"
 
 
-@pytest.mark.parametrize("text", ["-0.5", "+3", "-1e-05", "12", "0.25", "−1.5", "–", "a=b", "PGD 8/255", "", "1-2"])  # noqa: RUF001
+@pytest.mark.parametrize("text", ["-0.5", "+3", "-1e-05", "12", "0.25", "−1.5", "–", "a=b", "PGD 8/255", "", "1-2"])
 def test_numbers_and_plain_texts_stay_as_they_are(text: str) -> None:
     assert csv_cell(text) == text
 

@@ -109,7 +109,7 @@ def test_a_base_is_read_strictly_too(tmp_path: Path) -> None:
     ids=str,
 )
 def test_what_has_two_meanings_or_none_is_refused(tmp_path: Path, grid: dict[str, Any], key: str) -> None:
-    assert refused(tmp_path, **grid).key == f"grid.{key}"
+    assert refused(tmp_path, **grid).key == f"{tmp_path / 'grid.json'}: {key}"
 
 
 def test_a_later_axis_may_add_to_an_earlier_one(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_the_number_of_runs_is_bounded_before_any_is_made(tmp_path: Path) -> Non
     began = time.monotonic()
     values = list(range(100))
     found = refused(tmp_path, axes={f"attack.kwargs.{name}": values for name in ("a", "b", "c", "d")})
-    assert (found.key, found.got) == ("grid.axes", str(100**4))
-    assert refused(tmp_path, axes={SEED: list(range(grids.MAX_RUNS + 1))}).key == "grid.axes"
+    assert (found.key, found.got) == (f"{tmp_path / 'grid.json'}: axes", str(100**4))
+    assert refused(tmp_path, axes={SEED: list(range(grids.MAX_RUNS + 1))}).key == found.key
     assert time.monotonic() - began < 2
 
 

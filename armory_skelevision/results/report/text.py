@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
-_FORMULA = "=+-@＝＋－＠"  # noqa: RUF001 - spreadsheets take the wide forms for the same
+_FORMULA = "=+-@＝＋－＠"
 _HIDDEN_FORMULA = re.compile(f"(;\\s*)([{_FORMULA}])")
 
 
 def plain(text: str, keep: str = "") -> str:
-    """A text with escapes such as ``\\u202e`` for control characters and marks that turn the direction of writing.
+    """A text with escapes for control characters, and for marks that turn the direction of writing.
 
     Args:
         text: The text.

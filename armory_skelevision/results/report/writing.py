@@ -19,6 +19,7 @@ from armory_skelevision.results.load import LoadedRuns, load_runs
 from armory_skelevision.results.records import RunResult
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
 from armory_skelevision.results.report.figures import curve_panels, steps_panels
+from armory_skelevision.results.report.folder import PAGE, prepare_folder, replace_files
 from armory_skelevision.results.report.keypoints import keypoint_panels, keypoints_table
 from armory_skelevision.results.report.overview import (
     metrics_table,
@@ -27,7 +28,6 @@ from armory_skelevision.results.report.overview import (
     runs_table,
     videos_table,
 )
-from armory_skelevision.results.report.folder import PAGE, prepare_folder, replace_files
 from armory_skelevision.results.report.qualitative import Qualitative, qualitative
 from armory_skelevision.results.report.svg import LineStyle, line_styles
 from armory_skelevision.results.report.tables import Table
