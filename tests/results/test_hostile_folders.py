@@ -100,8 +100,9 @@ def test_nothing_from_elsewhere_is_embedded(tmp_path: Path, secret: Path, link: 
 @pytest.mark.parametrize("export", ["{secret}", "../../home", "patches/../../../home"])
 def test_a_config_names_no_folder_of_this_machine(tmp_path: Path, secret: Path, export: str) -> None:
     write(tmp_path / "sweep", export.format(secret=secret))
-    page = Page(write_report([tmp_path / "sweep"], tmp_path / "out").page)
-    assert page.tags.count("img") == 0
+    written = write_report([tmp_path / "sweep"], tmp_path / "out")
+    assert Page(written.page).tags.count("img") == 0
+    assert written.problems == ()  # a run of the user's own may have exported there
 
 
 def test_links_within_the_folder_are_followed(tmp_path: Path, secret: Path) -> None:
@@ -137,8 +138,11 @@ def test_no_plan_log_or_run_is_read_from_elsewhere(tmp_path: Path, secret: Path)
     (outputs / "a").mkdir(parents=True)
     (secret / "log").write_text("2026-11-21 14:55:24 5m58s ERROR a secret\n")
     (outputs / "a" / "armory-log.txt").symlink_to(secret / "log")
-    (run,) = load_runs([outputs]).runs
-    assert (run.log_end, run.seconds) == ("", None)
+    (outputs / "b").symlink_to(secret, target_is_directory=True)
+    loaded = load_runs([outputs])
+    assert [problem.key for problem in loaded.problems] == [str(outputs / "b")]
+    (run,) = loaded.runs
+    assert (run.name, run.log_end, run.seconds) == ("a", "", None)
 
 
 @pytest.mark.parametrize("name", ["../home", "/etc", "..", "", "a\0b", "x" * 300, "a/b"])

@@ -10,10 +10,13 @@ from handmade_results import make_config, make_frames, make_results, write_plan,
 from html_page import Page
 
 from armory_skelevision.results.intervals import Estimate
+from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
+from armory_skelevision.results.report.overview import miou_table
 from armory_skelevision.results.report.tables import Table, TableCell
 from armory_skelevision.results.report.text import csv_cell, one_line, plain
 from armory_skelevision.results.report.writing import write_report
+from armory_skelevision.results.summary import summarize
 
 FORMULAS = [
     '=HYPERLINK("http://evil")',
@@ -118,6 +121,18 @@ def test_any_name_of_a_model_can_be_reported(tmp_path: Path, name: str) -> None:
     assert not [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@")]
     assert {"25", "50"} <= {cell for row in rows for cell in row}
     assert page.source.count("attacked [") == 4  # two models in two plots: no legend hides one
+
+
+@pytest.mark.parametrize("name", ["steps", "δ", "data set", "attack"])
+def test_a_model_is_never_taken_for_a_setting(tmp_path: Path, name: str) -> None:
+    write_plan(tmp_path)
+    for number, model in enumerate((name, "other")):
+        config = make_config(attack__kwargs__max_iter=5 + number, attack__kwargs__step_size=0.5 + number)
+        config["dataset"]["eval_split"] = f"split{number}"
+        config["attack"]["name"] = f"Attack{number}"
+        write_run(tmp_path / str(number), config, make_results((0.5,), (0.25,)), labels={"model": model})
+    table = miou_table(summarize(load_runs([tmp_path]).runs))
+    assert sorted(table.columns) == sorted(["data set", "attack", "δ", "steps", f"model {name}", "other"])
 
 
 def test_two_settings_never_share_a_column(tmp_path: Path) -> None:

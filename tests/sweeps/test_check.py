@@ -1,5 +1,6 @@
 """Every run of a sweep is checked before the first one begins, as `skelevision check` would check its config."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from armory_skelevision import models
 from armory_skelevision.evaluation.check import Finding
-from armory_skelevision.evaluation.check import model as models
 from armory_skelevision.evaluation.configs import build_config, format_config
 from armory_skelevision.sweeps import sweep as sweeps
 from armory_skelevision.sweeps.check import check_runs, refuse_errors
@@ -41,19 +42,19 @@ def test_a_finding_comes_once_with_the_runs_that_have_it(tmp_path: Path) -> None
 
 
 def test_a_model_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[dict[str, Any]] = []
-    real = models.check_model
+    made = []
+    for name in ("siamrpn_mtl", "siamrpn_stl"):
+        make = getattr(models, name)
 
-    def count(config: Any, cache: dict[str, Any]) -> Any:
-        before = set(cache)
-        answer = real(config, cache)
-        made.extend(config["model"] for _ in set(cache) - before)
-        return answer
+        @functools.wraps(make)
+        def count(*arguments: Any, make: Any = make, name: str = name) -> Any:
+            made.append(name)
+            return make(*arguments)
 
-    monkeypatch.setattr(models, "check_model", count)
+        monkeypatch.setattr(models, name, count)
     stl = {"model.name": "siamrpn_stl", WEIGHTS: "siamrpn_alex_stl.safetensors"}
     assert check(tmp_path, {STEPS: [1, 2, 3], "model": {"STL": stl, "MTL": {}}}) == {}
-    assert [model["name"] for model in made] == ["siamrpn_mtl", "siamrpn_stl"]
+    assert made == ["siamrpn_mtl", "siamrpn_stl"]
 
 
 def test_missing_weights_do_not_stop_the_others(tmp_path: Path) -> None:
