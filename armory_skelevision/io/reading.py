@@ -39,7 +39,9 @@ def read_bytes(
         InvalidValueError: If it is no regular file, cannot be read, is larger, or is outside of the folder.
     """
     with _open_regular(path, inside) as (file, size):
-        data = file.read(max_bytes + 1)
+        data = file.read(min(max_bytes, size) + 1)  # reading claims memory for all that it may read
+        if len(data) > size:  # a file that grows, or states no size
+            data += file.read(max_bytes + 1 - len(data))
     if len(data) > max_bytes:
         raise InvalidValueError(printable(path), f"at most {max_bytes} bytes", f"{max(size, len(data))} bytes")
     return data

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from armory_skelevision.io import check_depth, leads_out, printable, read_object, read_tail
+from armory_skelevision.io import check_depth, leads_out, list_folder, printable, read_object, read_tail
 from armory_skelevision.results.labels import as_text
 from armory_skelevision.results.records import SIDES, RunResult, State
 from armory_skelevision.results.result_file import read_run
@@ -77,7 +77,8 @@ def load_runs(paths: Sequence[Path]) -> LoadedRuns:
         if not found and len(problems) == known:
             problems.append(InvalidValueError(printable(path), "results of ARMORY, here or one folder below", "none"))
         runs.extend(found)
-    return LoadedRuns(tuple(runs), tuple(problems), grids)
+    each_once = {str(problem): problem for problem in problems}
+    return LoadedRuns(tuple(runs), tuple(each_once.values()), grids)
 
 
 def elapsed_seconds(log: Path, inside: Path | None = None) -> float | None:
@@ -96,7 +97,7 @@ def _read_result(path: Path, name: str, root: Path, problems: Problems, given: b
 
 def _read_outputs(folder: Path, root: Path, problems: Problems) -> list[RunResult]:
     """A folder that one run of ARMORY left: its results, or a run that ended without any."""
-    children = _try(lambda path: sorted(path.glob("*.json")), folder, problems) or []
+    children = _try(list_folder, folder, problems) or []
     results = [path for path in children if _RESULT.fullmatch(path.name)]
     names = [folder.name] if len(results) == 1 else [f"{folder.name}/{path.stem}" for path in results]
     log = folder / "armory-log.txt"
@@ -192,15 +193,12 @@ def _try(read: Callable[[Path], Content], path: Path, problems: Problems) -> Con
         return None  # removed in between, as by a sweep that begins the run anew
     except StructuredError as error:
         problems.append(error)
-    except OSError as error:
-        problems.append(InvalidValueError(printable(path), "a folder that can be read", str(error.strerror)))
     return None
 
 
 def _folders(path: Path, problems: Problems) -> list[Path]:
     """The folders in a folder; those elsewhere, to which links lead, are problems."""
-    children = _try(lambda folder: sorted(folder.iterdir()), path, problems) or []
-    folders = [child for child in children if child.is_dir()]
+    folders = [child for child in _try(list_folder, path, problems) or [] if child.is_dir()]
     for child in folders:
         if leads_out(child, path):
             got = "a link that leads out of it"

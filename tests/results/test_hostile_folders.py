@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +143,22 @@ def test_no_plan_log_or_run_is_read_from_elsewhere(tmp_path: Path, secret: Path)
     assert [problem.key for problem in loaded.problems] == [str(outputs / "b")]
     (run,) = loaded.runs
     assert (run.name, run.log_end, run.seconds) == ("a", "", None)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        write_result(tmp_path / "outputs" / name / "result.json", make_results((0.5,)), make_config())
+    list_all = Path.iterdir
+
+    def refuse_one(folder: Path) -> Iterator[Path]:
+        if folder.name == "b":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return list_all(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse_one)
+    loaded = load_runs([tmp_path / "outputs"])
+    assert [run.name for run in loaded.runs] == ["a"]
+    assert [problem.key for problem in loaded.problems] == [str(tmp_path / "outputs" / "b")]
 
 
 @pytest.mark.parametrize("name", ["../home", "/etc", "..", "", "a\0b", "x" * 300, "a/b"])
