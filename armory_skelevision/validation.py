@@ -208,7 +208,8 @@ class Settings:
         given = {**(defaults or {}), **values}
         for field in fields(cls):
             if field.default is MISSING and field.default_factory is MISSING and field.name not in given:
-                raise InvalidValueError(f"{section}.{field.name}", "a value", "none", "it has no default")
+                error = InvalidValueError(field.name, "a value", "none", "it has no default")
+                raise error.within(section)
         try:
             return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
         except InvalidValueError as error:

@@ -9,15 +9,24 @@ from typing import Annotated
 
 import typer
 
+from armory_skelevision.io import printable
 from armory_skelevision.validation import StructuredError
 
 
-def summary(results: Annotated[list[Path], typer.Argument(help="Result files (JSON) that ARMORY wrote.")]) -> None:
-    """Print the mean IoU of runs, one line each."""
-    from armory_skelevision.results.result_file import read_run
+def summary(
+    results: Annotated[list[Path], typer.Argument(help="Result files, folders of ARMORY's outputs or sweep folders.")],
+) -> None:
+    """Print the mean IoU of runs, one line each. Exit code 1 if a result is unreadable."""
+    from armory_skelevision.results.load import load_runs
+    from armory_skelevision.results.summary import summarize
 
-    for path in results:
-        print(f"{read_run(path)}  results {path}")
+    loaded = load_runs(results)
+    for run in loaded.runs:
+        shown = str(run) if run.is_finished else run.state
+        print(f"{shown}  results {printable(run.path or run.folder)}")
+    summarized = summarize(loaded.runs)
+    _report_remarks([*summarized.incomplete, *summarized.identical])
+    _exit_with(loaded.problems, "error")
 
 
 def report(
@@ -32,7 +41,8 @@ def report(
     from armory_skelevision.results.report.writing import write_report
 
     written = write_report(runs, out, title, videos)
-    print(written.page)
+    print(printable(written.page))
+    _report_remarks(written.remarks)
     _exit_with(written.problems)
 
 
@@ -54,9 +64,15 @@ def compare(
         raise typer.Exit(1)
 
 
-def _exit_with(problems: Sequence[StructuredError]) -> None:
+def _report_remarks(remarks: Sequence[str]) -> None:
+    """Name on stderr what readers of the numbers should know."""
+    for remark in remarks:
+        print(f"note: {' '.join(remark.split())}", file=sys.stderr)
+
+
+def _exit_with(problems: Sequence[StructuredError], word: str = "left out") -> None:
     """End with exit code 1 if anything was left out, naming it on stderr."""
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        print(f"{word}: {' '.join(str(problem).split())}", file=sys.stderr)
     if problems:
         raise typer.Exit(1)

@@ -1,7 +1,10 @@
-"""Files: bounded reading, strict JSON, atomic writes, hashes, archives, and downloads of published files."""
+"""Files: bounded reading, strict JSON, atomic writes, hashes, locks, progress, archives, and downloads."""
 
 from armory_skelevision.io.files import atomic_write, hash_file
+from armory_skelevision.io.locking import locked
+from armory_skelevision.io.progress import progress
 from armory_skelevision.io.reading import (
+    check_depth,
     leads_out,
     list_folder,
     parse_json,
@@ -9,18 +12,23 @@ from armory_skelevision.io.reading import (
     read_bytes,
     read_json,
     read_object,
+    read_tail,
     read_text,
 )
 
 __all__ = [
     "atomic_write",
+    "check_depth",
     "hash_file",
     "leads_out",
     "list_folder",
+    "locked",
     "parse_json",
     "printable",
+    "progress",
     "read_bytes",
     "read_json",
     "read_object",
+    "read_tail",
     "read_text",
 ]

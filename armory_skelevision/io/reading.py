@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import math
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from armory_skelevision.validation import InvalidValueError, MissingFileError
+from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
 
 MAX_BYTES = 256 * 2**20
 """What a file may have unless its reader says otherwise, in bytes: many times what any text of this package has."""
 
+MAX_DEPTH = 50
+"""Levels of objects and lists within each other that configs, grids and records may have."""
+
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bytes:
+def read_bytes(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, inside: str | os.PathLike[str] | None = None
+) -> bytes:
     """Read a regular file of bounded size. Pipes and devices are refused instead of being waited for.
 
     Args:
         path: The file.
         max_bytes: How many bytes it may have.
+        inside: A folder that the file must be in, whatever links the path goes through; None for any place.
 
     Raises:
         MissingFileError: If there is none.
-        InvalidValueError: If it is no regular file, cannot be read, or is larger.
+        InvalidValueError: If it is no regular file, cannot be read, is larger, or is outside of the folder.
     """
+    with _open_regular(path, inside) as (file, size):
+        data = file.read(min(max_bytes, size) + 1)  # reading claims memory for all that it may read
+        if len(data) > size:  # a file that grows, or states no size
+            data += file.read(max_bytes + 1 - len(data))
+    if len(data) > max_bytes:
+        raise InvalidValueError(printable(path), f"at most {max_bytes} bytes", f"{max(size, len(data))} bytes")
+    return data
+
+
+def read_tail(path: str | os.PathLike[str], max_bytes: int, inside: str | os.PathLike[str] | None = None) -> str:
+    """The end of a text file such as a log, whatever its size and encoding; otherwise as `read_bytes`."""
+    with _open_regular(path, inside) as (file, size):
+        file.seek(max(0, size - max_bytes))
+        return file.read(max_bytes).decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _open_regular(
+    path: str | os.PathLike[str], inside: str | os.PathLike[str] | None
+) -> Iterator[tuple[BinaryIO, int]]:
+    """An open file and its size; every error names the path."""
     key = printable(path)
     try:
         # a pipe without a writer would block the call
@@ -37,23 +66,28 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> byte
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise InvalidValueError(key, "a regular file", "a pipe, a device or a socket")
-            data = file.read(max_bytes + 1)
+            # the opened file is compared, too: a link may be put in the file's place at any moment
+            if inside is not None and not (
+                (real := Path(path).resolve()).is_relative_to(Path(inside).resolve())
+                and os.path.samestat(os.stat(real), status)
+            ):
+                raise InvalidValueError(key, f"a file in {printable(inside)}", "a link that leads out of it")
+            yield file, status.st_size
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(key, "a file", "none") from None
     except IsADirectoryError:
         raise InvalidValueError(key, "a file", "a folder") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        if isinstance(error, InvalidValueError):
+        if isinstance(error, StructuredError):
             raise
         raise InvalidValueError(key, "a file that can be read", str(getattr(error, "strerror", error))) from None
-    if len(data) > max_bytes:
-        raise InvalidValueError(key, f"at most {max_bytes} bytes", f"{max(status.st_size, len(data))} bytes")
-    return data
 
 
-def read_text(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> str:
+def read_text(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, inside: str | os.PathLike[str] | None = None
+) -> str:
     """Read text in UTF-8, or in UTF-16 if it begins with a byte order mark; otherwise as `read_bytes`."""
-    data = read_bytes(path, max_bytes)
+    data = read_bytes(path, max_bytes, inside)
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         return data.decode(encoding)
@@ -80,39 +114,51 @@ def list_folder(path: str | os.PathLike[str]) -> list[Path]:
         raise InvalidValueError(printable(path), "a folder that can be read", got) from None
 
 
-def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> Any:
+def read_json(
+    path: str | os.PathLike[str],
+    max_bytes: int = MAX_BYTES,
+    inside: str | os.PathLike[str] | None = None,
+    allow_nan: bool = False,
+) -> Any:
     """Read a JSON file as `parse_json` does; otherwise as `read_text`."""
-    text = read_text(path, max_bytes)
+    text = read_text(path, max_bytes, inside)
     try:
-        return parse_json(text)
+        return parse_json(text, allow_nan)
     except ValueError as error:
         raise InvalidValueError(printable(path), "JSON", str(error)) from None
 
 
-def read_object(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> dict[str, Any]:
+def read_object(
+    path: str | os.PathLike[str],
+    max_bytes: int = MAX_BYTES,
+    inside: str | os.PathLike[str] | None = None,
+    allow_nan: bool = False,
+) -> dict[str, Any]:
     """Read a JSON file that must hold an object; otherwise as `read_json`."""
-    content = read_json(path, max_bytes)
+    content = read_json(path, max_bytes, inside, allow_nan)
     if not isinstance(content, dict):
         raise InvalidValueError(printable(path), "a JSON object", f"JSON of type {type(content).__name__}")
     return content
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, allow_nan: bool = False) -> Any:
     """Parse JSON, strictly: what Python's reader takes in silence, or misreads, is refused.
 
     Args:
         text: Text, or its bytes in UTF-8.
+        allow_nan: Whether NaN and infinity are numbers, as in files that Python or ARMORY wrote.
 
     Raises:
         ValueError: If it is not JSON, with the reason and the place; also for a key that occurs twice in one object,
-            NaN, infinity, numbers too large for 64 bits, halves of surrogate pairs, and objects nested too deeply.
+            NaN and infinity unless allowed, numbers too large for 64 bits, halves of surrogate pairs, and objects
+            nested too deeply.
     """
     try:
         plain = text.decode("utf-8") if isinstance(text, bytes) else text
         value = json.loads(
             plain,
             object_pairs_hook=_refuse_duplicates,
-            parse_constant=_refuse_constant,
+            parse_constant=float if allow_nan else _refuse_constant,
             parse_int=_parse_int,
             parse_float=_parse_float,
         )
@@ -123,6 +169,22 @@ def parse_json(text: str | bytes) -> Any:
     except UnicodeEncodeError:
         raise ValueError("it has half of a surrogate pair, which is no character") from None
     return value
+
+
+def check_depth(key: str, value: Any) -> None:
+    """Refuse a value of JSON that is nested deeper than `MAX_DEPTH` (`InvalidValueError`), which no recursion survives.
+
+    Args:
+        key: What it is, for the message.
+        value: Any value that `parse_json` gave.
+    """
+    level = [value] if isinstance(value, dict | list) else [[]]
+    for _ in range(MAX_DEPTH):
+        inner = (each for outer in level for each in (outer.values() if isinstance(outer, dict) else outer))
+        level = [each for each in inner if isinstance(each, dict | list)]
+        if not level:
+            return
+    raise InvalidValueError(key, f"at most {MAX_DEPTH} levels", "more")
 
 
 def printable(path: str | os.PathLike[str]) -> str:

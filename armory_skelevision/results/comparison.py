@@ -118,7 +118,12 @@ def _pair(name: str, first: RunResult, second: RunResult, problems: list[Structu
     for (side, metric), (a, b) in counts[(counts != 0).all(axis=1) & (counts["A"] != counts["B"])].iterrows():
         got = f"{a} in A and {b} in B"
         problems.append(InvalidValueError(f"{name}: {side} {metric}", "the same number of videos", got))
-    equal = counts[counts["A"] == counts["B"]].index
+    for letter, run in (("A", first), ("B", second)):
+        lacking = [f"{side} {metric}" for side in SIDES for metric in sorted(run.side(side).missing)]
+        got = f"none for some in {letter}"
+        problems += [InvalidValueError(f"{name}: {metric}", "a value for each video", got) for metric in lacking]
+    complete = videos.notna().all(axis=1).groupby(["side", "metric"]).all()
+    equal = counts[(counts["A"] == counts["B"]) & complete.reindex(counts.index)].index
     paired = videos[videos.index.droplevel("video").isin(equal)]
     if paired.empty:
         fix = "set metric.record_metric_per_sample"
@@ -151,6 +156,15 @@ def _differences(pair: PairedRuns, keys: Sequence[str], expected: Sequence[str])
 
 
 def _all_values(run: RunResult) -> dict[str, Any]:
-    """Everything that a result may depend on, by dotted key: the config, versions and weights."""
+    """Everything that a result may depend on, by dotted key: the config, versions, and hashes of weights.
+
+    The hash of a weights file is below the key of the config that names the file, so that whoever expects another model
+    expects its weights, too: ``model.weights_file.sha256``.
+    """
+    flat = flatten(run.config)
     versions = {f"versions.{name}": value for name, value in run.versions.items()}
-    return {**flatten(run.config), **versions, **{f"weights.{name}": value for name, value in run.weights.items()}}
+    weights: dict[str, str] = {}
+    for name, value in run.weights.items():
+        keys = [key for key, named in flat.items() if named == name] or [f"weights.{name}"]
+        weights |= {f"{key}.sha256": value for key in keys}
+    return {**flat, **versions, **weights}

@@ -28,7 +28,22 @@ _NAME_OF = {"model": _MODEL, "scenario": "attack.name"} | {
 }
 _NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps": BOUND}
 _NAMED = ("dataset.name", "dataset.eval_split", "attack.name", "defense.name")  # part of every setting
-_COLUMNS = ("model", "run", "seconds", "seeds", "state", "video")  # of tables, beside settings
+_COLUMNS = (
+    "attack",
+    "command",
+    "data set",
+    "defense",
+    "hash",
+    "model",
+    "run",
+    "seconds",
+    "seed",
+    "seeds",
+    "setting",
+    "side",
+    "state",
+    "video",
+)  # of tables, beside settings
 
 Flat = Mapping[str, Any]
 """A config's values by dotted key."""
@@ -89,6 +104,11 @@ def label_runs(runs: Sequence[RunResult]) -> list[Label | None]:
     keys = {place: _distinguishing_keys(config, configs.values(), varying) for place, config in configs.items()}
     names = _short_names({key for found in keys.values() for key in found if not key.startswith("model.")})
     labels = {place: _label(config, keys[place], names) for place, config in configs.items()}
+    columns = {*_COLUMNS, *names.values(), ""}
+    labels = {
+        place: label._replace(model=f"model {label.model}") if label.model in columns else label
+        for place, label in labels.items()
+    }
     return [labels.get(place) for place in range(len(runs))]
 
 

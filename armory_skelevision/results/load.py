@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-import pandas as pd
-
+from armory_skelevision.io import check_depth, leads_out, list_folder, printable, read_object, read_tail
 from armory_skelevision.results.labels import as_text
-from armory_skelevision.results.records import RunResult, State
-from armory_skelevision.results.result_file import read_object, read_run
-from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
+from armory_skelevision.results.records import SIDES, RunResult, State
+from armory_skelevision.results.result_file import read_run
+from armory_skelevision.validation import InvalidValueError, MissingFileError, Range, StructuredError, accepts
 
 LOG_LINES = 12
 """Lines kept of the log of a run that failed."""
@@ -22,12 +21,19 @@ LOG_LINES = 12
 PLAN, RECORD = "runs.json", "run.json"
 """What a sweep writes before it runs anything, and what it writes into each run's folder at its end."""
 
+MAX_LOG = 4 * 2**20
+"""Bytes of a log's end that are looked at."""
+
+Percent, Seconds = Annotated[float, Range(0, 100)], Annotated[float, Range(0, 1e9)]
+
 # As ARMORY names its results, by scenario and seconds since 1970; and as `EvaluationResult.save` does.
 _RESULT = re.compile(r".+_\d{9,}\.json|result\.json")
-_ELAPSED = re.compile(r"[\d-]{10} [\d:]{8}\s+((?:\d+[dhms])+)\s")
+_ELAPSED = re.compile(r"[\d-]{10} [\d:]{8}\s+((?:\d{1,6}[dhms])+)\s")
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _ERROR = re.compile(r"^Traceback |^\S+ \S+\s+\w+ (ERROR|CRITICAL) ", re.MULTILINE)
-_OPTION = re.compile(r"--(check|skip-attack|skip-benign|skip-misclassified|num-eval-batches)(?:=(\d+))?")
+_OPTION = re.compile(r"--(check|skip-attack|skip-benign|skip-misclassified|num-eval-batches)(?:=([0-9]{1,9}))?")
 Content = TypeVar("Content")
+Problems = list[StructuredError]
 
 
 class LoadedRuns(NamedTuple):
@@ -44,62 +50,96 @@ class LoadedRuns(NamedTuple):
 def load_runs(paths: Sequence[Path]) -> LoadedRuns:
     """Load evaluations from result files, folders of ARMORY's outputs (of one run or of many), and sweep folders.
 
-    A file that cannot be read is listed among the problems and left out; all others are read.
+    A file that cannot be read, or that is a link out of the folder that was given, is listed among the problems and
+    left out; all others are read.
 
     Raises:
         MissingFileError: If a path does not exist.
     """
     runs: list[RunResult] = []
-    problems: list[StructuredError] = []
+    problems: Problems = []
     grids: dict[Path, Mapping[str, Any]] = {}
     for path in paths:
         if not path.exists():
-            raise MissingFileError(str(path), "a result file or a folder", "nothing")
-        if path.is_file():
-            found = _read_result(path, path.stem, problems)
+            raise MissingFileError(printable(path), "a result file or a folder", "nothing")
+        known = len(problems)
+        if not path.is_dir():
+            found = _read_result(path, path.stem, path.parent, problems, given=True)
         elif (path / PLAN).is_file():
-            plan = _read_object(path / PLAN, "the runs of a sweep", problems)
+            plan = _read_object(path / PLAN, path, problems)
             grids[path] = _mapping(plan.get("grid"))
             found = _read_sweep(path, plan, problems)
         elif (path / RECORD).is_file():
-            found = [_read_sweep_run(path, {}, problems)]
+            found = [_read_sweep_run(path, path, {}, problems)]
         else:
-            found = [run for folder in (path, *_folders(path)) for run in _read_outputs(folder, problems)]
-        if not found and not any(str(path) in problem.key for problem in problems):
-            problems.append(InvalidValueError(str(path), "results of ARMORY, here or one folder below", "none"))
+            folders = (path, *_folders(path, problems))
+            found = [run for folder in folders for run in _read_outputs(folder, path, problems)]
+        if not found and len(problems) == known:
+            problems.append(InvalidValueError(printable(path), "results of ARMORY, here or one folder below", "none"))
         runs.extend(found)
-    return LoadedRuns(tuple(runs), tuple(problems), grids)
+    each_once = {str(problem): problem for problem in problems}
+    return LoadedRuns(tuple(runs), tuple(each_once.values()), grids)
 
 
-def elapsed_seconds(log: Path) -> float | None:
+def elapsed_seconds(log: Path, inside: Path | None = None) -> float | None:
     """How long a run had taken by the last line of ARMORY's log (``… 2m9s METRIC …``); None without one."""
-    found = [match for line in _read_log(log).splitlines() if (match := _ELAPSED.match(line))]
-    return float(pd.Timedelta(found[-1][1].replace("d", "D")).total_seconds()) if found else None
+    found = [match for line in _read_log(log, inside).splitlines() if (match := _ELAPSED.match(line))]
+    parts = re.findall(r"(\d+)([dhms])", found[-1][1]) if found else []
+    return float(sum(int(count) * _SECONDS[unit] for count, unit in parts)) if parts else None
 
 
-def _read_result(path: Path, name: str, problems: list[StructuredError]) -> list[RunResult]:
-    run = _try(read_run, path, problems)
-    return [replace(run, name=name, seconds=elapsed_seconds(path.parent / "armory-log.txt"))] if run else []
+def _read_result(path: Path, name: str, root: Path, problems: Problems, given: bool = False) -> list[RunResult]:
+    """A result file: one that was ``given`` itself, or one that must be in the folder ``root``, which was."""
+    run = _try(partial(read_run, inside=None if given else root), path, problems)
+    seconds = elapsed_seconds(path.parent / "armory-log.txt", root)
+    return [replace(run, name=printable(name), root=root, seconds=seconds)] if run else []
 
 
-def _read_outputs(folder: Path, problems: list[StructuredError]) -> list[RunResult]:
+def _read_outputs(folder: Path, root: Path, problems: Problems) -> list[RunResult]:
     """A folder that one run of ARMORY left: its results, or a run that ended without any."""
-    results = sorted(path for path in folder.glob("*.json") if _RESULT.fullmatch(path.name))
+    children = _try(list_folder, folder, problems) or []
+    results = [path for path in children if _RESULT.fullmatch(path.name)]
     names = [folder.name] if len(results) == 1 else [f"{folder.name}/{path.stem}" for path in results]
     log = folder / "armory-log.txt"
     if not results and log.is_file():
-        state: State = "failed" if _ERROR.search(_read_log(log)) else "missing"  # it may still be running
-        return [RunResult(folder.name, folder, state, seconds=elapsed_seconds(log), log_end=_log_end(log))]
-    return [run for path, name in zip(results, names, strict=True) for run in _read_result(path, name, problems)]
+        text = _read_log(log, root)
+        state: State = "failed" if _ERROR.search(text) else "missing"  # it may still be running
+        seconds = elapsed_seconds(log, root)
+        return [RunResult(printable(folder.name), folder, state, root=root, seconds=seconds, log_end=_end_of(text))]
+    return [run for path, name in zip(results, names, strict=True) for run in _read_result(path, name, root, problems)]
 
 
-def _read_sweep(sweep: Path, plan: Mapping[str, Any], problems: list[StructuredError]) -> list[RunResult]:
+def _read_sweep(sweep: Path, plan: Mapping[str, Any], problems: Problems) -> list[RunResult]:
     """All runs of a sweep: those that it planned, and those that an earlier plan left in its folder."""
     plans = {str(run.get("name")): run for run in _objects(plan.get("runs"))}
-    left = [path.name for path in _folders(sweep) if any((path / name).is_file() for name in (RECORD, "config.json"))]
-    runs = [_read_sweep_run(sweep / name, plans.get(name, {}), problems) for name in dict.fromkeys([*plans, *left])]
-    cells = _objects(_mapping(_mapping(plan.get("grid")).get("published")).get("cells"))
+    for name in [name for name in plans if not _is_name(name)]:
+        problems.append(InvalidValueError(f"{printable(sweep / PLAN)}: name", "the name of a folder", f"{name!r:.80}"))
+        del plans[name]
+    folders = _folders(sweep, problems)
+    left = [path.name for path in folders if any((path / name).is_file() for name in (RECORD, "config.json"))]
+    names = [name for name in dict.fromkeys([*plans, *left]) if not leads_out(sweep / name, sweep)]
+    runs = [_read_sweep_run(sweep / name, sweep, plans.get(name, {}), problems) for name in names]
+    cells = _read_published(printable(sweep / PLAN), _mapping(plan.get("grid")).get("published"), problems)
     return [replace(run, published=tuple(cell for cell in cells if _is_about(cell, run))) for run in runs]
+
+
+def _is_name(name: str) -> bool:
+    return name.isprintable() and name not in ("", ".", "..") and "/" not in name and len(name.encode()) <= 255
+
+
+def _read_published(key: str, published: Any, problems: Problems) -> list[dict[str, Any]]:
+    """Published numbers, each with its labels; those that are none are problems."""
+    cells = _mapping(published).get("cells") or []
+    right = []
+    for cell in cells if isinstance(cells, list) else [cells]:
+        numbers = [value for name, value in _mapping(cell).items() if name in SIDES]
+        each = [number for value in numbers for number in (value.values() if isinstance(value, dict) else [value])]
+        if isinstance(cell, dict) and all(accepts(Percent, number) for number in each):
+            right.append(cell)
+        else:
+            expected = '"where", and numbers in per cent'
+            problems.append(InvalidValueError(f"{key}: grid.published.cells", expected, f"{cell!r:.80}"))
+    return right
 
 
 def _is_about(cell: Mapping[str, Any], run: RunResult) -> bool:
@@ -110,47 +150,60 @@ def _is_about(cell: Mapping[str, Any], run: RunResult) -> bool:
     )
 
 
-def _read_sweep_run(folder: Path, plan: Mapping[str, Any], problems: list[StructuredError]) -> RunResult:
+def _read_sweep_run(folder: Path, root: Path, plan: Mapping[str, Any], problems: Problems) -> RunResult:
     """A run of a sweep, whose folder may be absent. Its result, not its record alone, decides whether it finished."""
-    record = _read_object(folder / RECORD, "the record of a sweep's run", problems)
-    config = _read_object(folder / "config.json", "a config", problems) or _mapping(plan.get("config"))
+    record = _read_object(folder / RECORD, root, problems)
+    config = _read_object(folder / "config.json", root, problems) or _mapping(plan.get("config"))
     failed = record.get("state") == "failed"
     result = folder / "result.json"
-    read = None if failed else _try(read_run, result, problems)
+    read = None if failed else _try(partial(read_run, inside=root), result, problems)
     run = read or RunResult("", folder, "failed" if failed or result.is_file() else "missing")
-    seconds = record.get("seconds")
+    seconds: Any = record.get("seconds")
     return replace(
         run,
-        name=folder.name,
+        name=printable(folder.name),
+        root=root,
         config=run.config or _with_options(config, plan.get("options")),
-        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        seconds=float(seconds) if accepts(Seconds, seconds) else None,
         versions=_texts(record.get("versions")),
         weights=_texts(record.get("weights")),
         labels=_mapping(record.get("labels", plan.get("labels"))),
         command=str(record.get("command", "")),
         hash=str(record.get("hash", "")),
-        log_end="" if run.is_finished else _explain_failure(record, folder),
+        log_end="" if run.is_finished else _explain_failure(record, folder, root),
     )
 
 
-def _read_object(path: Path, what: str, problems: list[StructuredError]) -> dict[str, Any]:
+def _read_object(path: Path, root: Path, problems: Problems) -> dict[str, Any]:
     """The object in a file; {} if it is not there, or cannot be read."""
-    return _try(partial(read_object, what=what), path, problems) or {}
+
+    def read(path: Path) -> dict[str, Any]:
+        content = read_object(path, inside=root)
+        check_depth(printable(path), content)
+        return content
+
+    return _try(read, path, problems) or {}
 
 
-def _try(read: Callable[[Path], Content], path: Path, problems: list[StructuredError]) -> Content | None:
+def _try(read: Callable[[Path], Content], path: Path, problems: Problems) -> Content | None:
     """What a file contains; None if it is not there, or cannot be read, which is then a problem."""
     try:
-        return read(path) if path.is_file() else None
+        return read(path) if path.exists() else None
+    except MissingFileError:
+        return None  # removed in between, as by a sweep that begins the run anew
     except StructuredError as error:
         problems.append(error)
-    except OSError as error:
-        problems.append(InvalidValueError(str(path), "a readable file", str(error)))
     return None
 
 
-def _folders(path: Path) -> list[Path]:
-    return sorted(child for child in path.iterdir() if child.is_dir())
+def _folders(path: Path, problems: Problems) -> list[Path]:
+    """The folders in a folder; those elsewhere, to which links lead, are problems."""
+    folders = [child for child in _try(list_folder, path, problems) or [] if child.is_dir()]
+    for child in folders:
+        if leads_out(child, path):
+            got = "a link that leads out of it"
+            problems.append(InvalidValueError(printable(child), f"a folder in {printable(path)}", got, "name it, too"))
+    return [child for child in folders if not leads_out(child, path)]
 
 
 def _with_options(config: dict[str, Any], options: Any) -> dict[str, Any]:
@@ -177,16 +230,20 @@ def _texts(value: Any) -> dict[str, str]:
     return {name: str(text) for name, text in _mapping(value).items() if text is not None}
 
 
-def _explain_failure(record: Mapping[str, Any], folder: Path) -> str:
+def _explain_failure(record: Mapping[str, Any], folder: Path, root: Path) -> str:
     """The error that a sweep recorded, and the end of the log."""
     lines = record.get("log_end")
-    log = "\n".join(map(str, lines)) if isinstance(lines, list) else _log_end(folder / "log.txt")
+    log = "\n".join(map(str, lines)) if isinstance(lines, list) else _end_of(_read_log(folder / "log.txt", root))
     return "\n".join(part for part in (str(record.get("error", "")), log) if part)
 
 
-def _log_end(log: Path) -> str:
-    return "\n".join(_read_log(log).splitlines()[-LOG_LINES:])
+def _end_of(log: str) -> str:
+    return "\n".join(log.splitlines()[-LOG_LINES:])
 
 
-def _read_log(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+def _read_log(log: Path, inside: Path | None) -> str:
+    """The end of a log; "" where it cannot be read."""
+    try:
+        return read_tail(log, MAX_LOG, inside)
+    except StructuredError:
+        return ""

@@ -1,23 +1,31 @@
-"""How metrics are shown to readers."""
+"""The metrics that results are read and shown by: their names, units and ranges."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.result_file import KEYPOINT_PCK, RELATIVE_PCK
 
-SHARES = {
+FRAME_IOU, FRAME_BOXES, TRUE_BOXES = "frame_iou", "frame_boxes", "true_boxes"
+"""Metrics that hold a value or a box for each frame of each video."""
+
+KEYPOINT_PCK = "keypoint_pck"
+"""The metric that holds the PCK of each keypoint; among the means it is "keypoint_pck.nose" and so on."""
+
+RELATIVE_PCK = "relative_pck"
+"""PCK under attack divided by benign PCK; ARMORY's results hold it in per cent, and for neither side."""
+
+PER_VIDEO = {
     METRIC: "mean IoU",
     "success_auc": "success AUC",
     "precision_20px": "precision @20 px",
     "normalised_precision": "normalised precision",
     "video_tracking_mean_success_rate": "success rate (ARMORY)",
-    "pck": "PCK",
-    RELATIVE_PCK: "relative PCK",
-    "oks": "OKS",
 }
-"""Names of metrics in [0, 1], which reports show in per cent; other metrics are shown as they are."""
+"""Names of metrics in [0, 1] with one value for each video."""
+
+SHARES = {**PER_VIDEO, "pck": "PCK", RELATIVE_PCK: "relative PCK", "oks": "OKS"}
+"""Names of metrics that reports show in per cent; all but the relative PCK, which may exceed 1, are in [0, 1]."""
 
 
 class Metric(NamedTuple):
@@ -32,6 +40,6 @@ class Metric(NamedTuple):
 
 
 def describe_metric(key: str) -> Metric:
-    """How a metric is shown, by its name in result files."""
+    """How a metric is shown, by its name in result files; other metrics than `SHARES` are shown as they are."""
     title = SHARES.get(key, key.replace("_", " "))
     return Metric(key, title, *((100, 1) if key in SHARES or key.startswith(KEYPOINT_PCK) else (1, 3)))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, TRUE_BOXES
+from armory_skelevision.validation import InvalidValueError
 
 SIDES = ("benign", "adversarial")
 
@@ -37,13 +39,15 @@ class SideResult:
     """What was measured on one side of a run: benign, or under attack; empty where not recorded."""
 
     means: Mapping[str, float] = field(default_factory=dict)
-    """By metric, its mean over the videos; IoU in [0, 1]."""
-    videos: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """By metric, its value for each video."""
+    """By metric, its mean over the videos; IoU in [0, 1]. A metric that lacks the value of a video has none."""
+    videos: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """By metric, its value for each video; None for one that is missing (null or NaN in the file)."""
+    missing: frozenset[str] = frozenset()
+    """Metrics that were measured, but have no mean, since it or the value of a video is missing."""
     frame_ious: tuple[tuple[float, ...], ...] = ()
-    """For each video, the IoU of each frame, in [0, 1]."""
+    """For each video, the IoU of each frame, in [0, 1]; NaN for one that is missing."""
     boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
-    """For each video, the predicted box of each frame, in pixels."""
+    """For each video, the predicted box of each frame, in pixels; NaN for one that is missing."""
     true_boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
 
     @property
@@ -52,9 +56,20 @@ class SideResult:
         return self.means.get(METRIC)
 
     @property
-    def video_ious(self) -> tuple[float, ...]:
-        """Mean IoU of each video, in [0, 1]; empty where only their mean was recorded."""
+    def video_ious(self) -> tuple[float | None, ...]:
+        """Mean IoU of each video, in [0, 1], None for a missing one; empty where only their mean was recorded."""
         return self.videos.get(METRIC, ())
+
+    def complete_ious(self) -> list[float]:
+        """Mean IoU of each video, in [0, 1] (`InvalidValueError` if one is missing)."""
+        found = [iou for iou in self.video_ious if iou is not None]
+        if len(found) != len(self.video_ious):
+            raise InvalidValueError(METRIC, "a value for each video", f"{len(self.video_ious) - len(found)} missing")
+        return found
+
+    def frames(self) -> dict[str, tuple[tuple[Any, ...], ...]]:
+        """What was recorded of single frames: by metric, for each video, a value or a box of each frame."""
+        return {FRAME_IOU: self.frame_ious, FRAME_BOXES: self.boxes_xyxy, TRUE_BOXES: self.true_boxes_xyxy}
 
 
 @dataclass(frozen=True)
@@ -65,10 +80,13 @@ class RunResult:
         name: Of its folder, or of its result file.
         folder: Where its files are.
         state: "finished" if its result was read.
+        path: Its result file, if it has one.
+        root: The folder that was to be read, out of which no file is taken; None for the run's own folder.
         config: ARMORY's config of the run; empty if unknown.
         benign: What was measured without the attack.
         adversarial: What was measured under it.
-        checkpoints: By number of steps, the mean IoU of each video had the attack ended there.
+        checkpoints: By number of steps, the mean IoU of each video had the attack ended there; None if missing.
+        names: Of the videos, in their order; empty where not recorded.
         timestamp: Start of the run, seconds since 1970; 0 if unknown.
         seconds: Wall-clock time of the whole run, if known.
         versions: Of packages, by name.
@@ -87,10 +105,13 @@ class RunResult:
     name: str
     folder: Path
     state: State = "finished"
+    path: Path | None = None
+    root: Path | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     benign: SideResult = field(default_factory=SideResult)
     adversarial: SideResult = field(default_factory=SideResult)
-    checkpoints: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    checkpoints: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
     timestamp: float = 0.0
     seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -121,17 +142,19 @@ class RunResult:
         return value
 
     def video_name(self, number: int) -> str:
-        """The name of a video where the config lists the names of all of them, else "video 0" and so on."""
+        """The name of a video where the result has it, or the config lists all names, else "video 0" and so on."""
+        if number < len(self.names):
+            return self.names[number]
         names, index = (self.setting("dataset", key) for key in ("names", "index"))
         count = max(len(self.benign.video_ious), len(self.adversarial.video_ious))
-        if not isinstance(names, list) or len(names) != count or index is not None:
+        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        if not is_list or len(names) != count or index is not None:
             return f"video {number}"
         return str(sorted(names)[number])  # data sets take sequences in the order of their names
 
     def __str__(self) -> str:
         """Both mean IoUs on one line."""
-        values = [(name, self.side(name).mean_iou) for name in SIDES]
-        return "  ".join(f"{name} mIoU " + ("skipped" if value is None else f"{value:.2f}") for name, value in values)
+        return "  ".join(f"{name} mIoU {_describe(self.side(name))}" for name in SIDES)
 
 
 def with_checkpoints(run: RunResult) -> list[RunResult]:
@@ -148,12 +171,12 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
     for steps in counts:
         if isinstance(steps, int) and steps != kwargs.get("max_iter"):
             ious = run.checkpoints.get(steps, ())
-            attacked = SideResult({METRIC: math.fsum(ious) / len(ious)}, {METRIC: ious}) if ious else SideResult()
+            attacked = summarize_videos({METRIC: ious}) if ious else SideResult()
             checkpoint = replace(
                 run,
                 name=f"{run.name} after {steps} steps",
                 config={**run.config, "attack": {**attack, "kwargs": {**kwargs, "max_iter": steps}}},
-                benign=SideResult(run.benign.means, run.benign.videos),
+                benign=SideResult(run.benign.means, run.benign.videos, run.benign.missing),
                 adversarial=attacked,
                 checkpoints={},
                 seconds=None,
@@ -161,3 +184,17 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
             )
             runs.append(checkpoint)
     return runs
+
+
+def summarize_videos(videos: Mapping[str, tuple[float | None, ...]]) -> SideResult:
+    """What was measured on a side of which only the values of videos are known: a metric's mean needs all of them."""
+    complete = {metric: [value for value in values if value is not None] for metric, values in videos.items()}
+    missing = frozenset(metric for metric, values in videos.items() if None in values)
+    means = {metric: math.fsum(values) / len(values) for metric, values in complete.items() if metric not in missing}
+    return SideResult(means, videos, missing)
+
+
+def _describe(side: SideResult) -> str:
+    if side.mean_iou is None:
+        return "missing" if METRIC in side.missing else "skipped"
+    return f"{side.mean_iou:.2f}"

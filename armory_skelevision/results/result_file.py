@@ -2,153 +2,169 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.records import SIDES, RunResult, SideResult
-from armory_skelevision.validation import InvalidValueError, MissingFileError
-
-FRAME_IOU, FRAME_BOXES, TRUE_BOXES = "frame_iou", "frame_boxes", "true_boxes"
-"""Metrics that hold a value or a box for each frame of each video."""
-
-KEYPOINT_PCK = "keypoint_pck"
-"""The metric that holds the PCK of each keypoint; among the means it is "keypoint_pck.nose" and so on."""
-
-RELATIVE_PCK = "relative_pck"
-"""PCK under attack divided by benign PCK; ARMORY's results hold it in per cent, and for neither side."""
+from armory_skelevision.io import check_depth, printable, read_object
+from armory_skelevision.results.consistency import check_counts, check_frames, check_mean
+from armory_skelevision.results.metric_names import (
+    FRAME_BOXES,
+    FRAME_IOU,
+    KEYPOINT_PCK,
+    RELATIVE_PCK,
+    SHARES,
+    TRUE_BOXES,
+)
+from armory_skelevision.results.records import SIDES, RunResult, SideResult, summarize_videos
+from armory_skelevision.results.values import (
+    read_checkpoints,
+    read_frame_boxes,
+    read_frame_shares,
+    read_names,
+    read_numbers,
+    read_share,
+)
+from armory_skelevision.validation import InvalidValueError, StructuredError
 
 CHECKPOINTS = "adversarial_checkpoints"
 """Where an attack records the mean IoU of each video after fewer steps, by number of steps."""
 
+NAMES = "video_names"
+"""Where a result names its videos, in their order."""
+
+_FRAMES = {FRAME_IOU: read_frame_shares, FRAME_BOXES: read_frame_boxes, TRUE_BOXES: read_frame_boxes}
 _FRAME_COUNTS = ("mean_frame_iou", "tracked_frames", "annotated_frames")  # what ARMORY writes beside frame metrics
 
 
-def read_run(path: str | os.PathLike[str]) -> RunResult:
+def read_run(path: str | os.PathLike[str], inside: Path | None = None) -> RunResult:
     """Read a result file of this package's trackers or of any other.
+
+    A metric whose value is missing for a video (null, or NaN as ARMORY writes it) has no mean.
 
     Args:
         path: A JSON file that ARMORY wrote for a run whose metrics include `video_tracking_mean_iou`.
+        inside: A folder that the file must be in, whatever links the path goes through; None for any place.
 
     Raises:
         MissingFileError: If there is no such file.
-        InvalidValueError: If it is not JSON, contains no mean IoU, or a value of it is not a finite number.
+        InvalidValueError: If it is not JSON, contains no mean IoU, has a number that is out of range or none, or
+            contradicts itself: a mean that is not that of its videos, or lists that are not of the same videos.
     """
-    content = read_object(path, "a result file of ARMORY")
-    results = content.get("results")
+    content = read_object(path, inside=inside, allow_nan=True)
+    try:
+        read = _read_content(content)
+    except StructuredError as error:
+        place = f"{printable(path)}: {error.key}" if error.key else printable(path)
+        raise type(error)(place, error.expected, error.got, error.fix) from None
+    return replace(read, name=printable(Path(path).stem), folder=Path(path).parent, path=Path(path))
+
+
+def _read_content(content: Mapping[str, Any]) -> RunResult:
+    results, config, timestamp = (content.get(key) for key in ("results", "config", "timestamp"))
     if not isinstance(results, dict):
-        raise InvalidValueError(str(path), "a result file of ARMORY", 'an object without "results"')
-    benign, adversarial = (_read_side(path, results, side) for side in SIDES)
-    if benign.mean_iou is None and adversarial.mean_iou is None:
-        fix = 'name it in the config\'s metric "task"'
-        raise InvalidValueError(str(path), f"{METRIC} among the results", ", ".join(sorted(results)) or "none", fix)
-    relative = list(_numbers(path, RELATIVE_PCK, results.get(RELATIVE_PCK), strict=True))
-    if relative:
-        adversarial = replace(adversarial, means={**adversarial.means, RELATIVE_PCK: relative[-1] / 100})
-    config, timestamp, version = (content.get(key) for key in ("config", "timestamp", "armory_version"))
+        raise InvalidValueError("", "a result file of ARMORY", 'an object without "results"')
+    if not isinstance(config, dict | None):
+        raise InvalidValueError("config", "an object", f"{config!r:.80}")
+    check_depth("config", config)
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int | float | None):
+        raise InvalidValueError("timestamp", "seconds since 1970", f"{timestamp!r:.80}")
+    sides = {side: _read_side(results, side) for side in SIDES}
+    if not any(METRIC in side.means or METRIC in side.missing for side in sides.values()):
+        found, fix = ", ".join(sorted(results))[:300] or "none", 'name it in the config\'s metric "task"'
+        raise InvalidValueError("", f"{METRIC} among the results", found, fix)
+    checkpoints = read_checkpoints(CHECKPOINTS, results.get(CHECKPOINTS))
+    names = read_names(NAMES, results.get(NAMES))
+    check_counts(sides, {CHECKPOINTS: len(results.get(CHECKPOINTS) or ()), NAMES: len(names)})
+    for name, side in sides.items():
+        check_frames(name, side)
+    version = content.get("armory_version")
     return RunResult(
-        name=Path(path).stem,
-        folder=Path(path).parent,
-        config=config if isinstance(config, dict) else {},
-        benign=benign,
-        adversarial=adversarial,
-        checkpoints=_read_checkpoints(path, results.get(CHECKPOINTS)),
-        timestamp=float(timestamp) if isinstance(timestamp, int | float) else 0.0,
+        name="",
+        folder=Path(),
+        config=config or {},
+        benign=sides["benign"],
+        adversarial=_with_relative_pck(sides["adversarial"], results.get(RELATIVE_PCK)),
+        checkpoints=checkpoints,
+        names=names,
+        timestamp=float(timestamp) if timestamp is not None and math.isfinite(timestamp) else 0.0,
         versions={"armory-testbed": str(version)} if version else {},
     )
 
 
-def read_object(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
-    """Read a JSON file that must contain an object; messages call it ``what``.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If it is not JSON, or not an object.
-    """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingFileError(str(path), what, "no file") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidValueError(str(path), what, f"a file that is not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InvalidValueError(str(path), what, f"JSON of type {type(content).__name__}")
-    return content
-
-
-def _read_side(path: str | os.PathLike[str], results: Mapping[str, Any], side: str) -> SideResult:
-    means: dict[str, float] = {}
-    videos: dict[str, tuple[float, ...]] = {}
-    frames: dict[str, tuple[Any, ...]] = dict.fromkeys((FRAME_IOU, FRAME_BOXES, TRUE_BOXES), ())
+def _read_side(results: Mapping[str, Any], side: str) -> SideResult:
+    """All metrics of one side: values of videos and frames, and means."""
+    videos: dict[str, tuple[float | None, ...]] = {}
+    means: dict[str, float | None] = {}
+    frames: dict[str, tuple[Any, ...]] = dict.fromkeys(_FRAMES, ())
+    keypoints: dict[str, float] = {}
+    seen: set[tuple[bool, str]] = set()
     for key, value in results.items():
-        if not key.startswith(f"{side}_") or key == CHECKPOINTS:
-            continue
         rest = key.removeprefix(f"{side}_")
-        metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may be written in full
-        numbers = list(_numbers(path, key, value, strict=metric in (METRIC, *frames)))
-        if metric == KEYPOINT_PCK:
-            means.update(_read_keypoints(value))
-        elif rest in _FRAME_COUNTS or not numbers:
+        if rest == key or key == CHECKPOINTS or rest in _FRAME_COUNTS:
             continue
-        elif metric in frames:
-            frames[metric] = tuple(_frames_of(value, _is_number if metric == FRAME_IOU else _is_box))
-        elif rest.startswith("mean_"):
-            means[metric] = numbers[-1]
-        else:
-            videos[metric] = tuple(numbers)
-    derived = {metric: math.fsum(values) / len(values) for metric, values in videos.items()}
-    return SideResult({**derived, **means}, videos, *frames.values())
+        is_mean = rest.startswith("mean_")
+        metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may be written in full
+        if (is_mean, metric) in seen:
+            raise InvalidValueError(key, f"one record of {metric}", "several")
+        seen.add((is_mean, metric))
+        if metric == KEYPOINT_PCK:
+            keypoints |= _read_keypoints(key, value)
+        elif metric in _FRAMES:
+            frames[metric] = _FRAMES[metric](key, value)
+        elif numbers := read_numbers(key, value, metric in SHARES):
+            if is_mean:
+                means[metric] = _only(key, numbers)
+            else:
+                videos[metric] = numbers
+    known = _with_means(side, summarize_videos(videos), means)
+    return replace(
+        known,
+        means={**known.means, **keypoints},
+        frame_ious=frames[FRAME_IOU],
+        boxes_xyxy=frames[FRAME_BOXES],
+        true_boxes_xyxy=frames[TRUE_BOXES],
+    )
 
 
-def _read_keypoints(value: Any) -> dict[str, float]:
+def _with_means(side: str, of_videos: SideResult, means: Mapping[str, float | None]) -> SideResult:
+    """The means that a file has, each checked with the values of its videos, beside those of the other videos."""
+    missing = of_videos.missing | {metric for metric, mean in means.items() if mean is None}
+    given = {metric: mean for metric, mean in means.items() if mean is not None and metric not in missing}
+    for metric in given.keys() & of_videos.means.keys():
+        values = [value for value in of_videos.videos[metric] if value is not None]
+        check_mean(f"{side}_mean_{metric}", given[metric], values)
+    derived = {metric: mean for metric, mean in of_videos.means.items() if metric not in missing}
+    return replace(of_videos, means={**derived, **given}, missing=missing)
+
+
+def _with_relative_pck(attacked: SideResult, value: Any) -> SideResult:
+    numbers = read_numbers(RELATIVE_PCK, value, False)
+    if not numbers:
+        return attacked
+    percent = _only(RELATIVE_PCK, numbers)
+    if percent is None:
+        return replace(attacked, missing=attacked.missing | {RELATIVE_PCK})
+    if percent < 0:
+        raise InvalidValueError(RELATIVE_PCK, "at least 0 per cent", str(percent))
+    return replace(attacked, means={**attacked.means, RELATIVE_PCK: percent / 100})
+
+
+def _only(key: str, numbers: tuple[float | None, ...]) -> float | None:
+    """The mean over all videos, of which there is one."""
+    if len(numbers) != 1:
+        raise InvalidValueError(key, "one number", f"{len(numbers)} of them")
+    return numbers[0]
+
+
+def _read_keypoints(key: str, value: Any) -> dict[str, float]:
     """PCK of each keypoint that is labelled at all: one object for all people together, in a list."""
-    tables = [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
-    shares = [pair for table in tables for pair in table.items()]
-    return {f"{KEYPOINT_PCK}.{keypoint}": float(share) for keypoint, share in shares if _is_number(share)}
-
-
-def _numbers(path: str | os.PathLike[str], key: str, value: Any, strict: bool) -> Iterator[float]:
-    """All numbers of a metric: ARMORY records a list of records, each of which may be a list of videos."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _numbers(path, key, item, strict)
-    elif _is_number(value):
-        yield float(value)
-    elif strict and value is not None:
-        raise InvalidValueError(f"{path}: {key}", "finite numbers", repr(value))
-
-
-def _read_checkpoints(path: str | os.PathLike[str], value: Any) -> dict[int, tuple[float, ...]]:
-    """Mean IoUs by the numbers of steps that every video has; {} where nothing was recorded."""
-    if not value:
-        return {}
-    try:
-        videos = [{int(steps): float(iou) for steps, iou in video.items()} for video in value]
-    except (TypeError, ValueError, AttributeError):
-        raise InvalidValueError(f"{path}: {CHECKPOINTS}", "a mean IoU by steps for each video", repr(value)) from None
-    common = set.intersection(*(set(video) for video in videos))
-    return {steps: tuple(video[steps] for video in videos) for steps in sorted(common)}
-
-
-def _frames_of(value: Any, is_frame: Callable[[Any], bool]) -> Iterator[tuple[Any, ...]]:
-    """The innermost lists of frames, one for each video."""
-    if not isinstance(value, list) or not value:
-        return
-    if all(map(is_frame, value)):
-        yield tuple(tuple(frame) if isinstance(frame, list) else frame for frame in value)
-    else:
-        for item in value:
-            yield from _frames_of(item, is_frame)
-
-
-def _is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    tables = value if isinstance(value, list) else []
+    if len(tables) != 1 or not isinstance(tables[0], dict):
+        raise InvalidValueError(key, "a list of one object, with the PCK of each keypoint", f"{value!r:.80}")
+    shares = {name: read_share(f"{key}.{name}", share) for name, share in tables[0].items()}
+    return {f"{KEYPOINT_PCK}.{name}": share for name, share in shares.items() if share is not None}

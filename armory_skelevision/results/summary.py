@@ -37,8 +37,21 @@ class Group(NamedTuple):
         return "failed" if "failed" in states else "missing"
 
     def measure(self, side: str, metric: str) -> Estimate | None:
-        """Mean of a metric over the seeds that have it; ``side`` is "benign" or "adversarial"."""
-        return _estimate([run.side(side).means.get(metric) for run in self.finished])
+        """Mean of a metric over the seeds that have it; ``side`` is "benign" or "adversarial".
+
+        Runs that are identical on this side are one measurement, so there is no interval.
+        """
+        found = _estimate([run.side(side).means.get(metric) for run in self.finished])
+        return Estimate(found.mean, None, 1) if found and self.is_identical(side) else found
+
+    def is_identical(self, side: str) -> bool:
+        """Whether all of several runs gave the same values on a side, as where a seed has no effect."""
+        sides = [run.side(side) for run in self.finished]
+        return len(sides) > 1 and all(other == sides[0] for other in sides)
+
+    def lacks(self, side: str, metric: str) -> bool:
+        """Whether a run measured a metric, but its result lacks the value (null or NaN) of a video."""
+        return any(metric in run.side(side).missing for run in self.finished)
 
     def seconds(self) -> Estimate | None:
         """Time of one run, over those that recorded it."""
@@ -65,6 +78,10 @@ class Summary:
     """For each setting, the part that matters without the attack."""
     inconsistent: tuple[str, ...]
     """A line for each model whose benign results differ between runs that should agree."""
+    identical: tuple[str, ...]
+    """A line for each model and setting whose runs differ in their seeds, but not in their results."""
+    incomplete: tuple[str, ...]
+    """A line for each run whose result lacks the values (null or NaN) of videos."""
 
     @cached_property
     def varying(self) -> list[str]:
@@ -107,11 +124,16 @@ def summarize(runs: Sequence[RunResult]) -> Summary:
         benign={place: benign[place] for place in dict.fromkeys(unattacked[setting] for setting in attacked)},
         unattacked=unattacked,
         inconsistent=tuple(_inconsistencies(frame)),
+        identical=tuple(_identical_groups(attacked)),
+        incomplete=tuple(_missing_values(run) for run in labelled if run.benign.missing or run.adversarial.missing),
     )
 
 
 def tabulate(runs: Mapping[str, RunResult]) -> pd.DataFrame:
-    """The values of single videos as a tidy table: columns run (a key), side, metric, video (its number), value."""
+    """The values of single videos as a tidy table: columns run (a key), side, metric, video (its number), value.
+
+    A missing value is NaN.
+    """
     rows = [
         (key, side, metric, video, value)
         for key, run in runs.items()
@@ -119,7 +141,7 @@ def tabulate(runs: Mapping[str, RunResult]) -> pd.DataFrame:
         for metric, values in run.side(side).videos.items()
         for video, value in enumerate(values)
     ]
-    return pd.DataFrame(rows, columns=["run", "side", "metric", "video", "value"])
+    return pd.DataFrame(rows, columns=["run", "side", "metric", "video", "value"]).astype({"value": float})
 
 
 def newest(runs: Sequence[RunResult]) -> list[RunResult]:
@@ -157,6 +179,27 @@ def _inconsistencies(frame: pd.DataFrame) -> Iterator[str]:
                 f"{model} on {place}: the benign mean IoU is {100 * low:.1f} in one run and {100 * high:.1f} in "
                 "another; weights or data have changed in between"
             )
+
+
+def _identical_groups(groups: Groups) -> Iterator[str]:
+    """Settings in which a seed had no effect."""
+    for setting, models in groups.items():
+        side = "adversarial" if is_attacked(setting) else "benign"
+        for model, group in models.items():
+            if group.is_identical(side) and group.finished[0].side(side).means:
+                runs = len(group.finished)
+                place = " · ".join(value for _, value in setting)
+                yield f"{model} on {place}: {runs} runs that differ only in their seeds gave identical results"
+
+
+def _missing_values(run: RunResult) -> str:
+    words = []
+    for side in SIDES:
+        for metric in sorted(run.side(side).missing):
+            values = run.side(side).videos.get(metric, ())
+            count = f"{values.count(None)} of {len(values)} videos" if None in values else "the mean"
+            words.append(f"{side} {metric} of {count}")
+    return f"{run.name}: no value of {', '.join(words)}"
 
 
 def _worth(run: RunResult, side: str) -> tuple[bool, bool, bool, float]:

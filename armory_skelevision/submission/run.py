@@ -54,7 +54,7 @@ def run_evaluation(
         command += ["--num-eval-batches", str(videos)]
     run_armory(command, _environment(home, config), log=home / "log", folder=home, limits=limits)
     run = read_run(find_result(home / "output_dir" / "run", "*.json"))
-    return VideoScores(list(run.benign.video_ious), list(run.adversarial.video_ious))
+    return VideoScores(run.benign.complete_ious(), run.adversarial.complete_ious())
 
 
 def _prepare_home(home: Path, config: Mapping[str, Any], weights: Mapping[str, Path]) -> None:

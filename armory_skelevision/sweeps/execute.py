@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.evaluation.runner import read_log, run_config
-from armory_skelevision.io import atomic_write
-from armory_skelevision.sweeps.run import CONFIG, LOG, RECORD, RESULT, Run, hash_weights, is_finished, locked, versions
+from armory_skelevision.io import atomic_write, locked
+from armory_skelevision.sweeps.run import CONFIG, LOG, RECORD, RESULT, Run, hash_weights, is_finished, versions
 from armory_skelevision.weights import resolve as weights
 
 _LOG_LINES = 20
@@ -91,6 +91,8 @@ def _collect_outputs(result: Path, folder: Path) -> None:
     """Move a run's result, and what else it exported, from ARMORY's folder into the run's."""
     for part in result.parent.iterdir():
         if part.is_dir():
+            if (folder / part.name).is_symlink():
+                (folder / part.name).unlink()
             shutil.rmtree(folder / part.name, ignore_errors=True)
             shutil.move(part, folder / part.name)
     atomic_write(folder / RESULT, result.read_bytes())

@@ -10,30 +10,34 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import math
 import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 
 from armory_skelevision.evaluation.check.run import check_schema
-from armory_skelevision.io import parse_json
-from armory_skelevision.sweeps.run import Run
-from armory_skelevision.validation import InvalidValueError, Settings
+from armory_skelevision.io import check_depth, printable, read_object
+from armory_skelevision.sweeps.axes import Choice, as_number, check_overrides, check_values, read_axis
+from armory_skelevision.sweeps.run import FILES, Run
+from armory_skelevision.validation import InvalidValueError, Range, Settings, check_known, check_value
+
+MAX_RUNS = 10_000
+"""Most runs of a grid."""
+
+MAX_BYTES = 16 * 2**20
+"""Most bytes of a grid file and of a base."""
+
+MAX_NAME = 200
+"""Most letters of the name of a run's folder."""
+
+Percent = Annotated[float, Range(0, 100)]
 
 # Objects of a config that take keys which a base does not name. Elsewhere ARMORY overlooks a wrong key.
 _OPEN = re.compile(r"(dataset|metric|scenario|sysconfig|user_init|.*kwargs)$")
-
-
-class Choice(NamedTuple):
-    """One value of an axis."""
-
-    label: Any
-    """The value itself, or the name of the choice."""
-    settings: Mapping[str, Any]
-    """Values by dotted key."""
 
 
 @dataclass(frozen=True)
@@ -59,79 +63,112 @@ class Grid(Settings):
     published: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Refuse options that are none, and exclusions of what is not on an axis."""
+        """Refuse what cannot be meant: no options, keys that are set twice, exclusions of what is on no axis."""
         for option in self.options:
             if not option.startswith("--"):
                 raise InvalidValueError("options", 'options such as "--num-eval-batches=1"', repr(option))
-        choices = [choice for axis in self.read_axes().values() for choice in axis]
+        count = math.prod(len(axis) for axis in self.axes.values() if isinstance(axis, list | dict))
+        if count > MAX_RUNS:  # before any of them is made
+            raise InvalidValueError("axes", f"at most {MAX_RUNS} combinations", str(count), "make several grids")
+        axes = self.read_axes()
+        check_values("set", self.set)
+        check_overrides(
+            {
+                "base": [{} if self.base is None else {"base": self.base}],
+                "set": [self.set],
+                **{f"axes.{name}": [choice.settings for choice in axis] for name, axis in axes.items()},
+            }
+        )
+        choices = [choice for axis in axes.values() for choice in axis]
         known = {*self.axes, *(key for choice in choices for key in choice.settings)}
         for excluded in self.exclude:
             if not excluded or not excluded.keys() <= known:
-                raise InvalidValueError("exclude", "objects of axes and their values", repr(excluded))
+                raise InvalidValueError("exclude", "objects of axes and their values", f"{excluded!r:.200}")
+        _check_published(self.published, self.axes)
 
     def read_axes(self) -> dict[str, list[Choice]]:
         """The choices of each axis."""
-        return {name: _read_axis(name, axis) for name, axis in self.axes.items()}
+        return {name: read_axis(name, axis) for name, axis in self.axes.items()}
 
 
 def read_grid(path: str | os.PathLike[str]) -> list[Run]:
     """The runs of a grid file, in the order of its axes, the last one changing fastest.
 
     Raises:
-        FileNotFoundError: If the grid or a base is not there.
-        InvalidValueError: For anything in it that cannot be right: unknown keys, a dotted key that its base does not
-            have, runs that are equal, a config that ARMORY refuses.
+        MissingFileError: If the grid or a base is not there.
+        InvalidValueError: For anything in it that cannot be right: unknown keys, a key that is set twice, a dotted key
+            that its base does not have, equal runs, more than `MAX_RUNS` of them, a config that ARMORY refuses.
     """
-    grid = Grid.from_dict(read_object(Path(path)), "grid")
-    axes = grid.read_axes()
+    content = read_object(path, MAX_BYTES)
+    check_depth(printable(path), content)
+    try:
+        return _distinct(_expand(Grid.from_dict(content, ""), Path(path).parent))
+    except InvalidValueError as error:
+        if error.key.startswith(os.path.join(printable(Path(path).parent), "")):  # of a base
+            raise
+        raise InvalidValueError(f"{printable(path)}: {error.key}", error.expected, error.got, error.fix) from None
+
+
+def _expand(grid: Grid, folder: Path) -> list[Run]:
+    """All combinations of the axes that are not excluded."""
+    axes, bases = grid.read_axes(), _Bases(folder)
     runs, useless = [], list(grid.exclude)
     for choices in itertools.product(*axes.values()):
         labels = dict(zip(axes, (choice.label for choice in choices), strict=True))
         values = {key: value for choice in choices for key, value in choice.settings.items()}
-        fitting = [excluded for excluded in grid.exclude if excluded.items() <= {**values, **labels}.items()]
+        place = {name: as_number(value) for name, value in {**values, **labels}.items()}
+        fitting = [out for out in grid.exclude if all(place.get(name) == as_number(out[name]) for name in out)]
         if fitting:
             useless = [excluded for excluded in useless if excluded not in fitting]
             continue
-        config = _build(Path(path).parent, {"base": grid.base, **grid.set, **values})
-        place = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
-        config["_description"] = f"{config.get('_description', '')}{place}"
+        config = _build(bases, {"base": grid.base, **grid.set, **values})
+        described = "".join(f"; {name}: {_show(label)}" for name, label in labels.items())
+        config["_description"] = f"{config.get('_description', '')}{described}"
         name = "-".join(map(_slug, labels.values())) or "run"
+        for finding in check_schema(config):
+            if finding.level == "error":
+                raise InvalidValueError(f"{name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
         runs.append(Run(name, labels, values, config, tuple(grid.options)))
     if useless:
-        raise InvalidValueError("grid.exclude", "values that a run has", json.dumps(useless[0]))
+        raise InvalidValueError("exclude", "values that a run has", json.dumps(useless[0]))
     if not runs:
-        raise InvalidValueError("grid.axes", "at least one run", "none", "the grid excludes all of them")
-    for run in runs:
-        for finding in check_schema(run.config):
-            if finding.level == "error":
-                raise InvalidValueError(f"{run.name}: {finding.key}", "what ARMORY's schema allows", finding.problem)
-    return _distinct(runs)
+        raise InvalidValueError("axes", "at least one run", "none", "the grid excludes all of them")
+    return runs
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that must hold an object (`InvalidValueError`, with the path as its key)."""
-    try:
-        content = parse_json(path.read_bytes())
-    except ValueError as error:
-        raise InvalidValueError(os.fspath(path), "JSON", str(error)) from error
-    if not isinstance(content, dict):
-        raise InvalidValueError(os.fspath(path), "a JSON object", type(content).__name__)
-    return content
+def _check_published(published: Mapping[str, Any], axes: Mapping[str, Any]) -> None:
+    """Refuse published numbers that could not be shown beside a run."""
+    check_known("published", published, ("source", "cells"))
+    check_value("published.cells", published.get("cells", []), Sequence[Mapping[str, Any]])
+    for number, cell in enumerate(published.get("cells", [])):
+        place = f"published.cells.{number}"
+        check_known(place, cell, ("where", "benign", "adversarial"))
+        check_value(f"{place}.where", cell.get("where"), Mapping[str, Any])
+        check_known(f"{place}.where", cell["where"], list(axes))
+        check_value(f"{place}.benign", cell.get("benign"), Percent | None)
+        check_value(f"{place}.adversarial", cell.get("adversarial"), Percent | Mapping[str, Percent] | None)
 
 
-def _read_axis(name: str, axis: Any) -> list[Choice]:
-    if isinstance(axis, list) and axis:
-        return [Choice(value, {name: value}) for value in axis]
-    if isinstance(axis, dict) and axis and all(isinstance(settings, dict) for settings in axis.values()):
-        return [Choice(label, settings) for label, settings in axis.items()]
-    raise InvalidValueError(f"axes.{name}", "a list of values, or an object of named settings", repr(axis))
+class _Bases:
+    """The configs that runs begin with, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.read: dict[str, dict[str, Any]] = {}
+
+    def copy(self, name: str) -> dict[str, Any]:
+        """A copy of the config at a path from the grid's folder."""
+        if name not in self.read:
+            self.read[name] = read_object(self.folder / name, MAX_BYTES)
+            check_depth(printable(self.folder / name), self.read[name])
+        return copy.deepcopy(self.read[name])
 
 
-def _build(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _build(bases: _Bases, settings: Mapping[str, Any]) -> dict[str, Any]:
     base = settings["base"]
     if not isinstance(base, str):
-        raise InvalidValueError("grid.base", "the path of a config, from the grid's folder", repr(base))
-    config = read_object(folder / base)
+        raise InvalidValueError("base", "the path of a config, from the grid's folder", f"{base!r:.200}")
+    config = bases.copy(base)
     for key, value in settings.items():
         if key != "base":
             _set(config, key, copy.deepcopy(value), base)
@@ -162,12 +199,13 @@ def _slug(label: Any) -> str:
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:
-    """The runs, with a name of its own for each."""
+    """The runs, each with a name of its own that can name a folder beside the sweep's files."""
     names: dict[str, str] = {}
     for run in runs:
         if run.hash in names:
             equal = f"{names[run.hash]} and {run.name} alike"
-            raise InvalidValueError("grid.axes", "runs that differ", equal, "does an axis repeat a value?")
+            raise InvalidValueError("axes", "runs that differ", equal, "does an axis repeat a value?")
         names[run.hash] = run.name
     counts = Counter(run.name for run in runs)
-    return [run._replace(name=f"{run.name}-{run.hash[:8]}") if counts[run.name] > 1 else run for run in runs]
+    unfit = {name for name, count in counts.items() if count > 1 or name in FILES or len(name) > MAX_NAME}
+    return [run._replace(name=f"{run.name[:MAX_NAME]}-{run.hash[:8]}") if run.name in unfit else run for run in runs]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from armory_skelevision.io import read_object
 from armory_skelevision.sweeps.run import CONFIG, RESULT, Run, read_record
+from armory_skelevision.validation import accepts
 
 CHECKPOINTS = "adversarial_checkpoints"
 
@@ -21,7 +22,7 @@ def log_run(run: Run, folder: Path, experiment: str) -> None:
     """
     import mlflow
 
-    results = json.loads((folder / RESULT).read_text(encoding="utf-8"))["results"]
+    results = read_object(folder / RESULT, allow_nan=True)["results"]
     try:
         mlflow.set_experiment(experiment)
         with mlflow.start_run(run_name=run.name):
@@ -36,14 +37,15 @@ def log_run(run: Run, folder: Path, experiment: str) -> None:
 
 
 def read_means(results: Mapping[str, Any]) -> dict[str, float]:
-    """The means over videos in ARMORY's results, by their names there."""
+    """The means over videos in ARMORY's results, by their names there; without those that are missing (NaN)."""
     means = {name: values[-1] for name, values in results.items() if "_mean_" in name and isinstance(values, list)}
     # The name of a metric's values may hold "mean", too; those are lists, one per video.
-    return {name: float(value) for name, value in means.items() if isinstance(value, int | float)}
+    return {name: float(value) for name, value in means.items() if accepts(float, value)}
 
 
 def read_curve(results: Mapping[str, Any]) -> dict[int, float]:
-    """Mean IoU over videos after each number of steps, where the attack recorded checkpoints."""
+    """Mean IoU over videos after each number of steps for which the attack recorded it for all of them."""
     videos = results.get(CHECKPOINTS, [])
-    steps = sorted({int(steps) for video in videos for steps in video})
-    return {count: sum(video[str(count)] for video in videos) / len(videos) for count in steps}
+    steps = {int(steps) for video in videos for steps in video}
+    curve = {count: [video.get(str(count)) for video in videos] for count in sorted(steps)}
+    return {count: sum(ious) / len(ious) for count, ious in curve.items() if all(accepts(float, iou) for iou in ious)}

@@ -6,23 +6,25 @@ A finished run's folder holds `config.json`, `result.json` (ARMORY's), `log.txt`
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import armory_skelevision
-from armory_skelevision.io import hash_file
-from armory_skelevision.validation import MissingFileError
+from armory_skelevision.io import hash_file, read_object
+from armory_skelevision.validation import StructuredError
 from armory_skelevision.weights import resolve as weights
 
 RECORD, CONFIG, RESULT, LOG = "run.json", "config.json", "result.json", "log.txt"
+FILES = GRID, RUNS = "grid.json", "runs.json"
+"""What a sweep's folder has beside the folders of its runs: a copy of the grid file, and all runs that it asks for."""
+
+MAX_RECORD = 16 * 2**20
+"""Most bytes of a record."""
+
 _PACKAGES = ("adversarial-robustness-toolbox", "armory-testbed", "numpy", "torch")
 
 
@@ -50,10 +52,9 @@ class Run(NamedTuple):
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The record of a run that finished or failed; None where it has yet to be run."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return read_object(folder / RECORD, MAX_RECORD, inside=folder.parent)
+    except StructuredError:  # half of one, as after a power cut, is none
         return None
-    return record if isinstance(record, dict) else None
 
 
 def is_finished(run: Run, folder: Path) -> bool:
@@ -61,7 +62,8 @@ def is_finished(run: Run, folder: Path) -> bool:
     record = read_record(folder)
     if record is None or record.get("state") != "finished" or not (folder / RESULT).is_file():
         return False
-    recorded = record.get("weights") or {}
+    weights_then: Any = record.get("weights")
+    recorded = weights_then if isinstance(weights_then, dict) else {}
     # Weights that are gone since are no reason to discard the results that were made with them.
     same = all(found is None or found == recorded.get(name) for name, found in hash_weights(run).items())
     return same and record.get("hash") == run.hash and record.get("versions") == versions()
@@ -80,24 +82,9 @@ def hash_weights(run: Run) -> dict[str, str | None]:
         try:
             path = weights.resolve(name, by_armory=key.startswith("model"))
             found[name] = _hash(str(path), path.stat().st_mtime_ns)
-        except MissingFileError:
+        except OSError:  # not here, or not readable
             found[name] = None
     return found
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """Make a run's folder and hold its lock, against all other sweeps on it (`BlockingIOError` if one of them has it).
-
-    Gives the descriptor of the lock, which is held for as long as that is open in any process.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @functools.lru_cache

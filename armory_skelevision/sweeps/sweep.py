@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from tqdm import tqdm
-
-from armory_skelevision.io import atomic_write
+from armory_skelevision.evaluation.check import Finding
+from armory_skelevision.io import progress as show_progress
+from armory_skelevision.io import read_bytes, read_object
+from armory_skelevision.io.progress import INTERVAL
+from armory_skelevision.sweeps.check import check_runs, refuse_errors
 from armory_skelevision.sweeps.execute import Ended
-from armory_skelevision.sweeps.grid import read_grid, read_object
+from armory_skelevision.sweeps.folder import claimed
+from armory_skelevision.sweeps.grid import read_grid
 from armory_skelevision.sweeps.local_engine import run_local
 from armory_skelevision.sweeps.mlflow_log import log_run
 from armory_skelevision.sweeps.ray_engine import run_on_ray
 from armory_skelevision.sweeps.run import Run, is_finished, read_record
+from armory_skelevision.validation import Range, accepts, check_arguments
 from armory_skelevision.weights import resolve as weights
 from armory_skelevision.weights.packaged import install_weights
 
-GRID, RUNS = "grid.json", "runs.json"
-"""What a sweep's folder has beside the folders of its runs: a copy of the grid file, and all runs that it asks for."""
+MAX_JOBS = 256
+"""Most runs at a time."""
+
+_Seconds = Annotated[float, Range(0, 1e9)]
 
 
 class Progress(NamedTuple):
@@ -46,8 +55,19 @@ def estimate_seconds(progress: Sequence[Progress], jobs: int) -> float | None:
     return left * sum(took) / len(took) / min(jobs, max(left, 1)) if took else None
 
 
+def check_progress(progress: Sequence[Progress], engine: Literal["local", "ray"] = "local") -> list[Finding]:
+    """What is wrong with the runs that are not finished, see `check_runs`."""
+    left = [each.run for each in progress if each.state != "finished"]
+    return check_runs(left, elsewhere=engine == "ray" and "RAY_ADDRESS" in os.environ) if left else []
+
+
 def run_sweep(
-    grid: Path, out: Path, engine: Literal["local", "ray"] = "local", jobs: int = 1, mlflow: bool = False
+    grid: Path,
+    out: Path,
+    engine: Literal["local", "ray"] = "local",
+    jobs: Annotated[int, Range(1, MAX_JOBS)] = 1,
+    mlflow: bool = False,
+    warn: Callable[[Finding], None] = lambda finding: None,
 ) -> list[Ended]:
     """Carry out all runs of a grid that are not finished; failed ones are tried again.
 
@@ -57,30 +77,48 @@ def run_sweep(
         engine: Where runs are carried out.
         jobs: How many at a time.
         mlflow: Log what finishes to MLflow, too.
+        warn: Is told what may be wrong with runs before the first begins.
 
     Returns:
         The runs that failed, in the order in which they did.
+
+    Raises:
+        InvalidValueError: If the grid or one of its runs cannot be right, or the folder has files of something else.
+        OSError: If the folder cannot be written to.
     """
+    check_arguments(run_sweep, {"engine": engine, "jobs": jobs})
     install_weights(weights.saved_model_dir())  # once, before many runs do it at the same time
     progress = read_progress(grid, out)
-    _write_plan(grid, out, [each.run for each in progress])
+    findings = check_progress(progress, engine)
+    refuse_errors(findings)
+    for finding in findings:
+        warn(finding)
     left = [each.run for each in progress if each.state != "finished"]
-    carry_out = run_on_ray if engine == "ray" else run_local
+    with claimed(out, left, *_plan(grid, [each.run for each in progress])):
+        return _carry_out(left, len(progress) - len(left), grid, out, engine, jobs, mlflow)
+
+
+def _carry_out(
+    left: Sequence[Run], done: int, grid: Path, out: Path, engine: str, jobs: int, mlflow: bool
+) -> list[Ended]:
+    run = run_on_ray if engine == "ray" else run_local
     failed = []
-    done = len(progress) - len(left)
+    shown_at = time.monotonic()
     with (
-        tqdm(total=len(progress), initial=done, unit="run", desc="Sweep", disable=None, smoothing=0) as bar,
-        closing(carry_out(left, out, jobs)) as events,
+        show_progress(desc="Sweep", total=done + len(left), initial=done, unit="run", smoothing=0, leave=True) as bar,
+        closing(run(left, out, jobs)) as events,
     ):
         for ended in events:
             if ended is None:
-                bar.refresh()
+                if sys.stderr.isatty() or time.monotonic() - shown_at > INTERVAL:
+                    bar.refresh()
+                    shown_at = time.monotonic()
                 continue
-            bar.update()
             if ended.error is not None:
                 failed.append(ended)
-                bar.set_postfix(failed=len(failed))
-            elif mlflow:
+                bar.set_postfix(failed=len(failed), refresh=False)
+            bar.update()
+            if ended.error is None and mlflow:
                 log_run(ended.run, out / ended.run.name, grid.stem)
     return failed
 
@@ -106,16 +144,15 @@ def _progress_of(run: Run, folder: Path) -> Progress:
     if record is None:
         return Progress(run, "to run", None)
     if is_finished(run, folder):
-        return Progress(run, "finished", float(record["seconds"]))
+        seconds: Any = record.get("seconds")
+        return Progress(run, "finished", float(seconds) if accepts(_Seconds, seconds) else None)
     return Progress(run, "failed" if record.get("state") == "failed" else "outdated", None)
 
 
-def _write_plan(grid: Path, out: Path, runs: Sequence[Run]) -> None:
-    """Write once what the sweep will run, so that whoever reads its results has no need to derive it."""
-    out.mkdir(parents=True, exist_ok=True)
+def _plan(grid: Path, runs: Sequence[Run]) -> tuple[bytes, bytes]:
+    """The grid file, and all runs that it asks for, as they are written into the sweep's folder."""
     plan: dict[str, Any] = {"grid": read_object(grid), "runs": [run._asdict() for run in runs]}
-    atomic_write(out / GRID, grid.read_bytes())
-    atomic_write(out / RUNS, (json.dumps(plan, indent=4, ensure_ascii=False) + "\n").encode("utf-8"))
+    return read_bytes(grid), (json.dumps(plan, indent=4, ensure_ascii=False) + "\n").encode("utf-8")
 
 
 def _duration(seconds: float) -> str:

@@ -57,7 +57,7 @@ def test_errors_are_one_line(run: Run, tmp_path: Path) -> None:
     assert run("summary", tmp_path / "no.json") == (
         1,
         "",
-        f"error: {tmp_path / 'no.json'}: expected a result file of ARMORY, got no file\n",
+        f"error: {tmp_path / 'no.json'}: expected a result file or a folder, got nothing\n",
     )
     (tmp_path / "bad.json").write_text("nonsense")
     code, out, err = run("summary", tmp_path / "bad.json")

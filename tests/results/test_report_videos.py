@@ -27,7 +27,7 @@ def export(folder: Path, side: str, frames: int = 4) -> None:
 def test_filmstrips_patches_and_videos(tmp_path: Path) -> None:
     write_plan(tmp_path)
     frames = [make_frames((1.0, 0.5, 0.25, 0.0), side=side) for side in ("benign", "adversarial")]
-    results = make_results((0.5,), (0.25,), **frames[0], **frames[1])
+    results = make_results((0.25,), (0.25,), **frames[0], **frames[1])
     for model in ("stl", "mtl"):
         kwargs = {"step_size": 0.1, "max_iter": 10, "export": "patches"}
         config = {**make_config(model), "attack": {"name": "PatchAttack", "kwargs": kwargs}}

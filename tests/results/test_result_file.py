@@ -24,21 +24,21 @@ def test_reads_a_run_of_another_tracker(tmp_path: Path) -> None:
 
 def test_reads_our_metrics_by_short_and_by_dotted_name(tmp_path: Path) -> None:
     results = make_results(
-        (0.5,),
-        (0.25, 0.35),
+        (0.5, 0.5),
+        (0.75, 0.125),
         benign_mean_success_auc=[0.6],
         **{"adversarial_mean_armory_skelevision.metrics.success_auc": [0.4]},
         adversarial_success_auc=[[0.3], [0.5]],
-        adversarial_frame_iou=[[[1.0, 0.5]], [[1.0, 0.25, 0.0]]],
+        adversarial_frame_iou=[[[1.0, 0.75]], [[1.0, 0.25, 0.0]]],
         adversarial_mean_frame_iou=[0.3],
         adversarial_checkpoints=[{"5": 0.6, "10": 0.2}, {"5": 0.4}],
     )
     run = read_run(write_result(tmp_path / "r.json", results))
     assert run.benign.means == {METRIC: 0.5, "success_auc": 0.6}
-    assert run.adversarial.means == pytest.approx({METRIC: 0.3, "success_auc": 0.4})
+    assert run.adversarial.means == pytest.approx({METRIC: 0.4375, "success_auc": 0.4})
     assert run.adversarial.videos["success_auc"] == (0.3, 0.5)
-    assert run.adversarial.frame_ious == ((1.0, 0.5), (1.0, 0.25, 0.0))
-    assert run.checkpoints == {5: (0.6, 0.4)}  # 10 steps were not recorded in both videos
+    assert run.adversarial.frame_ious == ((1.0, 0.75), (1.0, 0.25, 0.0))
+    assert run.checkpoints == {5: (0.6, 0.4), 10: (0.2, None)}  # 10 steps were not recorded in both videos
 
 
 def test_a_skipped_side_is_none(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_skipped_side_is_none(tmp_path: Path) -> None:
 
 
 def test_reads_frames_of_each_video(tmp_path: Path) -> None:
-    results = make_results((0.5, 0.6), **make_frames((1.0, 0.5), (1.0, 0.6, 0.5)))
+    results = make_results((0.5, 0.55), **make_frames((1.0, 0.5), (1.0, 0.6, 0.5)))
     results |= {"benign_mean_frame_iou": [0.5], "benign_tracked_frames": [5], "benign_annotated_frames": [5]}
     run = read_run(write_result(tmp_path / "r.json", results))
     assert run.benign.frame_ious == ((1.0, 0.5), (1.0, 0.6, 0.5))
@@ -73,9 +73,9 @@ IOU = f"benign_{METRIC}"
 @pytest.mark.parametrize(
     ("results", "place", "got"),
     [
-        ({IOU: [[math.nan]]}, IOU, "nan"),
+        ({IOU: [[math.inf]]}, IOU, "inf"),
         ({f"benign_mean_{METRIC}": ["high"]}, f"benign_mean_{METRIC}", "'high'"),
-        ({IOU: [0.5], "benign_frame_boxes": [[[[1, 2, 3, math.nan]]]]}, "benign_frame_boxes", "nan"),
+        ({IOU: [0.5], "benign_frame_boxes": [[[[1, 2, 3, 1e10]]]]}, "benign_frame_boxes", "[1, 2, 3, 10000000000.0]"),
         ({IOU: [0.5], "adversarial_checkpoints": [3]}, "adversarial_checkpoints", "[3]"),
     ],
 )
@@ -89,9 +89,9 @@ def test_a_damaged_value_is_named(tmp_path: Path, results: dict[str, object], pl
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ("[" * 100_000, "a file that is not JSON"),
-        ("{", "a file that is not JSON"),
-        ("\xff", "a file that is not JSON"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ("{", "Expecting property name"),
+        ("\xff", "byte 0xff at position 0"),
         ("[]", "JSON of type list"),
         ('{"results": null}', 'an object without "results"'),
         ('{"results": {"benign_mean_accuracy": [1]}}', "benign_mean_accuracy"),

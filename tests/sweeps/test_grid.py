@@ -75,30 +75,31 @@ def test_equal_names_are_told_apart(write):
 @pytest.mark.parametrize(
     ("grid", "key", "got"),
     [
-        ({"axis": {}}, "grid.axis", "an unknown one"),
-        ({"axes": []}, "grid.axes", "()"),
-        ({"axes": {DELTA: 0.1}}, f"grid.axes.{DELTA}", "0.1"),
-        ({"axes": {DELTA: []}}, f"grid.axes.{DELTA}", "[]"),
-        ({"axes": {"model": {"MTL": "siamrpn_mtl"}}}, "grid.axes.model", "{'MTL': 'siamrpn_mtl'}"),
-        ({"axes": {DELTA: [0.1, 0.1]}}, "grid.axes", "0.1 and 0.1 alike"),
+        ({"axis": {}}, "axis", "an unknown one"),
+        ({"axes": []}, "axes", "()"),
+        ({"axes": {DELTA: 0.1}}, f"axes.{DELTA}", "0.1"),
+        ({"axes": {DELTA: []}}, f"axes.{DELTA}", "[]"),
+        ({"axes": {"model": {"MTL": "siamrpn_mtl"}}}, "axes.model", "{'MTL': 'siamrpn_mtl'}"),
+        ({"axes": {DELTA: [0.1, 0.1]}}, f"axes.{DELTA}", "0.1 twice"),
         ({"axes": {"model.weight_file": ["a"]}}, "model.weight_file", "no 'weight_file' there"),
         ({"axes": {"attack.max_iter": [1]}}, "attack.max_iter", "no 'max_iter' there"),
         ({"axes": {"atack.kwargs.seed": [1]}}, "atack.kwargs.seed", "no object 'atack' there"),
         ({"axes": {"defense.kwargs.seed": [1]}}, "defense.kwargs.seed", "no object 'defense' there"),
         ({"axes": {"sysconfig.use_gpu": ["yes"]}}, "yes: sysconfig.use_gpu", "expected type boolean, got 'yes'"),
-        ({"base": 3}, "grid.base", "3"),
-        ({"base": None}, "grid.base", "None"),
-        ({"exclude": [{"seed": 1}]}, "grid.exclude", "{'seed': 1}"),
-        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.1}]}, "grid.axes", "none"),
-        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.3}]}, "grid.exclude", '{"attack.kwargs.step_size": 0.3}'),
-        ({"options": ["--check", 1]}, "grid.options", "('--check', 1)"),
-        ({"options": ["check"]}, "grid.options", "'check'"),
+        ({"base": 3}, "base", "3"),
+        ({"base": None}, "base", "None"),
+        ({"exclude": [{"seed": 1}]}, "exclude", "{'seed': 1}"),
+        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.1}]}, "axes", "none"),
+        ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.3}]}, "exclude", '{"attack.kwargs.step_size": 0.3}'),
+        ({"options": ["--check", 1]}, "options", "('--check', 1)"),
+        ({"options": ["check"]}, "options", "'check'"),
     ],
 )
 def test_what_cannot_be_right_is_refused(write, grid, key, got):
+    path = write(**grid)
     with pytest.raises(InvalidValueError) as refused:
-        read_grid(write(**grid))
-    assert (refused.value.key, refused.value.got) == (key, got)
+        read_grid(path)
+    assert (refused.value.key, refused.value.got) == (f"{path}: {key}", got)
 
 
 def test_files_that_are_no_grids_are_refused(tmp_path, write):
@@ -109,7 +110,7 @@ def test_files_that_are_no_grids_are_refused(tmp_path, write):
     for text, key, expected in (
         ("{", path, "JSON"),
         ("[]", path, "a JSON object"),
-        ("{}", "grid.axes", "a value"),
+        ("{}", f"{path}: axes", "a value"),
     ):
         path.write_text(text)
         with pytest.raises(InvalidValueError) as refused:

@@ -1,6 +1,7 @@
 """What of a finished run goes to MLflow."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ def test_means_and_curves_of_a_result() -> None:
     assert read_means(RESULTS) == {"benign_mean_x": 0.75, "adversarial_mean_frame_iou": 0.25}
     assert read_curve(RESULTS) == {2: 0.625, 10: 0.125}
     assert read_curve({}) == {}
+
+
+def test_what_is_missing_is_no_metric() -> None:
+    assert read_means({"benign_mean_x": [math.nan], "benign_mean_y": [None], "benign_mean_z": [True]}) == {}
+    assert read_curve({"adversarial_checkpoints": [{"2": 0.5, "3": 0.5}, {"2": None, "3": 0.25, "4": 1}]}) == {3: 0.375}
 
 
 def test_a_finished_run_becomes_one_of_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

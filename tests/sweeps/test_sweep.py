@@ -12,6 +12,7 @@ from signals import hear_ctrl_c
 from sweeping import Sweeping
 
 from armory_skelevision.evaluation.configs import build_config
+from armory_skelevision.io import locked
 from armory_skelevision.sweeps import run as planned
 from armory_skelevision.sweeps.grid import read_grid
 from armory_skelevision.sweeps.local_engine import run_local
@@ -159,7 +160,7 @@ def test_a_run_that_another_sweep_holds_is_left_alone_and_waited_for(sweeping):
     sweeping.write({STEPS: [1, 2]})
     runs = read_grid(sweeping.grid)
     events = run_local(runs, sweeping.out, 1)
-    with planned.locked(sweeping.out / "1") as lock:
+    with locked(sweeping.out / "1") as lock:
         assert lock is not None
         ended = [next(event for event in events if event is not None)]
         assert sweeping.events() == ["2"] and not (sweeping.out / "1" / "config.json").exists()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.report.curves import PRECISION_AT, Curve
-from armory_skelevision.results.report.svg import INK, LineStyle, draw_chart, line_styles
+from armory_skelevision.results.report.svg import INK, LineStyle, draw_chart, legend_text, line_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def keypoints_chart(bars: Mapping[str, Mapping[str, float]]) -> str:
         for number, (attack, found) in enumerate(bars.items()):
             places = [place + (number - (len(bars) - 1) / 2) * width for place in range(len(parts))]
             shares = [100 * found.get(part, 0) for part in parts]
-            axes.bar(places, shares, width, label=attack, color=styles[attack].colour)
+            axes.bar(places, shares, width, label=legend_text(attack), color=styles[attack].colour)
         axes.set_axisbelow(True)
         axes.set_xticks(range(len(parts)), parts, rotation=40, ha="right", rotation_mode="anchor")
         axes.set(ylabel="relative PCK, %")
@@ -88,7 +88,7 @@ def _sides_chart(
             for model, curve in ((model, sides[side]) for model, sides in curves.items() if side in sides):
                 score = "" if curve.score is None else f" [{100 * curve.score:.1f}]"
                 (line,) = axes.plot(curve.x, 100 * curve.values, color=styles[model].colour, ls=dashes)
-                line.set_label(f"{model}, {word}{score}")
+                line.set_label(f"{legend_text(model)}, {word}{score}")
                 if is_of_frames:
                     line.set(lw=width, marker=styles[model].marker, ms=3.5, markevery=max(1, len(curve.x) // 8))
         for mark in marks:
@@ -113,7 +113,7 @@ def _estimates_chart(
             bars = [100 * (value.half_width or 0) for _, value in points]
             axes.errorbar(
                 [x * aside for x, _ in points], [100 * value.mean for _, value in points],
-                yerr=bars if any(bars) else None, label=name, color=style.colour, marker=style.marker,
+                yerr=bars if any(bars) else None, label=legend_text(name), color=style.colour, marker=style.marker,
                 ls=style.dashes, capsize=2.5, elinewidth=1,
             )  # fmt: skip
         axes.set_xscale("log", base=base)

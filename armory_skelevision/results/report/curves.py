@@ -35,7 +35,8 @@ class Curve(NamedTuple):
 def success_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
     """Share of frames whose IoU is above each threshold, mean over videos, then runs; its score is the AUC.
 
-    As in the benchmark, every frame counts, and the first one is right, as its box is given. None without `frame_iou`.
+    As in the benchmark, every frame counts, and the first one is right, as its box is given. None without `frame_iou`,
+    and where the value of a frame is missing.
     """
     ious = [[[1.0, *video[1:]] for video in run.side(side).frame_ious] for run in runs]
     values = _mean_shares(ious, np.greater, OVERLAPS)
@@ -45,7 +46,7 @@ def success_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
 def precision_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
     """Share of frames whose centre error is at most each threshold, mean over videos, then runs.
 
-    Its score is the precision at 20 px. None without `frame_boxes` and `true_boxes`.
+    Its score is the precision at 20 px. None without `frame_boxes` and `true_boxes`, and where a box is missing.
     """
     errors = [[[0.0, *video[1:]] for video in _centre_errors(run.side(side))] for run in runs]
     values = _mean_shares(errors, np.less_equal, PIXELS)
@@ -57,15 +58,21 @@ def _centre_errors(side: SideResult) -> list[Values]:
     errors = []
     for truth, found in zip(side.true_boxes_xyxy, side.boxes_xyxy, strict=False):
         if len(truth) == len(found):
-            true_xyxy, found_xyxy = np.asarray(truth), np.asarray(found)
+            true_xyxy, found_xyxy = np.asarray(truth, np.float64), np.asarray(found, np.float64)
             offsets = (found_xyxy[:, :2] + found_xyxy[:, 2:] - true_xyxy[:, :2] - true_xyxy[:, 2:]) / 2
             has_area = (true_xyxy[:, 2:] > true_xyxy[:, :2]).all(axis=1)
-            errors.append(np.where(has_area, np.hypot(*offsets.T), -1.0))
+            is_missing = np.isnan(true_xyxy + found_xyxy).any(axis=1)
+            errors.append(np.where(has_area | is_missing, np.hypot(*offsets.T), -1.0))
     return errors
 
 
 def _mean_shares(runs: Sequence[Sequence[Sequence[float]]], compare: np.ufunc, thresholds: Values) -> Values | None:
-    """Share of frames that compare with each threshold, mean over videos, then over runs that recorded any."""
+    """Share of frames that compare with each threshold, mean over videos, then over runs that recorded any.
+
+    None where no run did, or a frame has no value.
+    """
+    if any(np.isnan(video).any() for videos in runs for video in videos):
+        return None
     means = [
         np.mean([compare(np.asarray(video)[:, None], thresholds).mean(axis=0) for video in videos], axis=0)
         for videos in runs

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pandas as pd
 
 from armory_skelevision.results.report.tables import Table, TableCell
+from armory_skelevision.results.report.text import csv_cell, one_line
 
 
 def to_csv(table: Table) -> str:
     """A table as comma-separated values.
 
     A number is followed by the half-width of its interval, n, and the published number, each in a column of its own
-    where any cell has it. Numbers have four digits more than on the page.
+    where any cell has it. Numbers have four digits more than on the page. Texts never begin like a formula.
     """
     columns = pd.concat(
         [pd.DataFrame(map(_parts, cells)).add_prefix(name) for name, cells in table.cells.items()], axis=1
     )
     shown = columns[[name for name in columns if name in table.cells or any(columns[name])]]
-    text: str = shown.to_csv(index=False, lineterminator="\n")
+    text: str = shown.map(csv_cell).rename(columns=csv_cell).to_csv(index=False, lineterminator="\n")
     return text
 
 
@@ -27,7 +29,7 @@ def to_markdown(table: Table) -> str:
     """A table in Markdown with its title and caption; the best of each row in bold."""
     head = [f"## {_escape_markdown(table.title)}", ""]
     if table.caption:
-        head += [_escape_markdown(table.caption), ""]
+        head += [re.sub(r"^(?=[-+=])", r"\\", _escape_markdown(table.caption)), ""]
     lines = [
         list(map(_escape_markdown, table.columns)),
         ["--:" if name in table.numeric else "---" for name in table.columns],
@@ -75,15 +77,15 @@ def _write(cell: TableCell, escape: Callable[[str], str], bold: str) -> str:
 
 def _escape_markdown(text: str) -> str:
     """Text that stays plain in a row of a Markdown table, even with pipes, tags or stars."""
-    return " ".join(text.translate(_MARKDOWN).split())
+    return one_line(text).translate(_MARKDOWN)
 
 
 def _escape_latex(text: str) -> str:
     """Text that LaTeX prints as it is, with the signs that pdfLaTeX has no character for as mathematics."""
-    return " ".join(text.split()).translate(_LATEX)
+    return one_line(text).translate(_LATEX)
 
 
-_MARKDOWN = str.maketrans({**{sign: f"\\{sign}" for sign in "\\`*_|[]"}, "<": "&lt;", ">": "&gt;"})
+_MARKDOWN = str.maketrans({**{sign: f"\\{sign}" for sign in "\\`*_|[]~#$"}, "&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LATEX = str.maketrans(
     {
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},

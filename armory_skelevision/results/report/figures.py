@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypeVar
-
-from tqdm import tqdm
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.io import progress
 from armory_skelevision.results.intervals import Estimate
 from armory_skelevision.results.records import Setting
 from armory_skelevision.results.report.charts import precision_chart, steps_chart, success_chart
@@ -16,7 +16,7 @@ from armory_skelevision.results.report.svg import LineStyle
 from armory_skelevision.results.report.tables import write_setting
 from armory_skelevision.results.summary import Summary
 
-Item = TypeVar("Item")
+_STEPS = re.compile("[0-9]{1,15}")
 
 
 class Panel(NamedTuple):
@@ -24,12 +24,6 @@ class Panel(NamedTuple):
 
     title: str
     charts: tuple[str, ...]
-
-
-def progress(items: Iterable[Item], name: str) -> Iterable[Item]:
-    """Items with a progress bar on a terminal."""
-    bar: Iterable[Item] = tqdm(items, desc=name, disable=None, leave=False)
-    return bar
 
 
 def steps_panels(summary: Summary, styles: Mapping[str, LineStyle]) -> list[Panel]:
@@ -40,7 +34,7 @@ def steps_panels(summary: Summary, styles: Mapping[str, LineStyle]) -> list[Pane
         rest = tuple(pair for pair in setting if pair[0] != "steps")
         for model, group in groups.items():
             value, benign = group.measure("adversarial", METRIC), group.measure("benign", METRIC)
-            if value is not None and steps.isdigit():
+            if value is not None and _STEPS.fullmatch(steps):
                 points = curves.setdefault(rest, {}).setdefault(model, {})
                 points[int(steps)] = value
                 if benign:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from armory_skelevision.io import printable, read_bytes, read_object
 from armory_skelevision.results.records import Box, RunResult
-from armory_skelevision.results.result_file import read_object
-from armory_skelevision.validation import StructuredError
+from armory_skelevision.validation import InvalidValueError, StructuredError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
 FRAMES = 5
 """Frames shown of a video."""
 
+MAX_PICTURE, MAX_VIDEO = 64 * 2**20, 64 * 2**20
+"""What a picture and a video may have, in bytes."""
+
+MAX_SIDE = 8192
+"""Pixels of the longer side of a picture."""
+
+_FRAME = re.compile(r"_([0-9]{4,9})\.png$")
 _WIDTH = 320  # pixels of an embedded frame
 _PATCH_WIDTH = 200
 
@@ -50,19 +59,23 @@ def find_samples(run: RunResult) -> Path | None:
     return found[-1] if found else None
 
 
-def read_filmstrip(run: RunResult, video: int, side: str) -> list[Frame]:
-    """Some exported frames of a video, evenly from the second to the last; [] where none were exported."""
+def read_filmstrip(run: RunResult, video: int, side: str, problems: list[StructuredError]) -> list[Frame]:
+    """Some exported frames of a video, evenly from the second to the last; [] where none were exported.
+
+    A frame that is no picture, too large, or a link out of the folder that was given is left out, and a problem.
+    """
     folder = _sample_folder(run, video, side)
-    matches = [re.search(r"_(\d{4,})\.png$", path.name) for path in folder.glob("*.png")] if folder else []
-    numbers = sorted(int(match[1]) for match in matches if match)
+    matches = [_FRAME.search(path.name) for path in folder.glob("*.png")] if folder else []
+    numbers = sorted({int(match[1]) for match in matches if match})
     if folder is None or len(numbers) < 2:
         return []
     result, frames = run.side(side), []
     for at in np.linspace(1, len(numbers) - 1, min(FRAMES, len(numbers) - 1)):
         number = numbers[round(at)]
         try:
-            picture = _open(folder / f"{folder.name}_frame_{number:04d}.png")
-        except OSError:  # incomplete, as by a run that was killed
+            picture = _open(folder / f"{folder.name}_frame_{number:04d}.png", run)
+        except StructuredError as error:
+            problems.append(error)
             continue
         uri = _as_uri(picture, _WIDTH, "jpeg")
         boxes_xyxy = [_find_box(videos, video, number) for videos in (result.true_boxes_xyxy, result.boxes_xyxy)]
@@ -71,30 +84,43 @@ def read_filmstrip(run: RunResult, video: int, side: str) -> list[Frame]:
 
 
 def read_video(run: RunResult, video: int, side: str) -> str | None:
-    """A video with its boxes as a data URI; None where it was not exported."""
+    """A video with its boxes as a data URI; None where it was not exported.
+
+    Raises:
+        InvalidValueError: If it is too large, no regular file, or a link out of the folder that was given.
+    """
     folder = _sample_folder(run, video, side)
     path = folder / f"video_{folder.name}_with_boxes.mp4" if folder else None
-    if path is None or not path.is_file():
+    if path is None or not path.exists():
         return None
-    return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:video/mp4;base64,{base64.b64encode(read_bytes(path, MAX_VIDEO, _root(run))).decode()}"
 
 
 def read_patch(run: RunResult, video: int) -> str | None:
     """The patch that the attack exported for a video, as a data URI; None where there is none of this run.
 
-    Its folder is ``attack.kwargs.export``: absolute, or relative to the run's folder or to the working directory. If it
-    is not there, a folder of that name in the run's folder is used, since a sweep may have been moved.
+    It is looked for in the run's folder, in the folder ``attack.kwargs.export`` or in one of that name, since a sweep
+    may have been moved. Elsewhere only a folder is looked into that lies in the one that was given: a result says where
+    patches are, and must not be able to name any picture on this machine.
+
+    Raises:
+        InvalidValueError: If it is no picture, too large, or a link out of the folder that was given.
     """
     kwargs = run.setting("attack", "kwargs")
-    if not isinstance(kwargs, dict) or not isinstance(kwargs.get("export"), str):
+    if not isinstance(kwargs, dict) or not isinstance(kwargs.get("export"), str) or "\0" in kwargs["export"]:
         return None
     given = Path(kwargs["export"])
     for export in (run.folder / given, given, run.folder / given.name):
         stem = export / f"patch_{video:03d}"
         settings, picture = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
-        if settings.is_file() and picture.is_file() and _was_made_with(settings, kwargs):
-            return _as_uri(_open(picture), _PATCH_WIDTH, "png")
+        is_near = Path(os.path.abspath(export)).is_relative_to(os.path.abspath(_root(run)))
+        if is_near and settings.exists() and picture.exists() and _was_made_with(settings, kwargs, run):
+            return _as_uri(_open(picture, run), _PATCH_WIDTH, "png")
     return None
+
+
+def _root(run: RunResult) -> Path:
+    return run.folder if run.root is None else run.root
 
 
 def _sample_folder(run: RunResult, video: int, side: str) -> Path | None:
@@ -103,31 +129,39 @@ def _sample_folder(run: RunResult, video: int, side: str) -> Path | None:
 
 
 def _find_box(videos_xyxy: Sequence[Sequence[Box]], video: int, frame: int) -> Box | None:
+    """A box; None where it was not recorded, or is missing."""
     boxes_xyxy = videos_xyxy[video] if video < len(videos_xyxy) else ()
-    return boxes_xyxy[frame] if frame < len(boxes_xyxy) else None
+    return boxes_xyxy[frame] if frame < len(boxes_xyxy) and not math.isnan(boxes_xyxy[frame][0]) else None
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, run: RunResult) -> Image.Image:
+    """A PNG picture as RGB (`InvalidValueError`, naming it, for anything else)."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    data = read_bytes(path, MAX_PICTURE, _root(run))
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if max(image.size) > MAX_SIDE:
+                got = f"{image.width} x {image.height}"
+                raise InvalidValueError(printable(path), f"a picture of at most {MAX_SIDE} pixels a side", got)
+            return image.convert("RGB")
+    except InvalidValueError:
+        raise
+    except Exception as error:  # decoders raise anything on damaged files, which a killed run may leave
+        raise InvalidValueError(printable(path), "a PNG picture", f"{error!s:.80}" or type(error).__name__) from None
 
 
 def _as_uri(image: Image.Image, width: int, kind: str) -> str:
     """A picture, reduced to this width if it is wider, as a data URI."""
     if image.width > width:
-        image = image.resize((width, round(image.height * width / image.width)))
+        image = image.resize((width, max(1, round(image.height * width / image.width))))
     file = io.BytesIO()
     image.save(file, kind, **({"quality": 82} if kind == "jpeg" else {}))
     return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _was_made_with(settings: Path, kwargs: Mapping[str, Any]) -> bool:
+def _was_made_with(settings: Path, kwargs: Mapping[str, Any], run: RunResult) -> bool:
     """Whether a patch's settings are those of the run: another run may have written into the same folder since."""
-    try:
-        written = read_object(settings, "the settings of a patch")
-    except (StructuredError, OSError):
-        return False
+    written = read_object(settings, inside=_root(run))
     ours = [name for name in kwargs if name not in ("export", "verbose")]
     return all(written.get(name, kwargs[name]) == kwargs[name] for name in ours)

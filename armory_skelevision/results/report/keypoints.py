@@ -6,13 +6,13 @@ import pandas as pd
 
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.results.labels import BOUND
-from armory_skelevision.results.metric_names import describe_metric
+from armory_skelevision.results.metric_names import KEYPOINT_PCK, RELATIVE_PCK, describe_metric
 from armory_skelevision.results.records import SIDES
 from armory_skelevision.results.report.charts import bounds_chart, keypoints_chart
 from armory_skelevision.results.report.figures import Panel
 from armory_skelevision.results.report.tables import Row, Table, as_cell, rows_by_side, write_setting
-from armory_skelevision.results.result_file import KEYPOINT_PCK, RELATIVE_PCK
 from armory_skelevision.results.summary import Group, Summary
+from armory_skelevision.validation import PositiveFraction, accepts
 
 USUAL_BOUND = 8.0
 """In 1/255; of an attack with several bounds, the bars show the one nearest to this."""
@@ -61,7 +61,7 @@ def _attacked_groups(summary: Summary) -> pd.DataFrame:
             value = group.measure("adversarial", RELATIVE_PCK)
             if value:
                 eps = group.finished[0].setting("attack", "kwargs", "eps")
-                bound = round(255 * eps, 3) if isinstance(eps, int | float) else None
+                bound = round(255 * eps, 3) if accepts(PositiveFraction, eps) else None
                 rows.append((place, model, attack, bound, value, group))
     frame = pd.DataFrame(rows, columns=["place", "model", "attack", "bound", "value", "group"])
     return frame.astype({"bound": float})

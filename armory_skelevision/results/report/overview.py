@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.metric_names import SHARES, Metric, describe_metric
+from armory_skelevision.results.metric_names import KEYPOINT_PCK, SHARES, Metric, describe_metric
 from armory_skelevision.results.records import SIDES, RunResult, Setting
 from armory_skelevision.results.report.tables import (
+    MISSING,
     Row,
     Table,
     TableCell,
@@ -19,7 +19,6 @@ from armory_skelevision.results.report.tables import (
     setting_cells,
     write_setting,
 )
-from armory_skelevision.results.result_file import KEYPOINT_PCK
 from armory_skelevision.results.summary import Group, Summary
 
 SIDE_WORDS = {"benign": "benign", "adversarial": "attacked"}
@@ -45,7 +44,7 @@ def metrics_table(summary: Summary) -> Table:
     shown = {
         f"{SIDE_WORDS[side]} {metric.title}": (side, metric)
         for side, metric in pairs
-        if any(group.measure(side, metric.key) for group in everything)
+        if any(group.measure(side, metric.key) or group.lacks(side, metric.key) for group in everything)
     }
     rows: list[Row] = []
     for setting, found in summary.groups.items():
@@ -53,7 +52,7 @@ def metrics_table(summary: Summary) -> Table:
         groups = {model: group for model, group in found.items() if any(run.steps is None for run in group.runs)}
         measured = {
             title: compared(
-                {model: as_cell(group.measure(side, metric.key), metric) for model, group in groups.items()},
+                {model: _measured_cell(group, side, metric) for model, group in groups.items()},
                 summary.baseline,
             )
             for title, (side, metric) in shown.items()
@@ -76,8 +75,9 @@ def videos_table(summary: Summary) -> Table:
                 head = {**setting_cells(summary, setting), "model": model, "seed": _seed_text(run)}
                 ious = [run.side(side).video_ious for side in summary.sides]
                 for video in range(max(map(len, ious))):
-                    shares = [found[video] if video < len(found) else None for found in ious]
-                    rows.append({**head, "video": run.video_name(video), **_plain_shares(summary, shares)})
+                    texts = [_write_share(found[video], True) if video < len(found) else "–" for found in ious]
+                    shares = dict(zip(_miou_titles(summary), texts, strict=True))
+                    rows.append({**head, "video": run.video_name(video), **shares})
     return Table("videos", "Every video", rows, numeric=_miou_titles(summary))
 
 
@@ -96,7 +96,7 @@ def runs_table(summary: Summary) -> Table:
                 "model": run.label.model if run.label else "–",
                 "setting": setting or "–",
                 "seed": _seed_text(run),
-                **_plain_shares(summary, [run.side(side).mean_iou for side in summary.sides]),
+                **dict(zip(_miou_titles(summary), _mean_ious(summary, run), strict=True)),
                 "seconds": "–" if run.seconds is None else f"{run.seconds:.0f}",
                 "hash": run.hash[:12] or "–",
                 "command": rerun_command(run) or "–",
@@ -108,7 +108,8 @@ def runs_table(summary: Summary) -> Table:
 
 def metrics_of(summary: Summary) -> list[Metric]:
     """The metrics that any run measured, the known ones first; keypoints have a table of their own."""
-    measured = {key for run in summary.runs for side in SIDES for key in run.side(side).means}
+    sides = [run.side(side) for run in summary.runs for side in SIDES]
+    measured = {key for side in sides for key in (*side.means, *side.missing)}
     found = {key for key in measured if not key.startswith(KEYPOINT_PCK)}
     return [describe_metric(key) for key in (*filter(found.__contains__, SHARES), *sorted(found - SHARES.keys()))]
 
@@ -122,12 +123,23 @@ def _miou_cell(group: Group | None, side: str) -> TableCell:
     if group is None:
         return TableCell("–", state="absent")
     value, number = group.measure(side, METRIC), _published(group, side)
+    if value is None and not group.finished:
+        return TableCell(group.state, state=group.state, published=number)
+    return replace(_measured_cell(group, side, _MIOU), published=number)
+
+
+def _measured_cell(group: Group, side: str, metric: Metric) -> TableCell:
+    """What the finished runs of a group measured, and of how many seeds where not of all."""
+    value = group.measure(side, metric.key)
     if value is None:
-        # A finished run that skipped this side is not a failure.
-        state = "absent" if group.finished else group.state
-        return TableCell("–" if state == "absent" else state, state=state, published=number)
-    note = f"{_seed_count(group).text} seeds" if group.state else ""
-    return replace(as_cell(value, _MIOU), published=number, note=note, state=group.state)
+        # a finished run that skipped this side is not a failure
+        return TableCell(MISSING, state=MISSING) if group.lacks(side, metric.key) else as_cell(None, metric)
+    if group.is_identical(side):
+        same = len(group.finished)
+        return replace(as_cell(value, metric), note=f"{same} identical runs" if side != "benign" else "")
+    count = value.n if value.n < len(group.runs) else 0
+    note = f"{count} of {len(group.runs)} seeds" if count else ""
+    return replace(as_cell(value, metric), note=note, state="partial" if count else "")
 
 
 def _published(group: Group, side: str) -> float | None:
@@ -152,7 +164,10 @@ def _seeds_note(summary: Summary) -> str:
 
 def _seed_count(group: Group) -> TableCell:
     done, total = len(group.finished), len(group.runs)
-    return TableCell(str(done) if done == total else f"{done} of {total}", state=group.state)
+    text = str(done) if done == total else f"{done} of {total}"
+    is_attacked = any(run.adversarial.means for run in group.finished)
+    same = group.is_identical("adversarial" if is_attacked else "benign")
+    return TableCell(f"{text}, identical" if same else text, state=group.state)
 
 
 def _seed_text(run: RunResult) -> str:
@@ -164,10 +179,16 @@ def _miou_titles(summary: Summary) -> list[str]:
     return [f"{SIDE_WORDS[side]} {_MIOU.title}" for side in summary.sides]
 
 
-def _plain_shares(summary: Summary, shares: Sequence[float | None]) -> dict[str, str]:
-    """Mean IoUs in per cent, one for each side."""
-    texts = ["–" if share is None else f"{100 * share:.2f}" for share in shares]
-    return dict(zip(_miou_titles(summary), texts, strict=True))
+def _mean_ious(summary: Summary, run: RunResult) -> list[str]:
+    """Mean IoUs of a run in per cent, one for each side."""
+    sides = [run.side(side) for side in summary.sides]
+    return [_write_share(side.mean_iou, METRIC in side.missing) for side in sides]
+
+
+def _write_share(share: float | None, is_measured: bool) -> str:
+    if share is None:
+        return MISSING if is_measured else "–"
+    return f"{100 * share:.2f}"
 
 
 def _join(*parts: str) -> str:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from armory_skelevision.results.records import SIDES, RunResult
+from armory_skelevision.io import progress
+from armory_skelevision.results.metric_names import Metric
+from armory_skelevision.results.records import SIDES, RunResult, SideResult
 from armory_skelevision.results.report.charts import frames_chart
 from armory_skelevision.results.report.curves import Curve
-from armory_skelevision.results.report.figures import progress
 from armory_skelevision.results.report.filmstrips import Frame, find_samples, read_filmstrip, read_patch, read_video
 from armory_skelevision.results.report.overview import SIDE_WORDS, metrics_of
 from armory_skelevision.results.report.svg import LineStyle
-from armory_skelevision.results.report.tables import Row, Table, write_setting
+from armory_skelevision.results.report.tables import MISSING, Row, Table, write_setting
 from armory_skelevision.results.summary import Group, Summary, tabulate
+from armory_skelevision.validation import InvalidValueError, StructuredError
 
 MAX_VIDEOS, MAX_FILMSTRIPS, MAX_MODELS = 40, 6, 4
 """Videos shown in detail, those of them with frames, patches and videos, and models shown of each."""
+
+MAX_EMBEDDED = 256 * 2**20
+"""Bytes of all embedded videos together."""
+
+Content = TypeVar("Content")
 
 
 class Filmstrip(NamedTuple):
@@ -56,6 +63,34 @@ class Qualitative(NamedTuple):
     videos: Sequence[VideoDetails]
     note: str
     """What is not shown, and why."""
+    problems: Sequence[StructuredError] = ()
+    """One for each exported file that cannot be shown."""
+
+
+class _Exports:
+    """Reads what runs exported, and keeps the problems."""
+
+    def __init__(self) -> None:
+        self.problems: list[StructuredError] = []
+        self.room = MAX_EMBEDDED
+
+    def read(self, reader: Callable[..., Content], *place: Any) -> Content | None:
+        """What there is; None where it cannot be shown."""
+        try:
+            return reader(*place)
+        except StructuredError as error:
+            self.problems.append(error)
+            return None
+
+    def read_video(self, run: RunResult, number: int, side: str) -> str | None:
+        """A video, as long as there is room for it on the page."""
+        uri = self.read(read_video, run, number, side)
+        self.room -= len(uri or "")
+        if uri is not None and self.room < 0:
+            key = f"{run.name}: {run.video_name(number)}, {side}"
+            self.problems.append(InvalidValueError(key, f"videos of at most {MAX_EMBEDDED} bytes together", "more"))
+            return None
+        return uri
 
 
 def qualitative(summary: Summary, styles: Mapping[str, LineStyle], embed_videos: bool) -> Qualitative:
@@ -71,10 +106,11 @@ def qualitative(summary: Summary, styles: Mapping[str, LineStyle], embed_videos:
         return Qualitative("", (), note)
     count = min(len(run.side(side).frame_ious) for run in runs.values())
     numbers = progress(range(min(count, MAX_VIDEOS)), "videos")
-    videos = [_details(summary, runs, styles, number, embed_videos) for number in numbers]
+    exports = _Exports()
+    videos = [_details(summary, runs, styles, number, embed_videos, exports) for number in numbers]
     left_out = [f"The first {len(videos)} of {count} videos."] if count > len(videos) else []
     left_out += _missing([strip for video in videos for strip in video.filmstrips], side, embed_videos)
-    return Qualitative(write_setting(setting), videos, " ".join(left_out))
+    return Qualitative(write_setting(setting), videos, " ".join(left_out), exports.problems)
 
 
 def _runs_with_frames(groups: Mapping[str, Group], side: str) -> dict[str, RunResult]:
@@ -92,7 +128,12 @@ def _richness(runs: Mapping[str, RunResult]) -> tuple[int, int]:
 
 
 def _details(
-    summary: Summary, runs: Mapping[str, RunResult], styles: Mapping[str, LineStyle], number: int, embed_videos: bool
+    summary: Summary,
+    runs: Mapping[str, RunResult],
+    styles: Mapping[str, LineStyle],
+    number: int,
+    embed_videos: bool,
+    exports: _Exports,
 ) -> VideoDetails:
     curves = {
         model: {
@@ -104,8 +145,9 @@ def _details(
     }
     filmstrips = []
     for model, run in runs.items() if number < MAX_FILMSTRIPS else ():
-        videos = {side: read_video(run, number, side) for side in SIDES if embed_videos}
-        frames, patch = read_filmstrip(run, number, summary.sides[-1]), read_patch(run, number)
+        videos = {side: exports.read_video(run, number, side) for side in SIDES if embed_videos}
+        frames = read_filmstrip(run, number, summary.sides[-1], exports.problems)
+        patch = exports.read(read_patch, run, number)
         filmstrips.append(Filmstrip(model, frames, patch, {side: uri for side, uri in videos.items() if uri}))
     shown = next(([frame.number for frame in strip.frames] for strip in filmstrips if strip.frames), [])
     return VideoDetails(
@@ -129,11 +171,17 @@ def _metrics_table(summary: Summary, runs: Mapping[str, RunResult], number: int)
     for model, side in itertools.product(runs, summary.sides):
         values = [table[metric.key].get((model, side), math.nan) * metric.scale for metric in metrics]
         texts = {
-            metric.title: "–" if math.isnan(value) else f"{value:.{metric.digits}f}"
+            metric.title: _write_value(value, metric, runs[model].side(side))
             for metric, value in zip(metrics, values, strict=True)
         }
         rows.append({"model": model, "side": SIDE_WORDS[side], **texts})
     return Table(f"video-{number}-metrics", "Metrics", rows, numeric=[metric.title for metric in metrics])
+
+
+def _write_value(value: float, metric: Metric, side: SideResult) -> str:
+    if math.isnan(value):
+        return MISSING if metric.key in side.missing else "–"
+    return f"{value:.{metric.digits}f}"
 
 
 def _missing(strips: Sequence[Filmstrip], side: str, embed_videos: bool) -> Iterator[str]:

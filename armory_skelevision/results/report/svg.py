@@ -8,9 +8,12 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from armory_skelevision.results.report.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +31,7 @@ _INKED = ("axes.edgecolor", "axes.labelcolor", "grid.color", "text.color", "xtic
 _STYLE: dict[Any, Any] = {
     **dict.fromkeys(_INKED, INK),
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -58,6 +62,12 @@ def line_styles(models: Sequence[str], baseline: str | None = None) -> dict[str,
     return {model: BASELINE if model == baseline else next(others) for model in models}
 
 
+def legend_text(name: str) -> str:
+    """A name as a chart's legend shows it: short, and never hidden, as matplotlib does with a leading underscore."""
+    text = one_line(name)[:60]
+    return f" {text}" if text.startswith("_") else text
+
+
 def draw_chart(title: str, data: object, plot: Callable[[Axes], None], legend_columns: int = 4) -> str:
     """A chart as an <svg> element, with a legend above it.
 
@@ -70,7 +80,8 @@ def draw_chart(title: str, data: object, plot: Callable[[Axes], None], legend_co
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({**_STYLE, "svg.hashsalt": repr((title, data))}):
+    with rc_context({**_STYLE, "svg.hashsalt": repr((title, data))}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # readers see the page's font, not matplotlib's
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         axes = figure.subplots()
         axes.grid(axis="y")

@@ -13,6 +13,9 @@ from armory_skelevision.results.metric_names import Metric
 from armory_skelevision.results.records import Setting
 from armory_skelevision.results.summary import Group, Summary
 
+MISSING = "missing"
+"""Shown where a run has no result, or its result lacks the value (null or NaN) of a video."""
+
 
 @dataclass(frozen=True)
 class TableCell:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.configs import format_config
-from armory_skelevision.io import atomic_write
 from armory_skelevision.results.load import LoadedRuns, load_runs
 from armory_skelevision.results.records import RunResult
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
 from armory_skelevision.results.report.figures import curve_panels, steps_panels
+from armory_skelevision.results.report.folder import PAGE, prepare_folder, replace_files
 from armory_skelevision.results.report.keypoints import keypoint_panels, keypoints_table
 from armory_skelevision.results.report.overview import (
     metrics_table,
@@ -28,13 +28,12 @@ from armory_skelevision.results.report.overview import (
     runs_table,
     videos_table,
 )
-from armory_skelevision.results.report.qualitative import qualitative
-from armory_skelevision.results.report.svg import line_styles
+from armory_skelevision.results.report.qualitative import Qualitative, qualitative
+from armory_skelevision.results.report.svg import LineStyle, line_styles
 from armory_skelevision.results.report.tables import Table
+from armory_skelevision.results.report.text import plain
 from armory_skelevision.results.summary import Summary, summarize
 from armory_skelevision.validation import StructuredError
-
-PAGE = "index.html"
 
 
 class WrittenReport(NamedTuple):
@@ -43,6 +42,8 @@ class WrittenReport(NamedTuple):
     page: Path
     problems: tuple[StructuredError, ...]
     """One for each file that could not be read and was left out."""
+    remarks: tuple[str, ...] = ()
+    """A line for each run without some values, and for runs whose seed has no effect."""
 
 
 def write_report(paths: Sequence[Path], out: Path, title: str | None = None, videos: bool = False) -> WrittenReport:
@@ -50,13 +51,17 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
 
     Args:
         paths: Result files, folders of ARMORY's outputs, sweep folders.
-        out: The folder; made if absent. Files of an earlier report are replaced.
+        out: The folder; made if absent. Files of an earlier report are replaced, or deleted where they have no
+            successor; other files there are left alone.
         title: Headline; by default that of a sweep's grid.
         videos: Whether to embed exported videos, which may make the page large.
 
     Raises:
         MissingFileError: If a path does not exist.
+        InvalidValueError: If the folder has files of these names which are not of a report. Nothing is written then.
+        OSError: If a file cannot be written, with its name.
     """
+    is_report = prepare_folder(out)
     loaded = load_runs(paths)
     summary = summarize(_with_unique_names(loaded.runs))
     tables = (
@@ -68,45 +73,58 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
     )
     titles = [title, *(grid.get("title") for grid in loaded.grids.values()), "Evaluations"]
     heading = next(str(found) for found in titles if found)
-    page = _render_page(heading, loaded, summary, tables, videos)
-    out.mkdir(parents=True, exist_ok=True)
-    for table in tables:
-        for suffix, write in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
-            if table.rows:
-                atomic_write(out / f"{table.name}.{suffix}", write(table).encode("utf-8"))
-    _write_configs(out / "configs", summary.runs)
-    atomic_write(out / PAGE, page.encode("utf-8"))
-    return WrittenReport(out / PAGE, loaded.problems)
+    styles = line_styles(summary.models, summary.baseline)
+    details = qualitative(summary, styles, videos)
+    loaded = loaded._replace(
+        problems=tuple({str(each): each for each in (*loaded.problems, *details.problems)}.values())
+    )
+    files = {
+        f"{table.name}.{suffix}": write(table)
+        for table in tables
+        for suffix, write in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex))
+        if table.rows
+    }
+    files |= _configs(summary.runs) | {PAGE: _render_page(heading, loaded, summary, tables, details, styles)}
+    replace_files(out, files, is_report)
+    return WrittenReport(out / PAGE, loaded.problems, (*summary.incomplete, *summary.identical))
 
 
 def _with_unique_names(runs: Sequence[RunResult]) -> list[RunResult]:
     """Runs with names that can name files; runs of different folders may have the same name."""
     named: dict[str, RunResult] = {}
     for run in runs:
-        plain = run.name.replace("/", "-")
-        names = (plain, *(f"{plain}-{number}" for number in range(2, len(runs) + 1)))
-        name = next(name for name in names if name not in named)
+        name = plain = run.name.replace("/", "-").lstrip(".")[:100] or "run"
+        number = 2
+        while name in named:
+            name, number = f"{plain}-{number}", number + 1
         named[name] = replace(run, name=name)
     return list(named.values())
 
 
-def _write_configs(folder: Path, runs: Sequence[RunResult]) -> None:
-    """Configs of runs that are not part of a sweep, without what belongs to their first run."""
+def _configs(runs: Sequence[RunResult]) -> dict[str, str]:
+    """Configs of runs that are not part of a sweep, by file, without what belongs to their first run."""
+    files = {}
     for run in runs:
         if run.config and not run.command:
-            folder.mkdir(exist_ok=True)
             config = {key: value for key, value in run.config.items() if key != "eval_id"}
             if isinstance(config.get("sysconfig"), dict):
                 tied = ("filepath", "output_dir", "output_filename")
                 config["sysconfig"] = {key: value for key, value in config["sysconfig"].items() if key not in tied}
-            atomic_write(folder / f"{run.name}.json", format_config(config).encode("utf-8"))
+            files[f"configs/{run.name}.json"] = format_config(config)
+    return files
 
 
-def _render_page(title: str, loaded: LoadedRuns, summary: Summary, tables: Sequence[Table], embed_videos: bool) -> str:
+def _render_page(
+    title: str,
+    loaded: LoadedRuns,
+    summary: Summary,
+    tables: Sequence[Table],
+    details: Qualitative,
+    styles: Mapping[str, LineStyle],
+) -> str:
     """The page, with the tables "miou", "metrics", "keypoints", "videos" and "runs"."""
     published = [grid["published"] for grid in loaded.grids.values() if isinstance(grid.get("published"), dict)]
     sources = dict.fromkeys(str(found["source"]) for found in published if found.get("source"))
-    styles = line_styles(summary.models, summary.baseline)
     page: str = _template().render(
         {table.name: table for table in tables},
         title=title,
@@ -118,7 +136,7 @@ def _render_page(title: str, loaded: LoadedRuns, summary: Summary, tables: Seque
         curve_panels=curve_panels(summary, styles),
         steps_panels=steps_panels(summary, styles),
         keypoint_panels=keypoint_panels(summary),
-        details=qualitative(summary, styles, embed_videos),
+        details=details,
         styles=styles,
         rerun_command=rerun_command,
         common_versions=_common_versions(summary),
@@ -144,10 +162,22 @@ def _template() -> Any:
 
     loader = PackageLoader("armory_skelevision.results.report")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_show,
     )
     environment.filters["json"] = partial(json.dumps, indent=2, sort_keys=True, ensure_ascii=False)
     return environment.get_template("report.html")
+
+
+def _show(value: Any) -> Any:
+    """What a template prints: markup as it is, everything else as `plain` text."""
+    from markupsafe import Markup
+
+    return value if isinstance(value, Markup) else plain(str(value), keep="\n\t")
 
 
 def _common_versions(summary: Summary) -> dict[str, str]:

@@ -1,0 +1,163 @@
+"""Grids that say two things at once, or too much: refused before a run is made."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.sweeps import grid as grids
+from armory_skelevision.sweeps.grid import read_grid
+from armory_skelevision.validation import InvalidValueError, StructuredError
+
+EPS, SEED, KWARGS = "attack.kwargs.eps", "attack.kwargs.seed", "attack.kwargs"
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path: Path) -> None:
+    (tmp_path / "base.json").write_text(format_config(build_config("walkers", "mtl", "pgd")))
+
+
+def refused(tmp_path: Path, **grid: Any) -> StructuredError:
+    path = tmp_path / "grid.json"
+    path.write_text(json.dumps({"base": "base.json", "axes": {}, **grid}))
+    with pytest.raises(InvalidValueError) as caught:
+        read_grid(path)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"base": "base.json", "axes": {"attack.kwargs.eps": [0.1]}, "axes": {}}',
+        '{"base": "base.json", "axes": {"attack.kwargs.eps": [0.1, 0.2], "attack.kwargs.eps": [0.1]}}',
+        '{"base": "base.json", "axes": {"model": {"MTL": {}, "MTL": {"model.name": "siamrpn_stl"}}}}',
+        '{"base": "base.json", "axes": {"attack.kwargs.eps": [NaN]}}',
+        '{"base": "base.json", "axes": {"attack.kwargs.eps": [1e999]}}',
+        '{"base": "base.json", "axes": {"attack.kwargs.seed": [99999999999999999999999]}}',
+        '{"base": "base.json", "axes": {}} {}',
+        '{"base": "base.json", "axes": {"attack.kwargs.eps": [0.1],}}',
+        '{"base": "base.json", "axes": {"model": {"\\ud800": {}}}}',
+    ],
+)
+def test_json_is_read_strictly(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "grid.json"
+    path.write_text(text)
+    with pytest.raises(InvalidValueError) as caught:
+        read_grid(path)
+    assert (caught.value.key, caught.value.expected) == (str(path), "JSON")
+
+
+def test_a_base_is_read_strictly_too(tmp_path: Path) -> None:
+    (tmp_path / "base.json").write_text('{"model": {}, "model": {}}')
+    assert refused(tmp_path).key == str(tmp_path / "base.json")
+    deep = json.loads("[" * 60 + "]" * 60)
+    (tmp_path / "base.json").write_text(json.dumps({"model": deep}))
+    assert refused(tmp_path).key == str(tmp_path / "base.json")
+    assert refused(tmp_path, axes={"x": {"a": {"model": deep}}}).key == str(tmp_path / "grid.json")
+
+
+@pytest.mark.parametrize(
+    ("grid", "key"),
+    [
+        # one key on two axes, or on an axis and in "set", in any form
+        ({"axes": {EPS: [0.1], "x": {"a": {EPS: 0.2}, "b": {}}}}, "axes.x"),
+        ({"axes": {"x": {"a": {EPS: 0.2}}, "y": {"b": {EPS: 0.3}, "c": {SEED: 1}}}}, "axes.y"),
+        ({"set": {EPS: 0.3}, "axes": {EPS: [0.1, 0.2]}}, f"axes.{EPS}"),
+        ({"set": {EPS: 0.3}, "axes": {"x": {"a": {EPS: 0.3}}}}, "axes.x"),
+        # an object that replaces what was set within it, or sets what is set again
+        ({"set": {EPS: 0.3}, "axes": {"x": {"a": {KWARGS: {"eps": 0.2}}}}}, "axes.x"),
+        ({"set": {EPS: 0.3}, "axes": {"x": {"a": {KWARGS: {}}}}}, "axes.x"),
+        ({"set": {EPS: 0.3}, "axes": {"attack": [None]}}, "axes.attack"),
+        ({"set": {KWARGS: {"eps": 0.2}}, "axes": {EPS: [0.1]}}, f"axes.{EPS}"),
+        ({"axes": {"x": {"a": {KWARGS: {"eps": 0.2}}}, EPS: [0.1]}}, f"axes.{EPS}"),
+        ({"axes": {"x": {"a": {"attack": {"kwargs": {"eps": 0.2}}}}, EPS: [0.1]}}, f"axes.{EPS}"),
+        # within one object
+        ({"set": {EPS: 0.3, KWARGS: {}}}, "set"),
+        ({"set": {KWARGS: {"eps": 0.1}, EPS: 0.3}}, "set"),
+        ({"axes": {"x": {"a": {EPS: 0.3, "attack": {}}}}}, "axes.x"),
+        # two bases
+        ({"set": {"base": "base.json"}}, "set"),
+        ({"axes": {"base": ["base.json"]}}, "axes.base"),
+        # keys with empty parts
+        ({"axes": {"attack..eps": [1]}}, "axes.attack..eps"),
+        ({"axes": {"": [1]}}, "axes."),
+        ({"axes": {".eps": [1]}}, "axes..eps"),
+        ({"axes": {"attack.": [1]}}, "axes.attack."),
+        ({"axes": {"x": {"a": {"": 1}}}}, "axes.x"),
+        ({"set": {"attack..eps": 1}}, "set"),
+        # a value twice
+        ({"axes": {EPS: [0.1, 0.2, 0.1]}}, f"axes.{EPS}"),
+        ({"axes": {SEED: [1, 1.0]}}, f"axes.{SEED}"),
+        ({"axes": {KWARGS: [{"a": [1]}, {"a": [1.0]}]}}, f"axes.{KWARGS}"),
+        ({"axes": {"x": {"a": {EPS: 0.1}, "b": {EPS: 0.1}}}}, "axes"),
+        # nothing left
+        ({"axes": {EPS: [0.1, 0.2]}, "exclude": [{EPS: 0.1}, {EPS: 0.2}]}, "axes"),
+        ({"axes": {EPS: [0.1, 0.2]}, "exclude": [{}]}, "exclude"),
+        ({"axes": {SEED: [1]}, "exclude": [{SEED: True}]}, "exclude"),
+        # numbers of a paper that belong to no run
+        ({"published": {"cells": 5}}, "published.cells"),
+        ({"published": {"cell": []}}, "published.cell"),
+        ({"published": {"cells": [{"benign": 5}]}}, "published.cells.0.where"),
+        ({"published": {"cells": [{"where": {"modle": "STL"}}]}}, "published.cells.0.where.modle"),
+        ({"published": {"cells": [{"where": {}, "benign": 101}]}}, "published.cells.0.benign"),
+        ({"published": {"cells": [{"where": {}, "benign": "5"}]}}, "published.cells.0.benign"),
+        ({"published": {"cells": [{"where": {}, "adversarial": {"5": -1}}]}}, "published.cells.0.adversarial"),
+    ],
+    ids=str,
+)
+def test_what_has_two_meanings_or_none_is_refused(tmp_path: Path, grid: dict[str, Any], key: str) -> None:
+    assert refused(tmp_path, **grid).key == f"{tmp_path / 'grid.json'}: {key}"
+
+
+def test_a_later_axis_may_add_to_an_earlier_one(tmp_path: Path) -> None:
+    axes = {"x": {"a": {KWARGS: {"max_iter": 1}}, "b": {KWARGS: {"max_iter": 2, "eps_step": 0.5}}}, EPS: [0.1, 0.2]}
+    path = tmp_path / "grid.json"
+    path.write_text(json.dumps({"base": "base.json", "axes": axes}))
+    assert [run.config["attack"]["kwargs"] for run in read_grid(path)] == [
+        {"max_iter": 1, "eps": 0.1},
+        {"max_iter": 1, "eps": 0.2},
+        {"max_iter": 2, "eps_step": 0.5, "eps": 0.1},
+        {"max_iter": 2, "eps_step": 0.5, "eps": 0.2},
+    ]
+
+
+def test_exclusions_tell_numbers_from_truth(tmp_path: Path) -> None:
+    path = tmp_path / "grid.json"
+    axes = {"attack.kwargs.verbose": [True, False], SEED: [1, 0]}
+    exclude = [{"attack.kwargs.verbose": True, SEED: 1.0}]
+    path.write_text(json.dumps({"base": "base.json", "axes": axes, "exclude": exclude}))
+    assert [run.name for run in read_grid(path)] == ["true-0", "false-1", "false-0"]
+
+
+def test_the_number_of_runs_is_bounded_before_any_is_made(tmp_path: Path) -> None:
+    began = time.monotonic()
+    values = list(range(100))
+    found = refused(tmp_path, axes={f"attack.kwargs.{name}": values for name in ("a", "b", "c", "d")})
+    assert (found.key, found.got) == (f"{tmp_path / 'grid.json'}: axes", str(100**4))
+    assert refused(tmp_path, axes={SEED: list(range(grids.MAX_RUNS + 1))}).key == found.key
+    assert time.monotonic() - began < 2
+
+
+def test_the_size_of_a_grid_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grids, "MAX_BYTES", 100)
+    assert refused(tmp_path, title="x" * 100).expected == "at most 100 bytes"
+
+
+def test_any_label_names_a_folder(tmp_path: Path) -> None:
+    labels = ["runs.json", "grid.json", "..", ".", "/", "a/b", "\0", "", "é", "x" * 500, "-", "a\nb", "\u202e"]
+    axes = {"x": {label: {SEED: number} for number, label in enumerate(labels)}}
+    axes |= {f"y{number}": {"z" * 40: {f"attack.kwargs.k{number}": 1}} for number in range(9)}
+    path = tmp_path / "grid.json"
+    path.write_text(json.dumps({"base": "base.json", "axes": axes}))
+    names = [run.name for run in read_grid(path)]
+    path.write_text(json.dumps({"base": "base.json", "axes": {"x": axes["x"]}}))
+    names += [run.name for run in read_grid(path)]
+    for name in names:
+        assert len(name) <= 255
+        assert name not in ("runs.json", "grid.json", "", ".", "..")
+        assert "/" not in name
+        assert name.isprintable()
+    assert len(set(names)) == len(names) == 2 * len(labels)
