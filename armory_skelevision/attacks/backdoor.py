@@ -53,9 +53,7 @@ class BackdoorTrigger(VideoAttack):
         rate: PositiveFraction = 0.1,
         max_swing: NonNegative = 1.0,
     ) -> None:
-        super().__init__(estimator, trigger=trigger or {}, show=show, frames=frames, rate=rate, max_swing=max_swing)
-        self._trigger = Trigger.from_dict(self.trigger, "trigger")
-        self._picture = self._trigger.draw()
+        super().__init__(estimator, trigger=trigger, show=show, frames=frames, rate=rate, max_swing=max_swing)
 
     def chosen_frames(self, count: int) -> list[int]:
         """The indices of the frames, of a video of ``count`` frames, in which the trigger is shown."""
@@ -65,6 +63,12 @@ class BackdoorTrigger(VideoAttack):
             return list(range(min(self.frames, count)))
         shown = max(1, round(self.rate * count))
         return [index * count // shown for index in range(shown)]
+
+    def _check_params(self) -> None:
+        self.trigger = self.trigger or {}
+        super()._check_params()
+        self._trigger = Trigger.from_dict(self.trigger, "trigger")
+        self._picture = self._trigger.draw()
 
     def _pose(self, frame: int) -> TriggerPose:
         swing = self.max_swing * np.sin(2 * np.pi * (frame / PERIOD + np.array([0, 0.25, 0.5])))

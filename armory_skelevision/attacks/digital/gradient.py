@@ -46,10 +46,13 @@ class PGD(VideoAttack):
         universal: bool = False,
         verbose: bool = True,
     ) -> None:
-        self.norm: Norm = "inf" if norm == np.inf else norm  # ART takes both
-        super().__init__(
-            estimator, eps=eps, eps_step=eps_step, max_iter=max_iter, decay=decay, universal=universal, verbose=verbose
-        )
+        settings = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "decay": decay, "universal": universal}
+        super().__init__(estimator, norm=norm, **settings, verbose=verbose)
+
+    def _check_params(self) -> None:
+        if isinstance(self.norm, float) and self.norm == np.inf:  # ART takes both
+            self.norm: Norm = "inf"
+        super()._check_params()
 
     def _attack_video(self, video: np.ndarray, target: Any) -> np.ndarray:
         boxes_xyxy = np.asarray(target)

@@ -7,7 +7,7 @@ ART's own. The paper gives no step size; here N steps can go 2.5 times as far as
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ class KeypointIGSM(VideoAttack):
         InvalidValueError: For a setting out of range, or a tracker without a keypoint head.
     """
 
+    min_frames = 1
+
     def __init__(
         self,
         estimator: Any,
@@ -56,10 +58,8 @@ class KeypointIGSM(VideoAttack):
             estimator, eps=eps, max_iter=max_iter, eps_step=eps_step, target_pose=target_pose, verbose=verbose
         )
 
-    def _read_targets(
-        self, x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None, unknown: Mapping[str, Any]
-    ) -> list[TruePose]:
-        return read_true_poses(x, y, metadata, unknown)
+    def _read_targets(self, videos: Sequence[np.ndarray], y: Any, metadata: Any) -> list[TruePose]:
+        return read_true_poses(videos, y, metadata)
 
     def _attack_video(self, video: np.ndarray, target: TruePose) -> np.ndarray:
         pose = PoseEstimator(self.estimator, target.box_xyxy[None])

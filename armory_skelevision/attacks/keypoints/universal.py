@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from armory_skelevision.attacks.interface import stack_videos
+from armory_skelevision.attacks.interface import Metadata, check_call, dtype_of, stack_videos
 from armory_skelevision.attacks.keypoints.gradient import KeypointIGSM
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
 from armory_skelevision.attacks.keypoints.poses import TruePose, read_true_poses
@@ -57,24 +57,23 @@ class KeypointUniversal(KeypointIGSM):
         super().__init__(estimator, eps=eps, max_iter=max_iter, verbose=verbose)
         self._loaded = None if perturbation is None else self._load(Path(perturbation))
 
-    def generate(
-        self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> np.ndarray:
+    def generate(self, x: Any, y: Any = None, y_patch_metadata: Metadata = None, **kwargs: Any) -> np.ndarray:
         """Add one perturbation to all videos; arguments, result and errors are those of `KeypointIGSM.generate`.
 
         Raises:
             InvalidValueError: Also for a single video to learn from.
         """
-        poses = read_true_poses(x, y, y_patch_metadata, kwargs)
+        given = check_call(x, kwargs, ["x", "y", "y_patch_metadata"], self.min_frames)
+        poses = read_true_poses(given, y, y_patch_metadata)
         perturbation = self._loaded
         if perturbation is None:
-            perturbation = self._learn_from_videos(x, poses)
+            perturbation = self._learn_from_videos(given, poses)
             if self.export is not None:
                 buffer = io.BytesIO()
                 np.save(buffer, perturbation, allow_pickle=False)
                 atomic_write(self.export, buffer.getvalue())
-        videos = [self._add(perturbation, np.array(video), pose) for video, pose in zip(x, poses, strict=True)]
-        return stack_videos(videos, videos[0].dtype)
+        videos = [self._add(perturbation, np.array(video), pose) for video, pose in zip(given, poses, strict=True)]
+        return stack_videos(videos, dtype_of(x, given))
 
     def learn(self, crops: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """Learn a perturbation; nothing here is random.

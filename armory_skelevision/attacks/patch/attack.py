@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.gradients import CropGradient, EstimatorGradient, Memory, Precision, TrackerGradient
-from armory_skelevision.attacks.interface import TrackerAttack, check_call, stack_videos
+from armory_skelevision.attacks.interface import (
+    Metadata,
+    TrackerAttack,
+    check_call,
+    check_metadata,
+    dtype_of,
+    stack_videos,
+)
 from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, make_objective
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
 from armory_skelevision.attacks.patch.checkpoints import check_checkpoints, record_mean_iou
@@ -104,15 +111,14 @@ class PatchAttack(TrackerAttack):
         self._videos = 0
         self.mean_iou: list[dict[int, float]] = []
 
-    def generate(
-        self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> np.ndarray:
+    def generate(self, x: Any, y: Any = None, y_patch_metadata: Metadata = None, **kwargs: Any) -> np.ndarray:
         """Attack videos.
 
         Args:
             x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of videos of any sizes.
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels; the first box of each starts the tracker.
-            y_patch_metadata: Per video ``gs_coords`` ((4, 2) or (F, 4, 2) corners), ``masks`` ((F, H, W[, 3]), non-zero
+            y: True boxes, ``[{"boxes": (F, 4)}, …]``, or the dict of a single video; xyxy in pixels. The first box of
+                each starts the tracker.
+            y_patch_metadata: Per video a dict, or the dict of a single video: ``gs_coords`` ((4, 2) or (F, 4, 2) corners), ``masks`` ((F, H, W[, 3]), non-zero
                 where the screen is visible) and optionally ``shading`` (False shows the patch unshaded).
 
         Returns:
@@ -121,17 +127,17 @@ class PatchAttack(TrackerAttack):
         Raises:
             InvalidValueError, InvalidTypeError: For input that does not fit together, naming video and frame.
         """
-        check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
-        scenes = self._read_scenes(x, y, y_patch_metadata)
+        videos = check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
+        dtype, scenes = dtype_of(x, videos), self._read_scenes(videos, y, y_patch_metadata)
         patched = []
         for group in [scenes] if self.universal else [[scene] for scene in scenes]:
             patches = self.run(group)
             final, checkpoints = patches[self.max_iter], {k: patches[k] for k in patches if k in self.checkpoints}
             self._export(final)
             if self.checkpoints:
-                self.mean_iou += [record_mean_iou(self.estimator, each, checkpoints, x[0].dtype) for each in group]
+                self.mean_iou += [record_mean_iou(self.estimator, each, checkpoints, videos[0].dtype) for each in group]
             patched += [scene.render(final.image) for scene in group]
-        return stack_videos(patched, x[0].dtype)
+        return stack_videos(patched, dtype)
 
     def run(self, scenes: Sequence[PatchScene]) -> dict[int, BestIterate]:
         """The whole attack on scenes that share one patch.
@@ -171,15 +177,13 @@ class PatchAttack(TrackerAttack):
             return torch.full((*patch_hw, 3), 0.5)
         return torch.rand((*patch_hw, 3), generator=torch.Generator().manual_seed(self.seed + restart))
 
-    def _read_scenes(self, x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None) -> list[PatchScene]:
-        labels = check_labels(y, x)
+    def _read_scenes(self, videos: Sequence[np.ndarray], y: Any, metadata: Any) -> list[PatchScene]:
+        labels = check_labels(y, videos)
         warn_of_slow_bf16(self.precision, torch.device(self.estimator.device))
-        if metadata is None or len(metadata) != len(x):
-            got = "none" if metadata is None else str(len(metadata))
-            raise InvalidValueError("y_patch_metadata", f"one dict for each of {len(x)} videos", got)
+        triples = zip(videos, labels, check_metadata(metadata, videos), strict=True)
         return [
             read_scene(video, boxes_xyxy, each, self.estimator.device, index)
-            for index, (video, boxes_xyxy, each) in enumerate(zip(x, labels, metadata, strict=True))
+            for index, (video, boxes_xyxy, each) in enumerate(triples)
         ]
 
     def _tracker_gradient(self) -> TrackerGradient:
