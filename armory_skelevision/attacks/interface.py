@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from armory_skelevision.models.inputs import check_box, check_labels, check_videos, per_video, refuse_keywords
-from armory_skelevision.validation import InvalidTypeError, check_arguments, check_known
+from armory_skelevision.validation import InvalidTypeError, change_attributes, check_arguments, check_known
 
 Metadata = Sequence[Mapping[str, Any]] | Mapping[str, Any] | None
 """What ARMORY knows of each video besides the boxes; a dict alone is that of a single video."""
@@ -147,18 +147,6 @@ def check_metadata(given: Any, videos: Sequence[Any]) -> list[Mapping[str, Any]]
         if not isinstance(each, Mapping):
             raise InvalidTypeError(f"y_patch_metadata[{index}]", "a dict", type(each).__name__)
     return checked
-
-
-def change_attributes(owner: Any, values: Mapping[str, Any], check: Callable[[], None]) -> None:
-    """Set attributes of an object and check it; if the check raises anything, all its attributes are as before."""
-    before = dict(vars(owner))
-    vars(owner).update(values)
-    try:
-        check()
-    except BaseException:
-        vars(owner).clear()
-        vars(owner).update(before)
-        raise
 
 
 def dtype_of(x: Any, videos: Sequence[np.ndarray]) -> np.dtype[Any]:

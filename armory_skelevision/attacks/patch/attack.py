@@ -26,7 +26,7 @@ from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, ma
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
 from armory_skelevision.attacks.patch.checkpoints import check_checkpoints, record_mean_iou
 from armory_skelevision.attacks.patch.eot import EOT
-from armory_skelevision.attacks.patch.files import load_start, write_patch
+from armory_skelevision.attacks.patch.files import check_export_folder, load_start, write_patch
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
@@ -70,7 +70,8 @@ class PatchAttack(TrackerAttack):
         memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
         precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
             and much slower on others.
-        seed: Seed of random starts and transformations.
+        seed: Seed of random starts and transformations; without any of these, as by default, nothing is random, and
+            only 0 is accepted.
         verbose: Show a progress bar (on terminals).
 
     Attributes:
@@ -107,8 +108,8 @@ class PatchAttack(TrackerAttack):
         verbose: bool = True,
     ) -> None:
         settings = {name: value for name, value in locals().items() if name in self.attack_params}
-        super().__init__(estimator, **settings)
         self._videos = 0
+        super().__init__(estimator, **settings)
         self.mean_iou: list[dict[int, float]] = []
 
     def generate(self, x: Any, y: Any = None, y_patch_metadata: Metadata = None, **kwargs: Any) -> np.ndarray:
@@ -222,6 +223,18 @@ class PatchAttack(TrackerAttack):
         if not self.adaptive and not isinstance(self.estimator, SiameseEstimator):
             fix = "only the preprocessors of this package's trackers can be bypassed"
             raise InvalidValueError("adaptive", "true for a third-party tracker", "false", fix)
-        if self.eot is not None:
-            EOT.from_dict(self.eot, "eot")
+        if self.patch_init is not None:
+            load_start(self.patch_init, self._name(), (1, 1))
+        if self.export is not None:
+            check_export_folder(self.export)
+        self._check_seed()
         self._make_video_objective(self._tracker_gradient(), torch.zeros(1, 4))
+
+    def _check_seed(self) -> None:
+        """Refuse a seed where nothing is random: runs over several seeds would be the same run."""
+        eot = EOT.from_dict(self.eot, "eot") if self.eot is not None else EOT()
+        drawn = self.start == "random" and self.patch_init is None
+        if self.seed != 0 and not (drawn or self.restarts > 1 or eot.is_random):
+            expected = "0 where nothing is random"
+            fix = "leave it out, or draw something from it: \"start\": \"random\", more than one of restarts, or eot"
+            raise InvalidValueError("seed", expected, str(self.seed), fix)

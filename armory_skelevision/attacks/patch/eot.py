@@ -55,6 +55,11 @@ class EOT(Settings):
     frames: Annotated[float, Range(0, 1, without_low=True)] = 1.0
     samples: Count = 1
 
+    @property
+    def is_random(self) -> bool:
+        """Whether anything differs from sample to sample."""
+        return any((self.brightness, self.blur, self.noise, self.corners)) or self.frames < 1
+
     def sample(self, rng: np.random.Generator, patch_hw: tuple[int, int], frames: int) -> EOTSample:
         """Draw one transformation of a patch (h, w, 3) in a video of ``frames`` frames."""
         brightness = 1 + self.brightness * rng.uniform(-1, 1)
