@@ -45,7 +45,6 @@ class StructuredError(Exception):
         """The same error about a key of ``section``; an empty section changes nothing."""
         return type(self)(f"{section}.{self.key}" if section else self.key, self.expected, self.got, self.fix)
 
-
     def named_by(self, setting: str) -> Self:
         """The same error about a file, under the setting that names the file."""
         return type(self)(setting, self.expected, f"{self.got}: {self.key}", self.fix)
@@ -94,6 +93,11 @@ Fraction = Annotated[float, Range(0, 1)]
 PositiveFraction = Annotated[float, Range(0, 1, without_low=True)]
 Count = Annotated[int, Range(1)]
 WholeNumber = Annotated[int, Range(0)]
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+Iterations = Annotated[int, Range(1, 100_000)]
+Repeats = Annotated[int, Range(1, 1000)]
+Weight = Annotated[float, Range(0, 1e6)]
+Step = Annotated[float, Range(0, 1e6, without_low=True)]
 
 
 def describe(annotation: Any) -> str:

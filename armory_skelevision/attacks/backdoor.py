@@ -7,7 +7,7 @@ these are our own. The weights come from `skelevision train backdoor`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from art.estimators.estimator import BaseEstimator
@@ -15,7 +15,7 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.interface import VideoAttack
 from armory_skelevision.attacks.triggers import Trigger, TriggerPose, paste
-from armory_skelevision.validation import Count, NonNegative, PositiveFraction
+from armory_skelevision.validation import Count, PositiveFraction, Range
 
 Show = Literal["one_shot", "few_shot", "rate"]
 
@@ -51,7 +51,7 @@ class BackdoorTrigger(VideoAttack):
         show: Show = "one_shot",
         frames: Count = 5,
         rate: PositiveFraction = 0.1,
-        max_swing: NonNegative = 1.0,
+        max_swing: Annotated[float, Range(0, 4)] = 1.0,
     ) -> None:
         super().__init__(estimator, trigger=trigger, show=show, frames=frames, rate=rate, max_swing=max_swing)
 

@@ -159,7 +159,7 @@ def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarr
 
     If their sizes differ, or for the dtype object, it is an object array (N,) of videos.
     """
-    if dtype != object and len({video.shape for video in videos}) == 1:
+    if dtype != np.dtype(object) and len({video.shape for video in videos}) == 1:
         return (videos[0][None] if len(videos) == 1 else np.stack(videos)).astype(dtype, copy=False)
     result = np.empty(len(videos), dtype=object)
     for index, video in enumerate(videos):

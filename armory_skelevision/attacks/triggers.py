@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.validation import Fraction, InvalidValueError, MissingFileError, Range, Settings, WholeNumber
+from armory_skelevision.validation import Fraction, InvalidValueError, MissingFileError, Range, Seed, Settings
 
 Picture = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ class Trigger(Settings):
     """
 
     picture: str | None = None
-    seed: WholeNumber = 0
+    seed: Seed = 0
     cells: Annotated[int, Range(1, 16)] = 3
     area: Annotated[float, Range(0, 0.25, without_low=True)] = 0.015
     place: tuple[Fraction, Fraction] = (0.5, 0.35)

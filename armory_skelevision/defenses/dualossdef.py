@@ -73,7 +73,9 @@ class DuaLossDef(RegionDefense):
         path = resolve(self.weights_file)
         found = hash_file(path)
         if self.sha256 not in (None, found):
-            raise InvalidValueError("sha256", f"{found}, the hash of {path}", self.sha256, "give the right file or hash")
+            raise InvalidValueError(
+                "sha256", f"{found}, the hash of {path}", self.sha256, "give the right file or hash"
+            )
         network = UNETS[self.width or read_unet_metadata(path).width]()
         load_unet(network, path)
         log.info("%s: %s, SHA-256 %s", type(self).__name__, path, found)

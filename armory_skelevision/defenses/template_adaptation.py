@@ -10,13 +10,15 @@ already.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from armory_skelevision.defenses.first_frame import FirstFrameLoss
 from armory_skelevision.models import RegionDefense
 from armory_skelevision.tracking import Crops
-from armory_skelevision.validation import Fraction, InvalidValueError, PositiveFraction, WholeNumber
+from armory_skelevision.validation import Fraction, InvalidValueError, PositiveFraction, Range, Seed
 
 
 class TemplateAdaptation(RegionDefense):
@@ -42,12 +44,12 @@ class TemplateAdaptation(RegionDefense):
 
     def __init__(
         self,
-        max_iter: WholeNumber = 5,
+        max_iter: Annotated[int, Range(0, 1000)] = 5,
         eps_step: PositiveFraction = 1 / 255,
         eps: Fraction = 4 / 255,
-        augment: WholeNumber = 4,
+        augment: Annotated[int, Range(0, 1000)] = 4,
         differentiable: bool = True,
-        seed: WholeNumber = 0,
+        seed: Seed = 0,
         apply_fit: bool = False,
         apply_predict: bool = True,
     ) -> None:

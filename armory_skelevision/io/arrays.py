@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from armory_skelevision.io.reading import printable, read_bytes
-from armory_skelevision.validation import InvalidValueError, MissingFileError
+from armory_skelevision.validation import InvalidValueError
 
 MAX_BYTES = 256 * 2**20
 """What such a file may have unless its reader says otherwise, in bytes: a patch of 4000 x 4000 has 192 million."""

@@ -193,7 +193,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             leaf = as_tensor(video, self.device).detach().clone().requires_grad_()
             loss = self._loss(leaf, boxes_xyxy)
             gradients.append(torch.autograd.grad(loss, leaf)[0].cpu().numpy())
-        if getattr(x, "dtype", None) != object and len({gradient.shape for gradient in gradients}) == 1:
+        if getattr(x, "dtype", None) != np.dtype(object) and len({gradient.shape for gradient in gradients}) == 1:
             return np.stack(gradients)
         result = np.empty(len(gradients), dtype=object)
         result[:] = gradients

@@ -1,6 +1,6 @@
 """Checks of videos, boxes and labels. Errors name the argument, what is expected and what came instead.
 
-What PyTorch cannot take as it is, such as OpenCV's colours turned by a negative stride, numbers of another byte order or
+What PyTorch cannot take as it is, such as colours turned by a negative stride, numbers of another byte order or
 boxes as lists, is copied; everything else is used in place.
 """
 

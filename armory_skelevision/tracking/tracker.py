@@ -20,6 +20,7 @@ from armory_skelevision.tracking.crops import Crops, TemplateMatcher
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.settings import TrackerSettings
 from armory_skelevision.tracking.windows import TrackerState, Window, context_side, initial_state, search_window
+from armory_skelevision.validation import InvalidValueError
 
 
 class Step(NamedTuple):
@@ -135,7 +136,9 @@ def check_finite(outputs: Iterable[Tensor], what: str, index: int) -> None:
     """Refuse outputs of the network for frame ``index`` that are not finite (`InvalidValueError`)."""
     if not all(bool(torch.isfinite(values).all()) for values in outputs):
         fix = "its weights or its input are damaged: `skelevision weights verify`, or another precision"
-        raise InvalidValueError("model", "a network with finite outputs", f"NaN or infinity in {what}, frame {index}", fix)
+        raise InvalidValueError(
+            "model", "a network with finite outputs", f"NaN or infinity in {what}, frame {index}", fix
+        )
 
 
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:

@@ -10,7 +10,7 @@ from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentNump
 
 from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
 from armory_skelevision.attacks.interface import VideoAttack
-from armory_skelevision.validation import Count, Positive
+from armory_skelevision.validation import Iterations, Step
 
 Norm = Literal["inf", 2]
 
@@ -39,10 +39,10 @@ class PGD(VideoAttack):
         self,
         estimator: Any,
         norm: Norm = "inf",
-        eps: Positive = 8 / 255,
-        eps_step: Positive = 2 / 255,
-        max_iter: Count = 10,
-        decay: Positive | None = None,
+        eps: Step = 8 / 255,
+        eps_step: Step = 2 / 255,
+        max_iter: Iterations = 10,
+        decay: Step | None = None,
         universal: bool = False,
         verbose: bool = True,
     ) -> None:
@@ -87,7 +87,7 @@ class FGSM(PGD):
         eps: Norm of each frame's perturbation, above 0; colours lie in [0, 1] and are clipped there.
     """
 
-    def __init__(self, estimator: Any, norm: Norm = "inf", eps: Positive = 8 / 255, universal: bool = False) -> None:
+    def __init__(self, estimator: Any, norm: Norm = "inf", eps: Step = 8 / 255, universal: bool = False) -> None:
         super().__init__(estimator, norm=norm, eps=eps, universal=universal)
 
     def _algorithm(self, frames: PerFrameEstimator, count: int) -> Any:

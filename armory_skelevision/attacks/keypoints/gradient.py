@@ -17,7 +17,7 @@ from armory_skelevision.attacks.interface import VideoAttack
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, check_pose_tracker
 from armory_skelevision.attacks.keypoints.poses import TargetPose, TruePose, read_true_poses, target_keypoints
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.validation import Count, InvalidValueError, PositiveFraction
+from armory_skelevision.validation import InvalidValueError, Iterations, PositiveFraction
 
 STEPS_OVER_BOUND = 2.5
 """The sum of all step sizes as a multiple of the bound."""
@@ -49,7 +49,7 @@ class KeypointIGSM(VideoAttack):
         self,
         estimator: Any,
         eps: PositiveFraction = 8 / 255,
-        max_iter: Count = 10,
+        max_iter: Iterations = 10,
         eps_step: PositiveFraction | None = None,
         target_pose: TargetPose | None = None,
         verbose: bool = True,

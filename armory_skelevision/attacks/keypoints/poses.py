@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
 from armory_skelevision.attacks.interface import check_metadata, check_targets
 from armory_skelevision.models.inputs import per_video
-from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError, Range
 
-TargetPose = Literal["upside_down"] | Sequence[tuple[float, float]]
+Place = Annotated[float, Range(-10, 10)]
+TargetPose = Literal["upside_down"] | Sequence[tuple[Place, Place]]
 
 
 class TruePose(NamedTuple):

@@ -22,7 +22,7 @@ from armory_skelevision.io import atomic_write, printable
 from armory_skelevision.io.arrays import read_array
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.windows import initial_state, template_window
-from armory_skelevision.validation import Count, InvalidValueError, PositiveFraction, StructuredError
+from armory_skelevision.validation import InvalidValueError, Iterations, PositiveFraction, StructuredError
 
 
 class KeypointUniversal(KeypointIGSM):
@@ -47,7 +47,7 @@ class KeypointUniversal(KeypointIGSM):
         self,
         estimator: Any,
         eps: PositiveFraction = 8 / 255,
-        max_iter: Count = 20,
+        max_iter: Iterations = 20,
         perturbation: str | os.PathLike[str] | None = None,
         export: str | os.PathLike[str] | None = None,
         verbose: bool = True,

@@ -32,7 +32,7 @@ from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.networks.inference import warn_of_slow_bf16
-from armory_skelevision.validation import Count, InvalidValueError, NonNegative, Positive, Range, WholeNumber
+from armory_skelevision.validation import InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +84,8 @@ class PatchAttack(TrackerAttack):
     def __init__(
         self,
         estimator: Any,
-        step_size: Positive = 0.1,
-        max_iter: WholeNumber = 100,
+        step_size: Step = 0.1,
+        max_iter: Annotated[int, Range(0, 100_000)] = 100,
         loss: Loss = "l1",
         target_box: Annotated[Mapping[str, Any], TargetBox] | None = None,
         update: Update = "sign",
@@ -93,18 +93,18 @@ class PatchAttack(TrackerAttack):
         momentum: Annotated[float, Range(0, 1, without_high=True)] = 0.0,
         keep: Keep = "best",
         checkpoints: Sequence[WholeNumber] = (),
-        restarts: Count = 1,
+        restarts: Repeats = 1,
         start: Literal["grey", "random"] = "grey",
         patch_init: str | os.PathLike[str] | None = None,
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
-        tv_weight: NonNegative = 0.0,
-        print_weight: NonNegative = 0.0,
+        tv_weight: Weight = 0.0,
+        print_weight: Weight = 0.0,
         universal: bool = False,
         adaptive: bool = True,
         export: str | os.PathLike[str] | None = None,
         memory: Memory = "auto",
         precision: Precision = "float32",
-        seed: WholeNumber = 0,
+        seed: Seed = 0,
         verbose: bool = True,
     ) -> None:
         settings = {name: value for name, value in locals().items() if name in self.attack_params}
@@ -119,8 +119,9 @@ class PatchAttack(TrackerAttack):
             x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of videos of any sizes.
             y: True boxes, ``[{"boxes": (F, 4)}, …]``, or the dict of a single video; xyxy in pixels. The first box of
                 each starts the tracker.
-            y_patch_metadata: Per video a dict, or the dict of a single video: ``gs_coords`` ((4, 2) or (F, 4, 2) corners), ``masks`` ((F, H, W[, 3]), non-zero
-                where the screen is visible) and optionally ``shading`` (False shows the patch unshaded).
+            y_patch_metadata: A dict for each video, or that of a single one: ``gs_coords`` ((4, 2) or (F, 4, 2)
+                corners), ``masks`` ((F, H, W[, 3]), non-zero where the screen is visible) and optionally ``shading``
+                (False shows the patch unshaded).
 
         Returns:
             The videos with their patches, same shape and dtype as ``x``.
@@ -236,5 +237,5 @@ class PatchAttack(TrackerAttack):
         drawn = self.start == "random" and self.patch_init is None
         if self.seed != 0 and not (drawn or self.restarts > 1 or eot.is_random):
             expected = "0 where nothing is random"
-            fix = "leave it out, or draw something from it: \"start\": \"random\", more than one of restarts, or eot"
+            fix = 'leave it out, or draw something from it: "start": "random", more than one of restarts, or eot'
             raise InvalidValueError("seed", expected, str(self.seed), fix)

@@ -85,7 +85,9 @@ def read_scene(x: Any, boxes_xyxy: Any, metadata: Mapping[str, Any], device: tor
     views = view_screens(video, corners_xy, masks, bool(np.all(metadata.get("shading", True))))
     # The largest size of the screen in a video, as in ARMORY's attack.
     width, height = np.ceil(np.ptp(corners_xy, axis=1).max(axis=0)).astype(int)
-    return PatchScene(video, as_tensor(boxes_xyxy, torch.device("cpu")), views, (max(int(height), 1), max(int(width), 1)))
+    return PatchScene(
+        video, as_tensor(boxes_xyxy, torch.device("cpu")), views, (max(int(height), 1), max(int(width), 1))
+    )
 
 
 def _read_corners(given: Any, frames: int, name: str) -> np.ndarray:
