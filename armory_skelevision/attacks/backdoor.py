@@ -65,7 +65,7 @@ class BackdoorTrigger(VideoAttack):
         return [index * count // shown for index in range(shown)]
 
     def _check_params(self) -> None:
-        self.trigger = self.trigger or {}
+        self.trigger = {} if self.trigger is None else self.trigger
         super()._check_params()
         self._trigger = Trigger.from_dict(self.trigger, "trigger")
         self._picture = self._trigger.draw()

@@ -62,10 +62,11 @@ def check_video(video: Any, name: str = "x", min_frames: int = 2) -> Any:
     if not isinstance(video, (np.ndarray, Tensor)):
         raise InvalidTypeError(name, "an array or tensor (F, H, W, 3)", type(video).__name__)
     _check_shape(tuple(video.shape), name, min_frames)
-    whole = not video.is_floating_point() and not video.is_complex() if isinstance(video, Tensor) else False
-    if whole or (isinstance(video, np.ndarray) and not np.issubdtype(video.dtype, np.floating)):
-        whole = whole or np.issubdtype(video.dtype, np.integer)
-        raise InvalidTypeError(name, "floating point frames in [0, 1]", str(video.dtype), "divide by 255" * whole)
+    kind = video.dtype
+    floating = kind.is_floating_point if isinstance(kind, torch.dtype) else np.issubdtype(kind, np.floating)
+    if not floating:
+        fix = "divide by 255" if "int" in str(kind) else ""
+        raise InvalidTypeError(name, "floating point frames in [0, 1]", str(kind), fix)
     if np.ma.is_masked(video):
         raise InvalidValueError(name, "a value in each pixel", "masked pixels")
     readable = video if isinstance(video, Tensor) else native_array(video)

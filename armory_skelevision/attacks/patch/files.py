@@ -70,6 +70,8 @@ def load_start(path: str | os.PathLike[str], name: str, patch_hw: tuple[int, int
     ``path`` is a .npy or .png file, or a folder of exported patches, of which the one called ``name`` is read. Errors
     are those of `read_patch`.
     """
+    if not os.fspath(path):
+        raise InvalidValueError("patch_init", "a .npy or .png file, or a folder of them", "''")
     file = Path(path)
     patch = torch.from_numpy(read_patch(file / f"{name}.npy" if file.is_dir() else file))
     if patch.shape[:2] == patch_hw:

@@ -40,6 +40,9 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
     options = {name: value for name, value in section.items() if name not in NOT_OPTIONS}
     given = {**options, "split": DEFAULT_SPLIT, "epochs": 1, "shuffle_files": False}
     findings += check_arguments("dataset", function, given)
+    if options.get("epochs", 1) != 1:
+        problem = f"expected 1, got {options['epochs']!r:.80}: each video would count several times"
+        findings.append(error("dataset.epochs", problem, "take it out"))
     if findings or not is_ours(section["module"]):
         return findings
     try:

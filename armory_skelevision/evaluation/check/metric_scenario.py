@@ -105,6 +105,8 @@ def check_hook(config: Mapping[str, Any]) -> list[Finding]:
     if not isinstance(section, Mapping) or not isinstance(section.get("module"), str) or not section["module"]:
         wanted = '{"kwargs": {}, "module": …, "name": …}, or null'
         return [error("user_init", f"expected {wanted}, got {section!r}")]
+    if not isinstance(section.get("name"), str | None):
+        return [error("user_init.name", f"expected the name of a function, got {section['name']!r:.80}")]
     if not section.get("name"):
         return [warning("user_init.name", "the module is imported, but nothing is called", "name a function")]
     kwargs = section.get("kwargs") or {}
