@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 from armory_skelevision.weights.packaged import install_weights
@@ -18,6 +19,7 @@ def prepare_run() -> None:
     """
     from armory import paths
 
+    _quiet()
     folders = paths.runtime_paths()
     install_weights(folders.saved_model_dir)
     if shutil.which("ffmpeg") is None:
@@ -40,3 +42,11 @@ def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:
         link.symlink_to(program)
     os.environ["PATH"] = os.pathsep.join([str(link.parent), os.environ.get("PATH", os.defpath)])
     return link
+
+
+def _quiet() -> None:
+    """Leave out what the evaluation would print of its parts again and again; what was printed before stays."""
+    from absl import logging
+
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"armory\.paths")  # said once, at the start
+    logging.set_verbosity(logging.ERROR)  # of TensorFlow Datasets, on its own deprecated names

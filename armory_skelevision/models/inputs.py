@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from armory_skelevision.boxes import read_numbers
 from armory_skelevision.tracking.frames import native_array
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -94,7 +95,7 @@ def check_box(box_xyxy: Any, width: int, height: int, name: str = "y_init") -> T
         InvalidValueError: For a wrong shape, NaN, a reversed or empty box, or one outside the frame.
         InvalidTypeError: For anything that is not numbers.
     """
-    checked = torch.from_numpy(_read_numbers(box_xyxy, name, "one box (x1, y1, x2, y2)").astype(np.float64))
+    checked = torch.from_numpy(read_numbers(name, box_xyxy, "one box (x1, y1, x2, y2)").astype(np.float64))
     if checked.shape != (4,):
         raise InvalidValueError(name, "one box (x1, y1, x2, y2)", f"shape {tuple(checked.shape)}")
     values = str([round(value, 2) for value in checked.tolist()])
@@ -142,12 +143,13 @@ def check_labels(y: Any, videos: Sequence[Any], name: str = "y") -> list[np.ndar
         if not isinstance(label, Mapping) or "boxes" not in label:
             raise InvalidValueError(key, 'a dict with "boxes" (F, 4)', type(label).__name__)
         expected = f"boxes ({len(video)}, 4), one per frame"
-        read = _read_numbers(label["boxes"], key, expected)
+        read = read_numbers(key, label["boxes"], expected)
         if read.shape != (len(video), 4):
             raise InvalidValueError(key, expected, f"shape {read.shape}")
         if not np.isfinite(read).all():
             raise InvalidValueError(key, "finite boxes", "NaN or infinity")
-        boxes.append(read if read.dtype == np.float64 else read.astype(np.float32, copy=False))
+        precise = str(getattr(label["boxes"], "dtype", "")).endswith("float64")
+        boxes.append(native_array(read) if precise else read.astype(np.float32, copy=False))
     return boxes
 
 
@@ -186,22 +188,6 @@ def _check_shape(shape: tuple[int, ...], name: str, min_frames: int) -> None:
     if min(shape[1:3]) < MIN_SIDE:
         expected = f"frames of at least {MIN_SIDE}x{MIN_SIDE} pixels"
         raise InvalidValueError(name, expected, f"{shape[2]}x{shape[1]} pixels")
-
-
-def _read_numbers(given: Any, name: str, expected: str) -> np.ndarray:
-    """An array of real numbers, of any shape."""
-    if isinstance(given, Tensor):
-        given = given.detach().cpu().numpy() if given.dtype != torch.bfloat16 else given.detach().cpu().float().numpy()
-    try:
-        numbers = native_array(given)
-        numbers = numbers.astype(np.float64) if numbers.dtype == object else numbers
-    except (TypeError, ValueError):  # rows of different lengths, text, anything else
-        raise InvalidTypeError(name, expected, f"something else: {given!r:.80}") from None
-    if numbers.dtype.kind not in "iuf":
-        raise InvalidTypeError(name, expected, f"values of type {numbers.dtype}")
-    if np.ma.is_masked(given):
-        raise InvalidValueError(name, expected, "masked values")
-    return numbers
 
 
 def _describe(video: np.ndarray | Tensor, low: float, high: float) -> str:
