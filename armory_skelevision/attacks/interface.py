@@ -15,6 +15,7 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from armory_skelevision.io import progress
 from armory_skelevision.models.inputs import check_box, check_labels, check_videos, per_video, refuse_keywords
 from armory_skelevision.validation import InvalidTypeError, change_attributes, check_arguments, check_known
 
@@ -61,8 +62,14 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
         check_arguments(type(self), vars(self))
 
     def _progress(self, steps: range, title: str, unit: str) -> Any:
-        """A progress bar over ``steps``, shown on terminals if the setting ``verbose`` is true."""
-        return tqdm(steps, desc=title, unit=unit, disable=None if self.verbose else True, leave=False)
+        """Progress over ``steps``, if the setting ``verbose`` is true: a bar on terminals, else a line a minute."""
+        return progress(steps, title, unit=unit) if self.verbose else tqdm(steps, disable=True)
+
+    def _run_steps(self, algorithm: Any, title: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The result of one of ART's attacks on a `PerFrameEstimator`, with a step of progress for each gradient."""
+        with self._progress(range(self.max_iter), title, "step") as bar:
+            algorithm.estimator.on_step = bar.update
+            return np.asarray(algorithm.generate(x=x, y=y))
 
 
 class VideoAttack(TrackerAttack):

@@ -1,5 +1,7 @@
 """What holds for all attacks: settings are changed as they are made, and videos come as users have them."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -257,3 +259,13 @@ def test_folders_for_patches_that_are_none_are_refused_before_the_attack(tracker
     with pytest.raises(InvalidValueError) as caught:
         PatchAttack(trackers["box"], export=given)
     assert caught.value.key == "export"
+
+
+@pytest.mark.parametrize("kind", [PGD, RTAA, IoUAttack, PatchAttack, KeypointIGSM])
+def test_progress_is_written_where_there_is_no_terminal(kind, trackers, capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules["armory_skelevision.io.progress"], "INTERVAL", 0.0)
+    generate(make(kind, trackers, verbose=True))
+    lines = capsys.readouterr().err.splitlines()
+    assert any(" of " in line and " left" in line for line in lines), lines
+    generate(make(kind, trackers, verbose=False))
+    assert capsys.readouterr().err == ""

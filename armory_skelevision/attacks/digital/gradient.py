@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Literal
 
 import numpy as np
@@ -32,7 +31,7 @@ class PGD(VideoAttack):
         decay: Weight of the past gradients (momentum, Dong et al. 2018), above 0; None for no momentum.
         universal: Share one perturbation between all frames of a video (Moosavi-Dezfooli et al. 2017). It differs
             between frames only where it would drive them beyond black or white.
-        verbose: Show a progress bar (on terminals).
+        verbose: Show progress: a bar on terminals, else a line a minute.
     """
 
     def __init__(
@@ -58,11 +57,11 @@ class PGD(VideoAttack):
         boxes_xyxy = np.asarray(target)
         if self.universal:
             algorithm = self._algorithm(PerFrameEstimator(self.estimator, video), 1)
-            shared = algorithm.generate(x=np.zeros_like(video[:1]), y=boxes_xyxy[None])
+            shared = self._run_steps(algorithm, type(self).__name__, np.zeros_like(video[:1]), boxes_xyxy[None])
             return np.asarray((video + shared).clip(0, 1))
         algorithm = self._algorithm(PerFrameEstimator(self.estimator, 0.0), len(video))
         # ART projects after it clips, which may leave the range by the last bit.
-        return np.asarray(algorithm.generate(x=video, y=boxes_xyxy).clip(0, 1))
+        return self._run_steps(algorithm, type(self).__name__, video, boxes_xyxy).clip(0, 1)
 
     def _algorithm(self, frames: PerFrameEstimator, count: int) -> Any:
         """ART's attack on ``count`` pictures, all in one batch."""
@@ -74,7 +73,7 @@ class PGD(VideoAttack):
             decay=self.decay,
             max_iter=self.max_iter,
             batch_size=count,
-            verbose=self.verbose and sys.stderr.isatty(),
+            verbose=False,
         )
 
 
@@ -88,7 +87,7 @@ class FGSM(PGD):
     """
 
     def __init__(self, estimator: Any, norm: Norm = "inf", eps: Step = 8 / 255, universal: bool = False) -> None:
-        super().__init__(estimator, norm=norm, eps=eps, universal=universal)
+        super().__init__(estimator, norm=norm, eps=eps, max_iter=1, universal=universal)
 
     def _algorithm(self, frames: PerFrameEstimator, count: int) -> Any:
         return FastGradientMethod(frames, norm=self.norm, eps=self.eps, batch_size=count)

@@ -44,7 +44,7 @@ class IoUAttack(OnlineAttack):
         skip_threshold: A frame is skipped where the overlap under the heavy noise is at least this; 0.8 as published.
             Behind a defense that removes heavy noise, many frames are skipped; 1 skips only those on which such
             noise has no effect.
-        verbose: Show a progress bar with the number of queries (on terminals).
+        verbose: Show progress with the number of queries: a bar on terminals, else a line a minute.
 
     Attributes:
         queries: Number of queries so far, over all videos. The number for each video is logged at the level INFO

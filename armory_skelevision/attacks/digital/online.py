@@ -68,7 +68,7 @@ class OnlineAttack(TrackerAttack):
     Args:
         estimator: Our tracker, without preprocessors of whole frames.
         seed: Seed of the attack's random numbers; each video starts from it anew.
-        verbose: Show a progress bar (on terminals).
+        verbose: Show progress: a bar on terminals, else a line a minute.
     """
 
     _estimator_requirements: tuple[type, ...] = (SiameseEstimator,)

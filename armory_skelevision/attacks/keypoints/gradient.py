@@ -6,7 +6,6 @@ ART's own. The paper gives no step size; here N steps can go 2.5 times as far as
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +36,7 @@ class KeypointIGSM(VideoAttack):
         eps_step: Size of a step, in (0, 1]; None for ``2.5 * eps / max_iter``, at most ``eps``.
         target_pose: Pose to be detected (targeted): "upside_down", or 17 pairs [x, y] in widths and heights of the
             box. None moves the keypoints away from the true pose (untargeted).
-        verbose: Show a progress bar (on terminals).
+        verbose: Show progress: a bar on terminals, else a line a minute.
 
     Raises:
         InvalidValueError: For a setting out of range, or a tracker without a keypoint head.
@@ -81,7 +80,7 @@ class KeypointIGSM(VideoAttack):
         """
         algorithm = self._algorithm(pose, len(pictures))
         # ART projects after it clips, which may leave the range by the last bit.
-        return np.asarray(algorithm.generate(x=pictures, y=keypoints).clip(0, 1))
+        return self._run_steps(algorithm, type(self).__name__, pictures, keypoints).clip(0, 1)
 
     def _algorithm(self, pose: PoseEstimator, count: int) -> Any:
         """ART's attack on ``count`` pictures, all in one batch."""
@@ -92,7 +91,7 @@ class KeypointIGSM(VideoAttack):
             max_iter=self.max_iter,
             targeted=self.target_pose is not None,
             batch_size=count,
-            verbose=self.verbose and sys.stderr.isatty(),
+            verbose=False,
         )
 
     def _check_params(self) -> None:
@@ -112,7 +111,7 @@ class KeypointFGSM(KeypointIGSM):
     """
 
     def __init__(self, estimator: Any, eps: PositiveFraction = 8 / 255, target_pose: TargetPose | None = None) -> None:
-        super().__init__(estimator, eps=eps, target_pose=target_pose)
+        super().__init__(estimator, eps=eps, max_iter=1, target_pose=target_pose)
 
     def _algorithm(self, pose: PoseEstimator, count: int) -> Any:
         return FastGradientMethod(pose, eps=self.eps, targeted=self.target_pose is not None, batch_size=count)

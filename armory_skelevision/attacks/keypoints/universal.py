@@ -87,7 +87,7 @@ class KeypointUniversal(KeypointIGSM):
         boxes_xyxy = np.repeat(box_of_template(self.estimator)[None], len(crops), axis=0)
         algorithm = self._algorithm(PoseEstimator(self.estimator, boxes_xyxy, base=crops), 1)
         start = np.zeros_like(crops[:1], dtype=np.float32)
-        return np.asarray(algorithm.generate(x=start, y=keypoints[None])[0])
+        return self._run_steps(algorithm, type(self).__name__, start, keypoints[None])[0]
 
     def _learn_from_videos(self, x: Any, poses: Sequence[TruePose]) -> np.ndarray:
         if len(poses) < 2:

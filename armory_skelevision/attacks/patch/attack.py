@@ -72,7 +72,7 @@ class PatchAttack(TrackerAttack):
             and much slower on others.
         seed: Seed of random starts and transformations; without any of these, as by default, nothing is random, and
             only 0 is accepted.
-        verbose: Show a progress bar (on terminals).
+        verbose: Show progress: a bar on terminals, else a line a minute.
 
     Attributes:
         mean_iou: Per attacked video the mean IoU at each checkpoint, ``{steps: mean IoU}``.
