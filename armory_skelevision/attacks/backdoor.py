@@ -43,6 +43,7 @@ class BackdoorTrigger(VideoAttack):
     """
 
     _estimator_requirements = (BaseEstimator, ObjectTrackerMixin)
+    trigger: Mapping[str, Any] | None
 
     def __init__(
         self,

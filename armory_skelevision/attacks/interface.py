@@ -45,7 +45,7 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
 
     def __init__(self, estimator: Any, **settings: Any) -> None:
         super().__init__(estimator=estimator)
-        vars(self).update(settings)
+        self.__dict__.update(settings)
         self._check_params()
 
     def set_params(self, **kwargs: Any) -> None:
@@ -149,7 +149,7 @@ def check_metadata(given: Any, videos: Sequence[Any]) -> list[Mapping[str, Any]]
         InvalidValueError: If there are none, or not as many as videos.
         InvalidTypeError: For something else than dicts.
     """
-    checked = list(per_video(given, videos, "y_patch_metadata"))
+    checked = per_video(given, videos, "y_patch_metadata")
     for index, each in enumerate(checked):
         if not isinstance(each, Mapping):
             raise InvalidTypeError(f"y_patch_metadata[{index}]", "a dict", type(each).__name__)

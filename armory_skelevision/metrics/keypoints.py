@@ -105,7 +105,7 @@ def _first_box(index: int, label: Mapping[str, ArrayLike]) -> Values:
     boxes_xyxy = read_numbers(key, label.get("boxes"), expected).astype(np.float64)
     if boxes_xyxy.shape[-1:] != (4,) or boxes_xyxy.size == 0:
         raise InvalidValueError(key, expected, f"shape {boxes_xyxy.shape}")
-    first = boxes_xyxy.reshape(-1, 4)[0]
+    first: Values = boxes_xyxy.reshape(-1, 4)[0]
     if not (np.isfinite(first).all() and (first[2:] > first[:2]).all()):
         raise InvalidValueError(key, expected, str(first.tolist()))
     return first

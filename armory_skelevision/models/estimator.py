@@ -60,7 +60,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
     """
 
     estimator_params = PyTorchEstimator.estimator_params + ["settings"]
-    network_type: type[SiameseNetwork] = SiameseNetwork
+    network_type: type = SiameseNetwork
     """What the network must be."""
     min_frames = 2
     """Smallest number of frames of a video: one for the template, and one to find the target in."""
@@ -112,7 +112,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         check_value("channels_first", given.pop("channels_first"), Literal[False])
         made = copy.copy(self)
         SiameseEstimator.__init__(made, **given)
-        vars(self).update(vars(made))
+        self.__dict__.update(vars(made))
 
     @property
     def native_label_is_pytorch_format(self) -> bool:
@@ -268,7 +268,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         return videos, boxes
 
 
-def _check_network(model: Any, network_type: type[SiameseNetwork], settings: Any) -> None:
+def _check_network(model: Any, network_type: type, settings: Any) -> None:
     for key, value, kind in (("model", model, network_type), ("settings", settings, TrackerSettings)):
         if not isinstance(value, kind):
             raise InvalidTypeError(key, f"an instance of {kind.__name__}", type(value).__name__)

@@ -153,7 +153,7 @@ def check_labels(y: Any, videos: Sequence[Any], name: str = "y") -> list[np.ndar
     return boxes
 
 
-def per_video(given: Any, videos: Sequence[Any], name: str, fix: str = "") -> Sequence[Any]:
+def per_video(given: Any, videos: Sequence[Any], name: str, fix: str = "") -> list[Any]:
     """A dict for each of several videos; a dict alone is that of a single video.
 
     Raises:
@@ -168,7 +168,7 @@ def per_video(given: Any, videos: Sequence[Any], name: str, fix: str = "") -> Se
         raise InvalidTypeError(name, expected, type(given).__name__)
     if len(listed) != len(videos):
         raise InvalidValueError(name, expected, str(len(listed)))
-    return listed
+    return list(listed)
 
 
 def refuse_keywords(unknown: Mapping[str, Any], known: Sequence[str]) -> None:

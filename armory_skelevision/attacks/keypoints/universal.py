@@ -87,7 +87,7 @@ class KeypointUniversal(KeypointIGSM):
         boxes_xyxy = np.repeat(box_of_template(self.estimator)[None], len(crops), axis=0)
         algorithm = self._algorithm(PoseEstimator(self.estimator, boxes_xyxy, base=crops), 1)
         start = np.zeros_like(crops[:1], dtype=np.float32)
-        return self._run_steps(algorithm, type(self).__name__, start, keypoints[None])[0]
+        return np.asarray(self._run_steps(algorithm, type(self).__name__, start, keypoints[None])[0])
 
     def _learn_from_videos(self, x: Any, poses: Sequence[TruePose]) -> np.ndarray:
         if len(poses) < 2:
@@ -114,7 +114,7 @@ class KeypointUniversal(KeypointIGSM):
 
     def _load(self, path: str | os.PathLike[str]) -> np.ndarray:
         try:
-            perturbation = read_array(path)
+            perturbation: np.ndarray = read_array(path)
         except StructuredError as error:
             raise error.named_by("perturbation") from None
         size = self.estimator.settings.exemplar_size
