@@ -21,7 +21,7 @@ from armory_skelevision.boxes import read_numbers
 from armory_skelevision.datasets.video import Video
 from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.evaluation.drawing import Panel, draw_video
-from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -194,6 +194,7 @@ class EvaluationResult:
             values = {METRIC: tracked.mean_iou, **{name: getattr(tracked, name) for name in SHARES}}
             values |= {"frame_iou": tracked.frame_ious, "frame_boxes": boxes[side], "true_boxes": boxes["true"]}
             results |= {f"{side}_{metric}": [[value]] for metric, value in values.items()}
+        results[VIDEO_NAMES] = [self.video.name]
         config = {
             "model": _describe(self.tracker, ""),
             "attack": _describe(self.attack, "attack_params"),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from armory_skelevision.evaluation.armory_hooks import prepare_run, provide_ffmpeg
+from armory_skelevision.evaluation.armory_hooks import prepare_run, provide_ffmpeg, record_names
+from armory_skelevision.evaluation.table import VIDEO_NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +54,21 @@ def test_prepare_run_leaves_the_users_ffmpeg(tmp_path: Path, monkeypatch: pytest
     prepare_run()
     assert os.environ["PATH"] == str(own.parent)
     assert not (tmp_path / "tmp").exists()
+
+
+def test_names_of_videos_are_recorded_where_data_sets_have_them() -> None:
+    from armory import instrument
+
+    instrument.del_globals()
+    try:
+        record_names()
+        hub, probe = instrument.get_hub(), instrument.get_probe("scenario")
+        writer = instrument.ResultsWriter()
+        hub.connect_writer(writer, default=True)
+        for batch, metadata in enumerate([{"name": "Crossing"}, {"name": "Human7", "masks": 1}, {}, None]):
+            hub.set_context(stage="next", batch=batch)
+            probe.update(y_patch_metadata=metadata)
+        hub.close()
+        assert writer.get_output() == {VIDEO_NAMES: ["Crossing", "Human7"]}
+    finally:
+        instrument.del_globals()
