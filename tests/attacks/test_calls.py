@@ -1,8 +1,12 @@
 """What holds for all attacks: settings are changed as they are made, and videos come as users have them."""
 
+import os
 import re
+import struct
 import sys
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,7 +24,8 @@ from armory_skelevision.attacks import (
     KeypointUniversal,
     PatchAttack,
 )
-from armory_skelevision.attacks.patch.files import write_patch
+from armory_skelevision.attacks.patch.files import read_patch, write_patch
+from armory_skelevision.attacks.triggers import Trigger
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError, StructuredError
 
 X, Y, METADATA = screen_scene(frames=3)
@@ -270,3 +275,52 @@ def test_progress_is_written_where_there_is_no_terminal(kind, trackers, capsys, 
     assert any(re.search(r"\b[1-9]\d* of .* left", line) for line in lines), lines
     generate(make(kind, trackers, verbose=False))
     assert capsys.readouterr().err == ""
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def claims_400_megapixels(path):
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+
+
+HOSTILE = {
+    "pipe": fifo,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "folder": lambda path: path.mkdir(),
+    "no file": lambda path: None,
+    "link to itself": lambda path: path.symlink_to(path),
+    "nothing": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("no picture"),
+    "400 megapixels": claims_400_megapixels,
+    "half of it": lambda path: path.write_bytes(cv2.imencode(".png", np.eye(40) * 255)[1].tobytes()[:60]),
+    "transparent": lambda path: cv2.imwrite(str(path), np.full((8, 8, 4), 100, np.uint8)),
+    "another format": lambda path: path.write_bytes(cv2.imencode(".bmp", np.eye(8))[1].tobytes()),
+}
+
+
+@pytest.mark.parametrize("make_file", HOSTILE.values(), ids=HOSTILE.keys())
+def test_pictures_that_are_none_are_refused_by_name(make_file, trackers, tmp_path):
+    path = tmp_path / "a.png"
+    make_file(path)
+    for make_it, key in (
+        (lambda: PatchAttack(trackers["box"], patch_init=path), "patch_init"),
+        (lambda: BackdoorTrigger(trackers["box"], trigger={"picture": str(path)}), "trigger.picture"),
+    ):
+        with pytest.raises(StructuredError) as caught:
+            make_it()
+        assert caught.value.key == key and "a.png" in caught.value.got
+
+
+def test_pictures_are_seen_as_opencv_shows_them(tmp_path):
+    grey16 = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 15
+    cv2.imwrite(str(tmp_path / "grey16.png"), grey16)
+    expected = cv2.imread(str(tmp_path / "grey16.png"))[..., ::-1] / 255
+    np.testing.assert_allclose(read_patch(tmp_path / "grey16.png"), expected, atol=1e-6)
+    np.testing.assert_allclose(Trigger(picture=str(tmp_path / "grey16.png")).draw(), expected, atol=1e-6)
+    with pytest.raises(InvalidValueError) as caught:
+        Trigger(picture=str(tmp_path / "grey16.png"), seed=1)
+    assert caught.value.key == "seed"

@@ -33,7 +33,7 @@ def test_pictures_are_red_green_blue(tmp_path):
         ("missing.npy", None, MissingFileError, "a file"),
         ("patch.jpg", b"x", InvalidValueError, "a .npy or .png file"),
         ("broken.npy", b"nothing", InvalidValueError, "an array of numbers (.npy)"),
-        ("broken.png", b"nothing", InvalidValueError, "a readable picture"),
+        ("broken.png", b"nothing", InvalidValueError, "a JPEG or PNG image"),
     ],
 )
 def test_files_that_are_no_patches_are_refused(tmp_path, name, content, error, expected):

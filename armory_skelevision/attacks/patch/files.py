@@ -17,6 +17,7 @@ from torch import Tensor
 
 from armory_skelevision.io import atomic_write, printable
 from armory_skelevision.io.arrays import read_array
+from armory_skelevision.io.images import read_image
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
 
@@ -53,7 +54,7 @@ def read_patch(path: str | os.PathLike[str]) -> np.ndarray:
     if file.suffix not in (".npy", ".png"):
         raise InvalidValueError("patch_init", "a .npy or .png file", printable(file.name))
     try:
-        patch = read_array(file) if file.suffix == ".npy" else _read_picture(file)
+        patch = read_array(file) if file.suffix == ".npy" else read_image(file) / 255
     except StructuredError as error:
         raise error.named_by("patch_init") from None
     if patch.ndim != 3 or patch.shape[-1] != 3 or min(patch.shape) == 0 or not np.issubdtype(patch.dtype, np.floating):
@@ -79,10 +80,3 @@ def load_start(path: str | os.PathLike[str], name: str, patch_hw: tuple[int, int
     channels_first = patch.permute(2, 0, 1)[None]
     resized = F.interpolate(channels_first, size=patch_hw, mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).clamp(0, 1)
-
-
-def _read_picture(file: Path) -> np.ndarray:
-    picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InvalidValueError("patch_init", "a readable picture", str(file))
-    return np.asarray(picture[..., ::-1] / 255)
