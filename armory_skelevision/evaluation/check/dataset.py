@@ -14,6 +14,7 @@ from armory_skelevision.datasets.carla import VERSION as CARLA_VERSION
 from armory_skelevision.datasets.options import find_root, single_split
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_sequences import find_sequences
+from armory_skelevision.datasets.selection import check_index, select
 from armory_skelevision.datasets.walker_videos import find_split
 from armory_skelevision.evaluation.check.findings import Finding, error, explain, missing, warning
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
@@ -47,6 +48,7 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
         return findings
     try:
         validation.check_arguments(function, options)
+        check_index(options.get("index"))
         split = options.get("split", section.get("eval_split", DEFAULT_SPLIT))
         return _CHECKS[function](split, options) + _check_writable(section["name"], options)
     except validation.MissingFileError as raised:
@@ -58,16 +60,26 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
 
 
 def _check_walkers(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    root = options.get("root")
-    find_split(split, None if root is None else find_root(root, _dataset_dir(options)))
+    select(len(list(_find_walkers(split, options).glob("*.mp4"))), split, options.get("index"))
     return []
+
+
+def _check_walker_people(split: str, options: Mapping[str, Any]) -> list[Finding]:
+    _find_walkers(split, options)
+    return []
+
+
+def _find_walkers(split: str, options: Mapping[str, Any]) -> Path:
+    root = options.get("root")
+    return find_split(split, None if root is None else find_root(root, _dataset_dir(options)))
 
 
 def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
     single_split(split, ["test"])
     names = options.get("names")
     root = find_root(options.get("root", "otb"), _dataset_dir(options))
-    find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
+    sequences = find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
+    select(len(sequences), split, options.get("index"))
     return []
 
 
@@ -112,7 +124,7 @@ _FIXES: dict[Callable[..., Any], str] = {
 }
 _CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Finding]]] = {
     walkers: _check_walkers,
-    walker_people: _check_walkers,
+    walker_people: _check_walker_people,
     coco_people: _check_coco,
     otb_person: _check_otb,
     carla_video_tracking: _check_carla,
