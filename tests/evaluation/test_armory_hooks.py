@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_prepare_run_uses_armorys_folders(tmp_path: Path, monkeypatch: pytest.Mo
         tmp_dir = str(tmp_path / "tmp")
 
     monkeypatch.setattr(paths, "runtime_paths", Folders)
+    monkeypatch.delitem(sys.modules, "armory.instrument", raising=False)  # no evaluation runs here
     prepare_run()
     assert Path(os.environ["PATH"].split(os.pathsep)[0], "ffmpeg").is_relative_to(tmp_path / "tmp")
     assert (tmp_path / "saved_models").is_dir()
@@ -51,6 +53,7 @@ def test_prepare_run_leaves_the_users_ffmpeg(tmp_path: Path, monkeypatch: pytest
         tmp_dir = str(tmp_path / "tmp")
 
     monkeypatch.setattr(paths, "runtime_paths", Folders)
+    monkeypatch.delitem(sys.modules, "armory.instrument", raising=False)  # no evaluation runs here
     prepare_run()
     assert os.environ["PATH"] == str(own.parent)
     assert not (tmp_path / "tmp").exists()
