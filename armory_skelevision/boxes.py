@@ -6,8 +6,40 @@ Convention: pixels, x to the right, y down. ``_xyxy`` holds (left, top, right, b
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
+
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+
+
+def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
+    """An array of real numbers, such as boxes, of any shape, from an array, a tensor or nested sequences.
+
+    Args:
+        key: What the value is, for errors.
+        value: The numbers.
+        expected: What they should be, for errors.
+
+    Raises:
+        InvalidTypeError: For anything else, also for complex numbers, truth values and rows of different lengths.
+        InvalidValueError: For masked values.
+    """
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    try:
+        numbers = np.asarray(value)
+        numbers = numbers.astype(np.float64) if numbers.dtype == np.dtype(object) else numbers
+    except (TypeError, ValueError):
+        raise InvalidTypeError(key, expected, f"something else: {value!r:.80}") from None
+    if numbers.dtype.kind not in "iuf":
+        raise InvalidTypeError(key, expected, f"values of type {numbers.dtype}")
+    if np.ma.is_masked(value):
+        raise InvalidValueError(key, expected, "masked values")
+    return numbers
 
 
 def xyxy_to_cxcywh(box_xyxy: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import inspect
 import json
 import math
 import os
+import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -44,6 +45,10 @@ class StructuredError(Exception):
         """The same error about a key of ``section``; an empty section changes nothing."""
         return type(self)(f"{section}.{self.key}" if section else self.key, self.expected, self.got, self.fix)
 
+    def named_by(self, setting: str) -> Self:
+        """The same error about a file, under the setting that names the file."""
+        return type(self)(setting, self.expected, f"{self.got}: {self.key}", self.fix)
+
 
 class InvalidValueError(StructuredError, ValueError):
     """A value that is out of range, of another shape, or not one of those that are known."""
@@ -69,7 +74,7 @@ class Range(NamedTuple):
         """Whether a number lies in the range; NaN and infinity lie in none."""
         above = value > self.low if self.without_low else value >= self.low
         below = value < self.high if self.without_high else value <= self.high
-        return above and below and math.isfinite(value)
+        return above and below and (isinstance(value, int) or math.isfinite(value))  # whole numbers may be too large
 
     def describe(self) -> str:
         """The range in words that follow "a number"."""
@@ -88,6 +93,11 @@ Fraction = Annotated[float, Range(0, 1)]
 PositiveFraction = Annotated[float, Range(0, 1, without_low=True)]
 Count = Annotated[int, Range(1)]
 WholeNumber = Annotated[int, Range(0)]
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+Iterations = Annotated[int, Range(1, 100_000)]
+Repeats = Annotated[int, Range(1, 1000)]
+Weight = Annotated[float, Range(0, 1e6)]
+Step = Annotated[float, Range(0, 1e6, without_low=True)]
 
 
 def describe(annotation: Any) -> str:
@@ -128,7 +138,7 @@ def accepts(annotation: Any, value: Any) -> bool:
         return isinstance(value, Mapping) and all(accepts(arguments[1], item) for item in value.values())
     plain = origin or annotation
     if plain is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if plain is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return plain is Any or isinstance(value, plain)
@@ -169,6 +179,18 @@ def suggest(name: str, known: Sequence[str]) -> str:
     """What was probably meant by a name, or which names there are."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}"
+
+
+def change_attributes(owner: Any, values: Mapping[str, Any], check: Callable[[], None]) -> None:
+    """Set attributes of an object and check it; if the check raises anything, all its attributes are as before."""
+    before = dict(vars(owner))
+    vars(owner).update(values)
+    try:
+        check()
+    except BaseException:
+        vars(owner).clear()
+        vars(owner).update(before)
+        raise
 
 
 @dataclass(frozen=True)
@@ -238,4 +260,6 @@ def _length(arguments: tuple[Any, ...]) -> int | None:
 
 
 def _as_json(value: Any) -> str:
+    if isinstance(value, int) and abs(value) > 2**64:  # Python refuses to print the largest ones
+        return f"a whole number of {value.bit_length()} bits"
     return json.dumps(value) if value is None or isinstance(value, bool) else f"{value!r:.200}"

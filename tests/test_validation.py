@@ -13,10 +13,12 @@ from armory_skelevision.validation import (
     Count,
     Fraction,
     InvalidValueError,
+    MissingFileError,
     Positive,
     Range,
     Settings,
     accepts,
+    change_attributes,
     check_arguments,
     check_value,
     describe,
@@ -114,3 +116,40 @@ def test_arguments_are_checked_by_the_signature() -> None:
     with pytest.raises(InvalidValueError) as caught:
         check_arguments(Attack, {"max_iter": 3, "eps": 2})
     assert (caught.value.key, caught.value.expected) == ("eps", "a number in [0, 1]")
+
+
+@pytest.mark.parametrize("annotation", [Count, Fraction, float, int | None, Annotated[int, Range(0, 10)]])
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000], ids=["400", "-400", "5000"])
+def test_whole_numbers_of_any_size_are_judged_and_described(annotation, value):
+    if accepts(annotation, value):
+        assert annotation in (Count, int | None)
+        return
+    with pytest.raises(InvalidValueError) as caught:
+        check_value("key", value, annotation)
+    assert "bits" in caught.value.got and len(str(caught.value)) < 200
+
+
+def test_a_refused_change_leaves_all_attributes():
+    class Owner:
+        def __init__(self):
+            self.a, self.b = 1, [2]
+
+        def check(self):
+            self.made = self.a
+            if self.a > 2:
+                raise ValueError("three")
+
+    owner = Owner()
+    change_attributes(owner, {"a": 2}, owner.check)
+    assert vars(owner) == {"a": 2, "b": [2], "made": 2}
+    with pytest.raises(ValueError, match="three"):
+        change_attributes(owner, {"a": 3, "c": 4}, owner.check)
+    assert vars(owner) == {"a": 2, "b": [2], "made": 2}
+
+
+def test_an_error_about_a_file_under_the_setting_that_names_it():
+    error = MissingFileError("a.npy", "a file", "none", "fetch it").named_by("patch_init")
+    assert (type(error), error.key, error.expected, error.got, error.fix) == (
+        MissingFileError,
+        *("patch_init", "a file", "none: a.npy", "fetch it"),
+    )

@@ -7,7 +7,7 @@ these are our own. The weights come from `skelevision train backdoor`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from art.estimators.estimator import BaseEstimator
@@ -15,7 +15,7 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision.attacks.interface import VideoAttack
 from armory_skelevision.attacks.triggers import Trigger, TriggerPose, paste
-from armory_skelevision.validation import Count, NonNegative, PositiveFraction
+from armory_skelevision.validation import Count, PositiveFraction, Range
 
 Show = Literal["one_shot", "few_shot", "rate"]
 
@@ -43,6 +43,7 @@ class BackdoorTrigger(VideoAttack):
     """
 
     _estimator_requirements = (BaseEstimator, ObjectTrackerMixin)
+    trigger: Mapping[str, Any] | None
 
     def __init__(
         self,
@@ -51,11 +52,9 @@ class BackdoorTrigger(VideoAttack):
         show: Show = "one_shot",
         frames: Count = 5,
         rate: PositiveFraction = 0.1,
-        max_swing: NonNegative = 1.0,
+        max_swing: Annotated[float, Range(0, 4)] = 1.0,
     ) -> None:
-        super().__init__(estimator, trigger=trigger or {}, show=show, frames=frames, rate=rate, max_swing=max_swing)
-        self._trigger = Trigger.from_dict(self.trigger, "trigger")
-        self._picture = self._trigger.draw()
+        super().__init__(estimator, trigger=trigger, show=show, frames=frames, rate=rate, max_swing=max_swing)
 
     def chosen_frames(self, count: int) -> list[int]:
         """The indices of the frames, of a video of ``count`` frames, in which the trigger is shown."""
@@ -65,6 +64,12 @@ class BackdoorTrigger(VideoAttack):
             return list(range(min(self.frames, count)))
         shown = max(1, round(self.rate * count))
         return [index * count // shown for index in range(shown)]
+
+    def _check_params(self) -> None:
+        self.trigger = {} if self.trigger is None else self.trigger
+        super()._check_params()
+        self._trigger = Trigger.from_dict(self.trigger, "trigger")
+        self._picture = self._trigger.draw()
 
     def _pose(self, frame: int) -> TriggerPose:
         swing = self.max_swing * np.sin(2 * np.pi * (frame / PERIOD + np.array([0, 0.25, 0.5])))

@@ -12,14 +12,21 @@ import numpy as np
 from art.attacks.attack import EvasionAttack
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from armory_skelevision.models.inputs import check_box, check_labels, check_video, refuse_keywords
-from armory_skelevision.validation import check_arguments
+from armory_skelevision.io import progress
+from armory_skelevision.models.inputs import check_box, check_labels, check_videos, per_video, refuse_keywords
+from armory_skelevision.validation import InvalidTypeError, change_attributes, check_arguments, check_known
+
+Metadata = Sequence[Mapping[str, Any]] | Mapping[str, Any] | None
+"""What ARMORY knows of each video besides the boxes; a dict alone is that of a single video."""
 
 
 class TrackerAttack(EvasionAttack):  # type: ignore[misc]
     """Base of attacks on trackers: settings are the parameters of the constructor, checked by its annotations.
+
+    Subclasses extend `_check_params` by what holds between settings, and by what is made of them.
 
     Args:
         estimator: One of ART's object trackers with ``loss_gradient``.
@@ -38,31 +45,48 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
 
     def __init__(self, estimator: Any, **settings: Any) -> None:
         super().__init__(estimator=estimator)
-        for name, value in settings.items():
-            setattr(self, name, value)
+        self.__dict__.update(settings)
         self._check_params()
+
+    def set_params(self, **kwargs: Any) -> None:
+        """Change settings, which are checked as by the constructor.
+
+        Raises:
+            InvalidValueError: As from the constructor, and for an unknown setting. Nothing is changed then.
+        """
+        check_known("", kwargs, self.attack_params)
+        change_attributes(self, kwargs, self._check_params)
 
     def _check_params(self) -> None:
         super()._check_params()
         check_arguments(type(self), vars(self))
 
     def _progress(self, steps: range, title: str, unit: str) -> Any:
-        """A progress bar over ``steps``, shown on terminals if the setting ``verbose`` is true."""
-        return tqdm(steps, desc=title, unit=unit, disable=None if self.verbose else True, leave=False)
+        """Progress over ``steps``, if the setting ``verbose`` is true: a bar on terminals, else a line a minute."""
+        return progress(steps, title, unit=unit) if self.verbose else tqdm(steps, disable=True)
+
+    def _run_steps(self, algorithm: Any, title: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The result of one of ART's attacks on a `PerFrameEstimator`, with a step of progress for each gradient."""
+        with self._progress(range(self.max_iter), title, "step") as bar:
+            algorithm.estimator.on_step = bar.update
+            return np.asarray(algorithm.generate(x=x, y=y))
 
 
 class VideoAttack(TrackerAttack):
     """Base of attacks on each video on its own."""
 
-    def generate(
-        self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> np.ndarray:
+    min_frames = 2
+    """Smallest number of frames of a video."""
+
+    def generate(self, x: Any, y: Any = None, y_patch_metadata: Metadata = None, **kwargs: Any) -> np.ndarray:
         """Attack each video on its own.
 
         Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1].
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels; the first box of each starts the tracker.
-            y_patch_metadata: What ARMORY passes to every attack; used only by attacks on keypoints.
+            x: Videos (N, F, H, W, 3), RGB in [0, 1], array or tensor, or a sequence of videos of any sizes.
+            y: True boxes, ``[{"boxes": (F, 4)}, …]``, or the dict of a single video; xyxy in pixels. The first box of
+                each starts the tracker.
+            y_patch_metadata: What ARMORY passes to every attack: a dict for each video, or that of a single one; used
+                only by attacks on keypoints.
 
         Returns:
             The attacked videos, same shape and dtype as ``x``.
@@ -71,45 +95,46 @@ class VideoAttack(TrackerAttack):
             InvalidValueError: For videos or labels of another shape or range, naming the video.
             InvalidTypeError: For an unknown keyword argument, or videos that are not floating point.
         """
-        targets = self._read_targets(x, y, y_patch_metadata, kwargs)
-        attacked = [self._attack_video(video, target) for video, target in zip(x, targets, strict=True)]
-        return stack_videos(attacked, x.dtype)
+        videos = check_call(x, kwargs, ["x", "y", "y_patch_metadata"], self.min_frames)
+        targets = self._read_targets(videos, y, y_patch_metadata)
+        attacked = [self._attack_video(video, target) for video, target in zip(videos, targets, strict=True)]
+        return stack_videos(attacked, dtype_of(x, videos))
 
-    def _read_targets(
-        self, x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None, unknown: Mapping[str, Any]
-    ) -> Sequence[Any]:
+    def _read_targets(self, videos: Sequence[np.ndarray], y: Any, metadata: Any) -> Sequence[Any]:
         """What is attacked in each video: its true boxes (F, 4), xyxy in pixels."""
-        check_call(x, unknown, ["x", "y", "y_patch_metadata"])
-        return check_targets(x, y)
+        return check_targets(videos, y)
 
     @abstractmethod
     def _attack_video(self, video: np.ndarray, target: Any) -> np.ndarray:
         """The attacked video, same shape as ``video`` (F, H, W, 3)."""
 
 
-def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str], min_frames: int = 2) -> None:
+def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str], min_frames: int = 2) -> list[np.ndarray]:
     """Check the videos (N, F, H, W, 3) given to `generate`, and refuse keyword arguments that it has no parameter for.
 
     Args:
-        x: The videos, RGB in [0, 1].
+        x: The videos, RGB in [0, 1], as `check_videos` takes them.
         unknown: The further keyword arguments.
         known: The names of its parameters.
         min_frames: Smallest number of frames of a video.
+
+    Returns:
+        The videos as arrays, in a layout that PyTorch can take.
 
     Raises:
         InvalidValueError: For a video that `check_video` refuses.
         InvalidTypeError: For an unknown keyword, or videos that are not floating point.
     """
     refuse_keywords(unknown, known)
-    for index, video in enumerate(x):
-        check_video(video, f"x[{index}]", min_frames)
+    videos = check_videos(x, min_frames)
+    return [video.detach().cpu().numpy() if isinstance(video, Tensor) else video for video in videos]
 
 
-def check_targets(x: Any, y: Any) -> list[Any]:
+def check_targets(x: Any, y: Any) -> list[np.ndarray]:
     """Check the labels given to `generate`, and that each target is in frame 0 of its video; see `check_labels`.
 
     Returns:
-        The boxes (F, 4) of each video, as they were given.
+        The boxes (F, 4) of each video.
     """
     labels = check_labels(y, x)
     for index, (video, boxes) in enumerate(zip(x, labels, strict=True)):
@@ -117,14 +142,35 @@ def check_targets(x: Any, y: Any) -> list[Any]:
     return labels
 
 
+def check_metadata(given: Any, videos: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """Check ``y_patch_metadata``: a dict for each video, or the dict of a single one, as data sets have it.
+
+    Raises:
+        InvalidValueError: If there are none, or not as many as videos.
+        InvalidTypeError: For something else than dicts.
+    """
+    checked = per_video(given, videos, "y_patch_metadata")
+    for index, each in enumerate(checked):
+        if not isinstance(each, Mapping):
+            raise InvalidTypeError(f"y_patch_metadata[{index}]", "a dict", type(each).__name__)
+    return checked
+
+
+def dtype_of(x: Any, videos: Sequence[np.ndarray]) -> np.dtype[Any]:
+    """The dtype of attacked videos: that of the array that they came in, else of the first one."""
+    return x.dtype if isinstance(x, np.ndarray) else videos[0].dtype
+
+
 def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:
-    """Videos (F, H, W, 3) as one array (N, F, H, W, 3) of ``dtype``, or an object array (N,) if their sizes differ."""
-    if len(videos) == 1:
-        return videos[0][None].astype(dtype, copy=False)
-    if len({video.shape for video in videos}) == 1:
-        return np.stack(videos).astype(dtype, copy=False)
+    """Videos (F, H, W, 3) as one array (N, F, H, W, 3) of ``dtype``.
+
+    If their sizes differ, or for the dtype object, it is an object array (N,) of videos.
+    """
+    if dtype != np.dtype(object) and len({video.shape for video in videos}) == 1:
+        return (videos[0][None] if len(videos) == 1 else np.stack(videos)).astype(dtype, copy=False)
     result = np.empty(len(videos), dtype=object)
-    result[:] = videos
+    for index, video in enumerate(videos):
+        result[index] = video
     return result
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -15,9 +15,11 @@ from torch import Tensor
 from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, xyxy_to_cxcywh
 from armory_skelevision.tracking import Step, TrackerSettings, TrackerState
 from armory_skelevision.tracking.tracker import crop_scale, penalized_scores
-from armory_skelevision.validation import InvalidValueError, Positive, Settings
+from armory_skelevision.validation import InvalidValueError, Range, Settings
 
 Loss = Literal["l1", "expected_l1", "giou", "score", "targeted"]
+Shift = Annotated[float, Range(-100, 100)]
+Pixels = Annotated[float, Range(-100_000, 100_000)]
 Objective = Callable[[Tensor, Sequence[Step] | None], Tensor]
 """Maps the tracked boxes (F, 4), xyxy in pixels, and the tracker's steps (None where not known) to a scalar."""
 
@@ -39,12 +41,16 @@ class TargetBox(Settings):
         box_xyxy: A fixed box in pixels of the frame, in place of one relative to the true box.
     """
 
-    shift: tuple[float, float] = (0.0, 0.0)
-    scale: Positive = 1.0
-    box_xyxy: tuple[float, float, float, float] | None = None
+    shift: tuple[Shift, Shift] = (0.0, 0.0)
+    scale: Annotated[float, Range(0, 100, without_low=True)] = 1.0
+    box_xyxy: tuple[Pixels, Pixels, Pixels, Pixels] | None = None
 
     def check(self) -> None:
-        """Check that the target is not the true box itself (`InvalidValueError`)."""
+        """Check that the target is not the true box itself, and that a fixed one has an area (`InvalidValueError`)."""
+        if self.box_xyxy is not None and not (
+            self.box_xyxy[0] < self.box_xyxy[2] and self.box_xyxy[1] < self.box_xyxy[3]
+        ):
+            raise InvalidValueError("box_xyxy", "a box with x1 < x2 and y1 < y2", str(list(self.box_xyxy)))
         if self.box_xyxy is None and self.scale == 1 and not any(self.shift):
             raise InvalidValueError("shift", "a target other than the true box", "none", "set shift, scale or box_xyxy")
 

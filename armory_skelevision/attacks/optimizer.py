@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.gradients import ValueAndGrad
+from armory_skelevision.validation import InvalidValueError
 
 Update = Literal["sign", "gradient", "accumulated_sign"]
 Keep = Literal["best", "last"]
@@ -67,11 +68,16 @@ class GradientAscent:
 
         Yields:
             The iterate that is kept after 0, 1, … steps.
+
+        Raises:
+            InvalidValueError: For an objective or a gradient of NaN, which no step can be chosen by.
         """
         image, best = start.detach(), BestIterate(-math.inf, start)
         velocity = torch.zeros_like(start)
         for step in progress(self.max_iter):
             value, grad = objective(image, True)
+            if math.isnan(value) or (grad is not None and bool(grad.isnan().any())):
+                raise InvalidValueError("estimator", "a loss and a gradient that are numbers", f"NaN in step {step}")
             best = self._choose(best, BestIterate(value, image))
             yield best
             if grad is None:

@@ -6,14 +6,14 @@ Convention: pictures and frames are RGB in [0, 1]; boxes are xyxy in pixels, mea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.validation import Fraction, InvalidValueError, MissingFileError, Range, Settings, WholeNumber
+from armory_skelevision.io.images import read_image
+from armory_skelevision.validation import Fraction, InvalidValueError, Range, Seed, Settings, StructuredError
 
 Picture = NDArray[np.float32]
 
@@ -39,17 +39,24 @@ class Trigger(Settings):
 
     Attributes:
         picture: A picture file; None for a pattern of coloured squares drawn from the seed.
-        seed: Seed of the pattern.
+        seed: Seed of the pattern; with a picture, only 0.
         cells: Number of squares along each side of the pattern, 1 to 16.
         area: Area of the trigger when it faces the camera, as a share of the box's area, in (0, 0.25].
         place: Centre of the trigger in widths and heights of the box, from its upper left corner.
     """
 
     picture: str | None = None
-    seed: WholeNumber = 0
+    seed: Seed = 0
     cells: Annotated[int, Range(1, 16)] = 3
     area: Annotated[float, Range(0, 0.25, without_low=True)] = 0.015
     place: tuple[Fraction, Fraction] = (0.5, 0.35)
+
+    def check(self) -> None:
+        """Refuse a seed beside a picture, which nothing is drawn for (`InvalidValueError`)."""
+        if self.picture is not None and self.seed != 0:
+            raise InvalidValueError(
+                "seed", "0 with a picture, which it has no effect on", str(self.seed), "leave it out"
+            )
 
     def draw(self) -> Picture:
         """The picture of the trigger, (s, s, 3) float32, RGB in [0, 1].
@@ -62,13 +69,12 @@ class Trigger(Settings):
             colours = np.random.default_rng(self.seed).integers(0, 2, (self.cells, self.cells, 3))
             side = 48 // self.cells + 1
             return np.kron(colours, np.ones((side, side, 1))).astype(np.float32)
-        if not Path(self.picture).is_file():
-            raise MissingFileError("trigger.picture", "a picture file", f"{self.picture}, which does not exist")
-        read = cv2.imread(self.picture, cv2.IMREAD_COLOR)
-        if read is None:
-            raise InvalidValueError("trigger.picture", "a picture, such as PNG or JPEG", self.picture)
+        try:
+            read = read_image(self.picture)
+        except StructuredError as error:
+            raise error.named_by("trigger.picture") from None
         small = cv2.resize(read, (64, 64), interpolation=cv2.INTER_AREA)
-        return np.asarray(small[..., ::-1] / 255, np.float32)
+        return np.asarray(small / 255, np.float32)
 
     def corners_xy(self, box_xyxy: NDArray[Any], pose: TriggerPose = TriggerPose()) -> NDArray[np.float64]:  # noqa: B008
         """The corners of the trigger on a person with the box (4,), in pixels.

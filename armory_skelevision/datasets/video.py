@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from armory_skelevision.boxes import read_numbers
 from armory_skelevision.datasets.walker_files import read_annotation
 from armory_skelevision.datasets.walker_videos import SPLITS
-from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError, Positive, check_value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,6 +46,11 @@ class Video:
 
     def __post_init__(self) -> None:
         """Check the shapes."""
+        for key, values in {"frames": self.frames, "boxes_xyxy": self.boxes_xyxy, **self._annotations()}.items():
+            if not isinstance(values, np.ndarray):
+                raise InvalidTypeError(key, "an array", type(values).__name__, "load_video takes other kinds")
+        if not 0 < self.frame_rate < np.inf:
+            raise InvalidValueError("frame_rate", "frames per second, above 0", f"{self.frame_rate!r:.80}")
         shape = self.frames.shape
         if len(shape) != 4 or shape[3] != 3 or 0 in shape:
             raise InvalidValueError("frames", "a video (F, H, W, 3), RGB", f"shape {shape}")
@@ -53,8 +59,9 @@ class Video:
             expected = wanted.get(key, (len(self), 4))
             if values.shape != expected:
                 raise InvalidValueError(key, f"an array {expected}, one entry per frame", f"shape {values.shape}")
-        if not np.isfinite(self.boxes_xyxy).all():
-            raise InvalidValueError("boxes_xyxy", "finite coordinates", "NaN or infinity")
+        for key in ("boxes_xyxy", *self._annotations()):
+            if not np.isfinite(getattr(self, key)).all():
+                raise InvalidValueError(key, "finite values", "NaN or infinity")
 
     @property
     def patch_metadata(self) -> dict[str, NDArray[Any]]:
@@ -120,16 +127,24 @@ def load_video(
     """
     if isinstance(source, str):
         return _load_packaged(source)
-    frames = _to_float(np.asarray(source))
+    check_value("name", name, str)
+    check_value("frame_rate", frame_rate, Positive)
+    frames = _to_float(read_numbers("source", source, "frames (F, H, W, 3), or the name of a packaged video"))
     if boxes_xyxy is None:
         raise InvalidValueError("boxes_xyxy", "the target's true boxes (F, 4), xyxy in pixels", "none")
     given: dict[str, NDArray[Any]] = {}
     if gs_coords is not None:
-        corners = np.asarray(gs_coords, dtype=np.float64)
+        corners = read_numbers("gs_coords", gs_coords, "corners (4, 2) or (F, 4, 2)").astype(np.float64)
         given["gs_coords"] = np.broadcast_to(corners, (len(frames), 4, 2)) if corners.shape == (4, 2) else corners
-        visible = np.ones(frames.shape[:3], dtype=np.uint8) if masks is None else np.asarray(masks)
+        visible = np.ones(frames.shape[:3], dtype=np.uint8) if masks is None else _read_masks(masks)
         given["masks"] = visible[..., 0] if visible.ndim == 4 else visible
-    return Video(frames, np.asarray(boxes_xyxy, dtype=np.float32), name, frame_rate, **given)
+    boxes = read_numbers("boxes_xyxy", boxes_xyxy, "the target's true boxes (F, 4), xyxy in pixels")
+    return Video(frames, boxes.astype(np.float32), name, frame_rate, **given)
+
+
+def _read_masks(masks: ArrayLike) -> NDArray[Any]:
+    given = np.asarray(masks)
+    return given if given.dtype == np.bool_ else read_numbers("masks", masks, "numbers (F, H, W) or (F, H, W, 3)")
 
 
 def _load_packaged(name: str) -> Video:

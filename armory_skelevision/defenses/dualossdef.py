@@ -7,7 +7,7 @@ import os
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from armory_skelevision.io import hash_file
@@ -44,7 +44,7 @@ class DuaLossDef(RegionDefense):
         MissingFileError: If there is no such file.
     """
 
-    params = ["branches"]
+    params = ["weights_file", "width", "branches", "sha256"]
 
     def __init__(
         self,
@@ -56,17 +56,30 @@ class DuaLossDef(RegionDefense):
         apply_fit: bool = False,
         apply_predict: bool = True,
     ) -> None:
-        check_arguments(DuaLossDef, locals())
-        super().__init__(device_type=device_type, is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
-        self.branches = branches
-        path = resolve(weights_file)
+        settings = {name: value for name, value in locals().items() if name in self.params}
+        check_arguments(DuaLossDef, {"device_type": device_type})
+        super().__init__(device_type=device_type, is_fitted=True)
+        self._loaded: tuple[Any, ...] | None = None
+        self.set_params(**settings, apply_fit=apply_fit, apply_predict=apply_predict)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        wanted = (self.weights_file, self.width, self.sha256)
+        if wanted != self._loaded:
+            self.network = self._load()
+            self._loaded = wanted
+
+    def _load(self) -> nn.Module:
+        path = resolve(self.weights_file)
         found = hash_file(path)
-        if sha256 not in (None, found):
-            raise InvalidValueError("sha256", f"{found}, the hash of {path}", sha256, "give the right file or hash")
-        self.network = UNETS[width or read_unet_metadata(path).width]()
-        load_unet(self.network, path)
-        self.network.to(self.device).eval().requires_grad_(False)
+        if self.sha256 not in (None, found):
+            raise InvalidValueError(
+                "sha256", f"{found}, the hash of {path}", self.sha256, "give the right file or hash"
+            )
+        network = UNETS[self.width or read_unet_metadata(path).width]()
+        load_unet(network, path)
         log.info("%s: %s, SHA-256 %s", type(self).__name__, path, found)
+        return network.to(self.device).eval().requires_grad_(False)
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
         """The template (1, 3, size, size), cleaned unless only search crops are."""

@@ -10,13 +10,15 @@ already.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from armory_skelevision.defenses.first_frame import FirstFrameLoss
 from armory_skelevision.models import RegionDefense
 from armory_skelevision.tracking import Crops
-from armory_skelevision.validation import Fraction, PositiveFraction, WholeNumber, check_arguments
+from armory_skelevision.validation import Fraction, InvalidValueError, PositiveFraction, Range, Seed
 
 
 class TemplateAdaptation(RegionDefense):
@@ -35,26 +37,31 @@ class TemplateAdaptation(RegionDefense):
         eps: Bound (l∞) of the change, in [0, 1].
         augment: Number of shifted and rescaled search crops of frame 0, in addition to the usual one.
         differentiable: Whether the gradient of an attack goes through the steps.
-        seed: Seed of the shifts and scales; they are the same for each video.
+        seed: Seed of the shifts and scales, which are the same for each video; only 0 without any, or without steps.
     """
 
     params = ["max_iter", "eps_step", "eps", "augment", "differentiable", "seed"]
 
     def __init__(
         self,
-        max_iter: WholeNumber = 5,
+        max_iter: Annotated[int, Range(0, 1000)] = 5,
         eps_step: PositiveFraction = 1 / 255,
         eps: Fraction = 4 / 255,
-        augment: WholeNumber = 4,
+        augment: Annotated[int, Range(0, 1000)] = 4,
         differentiable: bool = True,
-        seed: WholeNumber = 0,
+        seed: Seed = 0,
         apply_fit: bool = False,
         apply_predict: bool = True,
     ) -> None:
-        settings = dict(locals())
-        check_arguments(TemplateAdaptation, settings)
-        super().__init__(is_fitted=True, apply_fit=apply_fit, apply_predict=apply_predict)
-        self.set_params(**{name: settings[name] for name in self.params})
+        settings = {name: value for name, value in locals().items() if name in self.params}
+        super().__init__(is_fitted=True)
+        self.set_params(**settings, apply_fit=apply_fit, apply_predict=apply_predict)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if self.seed != 0 and not (self.augment and self.max_iter):
+            fix = "leave it out, or draw search crops from it, by augment"
+            raise InvalidValueError("seed", "0 where nothing is random", str(self.seed), fix)
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
         """The template (1, 3, size, size), RGB in [0, 1], adapted to the first frame of the video of ``crops``.

@@ -6,22 +6,46 @@ import contextlib
 import hashlib
 import os
 import shutil
+import sys
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from armory_skelevision.evaluation.table import VIDEO_NAMES
 from armory_skelevision.weights.packaged import install_weights
 
 
 def prepare_run() -> None:
-    """Copy the packaged weights into ARMORY's `saved_model_dir`, and make an `ffmpeg` available to its exporter.
+    """Copy the packaged weights into ARMORY's `saved_model_dir`, make an `ffmpeg` available, and have names recorded.
 
     ARMORY calls this in the process of the evaluation, with its paths already set for Docker or for the host.
     """
     from armory import paths
 
+    _quiet()
+    record_names()
     folders = paths.runtime_paths()
     install_weights(folders.saved_model_dir)
     if shutil.which("ffmpeg") is None:
         provide_ffmpeg(folders.tmp_dir)
+
+
+def record_names() -> None:
+    """Have ARMORY's result say which videos were evaluated: a list `VIDEO_NAMES` of the names that data sets give."""
+    instrument = sys.modules.get("armory.instrument")
+    if instrument is None:  # no evaluation runs in this process
+        return
+    hub = instrument.get_hub()
+
+    def record(metadata: Any) -> list[str]:
+        name = metadata.get("name") if isinstance(metadata, Mapping) else None
+        if isinstance(name, str):
+            hub.record(VIDEO_NAMES, name)
+        return []
+
+    meter = instrument.Meter(VIDEO_NAMES, record, "scenario.y_patch_metadata", record_final_only=True)
+    hub.connect_meter(meter, use_default_writers=False)
 
 
 def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:
@@ -40,3 +64,11 @@ def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:
         link.symlink_to(program)
     os.environ["PATH"] = os.pathsep.join([str(link.parent), os.environ.get("PATH", os.defpath)])
     return link
+
+
+def _quiet() -> None:
+    """Leave out what the evaluation would print of its parts again and again; what was printed before stays."""
+    from absl import logging
+
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"armory\.paths")  # said once, at the start
+    logging.set_verbosity(logging.ERROR)  # of TensorFlow Datasets, on its own deprecated names

@@ -12,7 +12,7 @@ import numpy as np
 
 from armory_skelevision.datasets.video import Video
 from armory_skelevision.evaluation.result import EvaluationResult, TrackedVideo, measure
-from armory_skelevision.validation import InvalidTypeError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 
 @overload
@@ -81,12 +81,17 @@ def _defended(tracker: Any, defense: Any) -> Iterator[None]:
 
 
 def _track(tracker: Any, frames: np.ndarray, video: Video) -> TrackedVideo:
-    (prediction,) = tracker.predict(frames[None], y_init=video.boxes_xyxy[:1])
-    return measure(frames, prediction, video.boxes_xyxy)
+    predictions = tracker.predict(frames[None], y_init=video.boxes_xyxy[:1])
+    if not isinstance(predictions, Sequence) or len(predictions) != 1:
+        raise InvalidTypeError("tracker", "a list of one prediction for one video", f"{predictions!r:.80}")
+    return measure(frames, predictions[0], video.boxes_xyxy)
 
 
 def _attack(attack: Any, frames: np.ndarray, video: Video) -> np.ndarray:
     arguments: dict[str, Any] = {"x": frames[None], "y": [{"boxes": video.boxes_xyxy}]}
     if "y_patch_metadata" in inspect.signature(attack.generate).parameters:
         arguments["y_patch_metadata"] = [video.patch_metadata]
-    return np.asarray(attack.generate(**arguments)[0])
+    attacked = np.asarray(attack.generate(**arguments)[0])
+    if attacked.shape != frames.shape:
+        raise InvalidValueError("attack", f"a video of shape {frames.shape}", f"shape {attacked.shape}")
+    return attacked

@@ -17,12 +17,13 @@ import loguru
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from armory_skelevision.boxes import read_numbers
 from armory_skelevision.datasets.video import Video
 from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.evaluation.drawing import Panel, draw_video
-from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES
 from armory_skelevision.io import atomic_write
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 SHARES = ("success_auc", "precision_20px", "normalised_precision")
 
@@ -68,18 +69,34 @@ def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xy
         from armory.metrics.task import video_tracking_mean_iou
 
         from armory_skelevision import metrics
-    boxes_xyxy, scores = np.asarray(prediction["boxes"]), prediction.get("scores")
+    boxes_xyxy, scores = _read_prediction(prediction, len(frames))
     labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy}]
     return TrackedVideo(
         frames,
         boxes_xyxy,
-        scores=None if scores is None else np.asarray(scores),
+        scores=scores,
         frame_ious=metrics.frame_iou(*labels)[0],
         mean_iou=float(video_tracking_mean_iou(*labels)[0]),
         success_auc=metrics.success_auc(*labels)[0],
         precision_20px=metrics.precision_20px(*labels)[0],
         normalised_precision=metrics.normalised_precision(*labels)[0],
     )
+
+
+def _read_prediction(prediction: Any, count: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Boxes and scores of a prediction, of any tracker's; they need not be arrays."""
+    key, expected = "tracker", f'a prediction with "boxes" ({count}, 4), and perhaps "scores" ({count},)'
+    if not isinstance(prediction, Mapping) or "boxes" not in prediction:
+        got = list(prediction) if isinstance(prediction, Mapping) else type(prediction).__name__
+        raise InvalidTypeError(key, expected, str(got))
+    boxes_xyxy, scores = read_numbers(key, prediction["boxes"], expected), prediction.get("scores")
+    if boxes_xyxy.shape != (count, 4):
+        raise InvalidValueError(key, expected, f"boxes of shape {boxes_xyxy.shape}")
+    if scores is not None:
+        scores = read_numbers(key, scores, expected)
+        if scores.shape != (count,) or not np.isfinite(scores).all():
+            raise InvalidValueError(key, expected, f"scores of shape {scores.shape}, or NaN")
+    return boxes_xyxy, scores
 
 
 @contextlib.contextmanager
@@ -177,6 +194,7 @@ class EvaluationResult:
             values = {METRIC: tracked.mean_iou, **{name: getattr(tracked, name) for name in SHARES}}
             values |= {"frame_iou": tracked.frame_ious, "frame_boxes": boxes[side], "true_boxes": boxes["true"]}
             results |= {f"{side}_{metric}": [[value]] for metric, value in values.items()}
+        results[VIDEO_NAMES] = [self.video.name]
         config = {
             "model": _describe(self.tracker, ""),
             "attack": _describe(self.attack, "attack_params"),

@@ -75,6 +75,9 @@ class Task(NamedTuple):
 METRIC = "video_tracking_mean_iou"
 """ARMORY's own mean IoU of a video, the one metric that every run of a tracker has."""
 
+VIDEO_NAMES = "video_name"
+"""Key of the videos' names among the results of a run, one for each video; absent where the data set has none."""
+
 METRICS = "armory_skelevision.metrics"
 _BOX_METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou", "frame_boxes", "true_boxes")
 _OF_BOXES = (METRIC, *(f"{METRICS}.{name}" for name in _BOX_METRICS))

@@ -22,6 +22,7 @@ Arguments and errors of all metrics are those of `success_auc`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +30,8 @@ from armory.metrics.common import result_formatter
 from armory.metrics.task import aggregator, map_to_aggregator
 from numpy.typing import ArrayLike, NDArray
 
-from armory_skelevision.boxes import iou
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.boxes import iou, read_numbers
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 OVERLAPS = np.arange(0, 1.05, 0.05)
 """The 21 thresholds of a success plot."""
@@ -60,6 +61,7 @@ def success_auc(y: Labels, y_pred: Labels) -> list[float]:
 
     Raises:
         InvalidValueError: If true and predicted boxes differ in shape, or are not finite.
+        InvalidTypeError: If a label has no boxes, or boxes that are not numbers.
     """
     return [float((_overlaps(*pair)[:, None] > OVERLAPS).mean()) for pair in _counted(y, y_pred)]
 
@@ -130,11 +132,11 @@ def _counted(y: Labels, y_pred: Labels) -> list[tuple[Boxes, Boxes]]:
 
 def _pairs(y: Labels, y_pred: Labels) -> list[tuple[Boxes, Boxes]]:
     """True and predicted boxes of each video, (F, 4) each, checked."""
-    if len(y) != len(y_pred):
-        raise InvalidValueError("y_pred", f"predictions of {len(y)} videos", str(len(y_pred)))
+    if len(y) != len(y_pred) or not len(y):
+        raise InvalidValueError("y_pred", f"predictions of {len(y)} videos, at least 1", str(len(y_pred)))
     pairs = []
     for index, labels in enumerate(zip(y, y_pred, strict=True)):
-        truth, found = (np.asarray(label["boxes"], dtype=np.float64) for label in labels)
+        truth, found = (_read_boxes(f"video {index}", label) for label in labels)
         if truth.ndim != 2 or truth.shape[1] != 4 or len(truth) < 2 or truth.shape != found.shape:
             expected = "true and predicted boxes (F, 4) of the same 2 or more frames"
             raise InvalidValueError(f"video {index}", expected, f"{truth.shape} and {found.shape}")
@@ -142,6 +144,15 @@ def _pairs(y: Labels, y_pred: Labels) -> list[tuple[Boxes, Boxes]]:
             raise InvalidValueError(f"video {index}", "finite boxes", "NaN or infinity")
         pairs.append((truth, found))
     return pairs
+
+
+def _read_boxes(key: str, label: Any) -> Boxes:
+    expected = 'a label with "boxes" (F, 4)'
+    if not isinstance(label, Mapping) or "boxes" not in label:
+        raise InvalidTypeError(
+            key, expected, f"{sorted(label) if isinstance(label, Mapping) else type(label).__name__}"
+        )
+    return read_numbers(key, label["boxes"], expected).astype(np.float64)
 
 
 def _iou(truth_xyxy: Boxes, found_xyxy: Boxes) -> Boxes:

@@ -20,6 +20,7 @@ from armory.metrics.task import populationwise
 from numpy.typing import ArrayLike, NDArray
 from pycocotools.cocoeval import Params
 
+from armory_skelevision.boxes import read_numbers
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.validation import InvalidValueError
 
@@ -58,7 +59,8 @@ def oks(y: Labels, y_pred: Labels) -> list[float]:
     variances = (2 * np.asarray(Params(iouType="keypoints").kpt_oks_sigmas)) ** 2
     values = []
     for index, (truth, distances) in enumerate(zip(y, _distances(y, y_pred), strict=True)):
-        area = float(np.asarray(truth.get("areas", np.nan)).reshape(-1)[0])
+        areas = read_numbers(f"person {index}.areas", truth.get("areas", np.nan), "the person's area").reshape(-1)
+        area = float(areas[0]) if len(areas) else np.nan
         if not 0 < area < np.inf:
             raise InvalidValueError(f"person {index}.areas", "the person's area in square pixels", str(area))
         likeness = np.exp(-(distances**2) / variances / (area + np.spacing(1)) / 2)
@@ -92,10 +94,21 @@ def relative_pck(y: Labels, y_pred: Labels, y_pred_adv: Labels) -> float:
 
 def hits(y: Labels, y_pred: Labels) -> Values:
     """Which keypoints of N persons were found, (N, 17): 1 for found, 0 for missed, NaN for not labelled."""
-    boxes_xyxy = np.stack([np.asarray(label["boxes"], np.float64).reshape(-1, 4)[0] for label in y])
-    diagonals = np.hypot(*(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).T)
     distances = np.stack(_distances(y, y_pred))
+    boxes_xyxy = np.stack([_first_box(index, label) for index, label in enumerate(y)])
+    diagonals = np.hypot(*(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).T)
     return np.where(np.isnan(distances), np.nan, distances <= SHARE * diagonals[:, None])
+
+
+def _first_box(index: int, label: Mapping[str, ArrayLike]) -> Values:
+    key, expected = f"person {index}.boxes", "the person's finite box, x1 < x2 and y1 < y2"
+    boxes_xyxy = read_numbers(key, label.get("boxes"), expected).astype(np.float64)
+    if boxes_xyxy.shape[-1:] != (4,) or boxes_xyxy.size == 0:
+        raise InvalidValueError(key, expected, f"shape {boxes_xyxy.shape}")
+    first: Values = boxes_xyxy.reshape(-1, 4)[0]
+    if not (np.isfinite(first).all() and (first[2:] > first[:2]).all()):
+        raise InvalidValueError(key, expected, str(first.tolist()))
+    return first
 
 
 def _distances(y: Labels, y_pred: Labels) -> list[Values]:
@@ -104,11 +117,18 @@ def _distances(y: Labels, y_pred: Labels) -> list[Values]:
         raise InvalidValueError("y_pred", f"predictions of {len(y)} persons, at least 1", str(len(y_pred)))
     distances = []
     for index, (label, prediction) in enumerate(zip(y, y_pred, strict=True)):
-        if "keypoints" not in label or "keypoints" not in prediction:
-            got = f"{sorted(label)} and {sorted(prediction)}"
-            raise InvalidValueError(f"person {index}", "a true label and a prediction with keypoints", got)
-        truth, found = (np.asarray(given["keypoints"], np.float64) for given in (label, prediction))
-        if truth.shape != (len(KEYPOINTS), 3) or found.shape[:1] != (len(KEYPOINTS),) or found.ndim != 2:
+        key, expected = f"person {index}", "a true label and a prediction with keypoints"
+        if not all(isinstance(given, Mapping) and "keypoints" in given for given in (label, prediction)):
+            raise InvalidValueError(key, expected, f"{list(label)} and {list(prediction)}")
+        truth, found = (
+            read_numbers(key, given["keypoints"], expected).astype(np.float64) for given in (label, prediction)
+        )
+        if (
+            truth.shape != (len(KEYPOINTS), 3)
+            or found.shape[:1] != (len(KEYPOINTS),)
+            or found.ndim != 2
+            or found.shape[1] < 2
+        ):
             expected = "true keypoints (17, 3) and predicted keypoints (17, 2 or 3)"
             raise InvalidValueError(f"person {index}", expected, f"{truth.shape} and {found.shape}")
         if not (np.isfinite(truth).all() and np.isfinite(found).all() and (truth[:, 2] > 0).any()):

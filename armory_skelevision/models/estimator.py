@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from art.estimators.pytorch import PyTorchEstimator
 from torch import Tensor
 
-from armory_skelevision.models.inputs import check_box, check_labels, check_video, refuse_keywords
+from armory_skelevision.models.inputs import check_first_boxes, check_labels, check_videos, refuse_keywords
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.networks import SiameseNetwork
@@ -21,7 +22,7 @@ from armory_skelevision.networks.inference import freeze
 from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.tracker import run_tracker, track
-from armory_skelevision.validation import InvalidValueError, Settings, check_value
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError, Settings, check_known, check_value
 
 DeviceType = Literal["gpu", "cpu"]
 
@@ -45,7 +46,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     Args:
         model: The network; moved to the device and frozen (see `networks.inference.freeze`).
-        settings: Constants of the tracker, of the class for the network's kind of head.
+        settings: Constants of the tracker, of the class for the network's kind of head; None for PySOT's.
         clip_values: Must be (0, 1).
         preprocessing_defences: ART preprocessors, applied to whole frames, and `RegionDefense`, applied to crops.
         postprocessing_defences: Must be empty: boxes have none.
@@ -53,24 +54,32 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         device_type: "gpu" (used where there is one) or "cpu".
 
     Raises:
-        InvalidValueError: For another device type, clip values other than (0, 1), or postprocessing defences.
+        InvalidValueError: For another device type, settings for another kind of head, clip values other than (0, 1),
+            or postprocessing defences.
+        InvalidTypeError: For a network, settings or preprocessors of another type.
     """
 
     estimator_params = PyTorchEstimator.estimator_params + ["settings"]
+    network_type: type = SiameseNetwork
+    """What the network must be."""
     min_frames = 2
     """Smallest number of frames of a video: one for the template, and one to find the target in."""
 
     def __init__(
         self,
         model: SiameseNetwork,
-        settings: TrackerSettings,
+        settings: TrackerSettings | None = None,
         clip_values: tuple[float, float] = (0.0, 1.0),
         preprocessing_defences: Any = None,
         postprocessing_defences: Any = None,
         preprocessing: Any = None,
         device_type: DeviceType = "gpu",
     ) -> None:
+        settings = TrackerSettings() if settings is None else settings
         check_value("device_type", device_type, DeviceType)
+        _check_network(model, self.network_type, settings)
+        _check_clip_values(clip_values)
+        _check_operations(preprocessing_defences, preprocessing)
         super().__init__(
             model=model,
             clip_values=clip_values,
@@ -80,20 +89,30 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             preprocessing=preprocessing,
             device_type=device_type,
         )
+        if self.postprocessing_defences:
+            got = ", ".join(type(defence).__name__ for defence in self.postprocessing_defences)
+            raise InvalidValueError("postprocessing_defences", "none, as boxes are not probabilities", got)
         self.settings = settings
-        self._check_params()  # ART's constructors call only their own.
         # Channels last is the layout that convolutions are fastest in (a fifth faster on CPUs, more in bf16).
         freeze(model)
         model.to(self._device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        clip_values = tuple(float(value) for value in self.clip_values)
-        if clip_values != (0.0, 1.0):
-            raise InvalidValueError("clip_values", "(0, 1), the range of the frames", str(clip_values))
-        if self.postprocessing_defences:
-            got = ", ".join(type(defence).__name__ for defence in self.postprocessing_defences)
-            raise InvalidValueError("postprocessing_defences", "none, as boxes are not probabilities", got)
+    def set_params(self, **kwargs: Any) -> None:
+        """Change parameters of the constructor, which checks and prepares them as at first.
+
+        Args:
+            kwargs: Any of `get_params`. ``channels_first`` is always false.
+
+        Raises:
+            InvalidValueError, InvalidTypeError: As from the constructor, and for an unknown parameter. Nothing is
+                changed then.
+        """
+        check_known("", kwargs, self.estimator_params)
+        given = {**self.get_params(), **kwargs}
+        check_value("channels_first", given.pop("channels_first"), Literal[False])
+        made = copy.copy(self)
+        SiameseEstimator.__init__(made, **given)
+        self.__dict__.update(vars(made))
 
     @property
     def native_label_is_pytorch_format(self) -> bool:
@@ -126,7 +145,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         """Track one target per video.
 
         Args:
-            x: Videos (N, F, H, W, 3), array or tensor, RGB in [0, 1], or an object array of N videos (F, H, W, 3).
+            x: Videos (N, F, H, W, 3), array or tensor, RGB in [0, 1], or a sequence of N videos (F, H, W, 3).
             batch_size: Ignored; videos are tracked one after the other.
             y_init: The targets in frame 0, (N, 4), xyxy in pixels.
 
@@ -139,10 +158,12 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             InvalidValueError, InvalidTypeError: For input that the checks of `models.inputs` refuse.
         """
         refuse_keywords(kwargs, ["batch_size", "y_init"])
-        boxes_xyxy = self._check_targets(x, y_init)
+        videos = check_videos(x, self.min_frames)
+        boxes_xyxy = check_first_boxes(y_init, videos)
         # Arrays carry no gradients, so no graph is kept for them.
-        with torch.set_grad_enabled(isinstance(x, Tensor) and torch.is_grad_enabled()):
-            return [self._predict_video(video, box_xyxy) for video, box_xyxy in zip(x, boxes_xyxy, strict=True)]
+        with_graph = torch.is_grad_enabled() and any(isinstance(video, Tensor) for video in videos)
+        with torch.set_grad_enabled(with_graph):
+            return [self._predict_video(video, box_xyxy) for video, box_xyxy in zip(videos, boxes_xyxy, strict=True)]
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
         """The boxes (F, 4), xyxy in pixels, float32, of the target whose box (4,) in frame 0 is given; keeps a graph.
@@ -160,19 +181,19 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         """Gradient of `compute_loss` with respect to whole frames, through all preprocessors.
 
         Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1], or an object array of N videos.
+            x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of N videos.
             y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
             kwargs: Ignored.
 
         Returns:
-            Same shape as ``x``.
+            An array of the shape of ``x``; an object array (N,) for an object array, or for videos of several sizes.
         """
         gradients = []
-        for video, boxes_xyxy in zip(x, self._check_labelled(x, y), strict=True):
+        for video, boxes_xyxy in zip(*self._check_labelled(x, y), strict=True):
             leaf = as_tensor(video, self.device).detach().clone().requires_grad_()
             loss = self._loss(leaf, boxes_xyxy)
             gradients.append(torch.autograd.grad(loss, leaf)[0].cpu().numpy())
-        if x.dtype != object:
+        if getattr(x, "dtype", None) != np.dtype(object) and len({gradient.shape for gradient in gradients}) == 1:
             return np.stack(gradients)
         result = np.empty(len(gradients), dtype=object)
         result[:] = gradients
@@ -189,9 +210,9 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         Returns:
             One value per video in pixels, (N,) float32.
         """
-        labels = self._check_labelled(x, y)
+        pairs = zip(*self._check_labelled(x, y), strict=True)
         with torch.no_grad():
-            losses = [self._loss(as_tensor(video, self.device), boxes) for video, boxes in zip(x, labels, strict=True)]
+            losses = [self._loss(as_tensor(video, self.device), boxes_xyxy) for video, boxes_xyxy in pairs]
         return np.array([float(loss) for loss in losses], dtype=np.float32)
 
     def get_activations(self, x: np.ndarray, layer: int | str, batch_size: int = 16, framework: bool = False) -> Any:
@@ -233,25 +254,43 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         boxes_xyxy, scores = zip(*tracked, strict=True)
         return {"boxes": torch.stack(boxes_xyxy).to(self.device), "scores": torch.stack(scores).to(self.device)}
 
-    def _loss(self, video: Tensor, boxes_xyxy: Any) -> Tensor:
-        boxes_xyxy = torch.as_tensor(boxes_xyxy).to(self.device)
+    def _loss(self, video: Tensor, truth_xyxy: np.ndarray) -> Tensor:
+        boxes_xyxy = as_tensor(truth_xyxy, self.device)
         frames = VideoFrames(preprocess(video.float(), self.frame_operations))
         loss: Tensor = (self.track(frames, boxes_xyxy[0]) - boxes_xyxy).abs().sum()
         return loss
 
-    def _check_targets(self, x: Any, y_init: Any) -> list[Tensor]:
-        if y_init is None:
-            raise InvalidValueError("y_init", "the targets in frame 0, (N, 4) xyxy in pixels", "none")
-        if len(y_init) != len(x):
-            raise InvalidValueError("y_init", f"{len(x)} boxes, one per video", str(len(y_init)))
-        for index, video in enumerate(x):
-            check_video(video, f"x[{index}]", self.min_frames)
-        return [
-            check_box(box, video.shape[2], video.shape[1], f"y_init[{index}]")
-            for index, (box, video) in enumerate(zip(y_init, x, strict=True))
-        ]
+    def _check_labelled(self, x: Any, y: Any) -> tuple[list[Any], list[np.ndarray]]:
+        """Videos, and their true boxes (F, 4)."""
+        videos = check_videos(x, self.min_frames)
+        boxes = check_labels(y, videos)
+        check_first_boxes([label[0] for label in boxes], videos)
+        return videos, boxes
 
-    def _check_labelled(self, x: Any, y: Any) -> list[Any]:
-        boxes = check_labels(y, x)
-        self._check_targets(x, [label[0] for label in boxes])
-        return boxes
+
+def _check_network(model: Any, network_type: type, settings: Any) -> None:
+    for key, value, kind in (("model", model, network_type), ("settings", settings, TrackerSettings)):
+        if not isinstance(value, kind):
+            raise InvalidTypeError(key, f"an instance of {kind.__name__}", type(value).__name__)
+    if model.per_position not in (None, settings.per_position):
+        expected = f"those for a head with {model.per_position} proposals per position, as of {type(model).__name__}"
+        raise InvalidValueError("settings", expected, f"{type(settings).__name__}, for {settings.per_position}")
+
+
+def _check_clip_values(clip_values: Any) -> None:
+    try:
+        values = tuple(float(value) for value in clip_values)
+    except (TypeError, ValueError):
+        raise InvalidTypeError("clip_values", "(0, 1), the range of the frames", repr(clip_values)) from None
+    if values != (0.0, 1.0):
+        raise InvalidValueError("clip_values", "(0, 1), the range of the frames", str(values))
+
+
+def _check_operations(defences: Any, preprocessing: Any) -> None:
+    listed = [defences] if isinstance(defences, Preprocessor) else [] if defences is None else defences
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, Preprocessor) for each in listed):
+        raise InvalidTypeError("preprocessing_defences", "preprocessors of ART, in a list", f"{defences!r:.80}")
+    pair = isinstance(preprocessing, tuple) and len(preprocessing) == 2
+    if not (preprocessing is None or pair or isinstance(preprocessing, Preprocessor)):
+        expected = "a preprocessor of ART, (mean, standard deviation) or none"
+        raise InvalidTypeError("preprocessing", expected, f"{preprocessing!r:.80}")

@@ -1,4 +1,8 @@
-"""Checks of videos, boxes and labels. Errors name the argument, what is expected and what came instead."""
+"""Checks of videos, boxes and labels. Errors name the argument, what is expected and what came instead.
+
+What PyTorch cannot take as it is, such as colours turned by a negative stride, numbers of another byte order or
+boxes as lists, is copied; everything else is used in place.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from armory_skelevision.boxes import read_numbers
+from armory_skelevision.tracking.frames import native_array
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 # In smaller frames the crops show nothing to track, and the smallest box (10 pixels) covers most of the frame.
 MIN_SIDE = 32
 
 
-def check_video(video: Any, name: str = "x", min_frames: int = 2) -> None:
+def check_videos(x: Any, min_frames: int = 2, name: str = "x") -> list[Any]:
+    """Check a batch of videos.
+
+    Args:
+        x: Videos (N, F, H, W, 3), array or tensor, or a list, tuple or object array of N videos (F, H, W, 3).
+        min_frames: Smallest number of frames of a video.
+        name: Of the argument, for errors.
+
+    Returns:
+        The videos, each as `check_video` returns it; at least one.
+
+    Raises:
+        InvalidValueError, InvalidTypeError: Also for a single video, or none.
+    """
+    if not isinstance(x, (np.ndarray, Tensor, list, tuple)) or (not isinstance(x, (list, tuple)) and x.ndim == 0):
+        raise InvalidTypeError(name, "videos (N, F, H, W, 3)", type(x).__name__)
+    if isinstance(x, (np.ndarray, Tensor)) and x.ndim == 4 and x.shape[-1] == 3:
+        fix = f"a single video is the batch {name}[None]"
+        raise InvalidValueError(name, "videos (N, F, H, W, 3)", f"shape {tuple(x.shape)}", fix)
+    if not len(x):
+        raise InvalidValueError(name, "at least one video", "none")
+    return [check_video(video, f"{name}[{index}]", min_frames) for index, video in enumerate(x)]
+
+
+def check_video(video: Any, name: str = "x", min_frames: int = 2) -> Any:
     """Check one video (F, H, W, 3), array or tensor, RGB in [0, 1].
 
     Args:
@@ -23,31 +53,30 @@ def check_video(video: Any, name: str = "x", min_frames: int = 2) -> None:
         name: Of the argument, for errors.
         min_frames: Smallest number of frames.
 
+    Returns:
+        The video itself, or a copy that PyTorch can take; see `native_array`.
+
     Raises:
-        InvalidValueError: For a wrong shape, too few or too small frames, NaN, or values outside [0, 1].
+        InvalidValueError: For a wrong shape, too few or too small frames, masked values, NaN, or values outside [0, 1].
         InvalidTypeError: For anything that is not floating point.
     """
     if not isinstance(video, (np.ndarray, Tensor)):
         raise InvalidTypeError(name, "an array or tensor (F, H, W, 3)", type(video).__name__)
-    shape = tuple(video.shape)
-    if len(shape) != 4 or shape[-1] != 3:
-        gray = shape[-1:] == (1,) or len(shape) == 3
-        fix = "repeat gray frames to three channels" if gray else ""
-        raise InvalidValueError(name, "a video (F, H, W, 3), RGB", f"shape {shape}", fix)
-    if shape[0] < min_frames:
-        fix = "the template is taken from the first frame" if min_frames > 1 else ""
-        raise InvalidValueError(name, f"at least {min_frames} frames", str(shape[0]), fix)
-    if min(shape[1:3]) < MIN_SIDE:
-        expected = f"frames of at least {MIN_SIDE}x{MIN_SIDE} pixels"
-        raise InvalidValueError(name, expected, f"{shape[2]}x{shape[1]} pixels")
-    is_floating = video.is_floating_point() if isinstance(video, Tensor) else np.issubdtype(video.dtype, np.floating)
-    if not is_floating:
-        raise InvalidTypeError(name, "floating point frames in [0, 1]", str(video.dtype), "divide by 255")
-    values = video.detach() if isinstance(video, Tensor) else video
+    _check_shape(tuple(video.shape), name, min_frames)
+    kind = video.dtype
+    floating = kind.is_floating_point if isinstance(kind, torch.dtype) else np.issubdtype(kind, np.floating)
+    if not floating:
+        fix = "divide by 255" if "int" in str(kind) else ""
+        raise InvalidTypeError(name, "floating point frames in [0, 1]", str(kind), fix)
+    if np.ma.is_masked(video):
+        raise InvalidValueError(name, "a value in each pixel", "masked pixels")
+    readable = video if isinstance(video, Tensor) else native_array(video)
+    values = readable.detach() if isinstance(readable, Tensor) else readable
     low, high = float(values.min()), float(values.max())
     if not (low >= -1e-6 and high <= 1 + 1e-6):
         fix = "divide by 255" if 2 < high <= 255 else ""
-        raise InvalidValueError(name, "values in [0, 1]", _describe(video, low, high), fix)
+        raise InvalidValueError(name, "values in [0, 1]", _describe(values, low, high), fix)
+    return readable
 
 
 def check_box(box_xyxy: Any, width: int, height: int, name: str = "y_init") -> Tensor:
@@ -64,11 +93,9 @@ def check_box(box_xyxy: Any, width: int, height: int, name: str = "y_init") -> T
 
     Raises:
         InvalidValueError: For a wrong shape, NaN, a reversed or empty box, or one outside the frame.
+        InvalidTypeError: For anything that is not numbers.
     """
-    if isinstance(box_xyxy, Tensor):
-        checked = box_xyxy.detach().to("cpu", torch.float64)
-    else:
-        checked = torch.from_numpy(np.array(box_xyxy, dtype=np.float64))
+    checked = torch.from_numpy(read_numbers(name, box_xyxy, "one box (x1, y1, x2, y2)").astype(np.float64))
     if checked.shape != (4,):
         raise InvalidValueError(name, "one box (x1, y1, x2, y2)", f"shape {tuple(checked.shape)}")
     values = str([round(value, 2) for value in checked.tolist()])
@@ -82,39 +109,85 @@ def check_box(box_xyxy: Any, width: int, height: int, name: str = "y_init") -> T
     return checked
 
 
-def check_labels(y: Any, videos: Sequence[Any], name: str = "y") -> list[Any]:
-    """Check labels ``[{"boxes": (F, 4)}, …]`` against their videos and return the boxes.
+def check_first_boxes(y_init: Any, videos: Sequence[Any], name: str = "y_init") -> list[Tensor]:
+    """Check the targets (N, 4) in frame 0 of N videos; see `check_box`."""
+    if y_init is None:
+        raise InvalidValueError(name, "the targets in frame 0, (N, 4) xyxy in pixels", "none")
+    if isinstance(y_init, Mapping | str) or not hasattr(y_init, "__len__") or np.ndim(y_init) == 0:
+        raise InvalidTypeError(name, "the targets in frame 0, (N, 4) xyxy in pixels", type(y_init).__name__)
+    if len(y_init) != len(videos):
+        raise InvalidValueError(name, f"{len(videos)} boxes, one per video", str(len(y_init)))
+    pairs = enumerate(zip(y_init, videos, strict=True))
+    return [check_box(box, video.shape[2], video.shape[1], f"{name}[{index}]") for index, (box, video) in pairs]
+
+
+def check_labels(y: Any, videos: Sequence[Any], name: str = "y") -> list[np.ndarray]:
+    """Check labels ``[{"boxes": (F, 4)}, …]`` against their videos.
 
     Args:
-        y: The labels; boxes are xyxy in pixels.
+        y: The labels, or the dict of a single video; boxes are xyxy in pixels, as arrays, tensors or sequences.
         videos: One video (F, H, W, 3) per label.
         name: Of the argument, for errors.
 
+    Returns:
+        The boxes (F, 4) of each video; float64 if they are given so, else float32.
+
     Raises:
         InvalidValueError: If labels are missing, or do not fit the number of videos or of their frames.
+        InvalidTypeError: For boxes that are not numbers.
     """
-    if y is None:
-        raise InvalidValueError(name, "true boxes", "none", 'set "use_label": true in the config\'s attack block')
-    if len(y) != len(videos):
-        raise InvalidValueError(name, f"labels of {len(videos)} videos", str(len(y)))
     boxes = []
-    for index, (label, video) in enumerate(zip(y, videos, strict=True)):
+    fix = 'set "use_label": true in the config\'s attack block'
+    for index, (label, video) in enumerate(zip(per_video(y, videos, name, fix), videos, strict=True)):
         key = f"{name}[{index}]"
         if not isinstance(label, Mapping) or "boxes" not in label:
             raise InvalidValueError(key, 'a dict with "boxes" (F, 4)', type(label).__name__)
-        shape = tuple(label["boxes"].shape)
-        if shape != (len(video), 4):
-            raise InvalidValueError(key, f"boxes ({len(video)}, 4), one per frame", f"shape {shape}")
-        if not bool(torch.isfinite(torch.as_tensor(label["boxes"])).all()):
+        expected = f"boxes ({len(video)}, 4), one per frame"
+        read = read_numbers(key, label["boxes"], expected)
+        if read.shape != (len(video), 4):
+            raise InvalidValueError(key, expected, f"shape {read.shape}")
+        if not np.isfinite(read).all():
             raise InvalidValueError(key, "finite boxes", "NaN or infinity")
-        boxes.append(label["boxes"])
+        precise = str(getattr(label["boxes"], "dtype", "")).endswith("float64")
+        boxes.append(native_array(read) if precise else read.astype(np.float32, copy=False))
     return boxes
+
+
+def per_video(given: Any, videos: Sequence[Any], name: str, fix: str = "") -> list[Any]:
+    """A dict for each of several videos; a dict alone is that of a single video.
+
+    Raises:
+        InvalidValueError: If there are none, or not as many as videos.
+        InvalidTypeError: For something else than a list of dicts.
+    """
+    expected = f"one dict for each of {len(videos)} videos"
+    if given is None:
+        raise InvalidValueError(name, expected, "none", fix)
+    listed = [given] if isinstance(given, Mapping) else given
+    if not isinstance(listed, (list, tuple, np.ndarray)) or np.ndim(listed) == 0:
+        raise InvalidTypeError(name, expected, type(given).__name__)
+    if len(listed) != len(videos):
+        raise InvalidValueError(name, expected, str(len(listed)))
+    return list(listed)
 
 
 def refuse_keywords(unknown: Mapping[str, Any], known: Sequence[str]) -> None:
     """Refuse keyword arguments that a method does not have (`InvalidTypeError`)."""
     for name in sorted(unknown):
         raise InvalidTypeError(name, "a known keyword argument", "an unknown one", f"known are {', '.join(known)}")
+
+
+def _check_shape(shape: tuple[int, ...], name: str, min_frames: int) -> None:
+    if len(shape) != 4 or shape[-1] != 3:
+        gray = shape[-1:] == (1,) or len(shape) == 3
+        fix = "repeat gray frames to three channels" if gray else ""
+        raise InvalidValueError(name, "a video (F, H, W, 3), RGB", f"shape {shape}", fix)
+    if shape[0] < min_frames:
+        fix = "the template is taken from the first frame" if min_frames > 1 else ""
+        raise InvalidValueError(name, f"at least {min_frames} frames", str(shape[0]), fix)
+    if min(shape[1:3]) < MIN_SIDE:
+        expected = f"frames of at least {MIN_SIDE}x{MIN_SIDE} pixels"
+        raise InvalidValueError(name, expected, f"{shape[2]}x{shape[1]} pixels")
 
 
 def _describe(video: np.ndarray | Tensor, low: float, high: float) -> str:

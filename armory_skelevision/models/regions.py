@@ -8,7 +8,10 @@ from art.defences.preprocessor.preprocessor import PreprocessorPyTorch
 from torch import Tensor
 
 from armory_skelevision.tracking import CropDefense
-from armory_skelevision.validation import InvalidTypeError, check_arguments
+from armory_skelevision.validation import InvalidTypeError, change_attributes, check_arguments, check_known
+
+_SWITCHES = ("apply_fit", "apply_predict")
+"""Settings that ART keeps in attributes of other names."""
 
 
 class RegionDefense(CropDefense, PreprocessorPyTorch):  # type: ignore[misc]
@@ -35,5 +38,15 @@ class RegionDefense(CropDefense, PreprocessorPyTorch):  # type: ignore[misc]
         expected = f"a tracker of armory_skelevision.models, whose crops {type(self).__name__} changes"
         raise InvalidTypeError("model", expected, "a third-party tracker, which has whole frames only")
 
+    def set_params(self, **kwargs: Any) -> None:
+        """Change ``params``, ``apply_fit`` or ``apply_predict``, which are checked as by the constructor.
+
+        Raises:
+            InvalidValueError: As from the constructor, and for an unknown setting. Nothing is changed then.
+        """
+        check_known("", kwargs, [*self.params, *_SWITCHES])
+        values = {f"_{name}" if name in _SWITCHES else name: value for name, value in kwargs.items()}
+        change_attributes(self, values, self._check_params)
+
     def _check_params(self) -> None:
-        check_arguments(type(self), vars(self))
+        check_arguments(type(self), {**vars(self), **{name: getattr(self, name) for name in _SWITCHES}})

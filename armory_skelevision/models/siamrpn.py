@@ -14,6 +14,7 @@ from armory_skelevision.models.keypoints import read_maps
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
+from armory_skelevision.tracking.tracker import check_finite
 from armory_skelevision.tracking.windows import initial_state, template_window
 from armory_skelevision.validation import Settings, check_known
 from armory_skelevision.weights.loading import load_weights, read_metadata
@@ -21,16 +22,9 @@ from armory_skelevision.weights.packaged import packaged_weights
 
 
 class SiamRPNEstimator(SiameseEstimator):
-    """SiamRPN. With a keypoint head, predictions also have ``keypoints`` (17, 3): x, y in frame 0, and confidence.
+    """SiamRPN. With a keypoint head, predictions also have ``keypoints`` (17, 3): x, y in frame 0, and confidence."""
 
-    Args:
-        model: The network.
-        settings: Constants of the tracker; None for PySOT's.
-        kwargs: See `SiameseEstimator`.
-    """
-
-    def __init__(self, model: SiamRPN, settings: TrackerSettings | None = None, **kwargs: Any) -> None:
-        super().__init__(model, settings or TrackerSettings(), **kwargs)
+    network_type = SiamRPN
 
     @property
     def min_frames(self) -> int:  # type: ignore[override]
@@ -41,7 +35,9 @@ class SiamRPNEstimator(SiameseEstimator):
         result = super()._predict_target(matcher)
         if self.model.keypoint_head is not None:
             window = template_window(initial_state(matcher.crops.box_xyxy), self.settings)
-            result["keypoints"] = read_maps(self.model.keypoints(matcher.template_features)[0], window)
+            maps = self.model.keypoints(matcher.template_features)[0]
+            check_finite([maps], "the keypoint maps", 0)
+            result["keypoints"] = read_maps(maps, window)
         return result
 
 

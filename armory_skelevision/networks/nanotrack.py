@@ -29,6 +29,8 @@ class NanoTrack(SiameseNetwork):
         InvalidValueError: For another version.
     """
 
+    per_position = 1
+
     def __init__(self, version: Version = 3) -> None:
         super().__init__()
         check_value("version", version, Version)

@@ -52,6 +52,8 @@ class SiameseNetwork(nn.Module):
     """
 
     backbone: Backbone
+    per_position: int | None = None
+    """Number of proposals at each position of the response map; None where it is not known."""
 
     def embed(self, crops: Tensor) -> Tensor:
         """Features (N, C, h, w) of template or search crops (N, 3, H, W), BGR in 0..255, in the weights' precision."""

@@ -21,11 +21,12 @@ class SiamRPN(SiameseNetwork):
     """
 
     backbone: AlexNet
+    per_position = 5
 
     def __init__(self, keypoint_head: Depth | None = None) -> None:
         super().__init__()
         self.backbone = AlexNet()
-        self.rpn_head = DepthwiseRPN()
+        self.rpn_head = DepthwiseRPN(self.per_position)
         self.keypoint_head = KeypointHead(keypoint_head) if keypoint_head is not None else None
 
     @property

@@ -162,7 +162,7 @@ def _check_weights(path: Path, manifest: Manifest) -> None:
 
 def _refuse(findings: list[Finding]) -> None:
     """Refuse a bundle if there is an error among the findings on its config."""
-    errors = tuple(finding for finding in findings if finding.level == "error")
+    errors = tuple(finding for finding in findings if finding.level != "warning")
     if errors:
         refused = RefusedError(CONFIG, "a config that is allowed and can run", "; ".join(map(describe, errors)))
         refused.findings = errors

@@ -102,13 +102,27 @@ def inner_region(window: Window, width: int, height: int) -> tuple[Region, Regio
 
 
 def as_tensor(video: Any, device: torch.device) -> Tensor:
-    """A video (any shape), array or tensor, as a tensor of the same dtype on ``device``; not copied if on the CPU."""
+    """A video (any shape), array or tensor, as a tensor on ``device``; not copied if on the CPU; see `native_array`."""
     if isinstance(video, Tensor):
         return video.to(device)
     with warnings.catch_warnings():
         # ARMORY's arrays are read-only; nothing here writes to them.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.asarray(video)).to(device)
+        return torch.from_numpy(native_array(video)).to(device)
+
+
+def native_array(values: Any) -> np.ndarray:
+    """An array in a layout that PyTorch can share, copied only if it has another.
+
+    That is this machine's byte order, no negative strides, and at most 64 bits a number.
+    """
+    array = np.asarray(values)
+    if array.dtype == np.longdouble:
+        array = array.astype(np.float64)
+    strides_fit = all(stride >= 0 and stride % (array.itemsize or 1) == 0 for stride in array.strides)
+    if array.dtype.isnative and array.flags.aligned and strides_fit:
+        return array
+    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
 def _overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import anchors, points
 from armory_skelevision.tracking.proposals import Proposals
-from armory_skelevision.validation import Count, Fraction, InvalidValueError, NonNegative, Settings
+from armory_skelevision.validation import Fraction, InvalidValueError, Range, Settings
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class TrackerSettings(Settings):
         per_position: Number of proposals at each position of the response map; no setting.
     """
 
-    penalty_k: NonNegative = 0.16
+    penalty_k: Annotated[float, Range(0, 100)] = 0.16
     window_influence: Fraction = 0.40
     learning_rate: Fraction = 0.30
-    context: NonNegative = 0.5
-    exemplar_size: Count = 127
-    instance_size: Count = 287
-    min_size: NonNegative = 10.0
+    context: Annotated[float, Range(0, 2)] = 0.5
+    exemplar_size: Annotated[int, Range(103, 511)] = 127
+    instance_size: Annotated[int, Range(104, 1023)] = 287
+    min_size: Annotated[float, Range(0, 1000)] = 10.0
     per_position: ClassVar[int] = len(anchors.SIZES_WH)
 
     def check(self) -> None:
@@ -50,10 +50,11 @@ class TrackerSettings(Settings):
 class PointSettings(TrackerSettings):
     """Constants for an anchor-free head; defaults as in NanoTrack's ``configv3.yaml`` (its version 3)."""
 
-    penalty_k: NonNegative = 0.138
+    penalty_k: Annotated[float, Range(0, 100)] = 0.138
     window_influence: Fraction = 0.455
     learning_rate: Fraction = 0.348
-    instance_size: Count = 255
+    exemplar_size: Annotated[int, Range(113, 128)] = 127
+    instance_size: Annotated[int, Range(114, 1023)] = 255
     per_position: ClassVar[int] = 1
 
     def decode(self, output: RPNOutput) -> Proposals:

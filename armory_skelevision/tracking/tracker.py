@@ -8,7 +8,7 @@ the boxes back to the pixels, save the choice of the best proposal and the windo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -20,6 +20,7 @@ from armory_skelevision.tracking.crops import Crops, TemplateMatcher
 from armory_skelevision.tracking.proposals import Proposals, cosine_window
 from armory_skelevision.tracking.settings import TrackerSettings
 from armory_skelevision.tracking.windows import TrackerState, Window, context_side, initial_state, search_window
+from armory_skelevision.validation import InvalidValueError
 
 
 class Step(NamedTuple):
@@ -117,12 +118,27 @@ def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iter
 
 
 def track_frame(match: Callable[[int, Window], RPNOutput], crops: Crops, index: int, state: TrackerState) -> Step:
-    """One step of the recurrence: find the target of ``state`` in frame ``index``; see `run_tracker`."""
+    """One step of the recurrence: find the target of ``state`` in frame ``index``; see `run_tracker`.
+
+    Raises:
+        InvalidValueError: If the network's output is not finite, as with weights that are damaged.
+    """
     window = search_window(state, crops.settings)
-    proposals = crops.settings.decode(RPNOutput(*(values.float().cpu() for values in match(index, window))))
+    output = RPNOutput(*(values.float().cpu() for values in match(index, window)))
+    check_finite(output, "the heads' output", index)
+    proposals = crops.settings.decode(output)
     chosen = choose(state, proposals, crops.settings)
     frame_wh = (crops.frames.width, crops.frames.height)
     return Step(window, state, proposals, update(state, proposals, chosen, frame_wh, crops.settings), chosen)
+
+
+def check_finite(outputs: Iterable[Tensor], what: str, index: int) -> None:
+    """Refuse outputs of the network for frame ``index`` that are not finite (`InvalidValueError`)."""
+    if not all(bool(torch.isfinite(values).all()) for values in outputs):
+        fix = "its weights or its input are damaged: `skelevision weights verify`, or another precision"
+        raise InvalidValueError(
+            "model", "a network with finite outputs", f"NaN or infinity in {what}, frame {index}", fix
+        )
 
 
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:

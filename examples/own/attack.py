@@ -11,7 +11,7 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.estimator import BaseEstimator
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
-from armory_skelevision.attacks.interface import check_call, stack_videos
+from armory_skelevision.attacks.interface import check_call, check_metadata, stack_videos
 from armory_skelevision.attacks.patch import PatchScene, read_scene
 from armory_skelevision.boxes import iou
 from armory_skelevision.models.inputs import check_labels
@@ -44,15 +44,13 @@ class PlainColours(EvasionAttack):  # type: ignore[misc]
         ARMORY hands over one video at a time, its true boxes if the config says ``"use_label": true``, and where the
         screen is.
         """
-        check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
-        labels = check_labels(y, x)
-        if y_patch_metadata is None or len(y_patch_metadata) != len(x):
-            raise ValueError(f"y_patch_metadata: expected one dict for each of {len(x)} videos")
+        videos = check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
+        triples = zip(videos, check_labels(y, videos), check_metadata(y_patch_metadata, videos), strict=True)
         scenes = [
             read_scene(video, boxes, metadata, torch.device("cpu"), index)
-            for index, (video, boxes, metadata) in enumerate(zip(x, labels, y_patch_metadata, strict=True))
+            for index, (video, boxes, metadata) in enumerate(triples)
         ]
-        return stack_videos([self._attack(scene) for scene in scenes], x[0].dtype)
+        return stack_videos([self._attack(scene) for scene in scenes], videos[0].dtype)
 
     def _attack(self, scene: PatchScene) -> np.ndarray:
         colours = np.random.default_rng(self.seed).random((self.tries, 3), dtype=np.float32)

@@ -49,10 +49,10 @@ def test_gradcheck_of_a_view():
     ("values", "key", "expected"),
     [
         ({"rotation": 3}, "eot.rotation", "a known key"),
-        ({"noise": -1}, "eot.noise", "a number of at least 0"),
+        ({"noise": -1}, "eot.noise", "a number in [0, 10]"),
         ({"brightness": 1.0}, "eot.brightness", "a number in [0, 1)"),
         ({"frames": 0}, "eot.frames", "a number in (0, 1]"),
-        ({"samples": 0}, "eot.samples", "a whole number of at least 1"),
+        ({"samples": 0}, "eot.samples", "a whole number in [1, 1000]"),
     ],
 )
 def test_settings_out_of_range_are_refused(values, key, expected):

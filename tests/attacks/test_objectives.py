@@ -107,9 +107,10 @@ def test_what_does_not_go_together_is_refused(loss, target_box, key, expected, g
     [
         ({"place": 1}, "target_box.place", "a known key"),
         ({}, "target_box.shift", "a target other than the true box"),
-        ({"scale": -1}, "target_box.scale", "a number above 0"),
-        ({"shift": [1]}, "target_box.shift", "[a number, a number]"),
-        ({"box_xyxy": [1, 2]}, "target_box.box_xyxy", "[a number, a number, a number, a number] or null"),
+        ({"scale": -1}, "target_box.scale", "a number in (0, 100]"),
+        ({"shift": [1]}, "target_box.shift", "[a number in [-100, 100], a number in [-100, 100]]"),
+        ({"box_xyxy": [1, 2]}, "target_box.box_xyxy", f"[{', '.join(['a number in [-100000, 100000]'] * 4)}] or null"),
+        ({"box_xyxy": [40, 1, 20, 30]}, "target_box.box_xyxy", "a box with x1 < x2 and y1 < y2"),
     ],
 )
 def test_invalid_targets_are_refused(values, key, expected):

@@ -3,6 +3,7 @@ import torch
 
 from armory_skelevision.attacks.gradients import ValueAndGrad
 from armory_skelevision.attacks.optimizer import GradientAscent
+from armory_skelevision.validation import InvalidValueError
 
 TARGET = torch.tensor([0.31, 0.77, 0.5])
 
@@ -74,3 +75,15 @@ def test_no_gradient_ends_the_run():
 
     best = GradientAscent(0.1, 100).run(objective, torch.full((3,), 0.5))
     assert calls == [True] and (best.image == 0.5).all()
+
+
+@pytest.mark.parametrize("bad", ["value", "gradient"])
+def test_nan_is_named_with_its_step_and_never_kept_silently(bad):
+    def objective(image, with_grad):
+        broken = image.mean() > 0.65
+        value = float("nan") if broken and bad == "value" else float(image.sum())
+        return ValueAndGrad(value, torch.full_like(image, float("nan") if broken and bad == "gradient" else 1.0))
+
+    with pytest.raises(InvalidValueError) as caught:
+        GradientAscent(0.1, 5).run(objective, torch.full((2, 2, 3), 0.5))
+    assert (caught.value.key, caught.value.got) == ("estimator", "NaN in step 2")

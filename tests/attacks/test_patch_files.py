@@ -30,10 +30,10 @@ def test_pictures_are_red_green_blue(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "error", "expected"),
     [
-        ("missing.npy", None, MissingFileError, "an existing file"),
+        ("missing.npy", None, MissingFileError, "a file"),
         ("patch.jpg", b"x", InvalidValueError, "a .npy or .png file"),
-        ("broken.npy", b"nothing", InvalidValueError, "a numpy array"),
-        ("broken.png", b"nothing", InvalidValueError, "a readable picture"),
+        ("broken.npy", b"nothing", InvalidValueError, "an array of numbers (.npy)"),
+        ("broken.png", b"nothing", InvalidValueError, "a JPEG or PNG image"),
     ],
 )
 def test_files_that_are_no_patches_are_refused(tmp_path, name, content, error, expected):
@@ -52,7 +52,7 @@ def test_files_that_are_no_patches_are_refused(tmp_path, name, content, error, e
         (np.zeros((4, 4, 3), dtype=np.uint8), "floats (h, w, 3)", "uint8 (4, 4, 3)"),
         (np.full((4, 4, 3), 2.0), "colours in [0, 1]", "2 to 2"),
         (np.full((4, 4, 3), np.nan), "colours in [0, 1]", "nan to nan"),
-        (np.array([{"a": 1}], dtype=object), "a numpy array", ""),
+        (np.array([{"a": 1}], dtype=object), "an array of numbers (.npy)", "values of type object"),
     ],
 )
 def test_arrays_that_are_no_patches_are_refused(tmp_path, array, expected, got):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from armory_skelevision.datasets import load_video
 from armory_skelevision.datasets.walker_files import read_split
@@ -87,3 +88,50 @@ def test_what_is_no_video_is_refused(arguments, key):
     with pytest.raises(InvalidValueError) as error:
         load_video(**arguments)
     assert error.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        ({"source": None}, "frames"),
+        ({"source": {"frames": FRAMES}}, "source"),
+        ({"source": [FRAMES[0], FRAMES[1][:3]]}, "source"),
+        ({"source": FRAMES > 9}, "source"),
+        ({"source": np.ma.masked_greater(FRAMES, 3)}, "source"),
+        ({"boxes_xyxy": "boxes"}, "boxes_xyxy"),
+        ({"boxes_xyxy": [[1, 2, 3, 4], [1]]}, "boxes_xyxy"),
+        ({"gs_coords": "corners"}, "gs_coords"),
+        ({"gs_coords": np.full((4, 2), np.nan)}, "gs_coords"),
+        ({"gs_coords": np.zeros((4, 2)), "masks": "all"}, "masks"),
+        ({"gs_coords": np.zeros((4, 2)), "masks": np.full(FRAMES.shape[:3], np.nan)}, "masks"),
+        ({"name": 3}, "name"),
+        ({"frame_rate": 0}, "frame_rate"),
+        ({"frame_rate": float("nan")}, "frame_rate"),
+        ({"frame_rate": "30"}, "frame_rate"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(arguments, key):
+    with pytest.raises((InvalidValueError, InvalidTypeError)) as error:
+        load_video(**{"source": FRAMES, "boxes_xyxy": BOXES, **arguments})
+    assert error.value.key == key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frames: np.ascontiguousarray(frames[..., ::-1])[..., ::-1],
+        np.asfortranarray,
+        lambda frames: list(frames),
+        lambda frames: frames.tolist(),
+        lambda frames: (frames.astype(np.float64) / 255).astype(">f8"),
+        torch.from_numpy,
+    ],
+)
+def test_frames_and_boxes_as_users_have_them(change):
+    if isinstance(change(FRAMES), list) and isinstance(change(FRAMES)[0], list):
+        with pytest.raises(InvalidValueError):  # whole numbers of no stated range
+            load_video(change(FRAMES), BOXES)
+        return
+    video = load_video(change(FRAMES), BOXES.tolist())
+    np.testing.assert_allclose(video.frames, FRAMES / 255, atol=1e-6)
+    assert video.frames.dtype == np.float32 and video.boxes_xyxy.tolist() == BOXES.tolist()

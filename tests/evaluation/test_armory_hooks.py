@@ -1,10 +1,12 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from armory_skelevision.evaluation.armory_hooks import prepare_run, provide_ffmpeg
+from armory_skelevision.evaluation.armory_hooks import prepare_run, provide_ffmpeg, record_names
+from armory_skelevision.evaluation.table import VIDEO_NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,7 @@ def test_prepare_run_uses_armorys_folders(tmp_path: Path, monkeypatch: pytest.Mo
         tmp_dir = str(tmp_path / "tmp")
 
     monkeypatch.setattr(paths, "runtime_paths", Folders)
+    monkeypatch.delitem(sys.modules, "armory.instrument", raising=False)  # no evaluation runs here
     prepare_run()
     assert Path(os.environ["PATH"].split(os.pathsep)[0], "ffmpeg").is_relative_to(tmp_path / "tmp")
     assert (tmp_path / "saved_models").is_dir()
@@ -50,6 +53,25 @@ def test_prepare_run_leaves_the_users_ffmpeg(tmp_path: Path, monkeypatch: pytest
         tmp_dir = str(tmp_path / "tmp")
 
     monkeypatch.setattr(paths, "runtime_paths", Folders)
+    monkeypatch.delitem(sys.modules, "armory.instrument", raising=False)  # no evaluation runs here
     prepare_run()
     assert os.environ["PATH"] == str(own.parent)
     assert not (tmp_path / "tmp").exists()
+
+
+def test_names_of_videos_are_recorded_where_data_sets_have_them() -> None:
+    from armory import instrument
+
+    instrument.del_globals()
+    try:
+        record_names()
+        hub, probe = instrument.get_hub(), instrument.get_probe("scenario")
+        writer = instrument.ResultsWriter()
+        hub.connect_writer(writer, default=True)
+        for batch, metadata in enumerate([{"name": "Crossing"}, {"name": "Human7", "masks": 1}, {}, None]):
+            hub.set_context(stage="next", batch=batch)
+            probe.update(y_patch_metadata=metadata)
+        hub.close()
+        assert writer.get_output() == {VIDEO_NAMES: ["Crossing", "Human7"]}
+    finally:
+        instrument.del_globals()

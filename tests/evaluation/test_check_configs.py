@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from armory_skelevision import __version__
-from armory_skelevision.evaluation.check import Finding, check_config, model
+from armory_skelevision.evaluation.check import Finding, check_config, model, stops
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.run import check_file
 from armory_skelevision.evaluation.configs import build_config
@@ -69,16 +69,6 @@ ERRORS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "model.wrapper_kwargs.tracking",
         ["an object", "0.1"],
     ),
-    "weights missing": (
-        {"model.weights_file": "mine.safetensors"},
-        "model.weights_file",
-        ["saved_models/mine.safetensors", "siamrpn_alex_mtl.safetensors"],
-    ),
-    "weights to fetch": (
-        {"model.weights_file": "siamrpn_alex_dwxcorr.pth"},
-        "model.weights_file",
-        ["skelevision weights fetch siamrpn_alex_dwxcorr"],
-    ),
     "weights of another network": (
         {"model.weights_file": "siamrpn_alex_stl.safetensors"},
         "model.weights_file",
@@ -91,7 +81,6 @@ ERRORS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "attack's choice": ({"attack.kwargs.loss": "l3"}, "attack.kwargs.loss", ["'l1'", "'l3'"]),
     "attack's range": ({"attack.kwargs.max_iter": -1}, "attack.kwargs.max_iter", ["a whole number", "-1"]),
     "attack's transformations": ({"attack.kwargs.eot": {"view": 3}}, "attack.kwargs.eot.view", ["brightness"]),
-    "attack's start": ({"attack.kwargs.patch_init": "no.npy"}, "attack.kwargs.patch_init", [".png", "no.npy"]),
     "attack without labels": ({"attack.use_label": False}, "attack.use_label", ["true"]),
     "attack of frames": (
         {"attack": {**RPN, "name": "PGD", "kwargs": {"eps": 0}}},
@@ -115,18 +104,12 @@ ERRORS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "defense.kwargs.clip_values",
         ["JpegCompression"],
     ),
-    "defense's weights": (
-        {"defense": {**ADAPTED, "name": "DuaLossDef", "kwargs": {"weights_file": "no.safetensors"}}},
-        "defense.kwargs.weights_file",
-        ["saved_models/no.safetensors"],
-    ),
     "defense's type": ({"defense": {**ADAPTED, "type": "Postprocessor"}}, "defense.type", ["'Preprocessor'"]),
     "data set mistyped": ({"dataset.name": "walker"}, "dataset.name", ["'walkers'"]),
     "data set's option": ({"dataset.maxframes": 5}, "dataset.maxframes", ["'max_frames'"]),
     "data set's value": ({"dataset.max_frames": 0}, "dataset.max_frames", ["a whole number", "0"]),
     "two videos at a time": ({"dataset.batch_size": 2}, "dataset.batch_size", ["1", "2"]),
     "data set's split": ({"dataset.eval_split": "test"}, "dataset.eval_split", ["'dev' or 'mini'", "'test'"]),
-    "data set's folder": ({"dataset.root": "no/such"}, "dataset.root", ["no/such", "skelevision data walkers"]),
     "metric mistyped": ({"metric.task": ["video_tracking_mean_iuo"]}, "metric.task", ["'video_tracking_mean_iou'"]),
     "metric's module": ({"metric.task": "no.such.metric"}, "metric.task", ["'no.such'"]),
     "metric's key": ({"metric.kwargs": {}}, "metric.kwargs", ["'task_kwargs'"]),
@@ -184,15 +167,30 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "dataset",
         ["/no/where/carla_video_tracking_dev", "ARMORY downloads them"],
     ),
+}
+
+MISSING: dict[str, tuple[dict[str, Any], str, list[str]]] = {
+    "weights missing": (
+        {"model.weights_file": "mine.safetensors"},
+        "model.weights_file",
+        ["saved_models/mine.safetensors", "siamrpn_alex_mtl.safetensors"],
+    ),
+    "weights to fetch": (
+        {"model.weights_file": "siamrpn_alex_dwxcorr.pth"},
+        "model.weights_file",
+        ["skelevision weights fetch siamrpn_alex_dwxcorr"],
+    ),
+    "attack's start": ({"attack.kwargs.patch_init": "no.npy"}, "attack.kwargs.patch_init", ["no.npy"]),
+    "defense's weights": (
+        {"defense": {**ADAPTED, "name": "DuaLossDef", "kwargs": {"weights_file": "no.safetensors"}}},
+        "defense.kwargs.weights_file",
+        ["saved_models/no.safetensors"],
+    ),
+    "data set's folder": ({"dataset.root": "no/such"}, "dataset.root", ["no/such", "skelevision data walkers"]),
     "OTB's data": (
         {"dataset": {**build_config("otb", "mtl")["dataset"], "root": "/no/where"}},
         "dataset.root",
         ["/no/where", "skelevision data otb"],
-    ),
-    "COCO's data": (
-        {"dataset": {**build_config("walkers", "mtl")["dataset"], "name": "coco_people", "eval_split": "val"}},
-        "dataset.root",
-        ["coco", "skelevision data coco"],
     ),
     "weights with a backdoor": (
         {key: build_config("walkers", "backdoor", "oneshot")[key] for key in ("model", "scenario")},
@@ -203,6 +201,15 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         {"model": build_config("walkers", "nanotrack")["model"]},
         "model.weights_file",
         ["nanotrackv3.pth", "https://github.com/HonglinChu"],
+    ),
+    "COCO's data": (
+        {
+            **{key: build_config("walkers", "mtl", "keypoints_igsm")[key] for key in ("attack", "scenario")},
+            "dataset": {**build_config("walkers", "mtl")["dataset"], "name": "coco_people", "eval_split": "val"},
+            "metric.task": ["armory_skelevision.metrics.pck"],
+        },
+        "dataset.root",
+        ["coco", "skelevision data coco"],
     ),
 }
 
@@ -254,6 +261,14 @@ def test_warnings_are_found_with_their_key_and_fix(name: str) -> None:
     check_found(check_config(change(changes)), "warning", key, parts)
 
 
+@pytest.mark.parametrize("name", MISSING)
+def test_missing_files_are_found_with_their_key_and_fix(name: str) -> None:
+    changes, key, parts = MISSING[name]
+    findings = [finding for finding in check_config(change(changes)) if finding.level != "warning"]
+    check_found(findings, "missing", key, parts)
+    assert stops(findings) and not stops(findings, allow_missing=True)
+
+
 def test_every_error_is_found_at_once() -> None:
     config = change({"attack.kwargs": {"stepsize": 1, "maxiter": 2}, "dataset.root_": 1, "sysconfig.gpus": "x"})
     keys = [finding.key for finding in check_config(config)]
@@ -271,7 +286,7 @@ def test_every_error_is_found_at_once() -> None:
         ("[]", "config", "type object"),
         ('{"model": 1, "model": 2}', "file", "'model'"),
         ("[" * 100_000, "file", "JSON"),
-        ("\udcff", "file", "JSON"),
+        ("\udcff", "file", "UTF-8"),
     ],
 )
 def test_files_that_are_no_configs(tmp_path: Path, text: str, key: str, part: str) -> None:

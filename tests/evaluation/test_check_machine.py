@@ -1,16 +1,18 @@
 import gc
 import json
+import os
 import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from armory_skelevision import cli
-from armory_skelevision.evaluation.check import machine, run
+from armory_skelevision.evaluation.check import dataset, machine, run
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.findings import (
     Finding,
@@ -20,6 +22,7 @@ from armory_skelevision.evaluation.check.findings import (
     to_json,
     unknown_keys,
 )
+from armory_skelevision.evaluation.configs import build_config
 from armory_skelevision.validation import InvalidValueError
 
 Run = Callable[..., tuple[int, str, str]]
@@ -113,7 +116,7 @@ def test_configured_folders(home: Path) -> None:
 def test_a_broken_configuration_of_armory(home: Path, changes: dict[str, object]) -> None:
     configure(home, **changes)
     (finding,) = machine.check_folders()
-    assert (finding.level, finding.key) == ("error", machine.FOLDERS)
+    assert (finding.level, finding.key) == ("error", machine.CONFIGURATION)
     assert "armory configure" in finding.fix
 
 
@@ -121,10 +124,56 @@ def test_folders_of_somebody_else(home: Path, monkeypatch: pytest.MonkeyPatch) -
     configure(home)
     (home / "output_dir").mkdir()
     monkeypatch.setattr(machine.os, "access", lambda path, mode: Path(path).name != "output_dir")
+    monkeypatch.setattr(machine.os, "getuid", lambda: -1)
     (finding,) = machine.check_folders()
     assert (finding.level, finding.key) == ("error", machine.FOLDERS)
     assert "belongs to" in finding.problem
     assert "sudo chown -R" in finding.fix
+
+
+def test_folders_without_permission_to_write_and_on_read_only_file_systems(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(home)
+    monkeypatch.setattr(machine.os, "access", lambda path, mode: False)
+    findings = machine.check_folders()
+    assert [finding.level for finding in findings] == ["error"] * 5
+    assert all("chmod" in finding.fix and "sudo" not in finding.fix for finding in findings)
+    for name in ("dataset_dir", "saved_model_dir"):
+        (home / name).mkdir()  # may have all that is needed
+    levels = {finding.problem.split()[0]: finding.level for finding in machine.check_folders()}
+    assert [name for name, level in levels.items() if level == "warning"] == ["dataset_dir", "saved_model_dir"]
+    status = os.statvfs(home)
+    read_only = SimpleNamespace(
+        f_flag=status.f_flag | os.ST_RDONLY,
+        f_bavail=status.f_bavail,
+        f_frsize=status.f_frsize,
+        f_blocks=status.f_blocks,
+        f_bfree=status.f_bfree,
+    )
+    monkeypatch.setattr(machine.os, "statvfs", lambda path: read_only)
+    (finding, *_) = machine.check_folders()
+    assert "read-only" in finding.problem and "sudo" not in finding.fix
+
+
+def test_findings_on_folders_hide_no_config(command: Run, home: Path, tmp_path: Path) -> None:
+    configure(home)
+    (home / "tmp_dir").write_text("")
+    (tmp_path / "bad.json").write_text("{")
+    code, out, _ = command(tmp_path / "bad.json")
+    assert code == 1
+    assert machine.FOLDERS in out and f"{tmp_path}/bad.json: error: file" in out
+
+
+def test_a_read_only_dataset_dir_is_enough_for_prepared_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = {**build_config("walkers", "mtl")["dataset"], "dataset_dir": str(tmp_path)}
+    monkeypatch.setattr(dataset.os, "access", lambda path, mode: False)
+    (finding,) = dataset.check_dataset({"dataset": section})
+    assert (finding.level, finding.key) == ("error", "dataset.dataset_dir")
+    prepared = tmp_path / "walkers" / "mini-0123" / "1.0.0"
+    prepared.mkdir(parents=True)
+    (prepared / "dataset_info.json").write_text("{}")
+    assert dataset.check_dataset({"dataset": section}) == []
 
 
 def test_a_file_in_the_place_of_a_folder(home: Path) -> None:
@@ -179,6 +228,12 @@ def test_findings_are_printed_errors_first() -> None:
         "w: warning: a: b; c",
         "1 error, 1 warning: this machine and 1 config checked",
     ]
+    lines = format_findings([*findings, Finding("missing", "f", "g", "h", "w")], 1).splitlines()
+    assert lines[1:] == [
+        "w: missing: f: g; h",
+        "w: warning: a: b; c",
+        "1 error, 1 missing file, 1 warning: this machine and 1 config checked",
+    ]
     content = json.loads(to_json(findings, 2))
     assert (content["configs"], content["errors"], content["warnings"]) == (2, 1, 1)
     assert content["findings"][1] == {"level": "error", "key": "d", "problem": "e", "fix": "", "where": "v"}
@@ -202,6 +257,15 @@ def test_command_on_a_good_and_a_bad_config(command: Run, root: Path, tmp_path: 
     assert [finding["where"] for finding in content["findings"] if finding["level"] == "error"] == [str(bad)]
 
 
+def test_command_stops_before_a_run_whose_files_are_missing(command: Run, root: Path, home: Path) -> None:
+    config = root / "scenario_configs" / "walkers_nanotrack_patch.json"
+    code, out, _ = command(config)
+    assert code == 1 and ": missing: model.weights_file: " in out
+    assert command("--allow-missing", config)[0] == 0
+    content = json.loads(command("--json", config)[1])
+    assert (content["errors"], content["missing"]) == (0, 1)
+
+
 def test_command_without_configs_looks_at_the_machine(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert command()[0] == 0
     monkeypatch.setattr(
@@ -221,7 +285,7 @@ def test_all_shipped_configs_in_seconds(root: Path, home: Path) -> None:
     # TensorFlow alone would take about as long as all the rest
     imports = "import sys\nfrom armory_skelevision.cli import app\n"
     program = imports + "try:\n    app()\nfinally:\n    assert 'tensorflow' not in sys.modules\n"
-    command = [sys.executable, "-c", program, "check", "--json", str(root / "scenario_configs")]
+    command = [sys.executable, "-c", program, "check", "--json", "--allow-missing", str(root / "scenario_configs")]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

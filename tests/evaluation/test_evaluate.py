@@ -175,3 +175,61 @@ def test_nothing_is_overwritten(video, tmp_path):
         assert error.value.key == "folder"
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(path.name for path in folder.iterdir()) == ["boxes.csv", "result.json", "video.mp4"]
+
+
+class Broken(IdentityTracker):
+    """A third-party tracker that answers with anything."""
+
+    answer = None
+
+    def predict(self, x, batch_size=1, *, y_init=None):
+        return self.answer
+
+
+BOXES = np.ones((3, 4)) * [1, 1, 9, 9]
+
+
+@pytest.mark.parametrize(
+    ("answer", "key"),
+    [
+        (None, "tracker"),
+        ([], "tracker"),
+        ([None], "tracker"),
+        ([{"box": BOXES}], "tracker"),
+        ([{"boxes": "boxes"}], "tracker"),
+        ([{"boxes": BOXES[:2]}], "tracker"),
+        ([{"boxes": BOXES, "scores": [1, np.nan, 1]}], "tracker"),
+        ([{"boxes": BOXES, "scores": [1]}], "tracker"),
+        ([{"boxes": BOXES * np.nan}], "video 0"),
+    ],
+)
+def test_predictions_that_are_none_are_named_and_never_scored(video, answer, key):
+    tracker = Broken()
+    tracker.answer = answer
+    with pytest.raises((InvalidValueError, InvalidTypeError)) as caught:
+        evaluate(tracker, video[:3])
+    assert caught.value.key == key
+
+
+def test_predictions_need_not_be_arrays(video):
+    tracker = Broken()
+    tracker.answer = [{"boxes": BOXES.tolist(), "scores": (1.0, 0.5, 0.2)}]
+    result = evaluate(tracker, video[:3])
+    assert result.benign.boxes_xyxy.tolist() == BOXES.tolist()
+    assert result.benign.scores.tolist() == [1.0, 0.5, 0.2]
+
+
+class Shortened(EvasionAttack):
+    """An attack that loses a frame."""
+
+    _estimator_requirements = ()
+
+    def generate(self, x, y=None):
+        return x[:, :-1]
+
+
+def test_an_attack_that_changes_the_number_of_frames_is_named(video):
+    tracker = tiny_estimator()
+    with pytest.raises(InvalidValueError) as caught:
+        evaluate(tracker, video[:3], attack=Shortened(estimator=tracker))
+    assert caught.value.key == "attack"

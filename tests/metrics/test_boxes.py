@@ -5,11 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from armory_skelevision import metrics
 from armory_skelevision.datasets.otb_sequences import read_boxes
+from armory_skelevision.metrics import (
+    frame_boxes,
+    frame_iou,
+    normalised_precision,
+    precision_20px,
+    success_auc,
+    true_boxes,
+)
 from armory_skelevision.metrics.boxes import mean_frame_iou
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 PLAIN = {"success_auc": 0, "precision_20px": 1, "normalised_precision": 2}
 
@@ -144,3 +153,55 @@ def test_armory_finds_them_and_writes_their_values():
     json.dumps(results)
     logged = [line for line in lines if "boxes" in line]
     assert len(logged) == 8 and all(line.strip().endswith(("2 boxes", "3 boxes")) for line in logged)
+
+
+ALL = [success_auc, precision_20px, normalised_precision, frame_iou, frame_boxes, true_boxes]
+BOXES = [[1, 1, 5, 5], [1, 1, 5, 5], [2, 1, 6, 5]]
+
+
+@pytest.mark.parametrize(
+    "metric", [success_auc, precision_20px, normalised_precision, frame_iou, frame_boxes, true_boxes]
+)
+@pytest.mark.parametrize(
+    ("y", "y_pred"),
+    [
+        ([], []),
+        ([{"boxes": BOXES}], []),
+        ([{"boxes": BOXES}], [{}]),
+        ([{"boxes": BOXES}], [None]),
+        ([{"boxes": BOXES}], [{"boxes": None}]),
+        ([{"boxes": BOXES}], [{"boxes": "boxes"}]),
+        ([{"boxes": BOXES}], [{"boxes": [[1, 2, 3, 4], [1, 2]]}]),
+        ([{"boxes": BOXES}], [{"boxes": np.full((3, 4), np.nan)}]),
+        ([{"boxes": BOXES}], [{"boxes": np.full((3, 4), np.inf)}]),
+        ([{"boxes": BOXES}], [{"boxes": np.ma.masked_greater(np.array(BOXES), 5)}]),
+        ([{"boxes": np.full((3, 4), np.nan)}], [{"boxes": BOXES}]),
+        ([{"boxes": BOXES}], [{"boxes": np.array(BOXES) > 2}]),
+        ([{"boxes": BOXES}], [{"boxes": np.array(BOXES) * 1j}]),
+    ],
+)
+def test_missing_values_are_refused_and_never_averaged_over(metric, y, y_pred):
+    with pytest.raises((InvalidValueError, InvalidTypeError)) as caught:
+        metric(y, y_pred)
+    assert caught.value.key in ("y_pred", "video 0")
+
+
+@pytest.mark.parametrize(
+    "metric", [success_auc, precision_20px, normalised_precision, frame_iou, frame_boxes, true_boxes]
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda boxes: boxes.tolist(),
+        torch.from_numpy,
+        lambda boxes: torch.from_numpy(boxes).requires_grad_(),
+        lambda boxes: boxes.astype(">f4"),
+        lambda boxes: np.ascontiguousarray(boxes[:, ::-1])[:, ::-1],
+        lambda boxes: boxes.astype(object),
+        lambda boxes: boxes.astype(np.uint8),
+    ],
+)
+def test_the_kind_of_boxes_does_not_matter(metric, change):
+    boxes = np.array(BOXES, np.float32)
+    expected = metric([{"boxes": boxes}], [{"boxes": boxes[::-1].copy()}])
+    assert metric([{"boxes": change(boxes)}], [{"boxes": change(boxes[::-1].copy())}]) == expected

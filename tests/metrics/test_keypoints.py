@@ -7,7 +7,7 @@ from pycocotools.cocoeval import COCOeval
 
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.metrics.keypoints import SHARE, keypoint_pck, oks, pck, relative_pck
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 BOX = np.array([[10.0, 20.0, 40.0, 60.0]])  # diagonal 50: 10 pixels are within reach
 REACH = 50 * SHARE
@@ -108,3 +108,42 @@ def test_what_does_not_fit_is_named(metric, label, prediction, key) -> None:
     with pytest.raises(InvalidValueError) as caught:
         metric([label], prediction)
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize("metric", [pck, oks, keypoint_pck, lambda y, y_pred: relative_pck(y, y_pred, y_pred)])
+@pytest.mark.parametrize(
+    ("label", "prediction"),
+    [
+        ({"boxes": BOX * np.nan}, {}),
+        ({"boxes": BOX[:, ::-1]}, {}),
+        ({"boxes": None}, {}),
+        ({"boxes": "box"}, {}),
+        ({"boxes": BOX[:0]}, {}),
+        ({"keypoints": person()["keypoints"] * np.nan}, {}),
+        ({"keypoints": None}, {}),
+        ({"areas": np.array([np.nan])}, {}),
+        ({"areas": []}, {}),
+        ({"areas": "area"}, {}),
+        ({}, {"keypoints": np.full((17, 3), np.nan)}),
+        ({}, {"keypoints": np.full((17, 1), 3.0)}),
+        ({}, {"keypoints": "a"}),
+        ({}, {"keypoints": [[1, 2], [3]]}),
+    ],
+)
+def test_missing_values_are_refused_and_never_averaged_over(metric, label, prediction) -> None:
+    def measure():
+        return metric([person(), person(**label)], [moved(person(), 0), {**moved(person(), 0), **prediction}])
+
+    if ("areas" in label and metric is not oks) or ("boxes" in label and metric is oks):
+        measure()  # which does not look at them
+        return
+    with pytest.raises((InvalidValueError, InvalidTypeError)) as caught:
+        measure()
+    assert caught.value.key.startswith("person 1")
+
+
+def test_labels_as_lists_are_taken() -> None:
+    label = {key: value.tolist() for key, value in person().items()}
+    assert (
+        pck([label], [{"keypoints": label["keypoints"]}]) == [1.0] == oks([label], [{"keypoints": label["keypoints"]}])
+    )

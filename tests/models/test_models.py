@@ -220,7 +220,7 @@ def test_wrapper_refuses_the_other_architecture(tmp_path):
             {},
             {"tracking": {"penalty_k": -1}},
             "wrapper_kwargs.tracking.penalty_k",
-            "a number of at least 0",
+            "a number in [0, 100]",
         ),
     ],
 )

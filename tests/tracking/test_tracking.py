@@ -157,12 +157,14 @@ def test_unknown_setting_is_named():
 @pytest.mark.parametrize(
     ("name", "value", "expected", "got"),
     [
-        ("penalty_k", "0.1", "a number of at least 0", "'0.1'"),
-        ("penalty_k", float("nan"), "a number of at least 0", "nan"),
-        ("context", -0.1, "a number of at least 0", "-0.1"),
+        ("penalty_k", "0.1", "a number in [0, 100]", "'0.1'"),
+        ("penalty_k", float("nan"), "a number in [0, 100]", "nan"),
+        ("context", -0.1, "a number in [0, 2]", "-0.1"),
+        ("context", 1e300, "a number in [0, 2]", "1e+300"),
+        ("instance_size", 40000, "a whole number in [104, 1023]", "40000"),
         ("window_influence", 40, "a number in [0, 1]", "40"),
         ("learning_rate", True, "a number in [0, 1]", "true"),
-        ("exemplar_size", 127.5, "a whole number of at least 1", "127.5"),
+        ("exemplar_size", 127.5, "a whole number in [103, 511]", "127.5"),
         ("instance_size", 127, "more than exemplar_size, 127", "127"),
     ],
 )

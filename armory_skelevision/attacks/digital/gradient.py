@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescentNump
 
 from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
 from armory_skelevision.attacks.interface import VideoAttack
-from armory_skelevision.validation import Count, Positive
+from armory_skelevision.validation import Iterations, Step
 
 Norm = Literal["inf", 2]
 
@@ -32,34 +31,37 @@ class PGD(VideoAttack):
         decay: Weight of the past gradients (momentum, Dong et al. 2018), above 0; None for no momentum.
         universal: Share one perturbation between all frames of a video (Moosavi-Dezfooli et al. 2017). It differs
             between frames only where it would drive them beyond black or white.
-        verbose: Show a progress bar (on terminals).
+        verbose: Show progress: a bar on terminals, else a line a minute.
     """
 
     def __init__(
         self,
         estimator: Any,
         norm: Norm = "inf",
-        eps: Positive = 8 / 255,
-        eps_step: Positive = 2 / 255,
-        max_iter: Count = 10,
-        decay: Positive | None = None,
+        eps: Step = 8 / 255,
+        eps_step: Step = 2 / 255,
+        max_iter: Iterations = 10,
+        decay: Step | None = None,
         universal: bool = False,
         verbose: bool = True,
     ) -> None:
-        self.norm: Norm = "inf" if norm == np.inf else norm  # ART takes both
-        super().__init__(
-            estimator, eps=eps, eps_step=eps_step, max_iter=max_iter, decay=decay, universal=universal, verbose=verbose
-        )
+        settings = {"eps": eps, "eps_step": eps_step, "max_iter": max_iter, "decay": decay, "universal": universal}
+        super().__init__(estimator, norm=norm, **settings, verbose=verbose)
+
+    def _check_params(self) -> None:
+        if isinstance(self.norm, float) and self.norm == np.inf:  # ART takes both
+            self.norm: Norm = "inf"
+        super()._check_params()
 
     def _attack_video(self, video: np.ndarray, target: Any) -> np.ndarray:
         boxes_xyxy = np.asarray(target)
         if self.universal:
             algorithm = self._algorithm(PerFrameEstimator(self.estimator, video), 1)
-            shared = algorithm.generate(x=np.zeros_like(video[:1]), y=boxes_xyxy[None])
+            shared = self._run_steps(algorithm, type(self).__name__, np.zeros_like(video[:1]), boxes_xyxy[None])
             return np.asarray((video + shared).clip(0, 1))
         algorithm = self._algorithm(PerFrameEstimator(self.estimator, 0.0), len(video))
         # ART projects after it clips, which may leave the range by the last bit.
-        return np.asarray(algorithm.generate(x=video, y=boxes_xyxy).clip(0, 1))
+        return self._run_steps(algorithm, type(self).__name__, video, boxes_xyxy).clip(0, 1)
 
     def _algorithm(self, frames: PerFrameEstimator, count: int) -> Any:
         """ART's attack on ``count`` pictures, all in one batch."""
@@ -71,7 +73,7 @@ class PGD(VideoAttack):
             decay=self.decay,
             max_iter=self.max_iter,
             batch_size=count,
-            verbose=self.verbose and sys.stderr.isatty(),
+            verbose=False,
         )
 
 
@@ -84,8 +86,8 @@ class FGSM(PGD):
         eps: Norm of each frame's perturbation, above 0; colours lie in [0, 1] and are clipped there.
     """
 
-    def __init__(self, estimator: Any, norm: Norm = "inf", eps: Positive = 8 / 255, universal: bool = False) -> None:
-        super().__init__(estimator, norm=norm, eps=eps, universal=universal)
+    def __init__(self, estimator: Any, norm: Norm = "inf", eps: Step = 8 / 255, universal: bool = False) -> None:
+        super().__init__(estimator, norm=norm, eps=eps, max_iter=1, universal=universal)
 
     def _algorithm(self, frames: PerFrameEstimator, count: int) -> Any:
         return FastGradientMethod(frames, norm=self.norm, eps=self.eps, batch_size=count)

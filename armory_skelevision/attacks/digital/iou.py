@@ -12,7 +12,7 @@ from torch import Tensor
 from armory_skelevision.attacks.digital.noise_search import NoiseSearch, draw_blocks
 from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSession
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
-from armory_skelevision.validation import Count, Positive, PositiveFraction, Range, WholeNumber
+from armory_skelevision.validation import PositiveFraction, Range, Seed, Step
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class IoUAttack(OnlineAttack):
         skip_threshold: A frame is skipped where the overlap under the heavy noise is at least this; 0.8 as published.
             Behind a defense that removes heavy noise, many frames are skipped; 1 skips only those on which such
             noise has no effect.
-        verbose: Show a progress bar with the number of queries (on terminals).
+        verbose: Show progress with the number of queries: a bar on terminals, else a line a minute.
 
     Attributes:
         queries: Number of queries so far, over all videos. The number for each video is logged at the level INFO
@@ -55,10 +55,10 @@ class IoUAttack(OnlineAttack):
         self,
         estimator: Any,
         eps: PositiveFraction = 0.1,
-        block_size: Count = 1,
-        max_queries: Annotated[int, Range(3)] = 60,
-        skip_threshold: Positive = 0.8,
-        seed: WholeNumber = 0,
+        block_size: Annotated[int, Range(1, 256)] = 1,
+        max_queries: Annotated[int, Range(3, 100_000)] = 60,
+        skip_threshold: Step = 0.8,
+        seed: Seed = 0,
         verbose: bool = True,
     ) -> None:
         settings = {name: value for name, value in locals().items() if name in self.attack_params}

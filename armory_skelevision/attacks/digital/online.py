@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from armory_skelevision.attacks.interface import TrackerAttack, check_call, stack_videos
+from armory_skelevision.attacks.interface import Metadata, TrackerAttack, check_call, dtype_of, stack_videos
 from armory_skelevision.models import SiameseEstimator
-from armory_skelevision.models.inputs import check_box, check_labels
+from armory_skelevision.models.inputs import check_first_boxes, check_labels
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames
 from armory_skelevision.tracking.frames import as_tensor
@@ -69,7 +68,7 @@ class OnlineAttack(TrackerAttack):
     Args:
         estimator: Our tracker, without preprocessors of whole frames.
         seed: Seed of the attack's random numbers; each video starts from it anew.
-        verbose: Show a progress bar (on terminals).
+        verbose: Show progress: a bar on terminals, else a line a minute.
     """
 
     _estimator_requirements: tuple[type, ...] = (SiameseEstimator,)
@@ -78,7 +77,7 @@ class OnlineAttack(TrackerAttack):
         self,
         x: Any,
         y: Any = None,
-        y_patch_metadata: Sequence[Mapping[str, Any]] | None = None,
+        y_patch_metadata: Metadata = None,
         y_init: Any = None,
         **kwargs: Any,
     ) -> np.ndarray:
@@ -87,19 +86,16 @@ class OnlineAttack(TrackerAttack):
         The targets in frame 0 may be given as ``y_init``, (N, 4), instead of ``y``, of which only the first box of each
         video is used. An estimator with preprocessors of whole frames is refused (`InvalidValueError`).
         """
-        check_call(x, kwargs, ["x", "y", "y_init", "y_patch_metadata"])
+        videos = check_call(x, kwargs, ["x", "y", "y_init", "y_patch_metadata"])
         self._check_estimator()
-        first_boxes = [boxes[0] for boxes in check_labels(y, x)] if y_init is None else y_init
-        if len(first_boxes) != len(x):
-            raise InvalidValueError("y_init", f"{len(x)} boxes, one per video", str(len(first_boxes)))
+        first_boxes = [boxes[0] for boxes in check_labels(y, videos)] if y_init is None else y_init
         attacked = []
-        for index, (video, box) in enumerate(zip(x, first_boxes, strict=True)):
-            box_xyxy = check_box(box, video.shape[2], video.shape[1], f"y_init[{index}]")
+        for video, box_xyxy in zip(videos, check_first_boxes(first_boxes, videos), strict=True):
             written = as_tensor(video, self.estimator.device).float().clone()
             generator = torch.Generator().manual_seed(self.seed)
             self._attack_frames(TrackingSession(self.estimator, written, box_xyxy), generator)
             attacked.append(written.cpu().numpy())
-        return stack_videos(attacked, x.dtype)
+        return stack_videos(attacked, dtype_of(x, videos))
 
     @abstractmethod
     def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:

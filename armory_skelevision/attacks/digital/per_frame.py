@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ class PerFrameEstimator(LossGradientsMixin, BaseEstimator):  # type: ignore[misc
     def __init__(self, tracker: Any, base: np.ndarray | float | None) -> None:
         super().__init__(model=tracker, clip_values=(-1.0, 1.0) if isinstance(base, np.ndarray) else (0.0, 1.0))
         self.base = base
+        self.on_step: Callable[[], object] = lambda: None
+        """Called after each gradient, which is a step of an attack."""
 
     @property
     def input_shape(self) -> tuple[int | None, ...]:
@@ -41,6 +44,11 @@ class PerFrameEstimator(LossGradientsMixin, BaseEstimator):  # type: ignore[misc
         Returns:
             The shape of ``x``; 0 where a frame would leave [0, 1] and is clipped.
         """
+        gradient = self._sample_gradient(x, y)
+        self.on_step()
+        return gradient
+
+    def _sample_gradient(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         if self.base is None:
             return self._frame_gradients(x, y)
         unclipped = self.base + x

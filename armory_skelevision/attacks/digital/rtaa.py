@@ -15,7 +15,7 @@ from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.windows import context_side, resize_crop, search_window
-from armory_skelevision.validation import Count, PositiveFraction, WholeNumber
+from armory_skelevision.validation import Count, Iterations, PositiveFraction, Seed
 
 # Weight of the box terms of the loss relative to the score terms, from the published code.
 REGRESSION_WEIGHT = 5.0
@@ -47,9 +47,9 @@ class RTAA(OnlineAttack):
         self,
         estimator: Any,
         eps: PositiveFraction = 10 / 255,
-        max_iter: Count = 10,
+        max_iter: Iterations = 10,
         reset_every: Count = 30,
-        seed: WholeNumber = 0,
+        seed: Seed = 0,
         verbose: bool = True,
     ) -> None:
         super().__init__(estimator, eps=eps, max_iter=max_iter, reset_every=reset_every, seed=seed, verbose=verbose)

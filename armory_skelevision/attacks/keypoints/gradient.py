@@ -6,8 +6,7 @@ ART's own. The paper gives no step size; here N steps can go 2.5 times as far as
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from armory_skelevision.attacks.interface import VideoAttack
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, check_pose_tracker
 from armory_skelevision.attacks.keypoints.poses import TargetPose, TruePose, read_true_poses, target_keypoints
 from armory_skelevision.keypoints import KEYPOINTS
-from armory_skelevision.validation import Count, InvalidValueError, PositiveFraction
+from armory_skelevision.validation import InvalidValueError, Iterations, PositiveFraction
 
 STEPS_OVER_BOUND = 2.5
 """The sum of all step sizes as a multiple of the bound."""
@@ -37,17 +36,19 @@ class KeypointIGSM(VideoAttack):
         eps_step: Size of a step, in (0, 1]; None for ``2.5 * eps / max_iter``, at most ``eps``.
         target_pose: Pose to be detected (targeted): "upside_down", or 17 pairs [x, y] in widths and heights of the
             box. None moves the keypoints away from the true pose (untargeted).
-        verbose: Show a progress bar (on terminals).
+        verbose: Show progress: a bar on terminals, else a line a minute.
 
     Raises:
         InvalidValueError: For a setting out of range, or a tracker without a keypoint head.
     """
 
+    min_frames = 1
+
     def __init__(
         self,
         estimator: Any,
         eps: PositiveFraction = 8 / 255,
-        max_iter: Count = 10,
+        max_iter: Iterations = 10,
         eps_step: PositiveFraction | None = None,
         target_pose: TargetPose | None = None,
         verbose: bool = True,
@@ -56,10 +57,8 @@ class KeypointIGSM(VideoAttack):
             estimator, eps=eps, max_iter=max_iter, eps_step=eps_step, target_pose=target_pose, verbose=verbose
         )
 
-    def _read_targets(
-        self, x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None, unknown: Mapping[str, Any]
-    ) -> list[TruePose]:
-        return read_true_poses(x, y, metadata, unknown)
+    def _read_targets(self, videos: Sequence[np.ndarray], y: Any, metadata: Any) -> list[TruePose]:
+        return read_true_poses(videos, y, metadata)
 
     def _attack_video(self, video: np.ndarray, target: TruePose) -> np.ndarray:
         pose = PoseEstimator(self.estimator, target.box_xyxy[None])
@@ -81,7 +80,7 @@ class KeypointIGSM(VideoAttack):
         """
         algorithm = self._algorithm(pose, len(pictures))
         # ART projects after it clips, which may leave the range by the last bit.
-        return np.asarray(algorithm.generate(x=pictures, y=keypoints).clip(0, 1))
+        return self._run_steps(algorithm, type(self).__name__, pictures, keypoints).clip(0, 1)
 
     def _algorithm(self, pose: PoseEstimator, count: int) -> Any:
         """ART's attack on ``count`` pictures, all in one batch."""
@@ -92,7 +91,7 @@ class KeypointIGSM(VideoAttack):
             max_iter=self.max_iter,
             targeted=self.target_pose is not None,
             batch_size=count,
-            verbose=self.verbose and sys.stderr.isatty(),
+            verbose=False,
         )
 
     def _check_params(self) -> None:
@@ -112,7 +111,7 @@ class KeypointFGSM(KeypointIGSM):
     """
 
     def __init__(self, estimator: Any, eps: PositiveFraction = 8 / 255, target_pose: TargetPose | None = None) -> None:
-        super().__init__(estimator, eps=eps, target_pose=target_pose)
+        super().__init__(estimator, eps=eps, max_iter=1, target_pose=target_pose)
 
     def _algorithm(self, pose: PoseEstimator, count: int) -> Any:
         return FastGradientMethod(pose, eps=self.eps, targeted=self.target_pose is not None, batch_size=count)

@@ -117,7 +117,7 @@ def cut_template(
     """
     window = template_window(initial_state(torch.tensor(box_xyxy, dtype=torch.float64)), tracker.settings)
     size = tracker.settings.exemplar_size
-    frames = VideoFrames(torch.as_tensor(picture[None]).float())
+    frames = VideoFrames(as_tensor(picture[None], torch.device("cpu")).float())
     crop = resize_crop(frames.window(0, window), size).permute(1, 2, 0).contiguous().numpy()
     return crop, to_template(torch.as_tensor(keypoints), window, size).numpy()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
-from armory_skelevision.attacks.interface import check_call, check_targets
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.attacks.interface import check_metadata, check_targets
+from armory_skelevision.models.inputs import per_video
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError, Range
 
-TargetPose = Literal["upside_down"] | Sequence[tuple[float, float]]
+Place = Annotated[float, Range(-10, 10)]
+TargetPose = Literal["upside_down"] | Sequence[tuple[Place, Place]]
 
 
 class TruePose(NamedTuple):
@@ -22,29 +24,25 @@ class TruePose(NamedTuple):
     """(17, 3) float32: x, y in pixels, visibility."""
 
 
-def read_true_poses(
-    x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None, unknown: Mapping[str, Any]
-) -> list[TruePose]:
+def read_true_poses(videos: Sequence[np.ndarray], y: Any, metadata: Any) -> list[TruePose]:
     """The true pose in frame 0 of each video, from the labels or from ARMORY's metadata.
 
     Args:
-        x: Videos (N, F, H, W, 3), RGB in [0, 1], F at least 1.
+        videos: Checked videos (F, H, W, 3).
         y: Labels with ``boxes`` (F, 4), xyxy in pixels, and, unless the metadata have them, ``keypoints`` (17, 3) of
             frame 0.
-        metadata: May hold ``keypoints`` (F, 17, 3).
-        unknown: Keyword arguments that `generate` has no parameter for; refused.
+        metadata: A dict for each video, which may hold ``keypoints`` (F, 17, 3), or None.
 
     Raises:
-        InvalidValueError: For videos, boxes or keypoints of another shape or range, naming the video.
-        InvalidTypeError: For an unknown keyword argument, or videos that are not floating point.
+        InvalidValueError: For boxes or keypoints of another shape or range, naming the video.
+        InvalidTypeError: For labels or metadata of another type.
     """
-    check_call(x, unknown, ["x", "y", "y_patch_metadata"], min_frames=1)
+    known = [{}] * len(videos) if metadata is None else check_metadata(metadata, videos)
     poses = []
-    for index, (boxes, label) in enumerate(zip(check_targets(x, y), y, strict=True)):
-        keypoints = label.get("keypoints")
-        if keypoints is None and metadata is not None:
-            # ARMORY's batches of metadata are those of one video
-            given = metadata[min(index, len(metadata) - 1)].get("keypoints")
+    for index, boxes in enumerate(check_targets(videos, y)):
+        keypoints = per_video(y, videos, "y")[index].get("keypoints")
+        if keypoints is None:
+            given = known[index].get("keypoints")
             keypoints = given[0] if given is not None else None
         poses.append(TruePose(np.array(boxes[0], np.float64), _check_keypoints(keypoints, f"y[{index}].keypoints")))
     return poses
@@ -77,7 +75,10 @@ def _check_keypoints(keypoints: Any, name: str) -> np.ndarray:
     if keypoints is None:
         fix = "use a data set with keypoint labels, coco_people or walker_people"
         raise InvalidValueError(name, expected, "none", fix)
-    checked = np.asarray(keypoints, dtype=np.float32)
+    try:
+        checked = np.asarray(keypoints, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InvalidTypeError(name, expected, f"something else: {keypoints!r:.80}") from None
     if checked.shape != (17, 3) or not np.isfinite(checked).all():
         raise InvalidValueError(name, expected, f"shape {checked.shape}, {np.isfinite(checked).mean():.0%} finite")
     return checked

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from armory_skelevision.attacks.interface import stack_videos
+from armory_skelevision.attacks.interface import Metadata, check_call, dtype_of, stack_videos
 from armory_skelevision.attacks.keypoints.gradient import KeypointIGSM
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
 from armory_skelevision.attacks.keypoints.poses import TruePose, read_true_poses
-from armory_skelevision.io import atomic_write
+from armory_skelevision.io import atomic_write, printable
+from armory_skelevision.io.arrays import read_array
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.windows import initial_state, template_window
-from armory_skelevision.validation import Count, InvalidValueError, MissingFileError, PositiveFraction
+from armory_skelevision.validation import InvalidValueError, Iterations, PositiveFraction, StructuredError
 
 
 class KeypointUniversal(KeypointIGSM):
@@ -47,7 +47,7 @@ class KeypointUniversal(KeypointIGSM):
         self,
         estimator: Any,
         eps: PositiveFraction = 8 / 255,
-        max_iter: Count = 20,
+        max_iter: Iterations = 20,
         perturbation: str | os.PathLike[str] | None = None,
         export: str | os.PathLike[str] | None = None,
         verbose: bool = True,
@@ -55,26 +55,24 @@ class KeypointUniversal(KeypointIGSM):
         self.perturbation = perturbation
         self.export = export
         super().__init__(estimator, eps=eps, max_iter=max_iter, verbose=verbose)
-        self._loaded = None if perturbation is None else self._load(Path(perturbation))
 
-    def generate(
-        self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> np.ndarray:
+    def generate(self, x: Any, y: Any = None, y_patch_metadata: Metadata = None, **kwargs: Any) -> np.ndarray:
         """Add one perturbation to all videos; arguments, result and errors are those of `KeypointIGSM.generate`.
 
         Raises:
             InvalidValueError: Also for a single video to learn from.
         """
-        poses = read_true_poses(x, y, y_patch_metadata, kwargs)
+        given = check_call(x, kwargs, ["x", "y", "y_patch_metadata"], self.min_frames)
+        poses = read_true_poses(given, y, y_patch_metadata)
         perturbation = self._loaded
         if perturbation is None:
-            perturbation = self._learn_from_videos(x, poses)
+            perturbation = self._learn_from_videos(given, poses)
             if self.export is not None:
                 buffer = io.BytesIO()
                 np.save(buffer, perturbation, allow_pickle=False)
                 atomic_write(self.export, buffer.getvalue())
-        videos = [self._add(perturbation, np.array(video), pose) for video, pose in zip(x, poses, strict=True)]
-        return stack_videos(videos, videos[0].dtype)
+        videos = [self._add(perturbation, np.array(video), pose) for video, pose in zip(given, poses, strict=True)]
+        return stack_videos(videos, dtype_of(x, given))
 
     def learn(self, crops: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
         """Learn a perturbation; nothing here is random.
@@ -89,7 +87,7 @@ class KeypointUniversal(KeypointIGSM):
         boxes_xyxy = np.repeat(box_of_template(self.estimator)[None], len(crops), axis=0)
         algorithm = self._algorithm(PoseEstimator(self.estimator, boxes_xyxy, base=crops), 1)
         start = np.zeros_like(crops[:1], dtype=np.float32)
-        return np.asarray(algorithm.generate(x=start, y=keypoints[None])[0])
+        return np.asarray(self._run_steps(algorithm, type(self).__name__, start, keypoints[None])[0])
 
     def _learn_from_videos(self, x: Any, poses: Sequence[TruePose]) -> np.ndarray:
         if len(poses) < 2:
@@ -98,6 +96,10 @@ class KeypointUniversal(KeypointIGSM):
             raise InvalidValueError("perturbation", expected, "none", fix)
         cuts = [cut_template(self.estimator, video[0], *pose) for video, pose in zip(x, poses, strict=True)]
         return self.learn(*(np.stack(parts) for parts in zip(*cuts, strict=True)))
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        self._loaded = None if self.perturbation is None else self._load(self.perturbation)
 
     def _add(self, perturbation: np.ndarray, video: np.ndarray, pose: TruePose) -> np.ndarray:
         """Add a perturbation (s, s, 3) to frame 0 of a video (F, H, W, 3), in place."""
@@ -110,16 +112,17 @@ class KeypointUniversal(KeypointIGSM):
         video[0, rows, columns] = (video[0, rows, columns] + change).clip(0, 1)
         return video
 
-    def _load(self, path: Path) -> np.ndarray:
-        if not path.is_file():
-            raise MissingFileError("perturbation", "a .npy file", f"{path}, which does not exist")
-        perturbation = np.load(path, allow_pickle=False)
+    def _load(self, path: str | os.PathLike[str]) -> np.ndarray:
+        try:
+            perturbation: np.ndarray = read_array(path)
+        except StructuredError as error:
+            raise error.named_by("perturbation") from None
         size = self.estimator.settings.exemplar_size
-        if perturbation.shape != (size, size, 3) or not np.isfinite(perturbation).all():
-            got = f"shape {perturbation.shape}, {np.isfinite(perturbation).mean():.0%} finite, in {path}"
-            raise InvalidValueError("perturbation", f"finite values ({size}, {size}, 3)", got)
+        if perturbation.shape != (size, size, 3) or perturbation.dtype.kind != "f":
+            got = f"{perturbation.dtype} {perturbation.shape} in {printable(path)}"
+            raise InvalidValueError("perturbation", f"floats ({size}, {size}, 3)", got)
         largest = float(np.abs(perturbation).max())
-        if largest > self.eps * (1 + 1e-5):
-            expected = f"values within the bound eps = {self.eps:.4g}"
-            raise InvalidValueError("perturbation", expected, f"{largest:.4g} in {path}")
+        if not largest <= self.eps * (1 + 1e-5):  # not so for NaN
+            expected = f"finite values within the bound eps = {self.eps:.4g}"
+            raise InvalidValueError("perturbation", expected, f"{largest:.4g} in {printable(path)}")
         return np.asarray(perturbation, np.float32)

@@ -14,18 +14,25 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.gradients import CropGradient, EstimatorGradient, Memory, Precision, TrackerGradient
-from armory_skelevision.attacks.interface import TrackerAttack, check_call, stack_videos
+from armory_skelevision.attacks.interface import (
+    Metadata,
+    TrackerAttack,
+    check_call,
+    check_metadata,
+    dtype_of,
+    stack_videos,
+)
 from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, make_objective
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
 from armory_skelevision.attacks.patch.checkpoints import check_checkpoints, record_mean_iou
 from armory_skelevision.attacks.patch.eot import EOT
-from armory_skelevision.attacks.patch.files import load_start, write_patch
+from armory_skelevision.attacks.patch.files import check_export_folder, load_start, write_patch
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.networks.inference import warn_of_slow_bf16
-from armory_skelevision.validation import Count, InvalidValueError, NonNegative, Positive, Range, WholeNumber
+from armory_skelevision.validation import InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +70,9 @@ class PatchAttack(TrackerAttack):
         memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
         precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
             and much slower on others.
-        seed: Seed of random starts and transformations.
-        verbose: Show a progress bar (on terminals).
+        seed: Seed of random starts and transformations; without any of these, as by default, nothing is random, and
+            only 0 is accepted.
+        verbose: Show progress: a bar on terminals, else a line a minute.
 
     Attributes:
         mean_iou: Per attacked video the mean IoU at each checkpoint, ``{steps: mean IoU}``.
@@ -76,8 +84,8 @@ class PatchAttack(TrackerAttack):
     def __init__(
         self,
         estimator: Any,
-        step_size: Positive = 0.1,
-        max_iter: WholeNumber = 100,
+        step_size: Step = 0.1,
+        max_iter: Annotated[int, Range(0, 100_000)] = 100,
         loss: Loss = "l1",
         target_box: Annotated[Mapping[str, Any], TargetBox] | None = None,
         update: Update = "sign",
@@ -85,35 +93,35 @@ class PatchAttack(TrackerAttack):
         momentum: Annotated[float, Range(0, 1, without_high=True)] = 0.0,
         keep: Keep = "best",
         checkpoints: Sequence[WholeNumber] = (),
-        restarts: Count = 1,
+        restarts: Repeats = 1,
         start: Literal["grey", "random"] = "grey",
         patch_init: str | os.PathLike[str] | None = None,
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
-        tv_weight: NonNegative = 0.0,
-        print_weight: NonNegative = 0.0,
+        tv_weight: Weight = 0.0,
+        print_weight: Weight = 0.0,
         universal: bool = False,
         adaptive: bool = True,
         export: str | os.PathLike[str] | None = None,
         memory: Memory = "auto",
         precision: Precision = "float32",
-        seed: WholeNumber = 0,
+        seed: Seed = 0,
         verbose: bool = True,
     ) -> None:
         settings = {name: value for name, value in locals().items() if name in self.attack_params}
-        super().__init__(estimator, **settings)
         self._videos = 0
+        super().__init__(estimator, **settings)
         self.mean_iou: list[dict[int, float]] = []
 
-    def generate(
-        self, x: Any, y: Any = None, y_patch_metadata: Sequence[Mapping[str, Any]] | None = None, **kwargs: Any
-    ) -> np.ndarray:
+    def generate(self, x: Any, y: Any = None, y_patch_metadata: Metadata = None, **kwargs: Any) -> np.ndarray:
         """Attack videos.
 
         Args:
             x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of videos of any sizes.
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels; the first box of each starts the tracker.
-            y_patch_metadata: Per video ``gs_coords`` ((4, 2) or (F, 4, 2) corners), ``masks`` ((F, H, W[, 3]), non-zero
-                where the screen is visible) and optionally ``shading`` (False shows the patch unshaded).
+            y: True boxes, ``[{"boxes": (F, 4)}, …]``, or the dict of a single video; xyxy in pixels. The first box of
+                each starts the tracker.
+            y_patch_metadata: A dict for each video, or that of a single one: ``gs_coords`` ((4, 2) or (F, 4, 2)
+                corners), ``masks`` ((F, H, W[, 3]), non-zero where the screen is visible) and optionally ``shading``
+                (False shows the patch unshaded).
 
         Returns:
             The videos with their patches, same shape and dtype as ``x``.
@@ -121,17 +129,17 @@ class PatchAttack(TrackerAttack):
         Raises:
             InvalidValueError, InvalidTypeError: For input that does not fit together, naming video and frame.
         """
-        check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
-        scenes = self._read_scenes(x, y, y_patch_metadata)
+        videos = check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
+        dtype, scenes = dtype_of(x, videos), self._read_scenes(videos, y, y_patch_metadata)
         patched = []
         for group in [scenes] if self.universal else [[scene] for scene in scenes]:
             patches = self.run(group)
             final, checkpoints = patches[self.max_iter], {k: patches[k] for k in patches if k in self.checkpoints}
             self._export(final)
             if self.checkpoints:
-                self.mean_iou += [record_mean_iou(self.estimator, each, checkpoints, x[0].dtype) for each in group]
+                self.mean_iou += [record_mean_iou(self.estimator, each, checkpoints, videos[0].dtype) for each in group]
             patched += [scene.render(final.image) for scene in group]
-        return stack_videos(patched, x[0].dtype)
+        return stack_videos(patched, dtype)
 
     def run(self, scenes: Sequence[PatchScene]) -> dict[int, BestIterate]:
         """The whole attack on scenes that share one patch.
@@ -171,15 +179,13 @@ class PatchAttack(TrackerAttack):
             return torch.full((*patch_hw, 3), 0.5)
         return torch.rand((*patch_hw, 3), generator=torch.Generator().manual_seed(self.seed + restart))
 
-    def _read_scenes(self, x: Any, y: Any, metadata: Sequence[Mapping[str, Any]] | None) -> list[PatchScene]:
-        labels = check_labels(y, x)
+    def _read_scenes(self, videos: Sequence[np.ndarray], y: Any, metadata: Any) -> list[PatchScene]:
+        labels = check_labels(y, videos)
         warn_of_slow_bf16(self.precision, torch.device(self.estimator.device))
-        if metadata is None or len(metadata) != len(x):
-            got = "none" if metadata is None else str(len(metadata))
-            raise InvalidValueError("y_patch_metadata", f"one dict for each of {len(x)} videos", got)
+        triples = zip(videos, labels, check_metadata(metadata, videos), strict=True)
         return [
             read_scene(video, boxes_xyxy, each, self.estimator.device, index)
-            for index, (video, boxes_xyxy, each) in enumerate(zip(x, labels, metadata, strict=True))
+            for index, (video, boxes_xyxy, each) in enumerate(triples)
         ]
 
     def _tracker_gradient(self) -> TrackerGradient:
@@ -218,6 +224,18 @@ class PatchAttack(TrackerAttack):
         if not self.adaptive and not isinstance(self.estimator, SiameseEstimator):
             fix = "only the preprocessors of this package's trackers can be bypassed"
             raise InvalidValueError("adaptive", "true for a third-party tracker", "false", fix)
-        if self.eot is not None:
-            EOT.from_dict(self.eot, "eot")
+        if self.patch_init is not None:
+            load_start(self.patch_init, self._name(), (1, 1))
+        if self.export is not None:
+            check_export_folder(self.export)
+        self._check_seed()
         self._make_video_objective(self._tracker_gradient(), torch.zeros(1, 4))
+
+    def _check_seed(self) -> None:
+        """Refuse a seed where nothing is random: runs over several seeds would be the same run."""
+        eot = EOT.from_dict(self.eot, "eot") if self.eot is not None else EOT()
+        drawn = self.start == "random" and self.patch_init is None
+        if self.seed != 0 and not (drawn or self.restarts > 1 or eot.is_random):
+            expected = "0 where nothing is random"
+            fix = 'leave it out, or draw something from it: "start": "random", more than one of restarts, or eot'
+            raise InvalidValueError("seed", expected, str(self.seed), fix)

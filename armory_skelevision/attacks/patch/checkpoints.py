@@ -41,6 +41,8 @@ def record_mean_iou(
     for step, patch in patches.items():
         video = stack_videos([scene.render(patch.image)], dtype)
         boxes_xyxy = estimator.predict(video, y_init=scene.truth_xyxy[:1].numpy())[0]["boxes"]
+        if not np.isfinite(np.asarray(boxes_xyxy)).all():
+            raise InvalidValueError("estimator", "finite boxes", f"NaN or infinity under the patch of {step} steps")
         overlaps = iou(torch.as_tensor(boxes_xyxy).double(), scene.truth_xyxy.double())
         mean_iou[step] = float(overlaps[1:].mean())
     record_result(RESULT, mean_iou)

@@ -14,7 +14,7 @@ import torch
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
-from armory_skelevision.validation import Count, NonNegative, Range, Settings
+from armory_skelevision.validation import Range, Repeats, Settings
 
 # A Gaussian is cut off beyond this number of standard deviations.
 BLUR_REACH = 3
@@ -49,11 +49,16 @@ class EOT(Settings):
     """
 
     brightness: Annotated[float, Range(0, 1, without_high=True)] = 0.0
-    blur: NonNegative = 0.0
-    noise: NonNegative = 0.0
-    corners: NonNegative = 0.0
+    blur: Annotated[float, Range(0, 100)] = 0.0
+    noise: Annotated[float, Range(0, 10)] = 0.0
+    corners: Annotated[float, Range(0, 1000)] = 0.0
     frames: Annotated[float, Range(0, 1, without_low=True)] = 1.0
-    samples: Count = 1
+    samples: Repeats = 1
+
+    @property
+    def is_random(self) -> bool:
+        """Whether anything differs from sample to sample."""
+        return any((self.brightness, self.blur, self.noise, self.corners)) or self.frames < 1
 
     def sample(self, rng: np.random.Generator, patch_hw: tuple[int, int], frames: int) -> EOTSample:
         """Draw one transformation of a patch (h, w, 3) in a video of ``frames`` frames."""

@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from armory_skelevision.io import atomic_write
-from armory_skelevision.validation import InvalidValueError, MissingFileError
+from armory_skelevision.io import atomic_write, printable
+from armory_skelevision.io.arrays import read_array
+from armory_skelevision.io.images import read_image
+from armory_skelevision.validation import InvalidValueError, StructuredError
 
 
 def write_patch(stem: str | os.PathLike[str], patch: np.ndarray, settings: Mapping[str, Any]) -> Path:
@@ -33,6 +35,14 @@ def write_patch(stem: str | os.PathLike[str], patch: np.ndarray, settings: Mappi
     return path.with_name(path.name + ".npy")
 
 
+def check_export_folder(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder for patches that cannot be one, before an attack starts (`InvalidValueError`)."""
+    path = Path(folder)
+    there = next((place for place in (path, *path.absolute().parents) if os.path.lexists(place)), path)
+    if not os.fspath(folder) or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise InvalidValueError("export", "a folder that can be written to", repr(printable(folder)))
+
+
 def read_patch(path: str | os.PathLike[str]) -> np.ndarray:
     """Read a patch from a .npy or .png file: (h, w, 3) float32, RGB in [0, 1].
 
@@ -41,11 +51,12 @@ def read_patch(path: str | os.PathLike[str]) -> np.ndarray:
         InvalidValueError: If the file does not contain a patch.
     """
     file = Path(path)
-    if not file.is_file():
-        raise MissingFileError("patch_init", "an existing file", str(file))
     if file.suffix not in (".npy", ".png"):
-        raise InvalidValueError("patch_init", "a .npy or .png file", file.name)
-    patch = _read_array(file) if file.suffix == ".npy" else _read_picture(file)
+        raise InvalidValueError("patch_init", "a .npy or .png file", printable(file.name))
+    try:
+        patch = read_array(file) if file.suffix == ".npy" else read_image(file) / 255
+    except StructuredError as error:
+        raise error.named_by("patch_init") from None
     if patch.ndim != 3 or patch.shape[-1] != 3 or min(patch.shape) == 0 or not np.issubdtype(patch.dtype, np.floating):
         raise InvalidValueError("patch_init", "floats (h, w, 3)", f"{patch.dtype} {patch.shape} in {file}")
     low, high = float(patch.min()), float(patch.max())
@@ -60,6 +71,8 @@ def load_start(path: str | os.PathLike[str], name: str, patch_hw: tuple[int, int
     ``path`` is a .npy or .png file, or a folder of exported patches, of which the one called ``name`` is read. Errors
     are those of `read_patch`.
     """
+    if not os.fspath(path):
+        raise InvalidValueError("patch_init", "a .npy or .png file, or a folder of them", "''")
     file = Path(path)
     patch = torch.from_numpy(read_patch(file / f"{name}.npy" if file.is_dir() else file))
     if patch.shape[:2] == patch_hw:
@@ -67,17 +80,3 @@ def load_start(path: str | os.PathLike[str], name: str, patch_hw: tuple[int, int
     channels_first = patch.permute(2, 0, 1)[None]
     resized = F.interpolate(channels_first, size=patch_hw, mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).clamp(0, 1)
-
-
-def _read_array(file: Path) -> np.ndarray:
-    try:
-        return np.asarray(np.load(file, allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
-        raise InvalidValueError("patch_init", "a numpy array", f"{file} ({error})") from error
-
-
-def _read_picture(file: Path) -> np.ndarray:
-    picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InvalidValueError("patch_init", "a readable picture", str(file))
-    return np.asarray(picture[..., ::-1] / 255)

@@ -15,7 +15,7 @@ from armory_skelevision.attacks.patch.screen import PatchedFrames, ScreenView, m
 from armory_skelevision.models.inputs import check_box
 from armory_skelevision.tracking import ChosenFrames, Frames, VideoFrames
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,17 @@ def read_scene(x: Any, boxes_xyxy: Any, metadata: Mapping[str, Any], device: tor
     views = view_screens(video, corners_xy, masks, bool(np.all(metadata.get("shading", True))))
     # The largest size of the screen in a video, as in ARMORY's attack.
     width, height = np.ceil(np.ptp(corners_xy, axis=1).max(axis=0)).astype(int)
-    return PatchScene(video, torch.as_tensor(boxes_xyxy), views, (max(int(height), 1), max(int(width), 1)))
+    return PatchScene(
+        video, as_tensor(boxes_xyxy, torch.device("cpu")), views, (max(int(height), 1), max(int(width), 1))
+    )
 
 
 def _read_corners(given: Any, frames: int, name: str) -> np.ndarray:
     """Corners (F, 4, 2), pixels."""
-    corners_xy = np.asarray(given, dtype=np.float64)
+    try:
+        corners_xy = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidTypeError(name, f"numbers (4, 2) or ({frames}, 4, 2)", f"something else: {given!r:.80}") from None
     if corners_xy.shape == (4, 2):
         corners_xy = corners_xy[None].repeat(frames, axis=0)
     if corners_xy.shape != (frames, 4, 2):
@@ -102,7 +107,12 @@ def _read_corners(given: Any, frames: int, name: str) -> np.ndarray:
 
 def _read_masks(given: Any, shape: tuple[int, int, int], name: str) -> np.ndarray:
     """Where the screen is visible, (F, H, W) bool."""
-    masks = np.asarray(given)
+    try:
+        masks = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        raise InvalidTypeError(name, "an array", f"something else: {given!r:.80}") from None
+    if masks.dtype.kind not in "biuf" or (masks.dtype.kind == "f" and np.isnan(masks).any()):
+        raise InvalidTypeError(name, "numbers, non-zero where the screen is visible", f"{masks.dtype}, or NaN")
     if masks.shape == (*shape, 3):
         masks = masks[..., 0]
     if masks.shape != shape:

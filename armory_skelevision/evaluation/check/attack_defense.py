@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from armory_skelevision.evaluation.check.findings import Finding, error, explain, has_errors, unknown_keys
 from armory_skelevision.evaluation.check.names import find_object, is_ours
+from armory_skelevision.validation import check_arguments
 
 ATTACK_KEYS = (
     *("generate_kwargs", "knowledge", "kwargs", "module", "name", "sweep_params", "targeted", "targeted_labels"),
     *("type", "use_label"),
 )
 DEFENSE_KEYS = ("kwargs", "module", "name", "type")
+GENERATED = ("self", "x", "y", "y_patch_metadata", "kwargs")
+"""Arguments of `generate` that ARMORY gives, or that take anything."""
 TRUSTED = ("armory_skelevision", "armory", "art")
 """Packages whose defenses are cheap to make, and refuse at once what they cannot take."""
 
@@ -56,17 +59,28 @@ def check_attack(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
         return findings
     if section.get("use_label") is not True:
         findings.append(error("attack.use_label", "expected true: the attack needs the true boxes"))
-    start = section["kwargs"].get("patch_init")
-    if start is not None and not Path(start).exists():
-        problem = f"expected a .npy or .png file, or a folder of them, got none at {start}"
-        findings.append(error("attack.kwargs.patch_init", problem))
-    if estimator is None or has_errors(findings):
+    if section.get("type") is not None:
+        findings.append(error("attack.type", f"expected none, got {section['type']!r}", "take it out"))
+    findings += _check_generate(made, section.get("generate_kwargs", {}))
+    if has_errors(findings):
         return findings
     try:
+        if estimator is None:
+            check_arguments(made, section["kwargs"])
+            return findings
         attack = made(estimator, **section["kwargs"])
     except Exception as raised:  # a value of the wrong type can raise anything
         return [*findings, explain("attack.kwargs", raised, f"see {section['module']}.{section['name']}")]
     return findings + _check_frame_operations(attack, estimator)
+
+
+def _check_generate(attack: Any, kwargs: Any) -> list[Finding]:
+    """Arguments that ARMORY passes to `generate` beside the videos and their labels."""
+    key = "attack.generate_kwargs"
+    if not isinstance(kwargs, Mapping):
+        return [error(key, f"expected an object, got {kwargs!r}", "take it out")]
+    known = [name for name in inspect.signature(attack.generate).parameters if name not in GENERATED]
+    return unknown_keys(key, kwargs, known)
 
 
 def _check_frame_operations(attack: Any, estimator: Any) -> list[Finding]:

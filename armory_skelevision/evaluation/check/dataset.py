@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,25 @@ from armory_skelevision.datasets.carla import VERSION as CARLA_VERSION
 from armory_skelevision.datasets.options import find_root, single_split
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_sequences import find_sequences
+from armory_skelevision.datasets.selection import check_index, select
 from armory_skelevision.datasets.walker_videos import find_split
-from armory_skelevision.evaluation.check.findings import Finding, Level, error, explain, warning
+from armory_skelevision.evaluation.check.findings import Finding, error, explain, missing, warning
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
 
 NOT_OPTIONS = ("eval_split", "module", "name", "train_split")
 """Keys that ARMORY reads itself; the rest of the section goes to the function."""
+
+READ_IN_PLACE = ("walker_people", "coco_people")
+"""Data sets that are not prepared."""
 
 DEFAULT_SPLIT = "dev"
 """What ARMORY's tracking scenario takes where a config names none."""
 
 
 def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
-    """What is wrong with a config's data set, and whether data have to be fetched.
+    """What is wrong with a config's data set, and whether data are missing.
 
-    Data that are not here are a warning: the config may be right, and ARMORY may be able to fetch them.
+    CARLA's data that are not here are a warning, as ARMORY can fetch them.
     """
     section = config["dataset"]
     function, findings = find_object("dataset", section["module"], section["name"])
@@ -36,15 +41,18 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
     options = {name: value for name, value in section.items() if name not in NOT_OPTIONS}
     given = {**options, "split": DEFAULT_SPLIT, "epochs": 1, "shuffle_files": False}
     findings += check_arguments("dataset", function, given)
+    if options.get("epochs", 1) != 1:
+        problem = f"expected 1, got {options['epochs']!r:.80}: each video would count several times"
+        findings.append(error("dataset.epochs", problem, "take it out"))
     if findings or not is_ours(section["module"]):
         return findings
     try:
         validation.check_arguments(function, options)
-        return _CHECKS[function](section.get("eval_split", DEFAULT_SPLIT), options)
+        check_index(options.get("index"))
+        split = options.get("split", section.get("eval_split", DEFAULT_SPLIT))
+        return _CHECKS[function](split, options) + _check_writable(section["name"], options)
     except validation.MissingFileError as raised:
-        # some videos of walkers come with the package, so another folder of them is named by mistake
-        level: Level = "error" if function in (walkers, walker_people) else "warning"
-        return [Finding(level, "dataset.root", f"the data are not here: {raised}", _FIXES[function])]
+        return [missing("dataset.root", f"the data are not here: {raised}", _FIXES[function])]
     except (ValueError, TypeError) as raised:
         finding = explain("dataset", raised, f"see {function.__module__}.{function.__name__}")
         # the function's argument is called otherwise in the config
@@ -52,16 +60,26 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
 
 
 def _check_walkers(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    root = options.get("root")
-    find_split(split, None if root is None else find_root(root, _dataset_dir(options)))
+    select(len(list(_find_walkers(split, options).glob("*.mp4"))), split, options.get("index"))
     return []
+
+
+def _check_walker_people(split: str, options: Mapping[str, Any]) -> list[Finding]:
+    _find_walkers(split, options)
+    return []
+
+
+def _find_walkers(split: str, options: Mapping[str, Any]) -> Path:
+    root = options.get("root")
+    return find_split(split, None if root is None else find_root(root, _dataset_dir(options)))
 
 
 def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
     single_split(split, ["test"])
     names = options.get("names")
     root = find_root(options.get("root", "otb"), _dataset_dir(options))
-    find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
+    sequences = find_sequences(root, sorted(PERSON_FOLDERS) if names == "paper" else names)
+    select(len(sequences), split, options.get("index"))
     return []
 
 
@@ -70,8 +88,8 @@ def _check_coco(split: str, options: Mapping[str, Any]) -> list[Finding]:
     root = find_root(options.get("root", "coco"), _dataset_dir(options))
     usual = inspect.signature(coco_people).parameters
     places = {name: root / options.get(name, usual[name].default) for name in ("annotations", "images")}
-    missing = {name: place for name, place in places.items() if not place.exists()}
-    return [warning(f"dataset.{name}", f"there is no {place}", _FIXES[coco_people]) for name, place in missing.items()]
+    absent = {name: place for name, place in places.items() if not place.exists()}
+    return [missing(f"dataset.{name}", f"there is no {place}", _FIXES[coco_people]) for name, place in absent.items()]
 
 
 def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
@@ -86,6 +104,18 @@ def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
     return [warning("dataset", f"the data are not here: there is no {prepared}", fix)]
 
 
+def _check_writable(name: str, options: Mapping[str, Any]) -> list[Finding]:
+    """Data that are prepared already are read from a folder that cannot be written to."""
+    folder = _dataset_dir(options)
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    if name in READ_IN_PLACE or (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        return []
+    if any((folder / name).glob("**/dataset_info.json")):
+        return []
+    fix = "prepare the data where it can, and copy them there, or name another dataset_dir"
+    return [error("dataset.dataset_dir", f"{there} cannot be written to, and {name} is not prepared there", fix)]
+
+
 _FIXES: dict[Callable[..., Any], str] = {
     walkers: 'leave "root" out for the packaged videos, or render some: `skelevision data walkers`',
     walker_people: 'leave "root" out for the packaged videos, or render some: `skelevision data walkers`',
@@ -94,7 +124,7 @@ _FIXES: dict[Callable[..., Any], str] = {
 }
 _CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Finding]]] = {
     walkers: _check_walkers,
-    walker_people: _check_walkers,
+    walker_people: _check_walker_people,
     coco_people: _check_coco,
     otb_person: _check_otb,
     carla_video_tracking: _check_carla,

@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from armory_skelevision.validation import StructuredError, suggest
+from armory_skelevision.validation import MissingFileError, StructuredError, suggest
 
-Level = Literal["error", "warning"]
+Level = Literal["error", "missing", "warning"]
 
 
 class Finding(NamedTuple):
     """One thing that keeps an evaluation from running, or from measuring what its config seems to ask for."""
 
     level: Level
-    """An "error" would end the run or falsify it; a "warning" may be intended, or asks for something to be fetched."""
+    """An "error" would end the run or falsify it, a "missing" file would end it; a "warning" may be intended."""
     key: str
     """In a config the way to the value, such as ``attack.kwargs.max_iter``; on the machine, what it is about."""
     problem: str
@@ -39,6 +39,11 @@ def warning(key: str, problem: str, fix: str = "") -> Finding:
     return Finding("warning", key, problem, fix)
 
 
+def missing(key: str, problem: str, fix: str = "") -> Finding:
+    """A finding on a file or a folder that is not here, though the config may be right."""
+    return Finding("missing", key, problem, fix)
+
+
 def describe(finding: Finding) -> str:
     """A finding without its level and place: ``key: problem; fix``."""
     return f"{finding.key}: {finding.problem}" + (f"; {finding.fix}" if finding.fix else "")
@@ -53,8 +58,9 @@ def explain(section: str, raised: Exception, fix: str) -> Finding:
         fix: What to do where the exception does not have it.
     """
     if isinstance(raised, StructuredError):
-        problem = f"expected {raised.expected}, got {raised.got}"
-        return error(f"{section}.{raised.key}" if raised.key else section, problem, raised.fix)
+        level: Level = "missing" if isinstance(raised, MissingFileError) else "error"
+        key = ".".join(part for part in (section, raised.key) if part)
+        return Finding(level, key, f"expected {raised.expected}, got {raised.got}", raised.fix)
     return error(section, " ".join(str(raised).split()) or type(raised).__name__, fix)
 
 
@@ -68,14 +74,19 @@ def unknown_keys(section: str, given: Iterable[str], known: Sequence[str], level
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:
-    """Whether any of the findings ends a run."""
+    """Whether any of the findings ends a run, whatever files may still come."""
     return any(finding.level == "error" for finding in findings)
+
+
+def stops(findings: Iterable[Finding], allow_missing: bool = False) -> bool:
+    """Whether any of the findings ends a run; ``allow_missing`` tolerates missing files."""
+    return any(finding.level == "error" or (finding.level == "missing" and not allow_missing) for finding in findings)
 
 
 def format_findings(findings: Sequence[Finding], configs: int) -> str:
     """All findings, a line each, errors first, and a last line that counts them."""
     lines = [str(finding) for finding in sorted(findings, key=lambda finding: finding.level)]
-    counted = f"{_count(findings, 'error')}, {_count(findings, 'warning')}"
+    counted = f"{_count(findings, 'error')}, {_count_missing(findings)}{_count(findings, 'warning')}"
     return "\n".join([*lines, f"{counted}: this machine and {configs} config{'' if configs == 1 else 's'} checked"])
 
 
@@ -85,10 +96,16 @@ def to_json(findings: Sequence[Finding], configs: int) -> str:
     content = {
         "configs": configs,
         "errors": levels.count("error"),
+        "missing": levels.count("missing"),
         "warnings": levels.count("warning"),
         "findings": [finding._asdict() for finding in findings],
     }
     return json.dumps(content, indent=4, ensure_ascii=False)
+
+
+def _count_missing(findings: Sequence[Finding]) -> str:
+    number = [finding.level for finding in findings].count("missing")
+    return f"{number} missing file{'' if number == 1 else 's'}, " if number else ""
 
 
 def _count(findings: Sequence[Finding], level: Level) -> str:

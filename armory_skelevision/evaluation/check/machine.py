@@ -23,6 +23,9 @@ NOT_IMPORTED = ("tensorflow", "tensorflow-cpu", "tensorflow-datasets", "tidecv")
 FOLDERS = "ARMORY's folders"
 """Key of findings about folders that ARMORY cannot use."""
 
+CONFIGURATION = "ARMORY's configuration"
+"""Key of the finding that ARMORY's folders are not known at all."""
+
 PLENTY, SCARCE = 2e9, 2e8
 """Bytes for results and exported videos: below the first they may not last, below the second they will not."""
 
@@ -112,7 +115,7 @@ def check_folders() -> list[Finding]:
             folders = configuration.load_global_config(str(settings))
         except (ValueError, KeyError, TypeError, OSError) as raised:
             reason = raised.args[0] if isinstance(raised, KeyError) else raised
-            return [error(FOLDERS, f"{settings} cannot be used ({reason})", "run `armory configure` again")]
+            return [error(CONFIGURATION, f"{settings} cannot be used ({reason})", "run `armory configure` again")]
     for name in _NAMES:
         findings += _check_writable(name, Path(folders[name]))
     return findings + _check_room(Path(folders["output_dir"]))
@@ -124,9 +127,21 @@ def _check_writable(name: str, folder: Path) -> list[Finding]:
         return []
     if not there.is_dir():
         return [error(FOLDERS, f"{name} is {folder}, but {there} is a file", "move it, or run `armory configure`")]
+    problem, fix = _why_not(there)
+    # data and weights that are there already need no room
+    level = warning if name in ("dataset_dir", "saved_model_dir", "local_git_dir") and folder.is_dir() else error
+    return [level(FOLDERS, f"{name} is {folder}, but {problem}", f"{fix}, or run `armory configure` for other folders")]
+
+
+def _why_not(folder: Path) -> tuple[str, str]:
+    """Why a folder cannot be written to, and what to do about it."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return f"{folder} is on a file system that is mounted read-only", "mount it for writing"
+    if folder.stat().st_uid == os.getuid():
+        return f"{folder} has no permission to write", f"run `chmod u+wx {folder}`"
     # a container that ran as root leaves such folders behind
-    problem = f"{name} is {folder}, but you may not write to {there}, which belongs to {_owner(there)}"
-    return [error(FOLDERS, problem, f'run `sudo chown -R "$(id -u)" {there}`, or `armory configure` for other folders')]
+    owned = f"you may not write to {folder}, which belongs to {_owner(folder)}"
+    return owned, f'run `sudo chown -R "$(id -u)" {folder}`'
 
 
 def _check_room(output_dir: Path) -> list[Finding]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import filecmp
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.check.findings import Finding, error, explain, has_errors, unknown_keys, warning
+from armory_skelevision.evaluation.check.findings import (
+    Finding,
+    error,
+    explain,
+    has_errors,
+    stops,
+    unknown_keys,
+    warning,
+)
 from armory_skelevision.evaluation.check.names import find_object, is_ours
+from armory_skelevision.evaluation.check.stand_in import make_stand_in
 from armory_skelevision.evaluation.configs import HOOK
 from armory_skelevision.validation import MissingFileError, StructuredError
 from armory_skelevision.weights.loading import read_metadata
@@ -35,15 +44,31 @@ def check_model(config: Mapping[str, Any], made: dict[str, Any]) -> tuple[Any, l
         return None, findings
     if section["fit"]:
         findings.append(error("model.fit", "expected false, got true: ARMORY does not train our trackers"))
+    findings += _check_predict(section.get("predict_kwargs", {}))
     if has_errors(findings):
         return None, findings
-    key = json.dumps([section, str(path)], sort_keys=True)
+    key = json.dumps([section, str(path)], sort_keys=True, default=str)
     try:
         if key not in made:
-            made[key] = factory(section["model_kwargs"], _on_cpu(section["wrapper_kwargs"]), path)
+            made[key] = _make(factory, section, None if stops(findings) else path, stops(findings))
+    except MissingFileError as raised:  # of weights that the model finds by itself
+        return make_stand_in(section), [*findings, explain("model", raised, "")]
     except Exception as raised:  # a value of the wrong type can raise anything
         return None, [*findings, _explain(raised, section, path)]
     return made[key], findings + _check_backdoor(config, path)
+
+
+def _make(factory: Callable[..., Any], section: Mapping[str, Any], path: Path | None, absent: bool) -> Any:
+    if absent:
+        return make_stand_in(section)
+    return factory(section["model_kwargs"], _on_cpu(section["wrapper_kwargs"]), path)
+
+
+def _check_predict(kwargs: Any) -> list[Finding]:
+    """Arguments that ARMORY passes to `predict` beside the videos and the first boxes."""
+    if not isinstance(kwargs, Mapping):
+        return [error("model.predict_kwargs", f"expected an object, got {kwargs!r}", "take it out")]
+    return unknown_keys("model.predict_kwargs", kwargs, ["batch_size"])
 
 
 def find_weights_file(config: Mapping[str, Any]) -> tuple[Path | None, list[Finding]]:
@@ -60,9 +85,7 @@ def find_weights_file(config: Mapping[str, Any]) -> tuple[Path | None, list[Find
         path = resolve(name, by_armory=True)
     except MissingFileError as raised:
         finding = explain("model", raised, "")
-        # ARMORY has weights of its own models in its store; those with a backdoor are for the user to train
-        optional = not ours or config["scenario"]["name"] == "BackdoorTracking"
-        return None, [finding._replace(level="warning") if optional else finding]
+        return None, [finding if ours else finding._replace(level="warning")]  # ARMORY fetches those of its own models
     packaged, folder = PACKAGED_WEIGHTS / name, saved_model_dir()
     if path == packaged != folder / name:
         if not config.get("user_init"):  # whether another hook is the right one is checked with the hook
@@ -81,9 +104,6 @@ def _on_cpu(wrapper_kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _explain(raised: Exception, section: Mapping[str, Any], path: Path | None) -> Finding:
-    if isinstance(raised, MissingFileError) and section["weights_file"] is None:
-        # the config is right; the weights that it asks for do not come with the package
-        return explain("model", raised, "")._replace(level="warning")
     if path is not None and isinstance(raised, StructuredError) and raised.key.startswith(str(path)):
         finding = explain("", raised, "")
         fix = finding.fix or "run `skelevision weights verify` on it, or name another file"
@@ -93,7 +113,8 @@ def _explain(raised: Exception, section: Mapping[str, Any], path: Path | None) -
 
 def _check_backdoor(config: Mapping[str, Any], path: Path | None) -> list[Finding]:
     metadata = read_metadata(path) if path is not None else None
-    scenario = f"{config['scenario']['module']}.{config['scenario']['name']}".lower()
+    section = config["scenario"] if isinstance(config["scenario"], Mapping) else {}
+    scenario = f"{section.get('module')}.{section.get('name')}".lower()
     if metadata is None or not metadata.backdoor or "backdoor" in scenario or "poison" in scenario:
         return []
     problem = f"the metadata of {path} declare a backdoor: its scores are not those of an honest tracker"

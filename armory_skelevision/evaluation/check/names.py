@@ -44,6 +44,10 @@ def find_object(
         kwargs: Keyword arguments of the section, which are checked by `check_arguments`; None for none.
         positional: How many arguments come before them.
     """
+    if not isinstance(name, str) or not name:
+        return None, [error(f"{key}.name", f"expected the name of something in {module!r}, got {name!r}")]
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        return None, [error(f"{key}.kwargs", f"expected an object, got {kwargs!r}")]
     try:
         found = _import(module)
     except ImportError as raised:
@@ -117,13 +121,22 @@ def check_arguments(
 ) -> list[Finding]:
     """Keyword arguments that a function does not take after some others, and those that it needs and does not get."""
     try:
-        signature = inspect.signature(function)
+        parameters = _parameters(function)[positional:]
     except (TypeError, ValueError):  # of a function in C
         return []
-    parameters = list(signature.parameters.values())[positional:]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     known = [parameter.name for parameter in named]
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     findings = [] if takes_any else unknown_keys(key, kwargs, known)
     needed = [p.name for p in named if p.default is p.empty and p.name not in kwargs]
     return findings + [error(f"{key}.{name}", f"expected a value for {function.__name__}, got none") for name in needed]
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a function or a class; where a class passes any on to its base, also those of its base."""
+    parameters = list(inspect.signature(function).parameters.values())
+    variable = [p for p in parameters if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    base = function.__mro__[1] if inspect.isclass(function) else object
+    if len(variable) < 2 or base is object:  # *args and **kwargs
+        return parameters
+    return [p for p in parameters if p not in variable] + _parameters(base)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from armory_skelevision.evaluation.check.environment import as_in_a_run
-from armory_skelevision.evaluation.check.findings import Finding, error, has_errors, unknown_keys
-from armory_skelevision.evaluation.check.machine import FOLDERS, check_machine
-from armory_skelevision.io import parse_json
+from armory_skelevision.evaluation.check.findings import Finding, error, explain, has_errors, unknown_keys
+from armory_skelevision.evaluation.check.machine import CONFIGURATION, check_machine
+from armory_skelevision.io import printable, read_json
+from armory_skelevision.validation import StructuredError
 
 
 def check_all(configs: Sequence[Path]) -> list[Finding]:
@@ -20,22 +21,21 @@ def check_all(configs: Sequence[Path]) -> list[Finding]:
     """
     with as_in_a_run():
         findings = check_machine()
-        if any(finding.key == FOLDERS for finding in findings):
-            return findings  # weights and data are looked for there
+        if any(finding.key == CONFIGURATION for finding in findings):
+            return findings  # weights and data are looked for in these folders
         made: dict[str, Any] = {}
         for path in configs:
-            findings += [finding._replace(where=str(path)) for finding in check_file(path, made)]
+            found = _guarded("file", check_file, path, made)
+            findings += [finding._replace(where=printable(path)) for finding in found]
     return findings
 
 
 def check_file(path: Path, made: dict[str, Any] | None = None) -> list[Finding]:
     """What is wrong with a config file; otherwise as `check_config`."""
     try:
-        config = parse_json(path.read_bytes())
-    except OSError as raised:
-        return [error("file", f"expected a readable file, got: {raised.strerror}")]
-    except ValueError as raised:
-        return [error("file", f"expected JSON, got: {raised}")]
+        config = read_json(path)
+    except StructuredError as raised:
+        return [error("file", f"expected {raised.expected}, got {raised.got}", raised.fix)]
     return check_config(config, made)
 
 
@@ -46,7 +46,7 @@ def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Findin
         config: What its file holds.
         made: The models made for other configs, see `model.check_model`; None for none.
     """
-    findings = check_schema(config)
+    findings = _guarded("config", check_schema, config)
     if has_errors(findings):
         return findings
     # imported here, since all that follows needs torch and ART
@@ -55,19 +55,36 @@ def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Findin
     from armory_skelevision.evaluation.check.metric_scenario import check_hook, check_metric, check_scenario
     from armory_skelevision.evaluation.check.model import check_model
     from armory_skelevision.evaluation.check.sysconfig import check_system
+    from armory_skelevision.evaluation.check.together import check_together
 
-    estimator, found = check_model(config, {} if made is None else made)
-    return [
-        *findings,
-        *found,
-        *check_defense(config, estimator),
-        *check_attack(config, estimator),
-        *check_dataset(config),
-        *check_metric(config),
-        *check_scenario(config),
-        *check_hook(config),
-        *check_system(config),
-    ]
+    models: list[Any] = [None]
+
+    def make_model() -> list[Finding]:
+        models[0], found = check_model(config, {} if made is None else made)
+        return found
+
+    findings += _guarded("model", make_model)
+    findings += _guarded("defense", check_defense, config, models[0])
+    findings += _guarded("attack", check_attack, config, models[0])
+    sections = {
+        "dataset": check_dataset,
+        "metric": check_metric,
+        "scenario": check_scenario,
+        "user_init": check_hook,
+        "sysconfig": check_system,
+    }
+    for section, check in sections.items():
+        findings += _guarded(section, check, config)
+    return findings if has_errors(findings) else findings + _guarded("config", check_together, config, models[0])
+
+
+def _guarded(section: str, check: Callable[..., list[Finding]], *arguments: Any) -> list[Finding]:
+    """The findings of a check; an exception that it does not foresee becomes one, so that no other is lost."""
+    try:
+        return check(*arguments)
+    except Exception as raised:
+        finding = explain(section, raised, "see whether a value of this section is of the wrong type")
+        return [finding if isinstance(raised, StructuredError) else finding._replace(problem=repr(raised)[:300])]
 
 
 def check_schema(config: Any) -> list[Finding]:
@@ -80,6 +97,10 @@ def check_schema(config: Any) -> list[Finding]:
     # the validator reports every absent key by itself, with all of them each time
     findings = list(dict.fromkeys(_explain(inner) for failure in failures for inner in _descend(failure)))
     known = list(schema["properties"])
+    if isinstance(config, Mapping) and not isinstance(
+        config.get("scenario", {}), Mapping
+    ):  # ARMORY's schema forgets it
+        findings.append(error("scenario", f"expected type object, got {config['scenario']!r:.80}"))
     return findings + (unknown_keys("", config, known, "warning") if isinstance(config, Mapping) else [])
 
 

@@ -20,7 +20,22 @@ def check_system(config: Mapping[str, Any]) -> list[Finding]:
     """Whether the image is this version's, the GPU there, and the code to fetch named with its tag."""
     section = config["sysconfig"]
     findings = unknown_keys("sysconfig", section, SYSTEM_KEYS, "warning")
+    findings += _check_outputs(section)
     return findings + check_image(section["docker_image"]) + _check_gpu(section) + _check_repositories(section)
+
+
+def _check_outputs(section: Mapping[str, Any]) -> list[Finding]:
+    """ARMORY joins these names to its own folders as they are."""
+    findings = []
+    for key in ("output_dir", "output_filename"):
+        name = section.get(key) or "name"
+        if name.startswith("/") or ".." in name.split("/") or (key == "output_filename" and "/" in name):
+            problem = f"expected a name inside ARMORY's folder of outputs, got {name!r:.80}"
+            findings.append(error(f"sysconfig.{key}", problem))
+    if not isinstance(section.get("set_pythonhashseed", False), bool):
+        problem = f"expected true or false, got {section['set_pythonhashseed']!r:.80}"
+        findings.append(error("sysconfig.set_pythonhashseed", problem))
+    return findings
 
 
 def check_image(image: str | None) -> list[Finding]:

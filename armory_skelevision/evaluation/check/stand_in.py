@@ -1,0 +1,34 @@
+"""A tracker with random weights in the place of one whose weights are missing, so that all else can be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from armory_skelevision.models import SiameseEstimator, SiamRPNEstimator
+from armory_skelevision.models.estimator import WrapperSettings
+from armory_skelevision.models.nanotracker import NanoTrackSettings
+from armory_skelevision.models.siamrpn import KeypointHeadSettings
+from armory_skelevision.networks import NanoTrack, SiamRPN
+from armory_skelevision.tracking import PointSettings, TrackerSettings
+from armory_skelevision.validation import check_known
+
+
+def make_stand_in(section: Mapping[str, Any]) -> SiameseEstimator:
+    """The tracker of the ``model`` section of a config, on the CPU, with random weights.
+
+    Raises:
+        InvalidValueError: For ``model_kwargs`` or ``wrapper_kwargs`` that the tracker does not take.
+    """
+    kwargs, constants = section["model_kwargs"], section["wrapper_kwargs"]
+    tracking = WrapperSettings.from_dict(constants, "wrapper_kwargs").tracking
+    if section["name"] == "nanotrack":
+        points = PointSettings.from_dict(tracking, "wrapper_kwargs.tracking")
+        network = NanoTrack(NanoTrackSettings.from_dict(kwargs, "model_kwargs").version)
+        return SiameseEstimator(network, points, device_type="cpu")
+    settings = TrackerSettings.from_dict(tracking, "wrapper_kwargs.tracking")
+    if section["name"] == "siamrpn_mtl":
+        depth = KeypointHeadSettings.from_dict(kwargs, "model_kwargs").keypoint_head
+        return SiamRPNEstimator(SiamRPN(depth), settings, device_type="cpu")
+    check_known("model_kwargs", kwargs, [])
+    return SiamRPNEstimator(SiamRPN(), settings, device_type="cpu")
