@@ -75,7 +75,7 @@ class Task(NamedTuple):
 METRIC = "video_tracking_mean_iou"
 """ARMORY's own mean IoU of a video, the one metric that every run of a tracker has."""
 
-VIDEO_NAMES = "video_name"
+VIDEO_NAMES = "video_names"
 """Key of the videos' names among the results of a run, one for each video; absent where the data set has none."""
 
 METRICS = "armory_skelevision.metrics"

@@ -142,15 +142,8 @@ class RunResult:
         return value
 
     def video_name(self, number: int) -> str:
-        """The name of a video where the result has it, or the config lists all names, else "video 0" and so on."""
-        if number < len(self.names):
-            return self.names[number]
-        names, index = (self.setting("dataset", key) for key in ("names", "index"))
-        count = max(len(self.benign.video_ious), len(self.adversarial.video_ious))
-        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        if not is_list or len(names) != count or index is not None:
-            return f"video {number}"
-        return str(sorted(names)[number])  # data sets take sequences in the order of their names
+        """The name of a video that the result gives it, or else "video 0" and so on."""
+        return self.names[number] if number < len(self.names) else f"video {number}"
 
     def __str__(self) -> str:
         """Both mean IoUs on one line."""

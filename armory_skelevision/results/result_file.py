@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES
 from armory_skelevision.io import check_depth, printable, read_object
 from armory_skelevision.results.consistency import check_counts, check_frames, check_mean
 from armory_skelevision.results.metric_names import (
@@ -33,9 +33,6 @@ from armory_skelevision.validation import InvalidValueError, StructuredError
 
 CHECKPOINTS = "adversarial_checkpoints"
 """Where an attack records the mean IoU of each video after fewer steps, by number of steps."""
-
-NAMES = "video_names"
-"""Where a result names its videos, in their order."""
 
 _FRAMES = {FRAME_IOU: read_frame_shares, FRAME_BOXES: read_frame_boxes, TRUE_BOXES: read_frame_boxes}
 _FRAME_COUNTS = ("mean_frame_iou", "tracked_frames", "annotated_frames")  # what ARMORY writes beside frame metrics
@@ -78,8 +75,8 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         found, fix = ", ".join(sorted(results))[:300] or "none", 'name it in the config\'s metric "task"'
         raise InvalidValueError("", f"{METRIC} among the results", found, fix)
     checkpoints = read_checkpoints(CHECKPOINTS, results.get(CHECKPOINTS))
-    names = read_names(NAMES, results.get(NAMES))
-    check_counts(sides, {CHECKPOINTS: len(results.get(CHECKPOINTS) or ()), NAMES: len(names)})
+    names = read_names(VIDEO_NAMES, results.get(VIDEO_NAMES))
+    check_counts(sides, {CHECKPOINTS: len(results.get(CHECKPOINTS) or ()), VIDEO_NAMES: len(names)})
     for name, side in sides.items():
         check_frames(name, side)
     version = content.get("armory_version")

@@ -199,10 +199,9 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
 def test_texts_never_become_tags(tmp_path: Path) -> None:
     evil = '</style></pre><script>alert("x")</script><img src=x onerror=alert(1)>'
     config = make_config(attack__kwargs__update=evil, model__name=evil, model__weights_file=evil, _description=evil)
-    config["dataset"]["names"] = [evil]
     write_plan(tmp_path, {"title": evil})
     frames = make_frames((1.0, 0.2), side="adversarial")
-    results = make_results((0.5,), (0.2,), **frames, **{f"benign_mean_{evil}": [1]})
+    results = make_results((0.5,), (0.2,), **frames, video_names=[evil], **{f"benign_mean_{evil}": [1]})
     write_run(tmp_path / "one", config, results, command=evil, hash=evil, versions={evil: evil}, weights={evil: evil})
     changed = {**config, "attack": {**config["attack"], "kwargs": {"max_iter": 20, "update": f"{evil}2"}}}
     write_run(tmp_path / "two", changed, None, "failed", error=evil, log_end=[evil])

@@ -67,7 +67,8 @@ def test_boxes_that_were_not_recorded_are_not_drawn(tmp_path: Path) -> None:
 def test_every_video_has_its_curve_and_its_metrics(tmp_path: Path) -> None:
     frames = make_frames((1.0, 0.5, 0.5), (1.0, 0.25, 0.75), side="adversarial")
     results = make_results((0.5, 0.6), (0.5, 0.5), adversarial_success_auc=[[0.25], [0.75]], **frames)
-    path = write_result(tmp_path / "r.json", results, make_config(dataset__names=["Crossing", "Human7"]))
+    results["video_names"] = ["Crossing", "Human7"]
+    path = write_result(tmp_path / "r.json", results, make_config())
     page = Page(write_report([path], tmp_path / "out").page)
     assert page.tables["video-1-metrics"] == [
         ["model", "side", "mean IoU", "success AUC"],

@@ -58,13 +58,11 @@ def test_reads_frames_of_each_video(tmp_path: Path) -> None:
     assert run.adversarial.boxes_xyxy == ()
 
 
-def test_videos_have_names_where_the_config_lists_all(tmp_path: Path) -> None:
-    def name_of(number: int, **changes: object) -> str:
-        config = make_config(**{f"dataset__{key}": value for key, value in changes.items()})
-        return read_run(write_result(tmp_path / "r.json", make_results((0.5, 0.6)), config)).video_name(number)
-
-    assert [name_of(number, names=["Human7", "Crossing"]) for number in (0, 1)] == ["Crossing", "Human7"]
-    assert name_of(0, names=["Jogging"]) == name_of(0, names=["Human7", "Crossing"], index=[1]) == "video 0"
+def test_videos_have_the_recorded_names_or_numbers(tmp_path: Path) -> None:
+    named = make_results((0.5, 0.6), video_names=["Crossing", "Human7"])
+    for results, names in ((named, ["Crossing", "Human7"]), (make_results((0.5, 0.6)), ["video 0", "video 1"])):
+        run = read_run(write_result(tmp_path / "r.json", results, make_config(dataset__names=["Jogging", "Walking"])))
+        assert [run.video_name(number) for number in (0, 1)] == names
 
 
 IOU = f"benign_{METRIC}"
