@@ -6,6 +6,7 @@ moment, wherever its folder is now, continues as if it had not been stopped.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import sys
@@ -26,12 +27,11 @@ from armory_skelevision.training.run_record import Record
 from armory_skelevision.training.settings import RunSettings
 from armory_skelevision.validation import InvalidValueError
 
-LAYOUT = 1
-"""Version of the checkpoints' contents."""
-
+_MAGIC = b"skelevision checkpoint 1 "  # with the version of the contents; the SHA-256 of what follows comes next
+_HEAD = len(_MAGIC) + 64 + 1
 _MAX_BYTES = 8 * 2**30
 _KEPT = 2  # the one before the last is there in case that the last is damaged
-_KEYS = {"layout", "record", "global_step", "state_dict", "optimizers", "schedulers", "progress"}
+_KEYS = {"record", "global_step", "state_dict", "optimizers", "schedulers", "progress"}
 
 
 @dataclass
@@ -118,7 +118,6 @@ class Checkpoints(Callback):
     def _write(self, trainer: Trainer, module: LightningModule) -> None:
         self._training.check_finite()
         content = {
-            "layout": LAYOUT,
             "record": self._record,
             "global_step": trainer.global_step,
             "state_dict": module.state_dict(),
@@ -126,10 +125,8 @@ class Checkpoints(Callback):
             "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
             "progress": vars(self.progress),
         }
-        file = io.BytesIO()
-        torch.save(content, file)
         atomic_write(self._folder / CURVES, format_curves(self.progress.curves))
-        atomic_write(self._folder / f"resume-step={trainer.global_step}.ckpt", file.getvalue())
+        atomic_write(self._folder / f"resume-step={trainer.global_step}.ckpt", _pack(content))
         for old in find_checkpoints(self._folder)[_KEPT:]:
             old.unlink()
         self._written = time.monotonic()
@@ -171,15 +168,28 @@ def read_last(folder: Path) -> dict[str, Any] | None:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The contents of a checkpoint, on the CPU (`InvalidValueError` for another or a damaged file)."""
-    data = read_bytes(path, _MAX_BYTES)
+    key, data = printable(path), read_bytes(path, _MAX_BYTES)
     fix = "remove it, or begin anew with --overwrite or in another folder"
+    if not data.startswith(_MAGIC) and data.startswith(b"PK"):
+        raise InvalidValueError(key, "a checkpoint of this version", "one of another version", fix)
+    head, content = data[:_HEAD], data[_HEAD:]
+    # torch does not notice all damage
+    if head != _MAGIC + hashlib.sha256(content).hexdigest().encode() + b"\n":
+        raise InvalidValueError(key, "a checkpoint", "a truncated, damaged or other file", fix)
     try:
-        checkpoint = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can raise any kind of error in the reader
-        raise InvalidValueError(printable(path), "a checkpoint", "another or a damaged file", fix) from error
-    if not isinstance(checkpoint, dict) or checkpoint.keys() != _KEYS or checkpoint["layout"] != LAYOUT:
-        raise InvalidValueError(printable(path), "a checkpoint of this version", "one of another version", fix)
+        checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader can raise any kind of error
+        raise InvalidValueError(key, "a checkpoint", "a file of other contents", fix) from error
+    if not isinstance(checkpoint, dict) or checkpoint.keys() != _KEYS:
+        raise InvalidValueError(key, "a checkpoint", "a file of other contents", fix)
     return checkpoint
+
+
+def _pack(content: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    data = file.getvalue()
+    return _MAGIC + hashlib.sha256(data).hexdigest().encode() + b"\n" + data
 
 
 def _score(logged: dict[str, float], monitor: str) -> float:
