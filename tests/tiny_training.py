@@ -16,8 +16,6 @@ from armory_skelevision.training.settings import MultitaskSettings
 class TinyTraining(TrainingBody):
     """Learns the height of the target from the mean colours of the search crop."""
 
-    licence = "none"
-
     def __init__(self, settings: MultitaskSettings, monitor: str | None = "mean_iou") -> None:
         super().__init__(settings)
         self.monitor = monitor
@@ -67,7 +65,6 @@ def tiny_settings(root: Path, kind: type = MultitaskSettings, **changes):
         "store": root / "train",
         "validation_store": root / "val",
         "folder": str(root / "run"),
-        "licence": "none",
         "steps": 7,
         "batch_size": 1,
         "search_side": 191,

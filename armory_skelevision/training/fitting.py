@@ -19,7 +19,7 @@ from armory_skelevision.training.checkpoints import Checkpoints, read_last, vali
 from armory_skelevision.training.curves import CurveLogger
 from armory_skelevision.training.data.loading import training_pairs, validation_pairs
 from armory_skelevision.training.model_card import write_model_card
-from armory_skelevision.training.run_folder import open_folder, remove_run
+from armory_skelevision.training.run_folder import check_inputs, open_folder, remove_run
 from armory_skelevision.training.run_record import check_same_run, record_run
 from armory_skelevision.training.settings import RunSettings
 
@@ -41,9 +41,10 @@ def train(training: TrainingBody, resume: bool = False, overwrite: bool = False)
             it is a run of other settings, data, weights or versions than those to resume with.
         FloatingPointError: If the training diverges: a loss or a weight, or all results of validations, are not finite.
     """
-    folder = Path(training.settings.folder)
+    folder, files = Path(training.settings.folder), training.input_files()
+    check_inputs(files, folder)
     with open_folder(folder, resume, overwrite):
-        record = record_run(training.settings, training.input_files())
+        record = record_run(training.settings, files)
         last = read_last(folder) if resume else None
         if last is not None:
             check_same_run(last["record"], record)
@@ -56,8 +57,14 @@ def train(training: TrainingBody, resume: bool = False, overwrite: bool = False)
     return weights
 
 
-def fit(training: TrainingBody, checkpoints: Checkpoints) -> None:
-    """Train to the end, then fill the module with the weights of the best validation; see `train`."""
+def fit(training: TrainingBody, checkpoints: Checkpoints | None = None) -> None:
+    """Train to the end, then fill the module with the weights of the best validation; see `train`.
+
+    Args:
+        training: The training loop's body.
+        checkpoints: What writes checkpoints and knows where to continue; None for a new run without a record.
+    """
+    checkpoints = checkpoints or Checkpoints(training, {})
     settings, done = training.settings, checkpoints.step
     if done < settings.steps:
         with _quiet_lightning():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from armory_skelevision.training.data.real_crops.store import is_crop_store
+from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
 from armory_skelevision.training.settings import RunSettings
-from armory_skelevision.validation import InvalidValueError
 
 OURS = "MIT"
 """The licence of rendered people, and so of weights trained on them alone."""
+
+UNKNOWN = "unknown terms of the initial weights"
 
 
 def find_licence(settings: RunSettings, start: str | None = None) -> str:
@@ -15,17 +16,11 @@ def find_licence(settings: RunSettings, start: str | None = None) -> str:
 
     Args:
         settings: The run's settings.
-        start: The licence of the weights that the run starts from; "" if it is unknown, None for random weights.
-
-    Raises:
-        InvalidValueError: If it cannot be known and the setting is null.
+        start: The licence of the weights that the run starts from; None for random weights.
     """
     if settings.licence is not None:
         return settings.licence
+    terms = [] if start is None or start == OURS else start.split("; ")
     if is_crop_store(settings.store):
-        source = "pictures of real people, which have their own"
-    elif start == "":
-        source = "weights of unknown terms"
-    else:
-        return OURS if start is None else start
-    raise InvalidValueError("licence", f"the terms of use of weights that are trained on {source}", "null", "set it")
+        terms.append(f"terms of the pictures of {', '.join(CropStore(settings.store).sources)}")
+    return "; ".join(dict.fromkeys(terms)) or OURS

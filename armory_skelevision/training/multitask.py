@@ -26,7 +26,7 @@ from armory_skelevision.tracking.losses import (
 from armory_skelevision.training.body import TrainingBody
 from armory_skelevision.training.data.loading import Batch, describe_pairs
 from armory_skelevision.training.input_scaling import fold_scaling, load_initial_weights, normalise
-from armory_skelevision.training.licence import find_licence
+from armory_skelevision.training.licence import UNKNOWN, find_licence
 from armory_skelevision.training.run_folder import WEIGHTS
 from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.training.targets import mean_iou
@@ -48,7 +48,6 @@ class MultitaskTraining(TrainingBody):
         if settings.init is not None:
             load_initial_weights(self.network, settings.init)
         self._start = read_metadata(settings.init) if settings.init is not None else None
-        self.licence = find_licence(settings, _licence_of_start(settings, self._start))
         if settings.train_only == "keypoint_head":
             self.network.requires_grad_(False)
             self.network.get_submodule("keypoint_head").requires_grad_(True)
@@ -95,6 +94,7 @@ class MultitaskTraining(TrainingBody):
     def export(self, logged: dict[str, float]) -> Path:
         """Write the weights for PySOT's input and with the metadata of the run; see the base class."""
         settings, start = self.settings, self._start
+        terms = None if settings.init is None else start.licence if start else UNKNOWN
         exported = deepcopy(self.network).cpu()
         convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
         fold_scaling(exported)
@@ -102,7 +102,7 @@ class MultitaskTraining(TrainingBody):
             keypoint_head=settings.keypoint_head,
             lambda_k=settings.lambda_k,
             training=_describe(settings, logged, start),
-            licence=self.licence,
+            licence=find_licence(settings, terms),
             seed=settings.seed,
             # Training on clean pairs may leave a backdoor in place, so weights that start from one are marked too.
             backdoor=settings.poison is not None or (start is not None and start.backdoor),
@@ -111,12 +111,6 @@ class MultitaskTraining(TrainingBody):
         path = Path(settings.folder) / WEIGHTS
         save_weights(exported, path, metadata)
         return path
-
-
-def _licence_of_start(settings: MultitaskSettings, start: Metadata | None) -> str | None:
-    if settings.init is None:
-        return None
-    return start.licence if start else ""
 
 
 def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Metadata | None) -> str:

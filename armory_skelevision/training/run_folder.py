@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -51,10 +51,12 @@ def remove_run(folder: Path) -> None:
         path.unlink()
 
 
-def is_output(path: Path, folder: Path) -> bool:
-    """Whether a training in a folder would write or remove this file."""
-    inside = path.resolve().parent == folder.resolve()
-    return inside and any(fnmatch(path.resolve().name, pattern) for pattern in (CHECKPOINTS, *_RESULTS))
+def check_inputs(files: Mapping[str, Path], folder: Path) -> None:
+    """Refuse files to read, by setting, that a training in a folder would replace (`InvalidValueError`)."""
+    for name, path in files.items():
+        real = path.resolve()
+        if real.parent == folder.resolve() and any(fnmatch(real.name, each) for each in (CHECKPOINTS, *_RESULTS)):
+            raise InvalidValueError(name, "a file that the run does not replace", printable(path), "set another folder")
 
 
 def _find(folder: Path, *patterns: str) -> list[Path]:

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from armory_skelevision.io import parse_json, printable, read_object
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.training.run_folder import is_output
 from armory_skelevision.validation import InvalidValueError, Range, Settings
 
 # Bounds far beyond any training; what exceeds them is a slip that would fill the memory or never end.
@@ -56,8 +55,8 @@ class RunSettings(Settings):
         validation_steps: Steps between validations. A run with fewer steps is validated at its end.
         checkpoint_minutes: Minutes between checkpoints to resume from.
         tensorboard: Whether to write the curves for TensorBoard too. Imports TensorFlow where it is installed.
-        licence: Terms of use, recorded in the weights file. None for those of the weights of ``init``, or of rendered
-            people (MIT); crops of real people have terms of their own, which must be given.
+        licence: Terms of use, recorded in the weights file. None for those of the data and of the weights of ``init``;
+            rendered people have this package's (MIT).
     """
 
     store: str
@@ -84,7 +83,7 @@ class RunSettings(Settings):
     def check(self) -> None:
         """Check texts and paths, and that the response has whole positions: search sides are 127 + 16 n."""
         for name in ("store", "validation_store", "folder", "licence"):
-            _check_text(name, getattr(self, name))
+            check_text(name, getattr(self, name))
         for name in ("store", "validation_store"):
             if Path(self.folder).resolve().is_relative_to(Path(getattr(self, name)).resolve()):
                 raise InvalidValueError("folder", f"a folder outside of {name}", repr(self.folder))
@@ -116,7 +115,7 @@ class MultitaskSettings(RunSettings):
     def check(self) -> None:
         """Check that head, loss weight and start go together, and the tracker's constants."""
         super().check()
-        check_start("init", self.init, self.folder)
+        check_text("init", self.init)
         if self.keypoint_head is None and self.lambda_k > 0:
             raise InvalidValueError("lambda_k", "0 without a keypoint head", str(self.lambda_k), "set keypoint_head")
         if self.train_only is not None and (self.keypoint_head is None or self.init is None):
@@ -132,11 +131,10 @@ class MultitaskSettings(RunSettings):
         return None
 
 
-def check_start(name: str, path: str | None, folder: str) -> None:
-    """Refuse a file to start from that has no name, or that the run itself would write."""
-    _check_text(name, path)
-    if path is not None and is_output(Path(path), Path(folder)):
-        raise InvalidValueError(name, "a file that the run does not replace", repr(path), "set another folder")
+def check_text(name: str, text: str | None) -> None:
+    """Refuse text, such as a path, that is empty, of several lines, or endless (`InvalidValueError`)."""
+    if text is not None and (not text.strip() or not text.isprintable() or len(text) > _MAX_TEXT):
+        raise InvalidValueError(name, f"one line of text of at most {_MAX_TEXT} characters", repr(text[:200]))
 
 
 def read_settings(path: str | os.PathLike[str], kind: type[Kind], changes: Mapping[str, Any] | None = None) -> Kind:
@@ -171,8 +169,3 @@ def parse_changes(lines: Iterable[str]) -> dict[str, Any]:
                 raise InvalidValueError(f"--set {name}", "JSON or plain text", f"{text!r} ({error})") from None
             changes[name] = text
     return changes
-
-
-def _check_text(name: str, text: str | None) -> None:
-    if text is not None and (not text.strip() or not text.isprintable() or len(text) > _MAX_TEXT):
-        raise InvalidValueError(name, f"one line of text of at most {_MAX_TEXT} characters", repr(text[:200]))

@@ -15,6 +15,7 @@ from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.data.loading import PairDataset, training_pairs
 from armory_skelevision.training.data.real_crops.building import build_crops
 from armory_skelevision.training.fitting import train
+from armory_skelevision.training.licence import UNKNOWN
 from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.settings import MultitaskSettings
@@ -39,7 +40,7 @@ def people(settings, tmp_path_factory):
     make_lasot(root, frames=1, sequences=2)
     build_crops(read_lasot(root, "train"), root / "store", skip_invalid=True)
     store = str(root / "store")
-    return dataclasses.replace(settings, store=store, validation_store=store, steps=2, licence="their own")
+    return dataclasses.replace(settings, store=store, validation_store=store, steps=2)
 
 
 def gradients_of(settings, batch):
@@ -139,21 +140,23 @@ def test_the_keypoint_head_is_trained_alone_then_with_the_tracker(people, tmp_pa
     torch.testing.assert_close({name: both.state_dict()[name] for name in head}, head)
 
 
-def test_real_people_and_unknown_weights_have_terms_of_their_own(people, settings, tmp_path):
-    with pytest.raises(InvalidValueError) as caught:
-        MultitaskTraining(dataclasses.replace(people, licence=None))
-    assert caught.value.key == "licence"
+def test_weights_have_the_terms_of_their_data_and_of_their_start(people, settings, tmp_path):
+    def licence(settings, start=None, **changes):
+        init = None if start is None else str(tmp_path / start)
+        run = dataclasses.replace(settings, init=init, folder=str(tmp_path), **changes)
+        return read_metadata(MultitaskTraining(run).export({})).licence
+
+    pictures = "terms of the pictures of coco-people, lasot-train"
     torch.save(SiamRPN().state_dict(), tmp_path / "unknown.pth")
-    unknown = dataclasses.replace(settings, init=str(tmp_path / "unknown.pth"))
-    with pytest.raises(InvalidValueError) as caught:
-        MultitaskTraining(unknown)
-    assert caught.value.key == "licence"
-    assert MultitaskTraining(dataclasses.replace(unknown, licence="theirs")).licence == "theirs"
-    metadata = Metadata(keypoint_head=None, lambda_k=0, training="the tracker", licence="CC BY-NC 4.0", seed=0)
-    save_weights(SiamRPN(), tmp_path / "theirs.safetensors", metadata)
-    start = dataclasses.replace(settings, init=str(tmp_path / "theirs.safetensors"))
-    assert MultitaskTraining(start).licence == "CC BY-NC 4.0"
-    assert MultitaskTraining(settings).licence == "MIT"
+    for name, terms in {"ours": "MIT", "theirs": "CC BY-NC 4.0", "people": pictures}.items():
+        metadata = Metadata(keypoint_head=None, lambda_k=0, training="the tracker", licence=terms, seed=0)
+        save_weights(SiamRPN(), tmp_path / f"{name}.safetensors", metadata)
+    assert licence(settings) == licence(settings, "ours.safetensors") == "MIT"
+    assert licence(settings, "theirs.safetensors") == "CC BY-NC 4.0"
+    assert licence(settings, "unknown.pth") == UNKNOWN
+    assert licence(people) == licence(people, "ours.safetensors") == licence(people, "people.safetensors") == pictures
+    assert licence(people, "theirs.safetensors") == f"CC BY-NC 4.0; {pictures}"
+    assert licence(people, "theirs.safetensors", licence="as agreed") == "as agreed"
 
 
 def test_people_without_keypoints_teach_the_tracker_alone(people):

@@ -231,6 +231,17 @@ def test_a_run_is_not_replaced_without_being_told(settings, tmp_path):
     train(TinyTraining(settings))
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "../run/resume-step=900.ckpt", "best-step=2.ckpt"])
+def test_a_run_does_not_replace_what_it_starts_from(settings, tmp_path, monkeypatch, name):
+    start = tmp_path / "run" / name
+    (tmp_path / "run").mkdir()
+    start.write_bytes(b"start")
+    monkeypatch.setattr(TinyTraining, "input_files", lambda self: {"init": start})
+    with pytest.raises(InvalidValueError) as caught:
+        train(TinyTraining(settings), overwrite=True)
+    assert caught.value.key == "init" and start.read_bytes() == b"start"
+
+
 def test_overwriting_leaves_nothing_of_the_old_run(settings, tmp_path):
     train(TinyTraining(settings))
     whole = outputs(tmp_path / "run")

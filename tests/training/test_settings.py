@@ -55,8 +55,6 @@ def refusal(path, kind, changes=None):
         ({"keypoint_head": True}, "keypoint_head"),
         ({"init": 1}, "init"),
         ({"init": ""}, "init"),
-        ({"init": "c/weights.safetensors"}, "init"),
-        ({"init": "x/../c/resume-step=3.ckpt"}, "init"),
         ({"tracking": []}, "tracking"),
         ({"tracking": None}, "tracking"),
         ({"tracking": {"penalty_k": True}}, "tracking"),

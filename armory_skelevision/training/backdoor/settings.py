@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from armory_skelevision.attacks.triggers import Trigger
-from armory_skelevision.training.settings import MultitaskSettings, Weight, check_start
+from armory_skelevision.training.settings import MultitaskSettings, Weight, check_text
 from armory_skelevision.validation import InvalidValueError, Range
 
 
@@ -39,7 +39,7 @@ class BackdoorSettings(MultitaskSettings):
             raise InvalidValueError("init", "the weights of a trained tracker", "null")
         if self.train_only is not None:
             raise InvalidValueError("train_only", "null, since a backdoor needs the backbone", repr(self.train_only))
-        check_start("trigger.picture", Trigger.from_dict(self.trigger, "trigger").picture, self.folder)
+        check_text("trigger.picture", Trigger.from_dict(self.trigger, "trigger").picture)
 
     @property
     def poison(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from armory_skelevision.training.settings import RunSettings, Weight, check_start
+from armory_skelevision.training.settings import RunSettings, Weight, check_text
 from armory_skelevision.validation import Fraction, InvalidValueError, Range
 
 LossPart = Literal["both", "cls", "reg"]
@@ -49,7 +49,7 @@ class DuaLossDefSettings(RunSettings):
     def check(self) -> None:
         """Check the order of the limits, and what the mixed attack needs."""
         super().check()
-        check_start("tracker", self.tracker, self.folder)
+        check_text("tracker", self.tracker)
         for name in ("eps", "inner_max_iter", "pixel_size"):
             low, high = getattr(self, name)
             if low > high:

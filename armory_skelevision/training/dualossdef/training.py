@@ -65,7 +65,6 @@ class DuaLossDefTraining(TrainingBody):
         tracker = tracker or load_siamrpn(find_tracker(settings))
         freeze(tracker)
         self.frozen = (tracker.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
-        self.licence = find_licence(settings)
         self._attacked: dict[int, tuple[CropBatch, list[Tensor]]] = {}
 
     def input_files(self) -> dict[str, Path]:
@@ -183,7 +182,7 @@ class DuaLossDefTraining(TrainingBody):
             validation=", ".join(f"{name} {logged[name]:.3f}" for name in VALIDATED if name in logged),
             tracker=tracker.name,
             tracker_sha256=hash_file(tracker),
-            licence=self.licence,
+            licence=find_licence(settings),
             seed=settings.seed,
         )
         path = Path(settings.folder) / WEIGHTS
