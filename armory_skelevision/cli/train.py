@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -74,14 +75,15 @@ def _read(path: Path, kind: type[Kind], changes: list[str] | None) -> Kind:
 
 
 def _train(training: TrainingBody, resume: bool, overwrite: bool) -> None:
-    from armory_skelevision.training.fitting import train
+    from armory_skelevision.training.fitting import TERMINATED, train
 
     try:
         print(f"weights {train(training, resume, overwrite)}")
     except (KeyboardInterrupt, SystemExit) as stop:
-        # Lightning turns both signals into exits, one of them into one without an error.
+        # Lightning exits with 1 for SIGINT, and with no error at all for SIGTERM
         _report_stop(Path(training.settings.folder))
-        raise typer.Exit(143 if type(stop).__name__ == "SIGTERMException" else 130) from None
+        interrupted = isinstance(stop, KeyboardInterrupt) or stop.code == 1
+        raise typer.Exit(128 + signal.SIGINT if interrupted else TERMINATED) from None
 
 
 def _report_stop(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from armory_skelevision.training.model_card import write_model_card
 from armory_skelevision.training.run_folder import check_inputs, open_folder, remove_run
 from armory_skelevision.training.run_record import check_same_run, record_run
 from armory_skelevision.training.settings import RunSettings
+
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a run that a signal has ended."""
 
 
 def train(training: TrainingBody, resume: bool = False, overwrite: bool = False) -> Path:
@@ -115,10 +119,15 @@ def _quiet_lightning() -> Iterator[None]:
 
 @contextmanager
 def _errors_of_workers() -> Iterator[None]:
-    """Shorten an error in a worker process, which torch passes on as a traceback, to its last line."""
+    """Shorten an error in a worker process, which torch passes on as a traceback, to its last line.
+
+    A signal that ends the workers as well as this process ends the run as if it had come here first.
+    """
     try:
         yield
     except RuntimeError as error:
+        if "is killed by signal: Terminated" in str(error):
+            raise SystemExit(TERMINATED) from None
         if "in DataLoader worker process" not in str(error):
             raise
         kind, _, message = str(error).strip().splitlines()[-1].partition(": ")

@@ -63,7 +63,7 @@ def check_same_run(recorded: Record, now: Record) -> None:
     if differ:
         name, others = differ[0], ", ".join(differ[1:])
         fix = f"{_ANEW}{f' (also different: {others})' if others else ''}"
-        expected = f"{_show(before, name)}, as in the run so far,"
+        expected = f"{_show(before, name)}, as in the run so far"
         raise InvalidValueError(name, expected, _show(after, name), fix)
     steps, done = now["settings"]["steps"], recorded["settings"]["steps"]
     if steps < done:

@@ -411,8 +411,13 @@ def test_the_command_is_told_what_to_do_with_a_run(settings, tmp_path, run_comma
     assert isinstance(found, InvalidValueError) and found.key == "seed"
 
 
+def end_worker():
+    raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated. ")
+
+
 @pytest.mark.parametrize(
-    ("stop", "code"), [(lambda: signal.raise_signal(signal.SIGINT), 130), (lambda: signal.raise_signal(15), 143)]
+    ("stop", "code"),
+    [(lambda: signal.raise_signal(signal.SIGINT), 130), (lambda: signal.raise_signal(15), 143), (end_worker, 143)],
 )
 def test_a_stop_says_what_was_kept(settings, tmp_path, monkeypatch, run_command, stop, code):
     original = TinyTraining.training_step
@@ -431,3 +436,16 @@ def test_a_stop_says_what_was_kept(settings, tmp_path, monkeypatch, run_command,
     assert found.exit_code == code
     newest = find_checkpoints(tmp_path / "run")[0].name
     assert settings.folder in found.output and newest in found.output and "--resume" in found.output
+
+
+def test_an_error_of_a_worker_is_one_line(settings, tmp_path, monkeypatch):
+    def fail(self, batch, number):
+        raise RuntimeError(
+            "Caught InvalidValueError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+            "  File ...\narmory_skelevision.validation.InvalidValueError: part: expected a JPEG file, got other bytes\n"
+        )
+
+    monkeypatch.setattr(TinyTraining, "training_step", fail)
+    with pytest.raises(RuntimeError) as caught:
+        train(TinyTraining(settings))
+    assert str(caught.value) == "part: expected a JPEG file, got other bytes"
