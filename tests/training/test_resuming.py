@@ -61,13 +61,6 @@ def train_until(settings, step, monitor="mean_iou"):
             train(TinyTraining(settings, monitor))
 
 
-def move(settings, name):
-    """The same run in another folder."""
-    moved = Path(settings.folder).with_name(name)
-    shutil.move(settings.folder, moved)
-    return dataclasses.replace(settings, folder=str(moved))
-
-
 @pytest.mark.parametrize("monitor", ["mean_iou", "-mean_iou", None])
 def test_stopped_before_any_step_it_ends_as_uninterrupted(settings, tmp_path, monitor):
     train(TinyTraining(settings, monitor))
@@ -83,6 +76,27 @@ def test_stopped_before_any_step_it_ends_as_uninterrupted(settings, tmp_path, mo
         train(TinyTraining(settings, monitor), resume=True)
         assert outputs(tmp_path / "run") == whole, f"stopped before step {step}"
         shutil.rmtree(tmp_path / "run")
+
+
+def test_stopped_in_any_validation_it_ends_as_uninterrupted(settings, tmp_path):
+    train(TinyTraining(settings))
+    whole = outputs(tmp_path / "run")
+    original = TinyTraining.validation_step
+    for step in (2, 4, 6):
+        shutil.rmtree(tmp_path / "run")
+
+        def validation_step(self, batch, number, step=step):
+            if self.global_step == step and number == 1:
+                raise StoppedError
+            return original(self, batch, number)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TinyTraining, "validation_step", validation_step)
+            with pytest.raises(StoppedError):
+                train(TinyTraining(settings))
+        assert find_checkpoints(tmp_path / "run")[0].name == f"resume-step={step - 1}.ckpt"
+        train(TinyTraining(settings), resume=True)
+        assert outputs(tmp_path / "run") == whole, f"stopped in the validation after step {step}"
 
 
 def test_checkpoints_between_validations_and_rarer_than_steps(settings, tmp_path):
@@ -300,6 +314,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(settings, tmp_pa
     told = capsys.readouterr().err
     assert str(newest) in told and told.rstrip().endswith(older.name)
     assert outputs(tmp_path / "run") == whole
+
+
+def test_any_damage_of_a_checkpoint_is_noticed(settings, tmp_path):
+    train_until(settings, 2)
+    path = find_checkpoints(tmp_path / "run")[0]
+    data = path.read_bytes()
+    for at in range(0, len(data), len(data) // 50):
+        path.write_bytes(_flip(data, at))
+        with pytest.raises(InvalidValueError) as caught:
+            read_checkpoint(path)
+        assert caught.value.key == str(path)
+    path.write_bytes(data)
+    assert read_checkpoint(path)["global_step"] == 2
 
 
 def test_damaged_checkpoints_alone_are_refused(settings, tmp_path):
