@@ -5,7 +5,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -229,8 +229,8 @@ values = st.recursive(
 )
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_value_of_any_setting_is_taken_as_it_is_or_refused_by_its_key(kind, data):
     known = [field.name for field in fields(KINDS[kind])]
