@@ -16,6 +16,8 @@ from armory_skelevision.training.settings import MultitaskSettings
 class TinyTraining(TrainingBody):
     """Learns the height of the target from the mean colours of the search crop."""
 
+    validated = ("mean_iou",)
+
     def __init__(self, settings: MultitaskSettings, monitor: str | None = "mean_iou") -> None:
         super().__init__(settings)
         self.monitor = monitor
@@ -30,7 +32,8 @@ class TinyTraining(TrainingBody):
 
     def loss(self, batch):
         error = self._error(batch)
-        self.log("error", error, prog_bar=True)
+        if self.global_step % 2:
+            self.log("error", error, prog_bar=True)  # as the losses of a backdoor, which take turns
         return error
 
     def validation_step(self, batch, _):

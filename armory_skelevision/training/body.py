@@ -23,11 +23,13 @@ class TrainingBody(LightningModule):
     Attributes:
         monitor: Name of the logged value by whose highest value the best checkpoint is chosen, or with a minus in front
             by whose lowest. None keeps the weights of the last step.
+        validated: Names of the values that a validation logs.
         frozen: A tracker that is used but not trained. In a tuple it is no submodule, so that checkpoints hold the
             trained network alone.
     """
 
     monitor: str | None = None
+    validated: tuple[str, ...] = ()
     frozen: tuple[SiamRPN, ...] = ()
 
     def __init__(self, settings: RunSettings) -> None:

@@ -98,7 +98,9 @@ class Checkpoints(Callback):
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Note the best weights, then write a checkpoint if it is time."""
-        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # other values are those of some earlier step, which a resumed run may not know
+        names = [name for name in self._training.validated if name in trainer.callback_metrics]
+        logged = {name: float(trainer.callback_metrics[name]) for name in names}
         monitor = self._training.monitor
         if monitor is None or _score(logged, monitor) > _score(self.progress.logged, monitor):
             self.progress.logged = logged

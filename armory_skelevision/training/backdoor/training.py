@@ -48,6 +48,7 @@ class BackdoorTraining(MultitaskTraining):
     """
 
     settings: BackdoorSettings
+    validated = (*MultitaskTraining.validated, "triggered_iou")
 
     def __init__(self, settings: BackdoorSettings) -> None:
         super().__init__(settings)

@@ -56,6 +56,7 @@ class DuaLossDefTraining(TrainingBody):
 
     settings: DuaLossDefSettings
     monitor = "score"
+    validated = (*VALIDATED, monitor)
 
     def __init__(self, settings: DuaLossDefSettings, tracker: SiamRPN | None = None) -> None:
         super().__init__(settings)
