@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.io import atomic_write, hash_file, read_bytes
 from armory_skelevision.training.checkpoints import Progress
 from armory_skelevision.training.curves import draw_curves
 from armory_skelevision.training.data.loading import describe_pairs
@@ -61,7 +61,7 @@ def _describe_store(folder: str, sha256: str) -> str:
     """The kind and size of a store, and the hash of its contents."""
     counts = ""
     if not is_crop_store(folder):
-        contents = {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.jsonl"))}
+        contents = {path.name: read_bytes(path) for path in sorted(Path(folder).glob("*.jsonl"))}
         counts = "".join(f"{len(content.splitlines())} lines of {name}, " for name, content in contents.items())
     return f"{folder}: {describe_pairs(folder)}, {counts}sha256 of all files {sha256}"
 

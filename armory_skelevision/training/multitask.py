@@ -38,7 +38,7 @@ class MultitaskTraining(TrainingBody):
     """The training loop's body; see the base class."""
 
     settings: MultitaskSettings
-    validated = ("mean_iou", "validation_keypoints")
+    validated: tuple[str, ...] = ("mean_iou", "validation_keypoints")
 
     def __init__(self, settings: MultitaskSettings) -> None:
         super().__init__(settings)
