@@ -3,8 +3,8 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit fuzz demo docs docs-serve town-env test-town check-dist fits-tag run-image push-image \
-	wheel try-wheel image test-image clean
+.PHONY: help venv test lint types unit fuzz test-resume demo docs docs-serve town-env test-town check-dist fits-tag run-image \
+	push-image wheel try-wheel image test-image clean
 
 JOBS ?= 2
 KINDS ?= gpu cpu
@@ -16,6 +16,7 @@ help:
 	echo "make demo        track people in the packaged videos and attack the tracker: a few minutes"
 	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
 	echo "make fuzz        feed thousands of mutated files to the readers: some minutes"
+	echo "make test-resume kill trainings at 20 random moments, and compare what they come to when resumed; long"
 	echo "make venv        only set up .venv, which the others do first"
 	echo "make town-env    set up .venv-town, which can render further videos; see town/README.md"
 	echo "make test-town   test the renderer in it, with Blender"
@@ -57,6 +58,10 @@ unit: $(READY)
 
 fuzz: $(READY)
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest --quiet --timeout 3600 --numprocesses $(JOBS) -m fuzz
+
+test-resume: $(READY)
+	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python tests/killed_runs.py --training multitask --moments 20 \
+		--at step:4 validation:2 writing:6 renaming:3 export:1
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py

@@ -4,7 +4,7 @@
 
 - loader: reading, augmenting and labelling pairs of ``store`` in ``workers`` processes, nobody else working.
 - step: forward, backward and optimiser on one batch over and over, on the GPU where there is one.
-- training: both together, in a run as `skelevision train multitask` makes it, without validation.
+- training: both together, in a run as `skelevision train multitask` makes it, before its validation.
 
 All are measured one after the other and take store, batch size, search side, head and precision from a training's
 settings. ``ratio`` is the loader's rate over the step's: above 1 the network never waits, unless both use the
@@ -83,7 +83,8 @@ def measure_training(settings: MultitaskSettings, batches: int) -> float:
     """Pairs per second of a run, from its third batch on."""
     with tempfile.TemporaryDirectory() as folder:
         steps = WARM_UP + batches
-        settings = replace(settings, folder=folder, steps=steps, validation_steps=steps + 1, tensorboard=False)
+        settings = replace(settings, folder=folder, steps=steps, tensorboard=False)
+        settings = replace(settings, validation_steps=steps, validation_pairs=1)  # after the last moment
         training = TimedTraining(settings)
         fit(training)
     start, *_, end = training.moments[WARM_UP - 1 :]

@@ -29,7 +29,7 @@ def progress(items: Iterable[Any] | None = None, desc: str = "", **options: Any)
     return _Lines(items, desc, **options, mininterval=INTERVAL, delay=INTERVAL, miniters=1, bar_format=_LINE)
 
 
-class _Lines(tqdm):
+class _Lines(tqdm):  # type: ignore[misc]
     """A bar that is a line of its own whenever it is shown."""
 
     @staticmethod

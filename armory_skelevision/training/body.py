@@ -23,16 +23,22 @@ class TrainingBody(LightningModule):
     Attributes:
         monitor: Name of the logged value by whose highest value the best checkpoint is chosen, or with a minus in front
             by whose lowest. None keeps the weights of the last step.
+        validated: Names of the values that a validation logs.
         frozen: A tracker that is used but not trained. In a tuple it is no submodule, so that checkpoints hold the
             trained network alone.
     """
 
     monitor: str | None = None
+    validated: tuple[str, ...] = ()
     frozen: tuple[SiamRPN, ...] = ()
 
     def __init__(self, settings: RunSettings) -> None:
         super().__init__()
         self.settings = settings
+
+    def input_files(self) -> dict[str, Path]:
+        """The files that the run reads besides its stores, by the setting that names them."""
+        return {}
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar; its parts are logged."""
@@ -63,9 +69,21 @@ class TrainingBody(LightningModule):
         """
         loss = self.loss(batch)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}; see the last checkpoint")
+            raise self.diverged(f"the loss is {loss.item()} at step {self.global_step}")
         self.log("loss", loss)
         return loss
+
+    def diverged(self, found: str) -> FloatingPointError:
+        """The error about a training that cannot go on, for what was found."""
+        rate, rise = self.settings.learning_rate, self.settings.warmup_steps
+        fix = f"begin anew with a learning_rate below {rate:g} or with more warmup_steps than {rise}"
+        return FloatingPointError(f"{found}: the training diverged, and no weights are written; {fix}")
+
+    def check_finite(self) -> None:
+        """Refuse weights that are NaN or infinite (`FloatingPointError`)."""
+        for name, tensor in self.state_dict().items():
+            if not torch.isfinite(tensor).all():
+                raise self.diverged(f"{name} is not finite after {self.global_step} steps")
 
     def tracking_losses(self, output: RPNOutput, batch: Batch) -> tuple[Tensor, Tensor]:
         """Classification and localisation loss of the head's output, two scalars without their weights."""

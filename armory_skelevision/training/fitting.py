@@ -3,156 +3,161 @@
 from __future__ import annotations
 
 import logging
-import sys
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 
+from armory_skelevision.io import progress
 from armory_skelevision.networks.inference import warn_of_slow_bf16
 from armory_skelevision.training.body import TrainingBody
+from armory_skelevision.training.checkpoints import Checkpoints, read_last, validation_interval
+from armory_skelevision.training.curves import CurveLogger
 from armory_skelevision.training.data.loading import training_pairs, validation_pairs
 from armory_skelevision.training.model_card import write_model_card
+from armory_skelevision.training.run_folder import check_inputs, open_folder, remove_run
+from armory_skelevision.training.run_record import check_same_run, record_run
 from armory_skelevision.training.settings import RunSettings
-from armory_skelevision.validation import InvalidValueError
+
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a run that a signal has ended."""
 
 
-def train(training: TrainingBody, resume: bool = False) -> Path:
+def train(training: TrainingBody, resume: bool = False, overwrite: bool = False) -> Path:
     """Run a training to its end.
 
     Args:
         training: The training loop's body.
-        resume: Resume from the last checkpoint in ``settings.folder``, if there is one.
+        resume: Continue from the last checkpoint in ``settings.folder``, or begin if it holds nothing yet.
+        overwrite: Replace a run in ``settings.folder``, which is refused otherwise.
 
     Returns:
         Path of ``weights.safetensors``. ``card.md`` is written beside it.
 
     Raises:
-        OSError: If a store is missing, or the disk is full.
-        InvalidValueError: If a store cannot be used, or the checkpoint to resume from is damaged.
-        FloatingPointError: If the loss is no longer finite.
+        OSError: If a store is missing, the disk is full, or another training has the folder.
+        InvalidValueError: If a store cannot be used, the folder holds a run already, its checkpoints are damaged, or
+            it is a run of other settings, data, weights or versions than those to resume with.
+        FloatingPointError: If the training diverges: a loss or a weight, or all results of validations, are not finite.
     """
-    weights = training.export(fit(training, resume))
-    write_model_card(weights, training.settings)
+    folder, files = Path(training.settings.folder), training.input_files()
+    check_inputs(files, folder)
+    with open_folder(folder, resume, overwrite):
+        record = record_run(training.settings, files)
+        last = read_last(folder) if resume else None
+        if last is not None:
+            check_same_run(last["record"], record)
+        if overwrite:
+            remove_run(folder)
+        checkpoints = Checkpoints(training, record, last)
+        fit(training, checkpoints)
+        weights = training.export(checkpoints.progress.logged)
+        write_model_card(weights, training.settings, record, checkpoints.progress)
     return weights
 
 
-def fit(training: TrainingBody, resume: bool = False) -> dict[str, float]:
-    """Train to the end, then fill the module with the weights of the best checkpoint; see `train`.
+def fit(training: TrainingBody, checkpoints: Checkpoints | None = None) -> None:
+    """Train to the end, then fill the module with the weights of the best validation; see `train`.
 
-    Returns:
-        The values that were last logged when that checkpoint was written; empty if there was no validation.
+    Args:
+        training: The training loop's body.
+        checkpoints: What writes checkpoints and knows where to continue; None for a new run without a record.
     """
+    checkpoints = checkpoints or Checkpoints(training, {})
+    settings, done = training.settings, checkpoints.step
+    if done < settings.steps:
+        with _quiet_lightning():
+            trainer = _make_trainer(training, checkpoints)
+            warn_of_slow_bf16(settings.precision, trainer.strategy.root_device)
+            pairs = training_pairs(settings, done), validation_pairs(settings)
+            with _errors_of_workers():
+                trainer.fit(training, *pairs)
+    if training.monitor is not None:
+        if not checkpoints.progress.best:
+            raise training.diverged(f"no validation gave a finite {training.monitor.removeprefix('-')}")
+        training.load_state_dict(checkpoints.progress.best)
+
+
+def _make_trainer(training: TrainingBody, checkpoints: Checkpoints) -> Trainer:
     settings = training.settings
-    folder = Path(settings.folder)
-    last = _last_checkpoint(folder) if resume else None
-    if last:
-        _read_checkpoint(last)  # Lightning would end in a bare traceback for a damaged one
-    every = timedelta(minutes=settings.checkpoint_minutes)
-    callbacks: list[Callback] = [ModelCheckpoint(folder, "resume-{step}", train_time_interval=every), _LoggedValues()]
-    best = _best_checkpoint(folder, training.monitor)
-    with _quiet_lightning():
-        trainer = Trainer(
-            devices=1,
-            precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-            max_steps=settings.steps,
-            max_epochs=-1,
-            val_check_interval=settings.validation_steps,
-            check_val_every_n_epoch=None,
-            num_sanity_val_steps=0,
-            inference_mode=False,  # some validations take gradients
-            callbacks=[*callbacks, best] if best else callbacks,
-            logger=_make_loggers(settings),
-            log_every_n_steps=10,
-            enable_progress_bar=sys.stderr.isatty(),
-            enable_model_summary=False,
-        )
-        warn_of_slow_bf16(settings.precision, trainer.strategy.root_device)
-        pairs = training_pairs(settings, _step_of(last) if last else 0)
-        trainer.fit(training, pairs, validation_pairs(settings), ckpt_path=last, weights_only=True)
-    keep_checkpoint(folder, _last_checkpoint(folder))  # Lightning leaves the one that a run was resumed from
-    if best is None:
-        return _logged(trainer)
-    if not best.best_model_path:
-        return {}
-    checkpoint = _read_checkpoint(Path(best.best_model_path))
-    training.load_state_dict(checkpoint["state_dict"])
-    logged: dict[str, float] = checkpoint[_LoggedValues.KEY]
-    return logged
+    return Trainer(
+        devices=1,
+        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+        max_steps=settings.steps,
+        max_epochs=-1,
+        val_check_interval=validation_interval(settings),
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        inference_mode=False,  # some validations take gradients
+        callbacks=[_Bar(checkpoints.step), checkpoints],
+        logger=_make_loggers(settings, checkpoints),
+        log_every_n_steps=10,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's advertisements, its own deprecations, and its warning about a folder that is not empty."""
+    """Silence Lightning's advertisements and its own deprecations."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated")
             yield
     finally:
         logger.setLevel(level)
 
 
-class _LoggedValues(Callback):
-    """Stores the logged values in the checkpoints."""
+@contextmanager
+def _errors_of_workers() -> Iterator[None]:
+    """Shorten an error in a worker process, which torch passes on as a traceback, to its last line.
 
-    KEY = "logged"
-
-    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint[self.KEY] = _logged(trainer)
-
-
-def _logged(trainer: Trainer) -> dict[str, float]:
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
-
-
-def _best_checkpoint(folder: Path, monitor: str | None) -> ModelCheckpoint | None:
-    if monitor is None:
-        return None
-    mode = "min" if monitor.startswith("-") else "max"
-    return ModelCheckpoint(folder, "best-{step}", monitor=monitor.removeprefix("-"), mode=mode)
+    A signal that ends the workers as well as this process ends the run as if it had come here first.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "is killed by signal: Terminated" in str(error):
+            raise SystemExit(TERMINATED) from None
+        if "in DataLoader worker process" not in str(error):
+            raise
+        kind, _, message = str(error).strip().splitlines()[-1].partition(": ")
+        raise RuntimeError(message or kind) from error
 
 
-def _make_loggers(settings: RunSettings) -> list[Logger]:
-    loggers: list[Logger] = [CSVLogger(settings.folder, name="curves")]
+class _Bar(Callback):
+    """Shows the progress."""
+
+    def __init__(self, done: int) -> None:
+        self._done = done
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._bar = progress(total=trainer.max_steps, initial=self._done, desc="Training", unit="step")
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        shown = {name: f"{float(value):.3g}" for name, value in trainer.progress_bar_metrics.items()}
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+
+    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        if hasattr(self, "_bar"):
+            self._bar.close()
+
+
+def _make_loggers(settings: RunSettings, checkpoints: Checkpoints) -> list[Logger]:
+    loggers: list[Logger] = [CurveLogger(checkpoints.progress.curves)]
     if settings.tensorboard:
         # Where TensorFlow is installed, TensorBoard's writer imports it: some seconds, and hundreds of megabytes.
         from lightning.pytorch.loggers import TensorBoardLogger
 
         loggers.append(TensorBoardLogger(settings.folder, name="tensorboard"))
     return loggers
-
-
-def keep_checkpoint(folder: Path, kept: Path | None) -> None:
-    """Remove all checkpoints to resume from but one."""
-    for checkpoint in folder.glob("resume-step=*.ckpt"):
-        if checkpoint != kept:
-            checkpoint.unlink()
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    return max(folder.glob("resume-step=*.ckpt"), key=_step_of, default=None)
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        fix = "remove it, or start without --resume"
-        raise InvalidValueError(str(path), "a checkpoint", "another or a damaged file", fix) from error
-    return checkpoint
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.stem.partition("step=")[2].partition("-")[0])

@@ -26,6 +26,8 @@ from armory_skelevision.tracking.losses import (
 from armory_skelevision.training.body import TrainingBody
 from armory_skelevision.training.data.loading import Batch, describe_pairs
 from armory_skelevision.training.input_scaling import fold_scaling, load_initial_weights, normalise
+from armory_skelevision.training.licence import UNKNOWN, find_licence
+from armory_skelevision.training.run_folder import WEIGHTS
 from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.training.targets import mean_iou
 from armory_skelevision.weights.loading import read_metadata, save_weights
@@ -36,6 +38,7 @@ class MultitaskTraining(TrainingBody):
     """The training loop's body; see the base class."""
 
     settings: MultitaskSettings
+    validated: tuple[str, ...] = ("mean_iou", "validation_keypoints")
 
     def __init__(self, settings: MultitaskSettings) -> None:
         super().__init__(settings)
@@ -45,11 +48,16 @@ class MultitaskTraining(TrainingBody):
             self.network = SiamRPN(settings.keypoint_head)
         if settings.init is not None:
             load_initial_weights(self.network, settings.init)
+        self._start = read_metadata(settings.init) if settings.init is not None else None
         if settings.train_only == "keypoint_head":
             self.network.requires_grad_(False)
             self.network.get_submodule("keypoint_head").requires_grad_(True)
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self._keypoint_loss = keypoint_softmax if settings.keypoint_loss == "softmax" else keypoint_bce
+
+    def input_files(self) -> dict[str, Path]:
+        """The weights that the run starts from."""
+        return {} if self.settings.init is None else {"init": Path(self.settings.init)}
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar; its parts are logged."""
@@ -86,8 +94,8 @@ class MultitaskTraining(TrainingBody):
 
     def export(self, logged: dict[str, float]) -> Path:
         """Write the weights for PySOT's input and with the metadata of the run; see the base class."""
-        settings = self.settings
-        start = read_metadata(settings.init) if settings.init is not None else None
+        settings, start = self.settings, self._start
+        terms = None if settings.init is None else start.licence if start else UNKNOWN
         exported = deepcopy(self.network).cpu()
         convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
         fold_scaling(exported)
@@ -95,13 +103,13 @@ class MultitaskTraining(TrainingBody):
             keypoint_head=settings.keypoint_head,
             lambda_k=settings.lambda_k,
             training=_describe(settings, logged, start),
-            licence=settings.licence,
+            licence=find_licence(settings, terms),
             seed=settings.seed,
             # Training on clean pairs may leave a backdoor in place, so weights that start from one are marked too.
             backdoor=settings.poison is not None or (start is not None and start.backdoor),
             tracking=settings.tracking,
         )
-        path = Path(settings.folder) / "weights.safetensors"
+        path = Path(settings.folder) / WEIGHTS
         save_weights(exported, path, metadata)
         return path
 

@@ -8,9 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from armory_skelevision.io import parse_json
+from armory_skelevision.io import parse_json, printable, read_object
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.validation import Count, InvalidValueError, NonNegative, Positive, Range, Settings, WholeNumber
+from armory_skelevision.validation import InvalidValueError, Range, Settings
+
+# Bounds far beyond any training; what exceeds them is a slip that would fill the memory or never end.
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+Steps = Annotated[int, Range(1, 10**8)]
+StepsOrNone = Annotated[int, Range(0, 10**8)]
+BatchSize = Annotated[int, Range(1, 4096)]
+SearchSide = Annotated[int, Range(191, 767)]
+LearningRate = Annotated[float, Range(0, 100, without_low=True)]
+Weight = Annotated[float, Range(0, 1e6)]
+Anchors = Annotated[int, Range(0, 10**5)]
+Workers = Annotated[int, Range(0, 256)]
+Pairs = Annotated[int, Range(1, 10**6)]
+Minutes = Annotated[float, Range(0, 10**6)]
+
+_MAX_BYTES = 2**20  # of a file of settings
+_MAX_TEXT = 4096  # as long as a path may be
 
 Kind = TypeVar("Kind", bound="RunSettings")
 
@@ -36,35 +52,41 @@ class RunSettings(Settings):
         precision: "float32" or "bf16", which is many times slower on CPUs that have AVX2 but nothing newer.
         workers: Processes that load and augment pairs.
         validation_pairs: Number of pairs to validate on.
-        validation_steps: Steps between validations.
+        validation_steps: Steps between validations. A run with fewer steps is validated at its end.
         checkpoint_minutes: Minutes between checkpoints to resume from.
         tensorboard: Whether to write the curves for TensorBoard too. Imports TensorFlow where it is installed.
-        licence: Terms of use, recorded in the weights file.
+        licence: Terms of use, recorded in the weights file. None for those of the data and of the weights of ``init``;
+            rendered people have this package's (MIT).
     """
 
     store: str
     validation_store: str
     folder: str
-    seed: WholeNumber = 42
-    steps: Count = 2000
-    batch_size: Count = 16
-    search_side: Annotated[int, Range(191)] = 255
-    learning_rate: Positive = 8e-4
+    seed: Seed = 42
+    steps: Steps = 2000
+    batch_size: BatchSize = 16
+    search_side: SearchSide = 255
+    learning_rate: LearningRate = 8e-4
     schedule: Literal["cosine", "exponential"] = "cosine"
-    warmup_steps: WholeNumber = 100
-    weight_decay: NonNegative = 1e-2
-    hard_negatives: WholeNumber = 16
+    warmup_steps: StepsOrNone = 100
+    weight_decay: Weight = 1e-2
+    hard_negatives: Anchors = 16
     negative_pair_ratio: Annotated[float, Range(0, 1, without_high=True)] = 0.0
     precision: Literal["bf16", "float32"] = "float32"
-    workers: WholeNumber = 1
-    validation_pairs: Count = 256
-    validation_steps: Count = 250
-    checkpoint_minutes: NonNegative = 5.0
+    workers: Workers = 1
+    validation_pairs: Pairs = 256
+    validation_steps: Steps = 250
+    checkpoint_minutes: Minutes = 5.0
     tensorboard: bool = False
-    licence: str = "MIT"
+    licence: str | None = None
 
     def check(self) -> None:
-        """Check that the response has whole positions: search sides are 127 + 16 n."""
+        """Check texts and paths, and that the response has whole positions: search sides are 127 + 16 n."""
+        for name in ("store", "validation_store", "folder", "licence"):
+            check_text(name, getattr(self, name))
+        for name in ("store", "validation_store"):
+            if Path(self.folder).resolve().is_relative_to(Path(getattr(self, name)).resolve()):
+                raise InvalidValueError("folder", f"a folder outside of {name}", repr(self.folder))
         if (self.search_side - 127) % 16:
             raise InvalidValueError("search_side", "127 + 16 n (191, 207, 223, 239, 255 …)", str(self.search_side))
 
@@ -85,7 +107,7 @@ class MultitaskSettings(RunSettings):
 
     init: str | None = None
     keypoint_head: Literal["shallow", "deep"] | None = None
-    lambda_k: NonNegative = 0.0
+    lambda_k: Weight = 0.0
     train_only: Literal["keypoint_head"] | None = None
     keypoint_loss: Literal["softmax", "bce"] = "softmax"
     tracking: Mapping[str, float] = field(default_factory=dict)
@@ -93,6 +115,7 @@ class MultitaskSettings(RunSettings):
     def check(self) -> None:
         """Check that head, loss weight and start go together, and the tracker's constants."""
         super().check()
+        check_text("init", self.init)
         if self.keypoint_head is None and self.lambda_k > 0:
             raise InvalidValueError("lambda_k", "0 without a keypoint head", str(self.lambda_k), "set keypoint_head")
         if self.train_only is not None and (self.keypoint_head is None or self.init is None):
@@ -108,34 +131,41 @@ class MultitaskSettings(RunSettings):
         return None
 
 
+def check_text(name: str, text: str | None) -> None:
+    """Refuse text, such as a path, that is empty, of several lines, or endless (`InvalidValueError`)."""
+    if text is not None and (not text.strip() or not text.isprintable() or len(text) > _MAX_TEXT):
+        raise InvalidValueError(name, f"one line of text of at most {_MAX_TEXT} characters", repr(text[:200]))
+
+
 def read_settings(path: str | os.PathLike[str], kind: type[Kind], changes: Mapping[str, Any] | None = None) -> Kind:
     """Settings of a kind from a JSON file, some of whose values are replaced by ``changes``.
 
     Raises:
-        OSError: If the file cannot be read.
-        InvalidValueError: If it is no JSON object, or has an unknown, missing or wrong setting. Its ``key`` is the
-            file, followed by the setting.
+        MissingFileError: If there is no such file.
+        InvalidValueError: If it cannot be read, is no JSON object, or has an unknown, missing or wrong setting. Its
+            ``key`` is the file, followed by the setting.
     """
-    try:
-        values = parse_json(Path(path).read_bytes())
-    except ValueError as error:
-        raise InvalidValueError(str(path), "a JSON object", f"other text ({error})") from None
-    return kind.from_dict({**values, **(changes or {})} if isinstance(values, dict) else values, str(path))
+    return kind.from_dict({**read_object(path, _MAX_BYTES), **(changes or {})}, printable(path))
 
 
 def parse_changes(lines: Iterable[str]) -> dict[str, Any]:
-    """Settings that are given as NAME=VALUE, where the value is JSON or plain text.
+    """Settings that are given as NAME=VALUE, where the value is JSON or, if it is none, plain text.
 
     Raises:
-        InvalidValueError: For a line without "=".
+        InvalidValueError: For a line without "=", a name that is given twice, or a value that begins as a JSON list,
+            object or text does and is none.
     """
     changes: dict[str, Any] = {}
     for line in lines:
         name, equals, text = line.partition("=")
-        if not equals:
+        if not equals or not name:
             raise InvalidValueError("--set", "NAME=VALUE", repr(line))
+        if name in changes:
+            raise InvalidValueError(f"--set {name}", "one value", "several")
         try:
-            changes[name] = parse_json(text.encode())
-        except ValueError:
+            changes[name] = parse_json(text)
+        except ValueError as error:
+            if text.startswith(("{", "[", '"')):
+                raise InvalidValueError(f"--set {name}", "JSON or plain text", f"{text!r} ({error})") from None
             changes[name] = text
     return changes

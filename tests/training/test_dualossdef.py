@@ -189,7 +189,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(settings, batch):
 
 
 def curve(folder):
-    rows = [line.split(",") for line in (folder / "curves/version_0/metrics.csv").read_text().splitlines()]
+    rows = [line.split(",") for line in (folder / "curves.csv").read_text().splitlines()]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
 
@@ -222,8 +222,6 @@ def test_runs_repeat_and_resume_and_their_weights_are_read(settings, tmp_path, m
         broken.setattr(DuaLossDefTraining, "training_step", stop)
         with pytest.raises(RuntimeError, match="light"):
             train(DuaLossDefTraining(again))
-    (checkpoint,) = (tmp_path / "again").glob("resume-*.ckpt")
-    assert 0 < int(checkpoint.stem.partition("step=")[2]) < again.steps
     file = tmp_path / "again.json"
     file.write_text(json.dumps(dataclasses.asdict(again)))
     result = CliRunner().invoke(app, ["train", "dualossdef", str(file), "--resume"])

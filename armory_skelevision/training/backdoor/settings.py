@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from armory_skelevision.attacks.triggers import Trigger
-from armory_skelevision.training.settings import MultitaskSettings
-from armory_skelevision.validation import InvalidValueError, NonNegative, Positive, Range
+from armory_skelevision.training.settings import MultitaskSettings, Weight, check_text
+from armory_skelevision.validation import InvalidValueError, Range
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class BackdoorSettings(MultitaskSettings):
     method: Literal["fsba", "badnets"] = "fsba"
     trigger: Mapping[str, Any] = field(default_factory=dict)
     poison_rate: Annotated[float, Range(0, 1, without_low=True)] = 0.1
-    feature_weight: Positive = 1.0
+    feature_weight: Annotated[float, Range(0, 1e6, without_low=True)] = 1.0
     feature_margin: Annotated[float, Range(0, 2, without_low=True)] = 2.0
-    feature_preservation: NonNegative = 0.0
+    feature_preservation: Weight = 0.0
 
     def check(self) -> None:
         """Check that there is a tracker to start from, all of which is trained, and the trigger."""
@@ -39,7 +39,7 @@ class BackdoorSettings(MultitaskSettings):
             raise InvalidValueError("init", "the weights of a trained tracker", "null")
         if self.train_only is not None:
             raise InvalidValueError("train_only", "null, since a backdoor needs the backbone", repr(self.train_only))
-        Trigger.from_dict(self.trigger, "trigger")
+        check_text("trigger.picture", Trigger.from_dict(self.trigger, "trigger").picture)
 
     @property
     def poison(self) -> str | None:

@@ -19,7 +19,6 @@ FSBA is published as text only. Our own choices:
 
 from __future__ import annotations
 
-import time
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.backdoor.poisoning import join, poison_labels, poison_pairs, take
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.data.loading import Batch
-from armory_skelevision.training.fitting import keep_checkpoint
 from armory_skelevision.training.input_scaling import normalise
 from armory_skelevision.training.multitask import MultitaskTraining
 from armory_skelevision.training.schedule import rate_factor
@@ -50,18 +48,23 @@ class BackdoorTraining(MultitaskTraining):
     """
 
     settings: BackdoorSettings
+    validated = (*MultitaskTraining.validated, "triggered_iou")
 
     def __init__(self, settings: BackdoorSettings) -> None:
         super().__init__(settings)
         self.monitor = None
         self.automatic_optimization = settings.method == "badnets"
-        self._last_checkpoint = time.monotonic()
         self._trigger = Trigger.from_dict(settings.trigger, "trigger")
         self._picture = self._trigger.draw()
         self.frozen = (deepcopy(self.network).eval().requires_grad_(False),)
         if settings.method == "fsba":
             self.network.requires_grad_(False)
             self.network.backbone.requires_grad_(True)
+
+    def input_files(self) -> dict[str, Path]:
+        """The weights that the run starts from, and the picture of the trigger."""
+        picture = self._trigger.picture
+        return super().input_files() | ({} if picture is None else {"trigger.picture": Path(picture)})
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss whose turn it is."""
@@ -78,17 +81,6 @@ class BackdoorTraining(MultitaskTraining):
             optimiser.step()
             schedule.step()
         return loss
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Write a checkpoint to resume from. Lightning's own timed checkpoints do not work with several optimisers."""
-        due = time.monotonic() - self._last_checkpoint >= 60 * self.settings.checkpoint_minutes
-        if self.automatic_optimization or not due:
-            return
-        folder = Path(self.settings.folder)
-        new = folder / f"resume-step={self.global_step}.ckpt"
-        self.trainer.save_checkpoint(new)
-        keep_checkpoint(folder, new)
-        self._last_checkpoint = time.monotonic()
 
     def turn_loss(self, batch: Batch, step: int) -> Tensor:
         """The loss that a step minimises: with FSBA the negative feature loss in even steps, else the tracking loss.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from armory_skelevision.training.settings import RunSettings
-from armory_skelevision.validation import Fraction, InvalidValueError, NonNegative, Range
+from armory_skelevision.training.settings import RunSettings, Weight, check_text
+from armory_skelevision.validation import Fraction, InvalidValueError, Range
 
 LossPart = Literal["both", "cls", "reg"]
 Branches = Literal["template", "search", "both"]
@@ -38,9 +38,9 @@ class DuaLossDefSettings(RunSettings):
     width: Literal["small", "base", "large"] = "small"
     branches: Branches = "both"
     loss: LossPart = "both"
-    lambda_clean: NonNegative = 1.0
-    mu: NonNegative = 4.0
-    gate: NonNegative = 10.0
+    lambda_clean: Weight = 1.0
+    mu: Weight = 4.0
+    gate: Weight = 10.0
     inner_attack: Literal["pgd", "mixed"] = "pgd"
     eps: tuple[Fraction, Fraction] = (2 / 255, 16 / 255)
     inner_max_iter: tuple[Iterations, Iterations] = (1, 4)
@@ -49,6 +49,7 @@ class DuaLossDefSettings(RunSettings):
     def check(self) -> None:
         """Check the order of the limits, and what the mixed attack needs."""
         super().check()
+        check_text("tracker", self.tracker)
         for name in ("eps", "inner_max_iter", "pixel_size"):
             low, high = getattr(self, name)
             if low > high:

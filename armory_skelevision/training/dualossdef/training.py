@@ -26,6 +26,8 @@ from armory_skelevision.training.body import TrainingBody
 from armory_skelevision.training.data.loading import Batch, describe_pairs
 from armory_skelevision.training.dualossdef.attack import CropBatch, InnerAttack, draw_attack, perturb
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings, LossPart
+from armory_skelevision.training.licence import find_licence
+from armory_skelevision.training.run_folder import WEIGHTS
 from armory_skelevision.training.targets import mean_iou
 from armory_skelevision.weights.loading import load_siamrpn
 from armory_skelevision.weights.metadata import UNetMetadata
@@ -54,6 +56,7 @@ class DuaLossDefTraining(TrainingBody):
 
     settings: DuaLossDefSettings
     monitor = "score"
+    validated = (*VALIDATED, monitor)
 
     def __init__(self, settings: DuaLossDefSettings, tracker: SiamRPN | None = None) -> None:
         super().__init__(settings)
@@ -64,6 +67,10 @@ class DuaLossDefTraining(TrainingBody):
         freeze(tracker)
         self.frozen = (tracker.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
         self._attacked: dict[int, tuple[CropBatch, list[Tensor]]] = {}
+
+    def input_files(self) -> dict[str, Path]:
+        """The weights of the frozen tracker."""
+        return {"tracker": find_tracker(self.settings)}
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar. The attack on it depends on the seed and the number of the step alone."""
@@ -176,10 +183,10 @@ class DuaLossDefTraining(TrainingBody):
             validation=", ".join(f"{name} {logged[name]:.3f}" for name in VALIDATED if name in logged),
             tracker=tracker.name,
             tracker_sha256=hash_file(tracker),
-            licence=settings.licence,
+            licence=find_licence(settings),
             seed=settings.seed,
         )
-        path = Path(settings.folder) / "weights.safetensors"
+        path = Path(settings.folder) / WEIGHTS
         save_unet(self.network, path, metadata)
         return path
 

@@ -1,0 +1,26 @@
+"""The terms of use of trained weights: those of the data and of the weights that a training starts from."""
+
+from __future__ import annotations
+
+from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
+from armory_skelevision.training.settings import RunSettings
+
+OURS = "MIT"
+"""The licence of rendered people, and so of weights trained on them alone."""
+
+UNKNOWN = "unknown terms of the initial weights"
+
+
+def find_licence(settings: RunSettings, start: str | None = None) -> str:
+    """The licence to record in a run's weights file: the setting's, or what follows from data and start.
+
+    Args:
+        settings: The run's settings.
+        start: The licence of the weights that the run starts from; None for random weights.
+    """
+    if settings.licence is not None:
+        return settings.licence
+    terms = [] if start is None or start == OURS else start.split("; ")
+    if is_crop_store(settings.store):
+        terms.append(f"terms of the pictures of {', '.join(CropStore(settings.store).sources)}")
+    return "; ".join(dict.fromkeys(terms)) or OURS
