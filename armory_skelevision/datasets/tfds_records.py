@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.io import printable, read_bytes
+from armory_skelevision.io import printable, progress, read_bytes
 from armory_skelevision.validation import InvalidValueError
 
 VERSION = "1.0.0"
@@ -120,13 +120,11 @@ class TfdsSplit:
             got = f"{printable(self.dataset_dir)}, which is read-only and has no records of these videos"
             raise InvalidValueError("dataset_dir", "a folder that can be written", got, "give another dataset_dir")
         import tensorflow_datasets as tfds
-        from tqdm import tqdm
 
         video = tfds.features.Video((None, None, None, 3), encoding_format="png")
         labels = {"boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32), **features}
-        bar = tqdm(
-            examples, desc=f"Preparing {self.name} {printable(self.split)}", total=count, unit="video", disable=None
-        )
+        title = f"Preparing {self.name} {printable(self.split)}"
+        bar = progress(examples, title, total=count, unit="video", leave=True)
         try:
             with bar, _silent_tfds():
                 tfds.dataset_builders.store_as_tfds_dataset(

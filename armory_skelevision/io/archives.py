@@ -20,8 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from tqdm import tqdm
-
+from armory_skelevision.io.progress import progress
 from armory_skelevision.io.reading import printable
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
@@ -147,7 +146,7 @@ def _check_total(archive: Path, total: int) -> None:
 
 
 def _extract(opened: ZipFile, members: Mapping[PurePosixPath, ZipInfo], folder: Path, name: str) -> None:
-    for path, info in tqdm(members.items(), desc=name, unit=" files", disable=None, leave=False):
+    for path, info in progress(members.items(), name, unit=" files"):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         with opened.open(info) as packed, target.open("xb") as file:

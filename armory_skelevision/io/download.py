@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import requests
-from tqdm import tqdm
 
 from armory_skelevision.io.archives import check_room
 from armory_skelevision.io.files import atomic_write
+from armory_skelevision.io.progress import progress
 from armory_skelevision.io.reading import printable
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
@@ -116,10 +116,9 @@ def _attempt(url: str, part: Path, size: int | None, retry_policy: RetryPolicy) 
 
 
 def _receive(url: str, response: requests.Response, part: Path, start: int, total: int | None, max_bytes: int) -> None:
-    # Without a terminal tqdm is silent (disable=None).
     with (
         part.open("r+b") as file,
-        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=part.name, disable=None, leave=False) as bar,
+        progress(total=total, initial=start, unit="B", unit_scale=True, desc=part.name) as bar,
     ):
         file.seek(start)
         for chunk in response.iter_content(CHUNK):

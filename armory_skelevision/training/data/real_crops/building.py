@@ -7,13 +7,12 @@ import json
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
-from armory_skelevision.io import atomic_write, printable
+from armory_skelevision.io import atomic_write, printable, progress
 from armory_skelevision.io.images import read_image
 from armory_skelevision.training.data.real_crops.cropping import JPEG_QUALITY, Crop, cut_crop
 from armory_skelevision.training.data.real_crops.store import SUFFIX, open_part, write_part
@@ -49,7 +48,7 @@ def build_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool = False) 
     out.mkdir(parents=True, exist_ok=True)
     problems, crops = list(people.problems), 0
     total = sum(len(persons) for persons in people.parts.values())
-    with tqdm(total=total, unit="crop", desc=people.name, disable=None, leave=False) as bar:
+    with progress(total=total, unit="crop", desc=people.name) as bar:
         for key, persons in people.parts.items():
             path = out / f"{people.name}-{key}{SUFFIX}"
             found = _problems_of_finished(path, persons)
@@ -72,7 +71,7 @@ def build_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool = False) 
     return BuildSummary(crops, problems)
 
 
-def _cut(persons: Sequence[AnnotatedPerson], bar: tqdm) -> tuple[list[Crop], list[str]]:
+def _cut(persons: Sequence[AnnotatedPerson], bar: Any) -> tuple[list[Crop], list[str]]:
     """Crops sorted by track and frame, and the reasons why others could not be cut, one line each."""
     crops: list[Crop] = []
     problems: list[str] = []

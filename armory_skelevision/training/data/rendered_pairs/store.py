@@ -19,10 +19,9 @@ from typing import Any, NamedTuple, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from armory_skelevision.datasets.numbers import as_array
-from armory_skelevision.io import leads_out, parse_json, printable, read_text
+from armory_skelevision.io import leads_out, parse_json, printable, progress, read_text
 from armory_skelevision.io.images import read_cutout, read_image
 from armory_skelevision.training.data.pair import Picture
 from armory_skelevision.validation import (
@@ -163,7 +162,7 @@ def _read_all(folder: Path, name: str, read: Callable[[Path, dict[str, Any]], _T
     """Read what a list of the store names, except for what cannot be read, which is added to the problems."""
     file = f"{name}.jsonl"
     seen: set[str] = set()
-    for line in tqdm(_lines(folder / file, problems), desc=f"reading {name}", disable=None, leave=False):
+    for line in progress(_lines(folder / file, problems), desc=f"reading {name}"):
         try:
             item = read(folder, line)
             if line["file"] in seen:
