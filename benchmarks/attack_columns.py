@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import sys
 import time
@@ -13,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-import tqdm.auto
+from tqdm import tqdm
 
 from benchmarks.common import NotAvailableError, Setting
 from benchmarks.measuring import Crops, PeakMemory, fastest, network_crops, wait_for
@@ -46,26 +47,24 @@ class Column:
 
 def measure_ours(setting: Setting, memory: str, precision: str) -> Column:
     """`PatchAttack` in one of its memory modes and precisions."""
-    laps = watch_laps()
     from armory_skelevision.attacks import PatchAttack
 
     estimator, scene = setting.load()
     how: dict[str, Any] = {"memory": memory, "precision": precision, "keep": "last"}
     steps = setting.iterations + 1
     attack = PatchAttack(estimator, step_size=STEP_SIZE, max_iter=steps, verbose=False, **how)
-    return _drive(attack, estimator, scene, laps)
+    return _drive(attack, estimator, scene)
 
 
 def measure_armory(setting: Setting, torchvision: str) -> Column:
     """ARMORY's attack on green screens, with torchvision from a folder of its own."""
-    laps = watch_laps()
     import_torchvision(torchvision)
     from armory.art_experimental.attacks.carla_adversarial_texture import AdversarialPhysicalTexture
 
     estimator, scene = setting.load()
     steps = setting.iterations + 1
     attack = AdversarialPhysicalTexture(estimator, step_size=STEP_SIZE, max_iter=steps, batch_size=1, verbose=False)
-    return _drive(attack, estimator, scene, laps)
+    return _drive(attack, estimator, scene)
 
 
 def measure_floor(setting: Setting) -> Column:
@@ -80,38 +79,41 @@ def measure_floor(setting: Setting) -> Column:
     return Column(seconds=way.seconds, peak_mb=way.peak_mb, note=way.name)
 
 
-def watch_laps() -> list[float]:
-    """Let loops that count with tqdm note the seconds of each round in the list returned.
+@contextlib.contextmanager
+def watch_laps() -> Iterator[list[float]]:
+    """Have loops that count with tqdm note the seconds of each round in the list.
 
-    Neither attack tells when an iteration ends, but both count so. To be called before they are imported.
+    Neither attack tells when an iteration ends, but both count so.
     """
     laps: list[float] = []
 
-    class Watched(tqdm.auto.tqdm):  # type: ignore[misc]
-        def __iter__(self) -> Iterator[Any]:
-            start = time.perf_counter()
-            for item in self.iterable:
-                yield item
-                if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-                    torch.cuda.synchronize()
-                now = time.perf_counter()
-                laps.append(now - start)
-                start = now
+    def iterate(bar: Any) -> Iterator[Any]:
+        start = time.perf_counter()
+        for item in bar.iterable:
+            yield item
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                torch.cuda.synchronize()
+            now = time.perf_counter()
+            laps.append(now - start)
+            start = now
 
-    tqdm.auto.tqdm = Watched
-    tqdm.auto.trange = lambda *steps, **_: Watched(range(*steps), disable=True)
-    return laps
+    before, tqdm.__iter__ = tqdm.__iter__, iterate
+    try:
+        yield laps
+    finally:
+        tqdm.__iter__ = before
 
 
-def _drive(attack: Any, estimator: Any, scene: Scene, laps: list[float]) -> Column:
+def _drive(attack: Any, estimator: Any, scene: Scene) -> Column:
     memory = PeakMemory(estimator.device)
     start = time.perf_counter()
-    x_adv = attack.generate(x=scene.x, y=scene.y, y_patch_metadata=scene.metadata)
+    with watch_laps() as laps:
+        x_adv = attack.generate(x=scene.x, y=scene.y, y_patch_metadata=scene.metadata)
     wait_for(estimator.device)
     total = time.perf_counter() - start
     peak_mb = memory.megabytes()
     if len(laps) != attack.max_iter:
-        raise RuntimeError(f"expected {attack.max_iter} iterations counted with tqdm.auto, saw {len(laps)}")
+        raise RuntimeError(f"expected {attack.max_iter} iterations counted with tqdm, saw {len(laps)}")
     before, after = (float(estimator.compute_loss(video, scene.y)[0]) for video in (scene.x, x_adv))
     return Column(statistics.median(laps[1:]), total - sum(laps), peak_mb, before, after)
 

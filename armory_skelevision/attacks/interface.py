@@ -13,7 +13,6 @@ from art.attacks.attack import EvasionAttack
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from armory_skelevision.io import progress
 from armory_skelevision.models.inputs import check_box, check_labels, check_videos, per_video, refuse_keywords
@@ -63,7 +62,7 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
 
     def _progress(self, steps: range, title: str, unit: str) -> Any:
         """Progress over ``steps``, if the setting ``verbose`` is true: a bar on terminals, else a line a minute."""
-        return progress(steps, title, unit=unit) if self.verbose else tqdm(steps, disable=True)
+        return progress(steps, title, unit=unit, disable=not self.verbose)
 
     def _run_steps(self, algorithm: Any, title: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The result of one of ART's attacks on a `PerFrameEstimator`, with a step of progress for each gradient."""

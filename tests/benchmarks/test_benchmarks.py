@@ -22,9 +22,16 @@ def run(script, *options):
     return table, json.loads(last)
 
 
-@pytest.mark.slow
-def test_attack_without_torchvision(tmp_path):
-    table, result = run("benchmarks.attack", "--torchvision", str(tmp_path))
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Spare the columns of a benchmark the imports in a process of their own."""
+    from benchmarks import common
+
+    monkeypatch.setattr(common, "in_own_process", lambda work, setting: work(setting))
+
+
+def test_attack_without_torchvision(script, in_this_process, tmp_path):
+    table, result = script("benchmarks.attack", *TINY, "--torchvision", tmp_path)
     columns = result["columns"]
     assert list(columns) == ["graph", "recompute", "bf16", "armory", "floor"]
     assert [line.split()[0] for line in table[1:]] == list(columns)
@@ -53,10 +60,7 @@ def test_attack_beside_armory():
     assert result["speedup_bf16"] == pytest.approx(armory["seconds"] / result["columns"]["bf16"]["seconds"])
 
 
-def test_tracker(script, monkeypatch):
-    from benchmarks import common
-
-    monkeypatch.setattr(common, "in_own_process", lambda work, setting: work(setting))
+def test_tracker(script, in_this_process):
     table, result = script("benchmarks.tracker", *TINY)
     columns, speed = result["columns"], result["frames_per_second"]
     assert list(columns) == list(speed) == ["ours", "pysot", "mil", "floor"]
