@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
+from armory_skelevision.io import parse_json
 from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import NonNegative, Settings
 
 ARCHITECTURE = "siamrpn_alex"
@@ -64,6 +66,10 @@ class Metadata(Header):
     backdoor: bool = False
     tracking: Mapping[str, float] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """Refuse constants that a tracker would refuse (`InvalidValueError`)."""
+        TrackerSettings.from_dict(self.tracking, "tracking")
+
 
 @dataclass(frozen=True)
 class UNetMetadata(Header):
@@ -105,6 +111,6 @@ def _parse(name: str, text: str) -> Any:
     if name not in ("lambda_k", "seed", "backdoor", "tracking"):
         return text
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text
