@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
-from armory_skelevision.io import atomic_write, open_regular, parse_json, printable
+from armory_skelevision.io import atomic_write, open_regular, parse_json, printable, read_bytes
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 from armory_skelevision.weights.pickles import check_pickles
 
@@ -59,7 +59,7 @@ def read_checkpoint(path: Path) -> object:
     if path.suffix == ".safetensors":
         read_header(path)
         try:
-            return load_file(path)
+            return load(read_bytes(path, MAX_FILE))
         except Exception as error:  # SafetensorError, and others for numbers that PyTorch does not have
             raise _damaged(path, error) from error
     check_pickles(path, MAX_FILE)

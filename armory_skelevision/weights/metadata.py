@@ -64,7 +64,7 @@ class Metadata(Header):
     colour_order: Literal["BGR"] = "BGR"
     input_range: Literal["0..255"] = "0..255"
     backdoor: bool = False
-    tracking: Mapping[str, float] = field(default_factory=dict)
+    tracking: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self) -> None:
         """Refuse constants that a tracker would refuse (`InvalidValueError`)."""

@@ -15,7 +15,7 @@ from typing import IO, Any
 from armory_skelevision.io import open_regular, printable
 from armory_skelevision.validation import InvalidValueError
 
-MAX_PICKLE = 2 * 2**20
+MAX_PICKLE = 2**20
 """Bytes of a pickle without its tensors. Checkpoints of this package's networks, with optimisers, have 0.1 MB."""
 
 MAX_WORK = 50_000_000
@@ -64,6 +64,8 @@ def _open_members(file: IO[bytes], path: Path, max_bytes: int) -> Iterator[IO[by
         raise InvalidValueError(printable(path), f"at most {max_bytes} bytes in its members", f"{unpacked} bytes")
     for member in members:
         if member.filename.endswith(".pkl"):
+            if member.file_size > MAX_PICKLE:
+                raise _too_long(path)
             yield archive.open(member)
 
 
@@ -85,7 +87,11 @@ def _check_pickle(file: IO[bytes], path: Path) -> None:
         if work > MAX_WORK:
             raise InvalidValueError(printable(path), f"a pickle of at most {MAX_WORK} items", "more, as in a bomb")
         if (position or 0) - start > MAX_PICKLE:
-            raise InvalidValueError(printable(path), f"a pickle of at most {MAX_PICKLE} bytes", "a longer one")
+            raise _too_long(path)
+
+
+def _too_long(path: Path) -> InvalidValueError:
+    return InvalidValueError(printable(path), f"a pickle of at most {MAX_PICKLE} bytes", "a longer one")
 
 
 def _run(opcode: pickletools.OpcodeInfo, argument: Any, stack: list[Size], marks: list[int]) -> int:
