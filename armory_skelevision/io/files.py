@@ -37,7 +37,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes, new: bool = False) -
         raise
 
 
-def hash_file(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a regular file, in hexadecimal; errors are those of `open_regular`."""
-    with open_regular(path) as file:
+def hash_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> str:
+    """The SHA-256 of a regular file, in hexadecimal; ``max_bytes`` and errors are those of `open_regular`."""
+    with open_regular(path, max_bytes) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

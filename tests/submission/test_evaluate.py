@@ -195,13 +195,13 @@ def test_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "key", "part"),
     [
-        ({"attacks": {}}, "suite.attacks", "none"),
-        ({"attacks": {"../x": STEP}}, "suite.attacks", "'../x'"),
-        ({"videos": 0}, "suite.videos", "0"),
-        ({"hours": 1}, "suite.hours", "unknown"),
-        ({"attacks": {"a": {**STEP, "name": "Patch"}}}, "attacks.a", "attack.name: "),
-        ({"dataset": {**DATA, "root": "no/where"}}, "attacks.step", "dataset.root: "),
-        ({"dataset": {**build_config("otb", "mtl")["dataset"], "root": "no/where"}}, "attacks.step", "dataset.root: "),
+        ({"attacks": {}}, ".attacks", "none"),
+        ({"attacks": {"../x": STEP}}, ".attacks", "'../x'"),
+        ({"videos": 0}, ".videos", "0"),
+        ({"hours": 1}, ".hours", "unknown"),
+        ({"attacks": {"a": {**STEP, "name": "Patch"}}}, ".attacks.a", "attack.name: "),
+        ({"dataset": {**DATA, "root": "no/where"}}, ".attacks.step", "dataset.root: "),
+        ({"dataset": {**build_config("otb", "mtl")["dataset"], "root": "no/where"}}, ".attacks.step", "dataset.root: "),
     ],
 )
 def test_suites_that_could_not_run(changes: dict[str, Any], key: str, part: str, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_suites_that_could_not_run(changes: dict[str, Any], key: str, part: str,
     path.write_text(json.dumps({**SUITE, **changes}))
     with pytest.raises(InvalidValueError) as refused:
         read_suite(path)
-    assert refused.value.key == key
+    assert refused.value.key == f"{path}{key}"
     assert part in refused.value.got
 
 
