@@ -1,12 +1,14 @@
 # `make demo` and `make test` are all one needs; both set up an environment first, once.
-# Variables: PYTHON (the interpreter for new environments), JOBS (how many tests at a time), KINDS (of images: gpu cpu).
+# Variables: PYTHON (the interpreter for new environments), JOBS (how many tests at a time), KINDS (of images: gpu cpu),
+# ROOM (parts of the package, for make mutation).
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit fuzz demo docs docs-serve town-env test-town check-dist fits-tag run-image push-image \
+.PHONY: help venv test lint types unit fuzz mutation demo docs docs-serve town-env test-town check-dist fits-tag run-image push-image \
 	wheel try-wheel image test-image clean
 
 JOBS ?= 2
+ROOM ?= boxes
 KINDS ?= gpu cpu
 BIN := .venv/bin
 READY := .venv/set-up-is-done
@@ -16,6 +18,8 @@ help:
 	echo "make demo        track people in the packaged videos and attack the tracker: a few minutes"
 	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
 	echo "make fuzz        feed thousands of mutated files to the readers: some minutes"
+	echo "make mutation    put single faults into ROOM=boxes, or tracking, attacks, metrics, weights, intervals, readers,"
+	echo "                 and list those that no test finds: minutes to hours"
 	echo "make venv        only set up .venv, which the others do first"
 	echo "make town-env    set up .venv-town, which can render further videos; see town/README.md"
 	echo "make test-town   test the renderer in it, with Blender"
@@ -58,6 +62,10 @@ unit: $(READY)
 fuzz: $(READY)
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest --quiet --timeout 3600 --numprocesses $(JOBS) -m fuzz
 
+mutation: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt mutmut
+	$(BIN)/python -m scripts.mutation --jobs $(JOBS) $(ROOM)
+
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
@@ -92,5 +100,5 @@ run-image push-image: $(READY)
 	scripts/use_image.sh $(@:-image=) '$(KIND)' $(REGISTRY)
 
 clean:
-	rm -rf .venv .venv-town build dist site *.egg-info town/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-town build dist site *.egg-info town/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutation
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -145,7 +145,7 @@ def _calls(path: Path) -> bool:
     with open_regular(path, MAX_FILE) as file:
         try:
             return any(opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST") for opcode, _, _ in pickletools.genops(file))
-        except ValueError:
+        except Exception:  # of a damaged file the parser can raise any kind of error, as for too little memory
             return False
 
 

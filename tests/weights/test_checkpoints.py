@@ -25,6 +25,7 @@ OTHER_FILES = {
     "garbage_pth": ("net.pth", b"garbage of no kind" * 9, "Unsupported operand 103"),
     "garbage": ("net.safetensors", b"garbage of no kind" * 9, "a header of 23"),
     "short": ("net.safetensors", b"abc", "no header"),
+    "claims_endless_bytes": ("net.pth", b"\x80\x05\x96" + b"\xff" * 7 + b"\x0f" + b"x" * 9, "damaged"),
     "dictionary": ("net.pth", pickle.dumps({"a": 1}, 4), "damaged"),
     "module": (
         "net.pth",
