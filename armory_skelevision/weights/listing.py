@@ -9,6 +9,7 @@ from armory_skelevision.io import hash_file, printable
 from armory_skelevision.io.fetch import RemoteFile, recorded_hash
 from armory_skelevision.networks import NanoTrack, SiamRPN
 from armory_skelevision.networks.unet import UNet
+from armory_skelevision.weights.checkpoints import read_header
 from armory_skelevision.weights.loading import read_metadata
 from armory_skelevision.weights.metadata import ARCHITECTURE, Metadata, UNetMetadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
@@ -47,10 +48,14 @@ def describe_file(path: Path) -> Description:
         InvalidValueError: If it cannot be used; see `recognition.load_network`.
     """
     network = load_network(path)
-    if isinstance(network, UNet):
-        parts = _describe_unet(read_unet_metadata(path))
-    elif isinstance(network, NanoTrack):
-        parts = f"NanoTrack version {network.version}", "", {"metadata": "none in the file"}
+    without = {"metadata": "none in the file"}
+    parts: tuple[str, str, dict[str, str]]
+    if isinstance(network, NanoTrack):
+        parts = f"NanoTrack version {network.version}", "", without
+    elif isinstance(network, UNet):
+        described = bool(read_header(path))
+        unknown = f"U-Net of width {network.width}, of DuaLossDef", "", without
+        parts = _describe_unet(read_unet_metadata(path)) if described else unknown
     else:
         parts = _describe_tracker(network, read_metadata(path))
     return Description(path.name, *parts, hash_file(path), _place(path))

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from armory_skelevision.io import hash_file
 from armory_skelevision.networks import NanoTrack, SiamRPN
+from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.validation import InvalidValueError, StructuredError
 from armory_skelevision.weights import published
 from armory_skelevision.weights.checkpoints import write_checkpoint
@@ -122,6 +123,26 @@ def test_fetch_keeps_a_file_that_is_not_ours(run: Run, tmp_path: Path, checkpoin
     assert (tmp_path / f"{NAME}.pth").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_fetch_meets_another_that_ends_first(
+    same: bool, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, data = tmp_path / "saved" / f"{NAME}.pth", checkpoint.read_bytes()
+
+    def read(path: Path) -> bytes:
+        target.write_bytes(data if same else b"theirs")
+        return path.read_bytes()
+
+    monkeypatch.setattr(published, "read_bytes", read)
+    if same:
+        assert published.fetch_weights(NAME, target.parent, str(checkpoint)) == target
+    else:
+        with pytest.raises(InvalidValueError) as refused:
+            published.fetch_weights(NAME, target.parent, str(checkpoint))
+        assert refused.value.key == str(target)
+        assert target.read_bytes() == b"theirs"
+
+
 def test_fetch_names_what_it_knows(run: Run, tmp_path: Path) -> None:
     code, _, err = run("weights", "fetch", "siamrpn_r50", "--into", tmp_path)
     assert code == 1
@@ -158,6 +179,23 @@ def test_verify_knows_nanotrack(run: Run, shared_data: Path, version: int) -> No
     code, out, _ = run("weights", "verify", path)
     assert code == 0
     assert out.startswith(f"{path.name}\n  network   NanoTrack version {version}\n")
+
+
+def test_verify_knows_the_network_without_metadata(run: Run, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    for made, network in [
+        (UNETS["small"](), "U-Net of width 16, of DuaLossDef"),
+        (UNETS["base"](), "U-Net of width 32, of DuaLossDef"),
+        (NanoTrack(2), "NanoTrack version 2"),
+        (NanoTrack(3), "NanoTrack version 3"),
+        (SiamRPN("deep"), "siamrpn_alex, keypoint head deep"),
+    ]:
+        torch.save({"state_dict": {f"module.{name}": t for name, t in made.state_dict().items()}}, tmp_path / "net.pth")
+        code, out, _ = run("weights", "verify", tmp_path / "net.pth")
+        assert code == 0 and f"  network   {network}\n  metadata  none in the file\n" in out
+    torch.save({**UNETS["small"]().state_dict(), "gate.weight": torch.zeros(1)}, tmp_path / "net.pth")
+    code, out, _ = run("weights", "verify", tmp_path / "net.pth")
+    assert code == 1 and "U-Net" in out and "gate.weight" in out
 
 
 def test_verify_finds_another_architecture(run: Run, tmp_path: Path) -> None:
