@@ -63,8 +63,8 @@ def install_weights(folder: str | os.PathLike[str], packaged: str | os.PathLike[
         installed = set(read_text(ledger).split()) if ledger.is_file() else set()
         if found is not None and found not in installed:
             warnings.warn(
-                f"{printable(destination)} is not the file that comes with armory_skelevision, nor an earlier one: it is kept "
-                f"and will be used. Delete or rename it to get the packaged weights",
+                f"{printable(destination)} is not the file that comes with armory_skelevision, nor an earlier one: "
+                f"it is kept and will be used. Delete or rename it to get the packaged weights",
                 stacklevel=2,
             )
             continue
