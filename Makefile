@@ -1,12 +1,14 @@
 # `make demo` and `make test` are all one needs; both set up an environment first, once.
-# Variables: PYTHON (the interpreter for new environments), JOBS (how many tests at a time), KINDS (of images: gpu cpu).
+# Variables: PYTHON (the interpreter for new environments), JOBS (how many tests at a time), KINDS (of images: gpu cpu),
+# ROOM (parts of the package, for make mutation).
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit fuzz test-resume demo docs docs-serve town-env test-town check-dist fits-tag run-image \
-	push-image wheel try-wheel image test-image clean
+.PHONY: help venv test lint types unit fuzz test-resume mutation demo docs docs-serve town-env test-town check-dist fits-tag \
+	run-image push-image wheel try-wheel image test-image clean
 
 JOBS ?= 2
+ROOM ?= boxes
 KINDS ?= gpu cpu
 BIN := .venv/bin
 READY := .venv/set-up-is-done
@@ -17,6 +19,8 @@ help:
 	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
 	echo "make fuzz        feed thousands of mutated files to the readers: some minutes"
 	echo "make test-resume kill trainings at 20 random moments, and compare what they come to when resumed; long"
+	echo "make mutation    put single faults into ROOM=boxes, or tracking, attacks, metrics, weights, intervals, readers,"
+	echo "                 and list those that no test finds: minutes to hours"
 	echo "make venv        only set up .venv, which the others do first"
 	echo "make town-env    set up .venv-town, which can render further videos; see town/README.md"
 	echo "make test-town   test the renderer in it, with Blender"
@@ -63,6 +67,10 @@ test-resume: $(READY)
 	PYTHONPATH=. OMP_NUM_THREADS=1 $(BIN)/python tests/killed_runs.py --training multitask --moments 20 \
 		--at step:4 validation:2 writing:6 renaming:3 export:1
 
+mutation: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt mutmut
+	$(BIN)/python -m scripts.mutation --jobs $(JOBS) $(ROOM)
+
 demo: $(READY)
 	$(BIN)/python examples/demo.py
 
@@ -97,5 +105,5 @@ run-image push-image: $(READY)
 	scripts/use_image.sh $(@:-image=) '$(KIND)' $(REGISTRY)
 
 clean:
-	rm -rf .venv .venv-town build dist site *.egg-info town/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-town build dist site *.egg-info town/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutation
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

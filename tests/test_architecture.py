@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "io": {"validation"},
     "metrics": {"boxes", "keypoints", "validation"},
     "networks": {"boxes", "validation"},
-    "weights": {"io", "validation", "networks"},
+    "weights": {"io", "validation", "networks", "tracking"},
     "tracking": {"boxes", "validation", "networks"},
     "models": {"boxes", "validation", "networks", "weights", "tracking"},
     "attacks": {"boxes", "validation", "io", "keypoints", "networks", "tracking", "models"},

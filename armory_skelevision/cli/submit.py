@@ -28,10 +28,11 @@ _REPOSITORIES = typer.Option(
 
 
 def _terms(baselines: list[Path] | None, repositories: list[str] | None = None) -> Terms:
-    from armory_skelevision.io import parse_json
+    from armory_skelevision.io import read_object
+    from armory_skelevision.submission.archive import MAX_TEXT
     from armory_skelevision.submission.verify import Terms, check_form
 
-    given = [parse_json(path.read_bytes()) for path in baselines or []]
+    given = [read_object(path, MAX_TEXT) for path in baselines or []]
     for baseline in given:
         check_form(baseline)
     return Terms(tuple(given) or Terms.usual().baselines, tuple(repositories or ()))
@@ -68,24 +69,26 @@ def verify(
 ) -> None:
     """Check a bundle without running any of its content. If it is refused, prints why; the exit code is then 1."""
     from armory_skelevision.evaluation.check.findings import describe
+    from armory_skelevision.evaluation.runner import RunFailedError
+    from armory_skelevision.io import printable
     from armory_skelevision.submission.archive import RefusedError
-    from armory_skelevision.submission.verify import smoke_run, verify_bundle
+    from armory_skelevision.submission.verify import verify_bundle
 
     terms = _terms(baseline, allow_repository)
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            submission = verify_bundle(bundle, into or Path(scratch) / "bundle", terms)
-        except RefusedError as error:
-            print(f"error: {bundle} is refused: {error}", file=sys.stderr)
+            submission = verify_bundle(bundle, into or Path(scratch) / "bundle", terms, smoke)
+        except (RefusedError, RunFailedError) as error:
+            reason = f"the smoke run failed: {error}" if isinstance(error, RunFailedError) else error
+            print(printable(f"error: {bundle} is refused: {reason}"), file=sys.stderr)
             raise typer.Exit(1) from None
-        for finding in submission.warnings:
-            print(f"warning: {describe(finding)}")
-        manifest = submission.manifest
-        print(f"{bundle}: accepted, team {manifest.team}, {', '.join(sorted(submission.weights))}")
-        if smoke:
-            scores = smoke_run(submission)
-            benign, adversarial = (sum(values) / len(values) for values in scores)
-            print(f"smoke run: benign mIoU {benign:.4f}  adversarial mIoU {adversarial:.4f}")
+    for finding in submission.warnings:
+        print(printable(f"warning: {describe(finding)}"))
+    if submission.smoke is not None:
+        benign, adversarial = (sum(values) / len(values) for values in submission.smoke)
+        print(f"smoke run: benign mIoU {benign:.4f}  adversarial mIoU {adversarial:.4f}")
+    files = ", ".join(name.rpartition("/")[-1] for name in sorted(submission.manifest.weights))
+    print(printable(f"{bundle}: accepted, team {submission.manifest.team}, {files}"))
 
 
 @app.command()

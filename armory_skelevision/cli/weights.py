@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,11 +15,15 @@ _INTO = typer.Option("--into", help="Folder of downloaded weights; by default AR
 
 
 @app.command("list")
-def list_weights(into: Annotated[Path | None, _INTO] = None) -> None:
-    """List the packaged and the downloadable weights. Prints network, training, licence, hash and location."""
-    from armory_skelevision.weights.listing import describe_all
+def list_weights(
+    into: Annotated[Path | None, _INTO] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Also print training and hash, a paragraph each.")] = False,
+) -> None:
+    """List the packaged and the downloadable weights: network, licence and location."""
+    from armory_skelevision.weights.listing import describe_all, format_description, format_table
 
-    print("\n\n".join(describe_all(_weights_folder(into))))
+    found = describe_all(_weights_folder(into))
+    print("\n\n".join(map(format_description, found)) if verbose else format_table(found))
 
 
 @app.command()
@@ -39,13 +43,19 @@ def fetch(
 
 @app.command()
 def verify(files: Annotated[list[Path], typer.Argument(help="Weights files.")]) -> None:
-    """Check weights files and describe them. If a file cannot be used, prints why; the exit code is then 1."""
-    from armory_skelevision.weights.listing import describe_file, verify_file
+    """Load weights files and describe them. If a file cannot be used, prints why; the exit code is then 1."""
+    from armory_skelevision.io import printable
+    from armory_skelevision.validation import StructuredError
+    from armory_skelevision.weights.listing import describe_file, format_description
 
-    problems = {path: verify_file(path) for path in files}
-    for path, found in problems.items():
-        print("\n".join(found) if found else describe_file(path))
-    if any(problems.values()):
+    failed = False
+    for path in files:
+        try:
+            print(format_description(describe_file(path)))
+        except StructuredError as error:
+            print(printable(str(error)))
+            failed = True
+    if failed:
         raise typer.Exit(1)
 
 
@@ -57,11 +67,15 @@ def convert(
     training: Annotated[str | None, typer.Option(help="How the weights were trained, also recorded.")] = None,
     lambda_k: Annotated[float | None, typer.Option(min=0, help="Weight of the keypoint loss, also recorded.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training, also recorded; -1 for unknown.")] = -1,
+    backbone: Annotated[
+        Literal["alexnetlegacy", "alexnet"],
+        typer.Option(help="BACKBONE.TYPE of the PySOT config for which a checkpoint is written."),
+    ] = "alexnetlegacy",
 ) -> None:
     """Convert weights between checkpoints and .safetensors, in float32 and without rounding."""
     from armory_skelevision.weights.convert import convert as convert_weights
 
-    convert_weights(source, target, licence, training, lambda_k, seed)
+    convert_weights(source, target, licence, training, lambda_k, seed, backbone)
     print(target)
 
 

@@ -8,13 +8,16 @@ import os
 import uuid
 from pathlib import Path
 
+from armory_skelevision.io.reading import open_regular
 
-def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
+
+def atomic_write(path: str | os.PathLike[str], data: bytes, new: bool = False) -> None:
     """Write a file under a temporary name beside it, then rename it: readers never see an incomplete file.
 
     Args:
         path: The file. Its folder must exist; an existing file is replaced.
         data: Its content.
+        new: Whether an existing file, even one that appears in the meantime, is an error instead of being replaced.
 
     Raises:
         OSError: If it cannot be written, with the name of ``path``; an existing file is then unchanged.
@@ -23,6 +26,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.part")
     try:
         temporary.write_bytes(data)
+        if new:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL))  # whoever comes later finds it taken
         os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -32,7 +37,7 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
         raise
 
 
-def hash_file(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file, in hexadecimal (`OSError` if it cannot be read)."""
-    with open(path, "rb") as file:
+def hash_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> str:
+    """The SHA-256 of a regular file, in hexadecimal; ``max_bytes`` and errors are those of `open_regular`."""
+    with open_regular(path, max_bytes) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

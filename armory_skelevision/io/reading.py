@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import json
 import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 MAX_BYTES = 256 * 2**20
 """What a file may have unless its reader says otherwise, in bytes: many times what any text of this package has."""
@@ -24,63 +23,66 @@ MAX_DEPTH = 50
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def read_bytes(
-    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, inside: str | os.PathLike[str] | None = None
-) -> bytes:
-    """Read a regular file of bounded size. Pipes and devices are refused instead of being waited for.
+def open_regular(
+    path: str | os.PathLike[str], max_bytes: int | None = None, inside: str | os.PathLike[str] | None = None
+) -> BufferedReader:
+    """Open a regular file of bounded size for reading. Pipes and devices are refused instead of being waited for.
 
     Args:
         path: The file.
-        max_bytes: How many bytes it may have.
+        max_bytes: How many bytes it may have; None for any number.
         inside: A folder that the file must be in, whatever links the path goes through; None for any place.
 
     Raises:
         MissingFileError: If there is none.
-        InvalidValueError: If it is no regular file, cannot be read, is larger, or is outside of the folder.
+        InvalidValueError: If it is no regular file, cannot be opened, is larger, or is outside of the folder.
     """
-    with _open_regular(path, inside) as (file, size):
-        data = file.read(min(max_bytes, size) + 1)  # reading claims memory for all that it may read
-        if len(data) > size:  # a file that grows, or states no size
-            data += file.read(max_bytes + 1 - len(data))
-    if len(data) > max_bytes:
-        raise InvalidValueError(printable(path), f"at most {max_bytes} bytes", f"{max(size, len(data))} bytes")
-    return data
-
-
-def read_tail(path: str | os.PathLike[str], max_bytes: int, inside: str | os.PathLike[str] | None = None) -> str:
-    """The end of a text file such as a log, whatever its size and encoding; otherwise as `read_bytes`."""
-    with _open_regular(path, inside) as (file, size):
-        file.seek(max(0, size - max_bytes))
-        return file.read(max_bytes).decode("utf-8", "replace")
-
-
-@contextlib.contextmanager
-def _open_regular(
-    path: str | os.PathLike[str], inside: str | os.PathLike[str] | None
-) -> Iterator[tuple[BinaryIO, int]]:
-    """An open file and its size; every error names the path."""
     key = printable(path)
     try:
         # a pipe without a writer would block the call
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise InvalidValueError(key, "a regular file", "a pipe, a device or a socket")
-            # the opened file is compared, too: a link may be put in the file's place at any moment
-            if inside is not None and not (
-                (real := Path(path).resolve()).is_relative_to(Path(inside).resolve())
-                and os.path.samestat(os.stat(real), status)
-            ):
-                raise InvalidValueError(key, f"a file in {printable(inside)}", "a link that leads out of it")
-            yield file, status.st_size
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(key, "a file", "none") from None
     except IsADirectoryError:
         raise InvalidValueError(key, "a file", "a folder") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        if isinstance(error, StructuredError):
-            raise
-        raise InvalidValueError(key, "a file that can be read", str(getattr(error, "strerror", error))) from None
+        raise _unreadable(path, error) from None
+    try:
+        _check_opened(path, os.fstat(file.fileno()), max_bytes, inside)
+    except OSError as error:
+        file.close()
+        raise _unreadable(path, error) from None
+    except InvalidValueError:
+        file.close()
+        raise
+    return file
+
+
+def read_bytes(
+    path: str | os.PathLike[str], max_bytes: int = MAX_BYTES, inside: str | os.PathLike[str] | None = None
+) -> bytes:
+    """Read a file that `open_regular` opens, with its errors; also refused is a file that cannot be read."""
+    with open_regular(path, max_bytes, inside) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            data = file.read(min(max_bytes, size) + 1)  # reading claims memory for all that it may read
+            if len(data) > size:  # a file that grows, or states no size
+                data += file.read(max_bytes + 1 - len(data))
+        except OSError as error:
+            raise _unreadable(path, error) from None
+    if len(data) > max_bytes:
+        raise InvalidValueError(printable(path), f"at most {max_bytes} bytes", f"{len(data)} bytes or more")
+    return data
+
+
+def read_tail(path: str | os.PathLike[str], max_bytes: int, inside: str | os.PathLike[str] | None = None) -> str:
+    """The end of a text file such as a log, whatever its size and encoding; otherwise as `read_bytes`."""
+    with open_regular(path, inside=inside) as file:
+        try:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - max_bytes))
+            return file.read(max_bytes).decode("utf-8", "replace")
+        except OSError as error:
+            raise _unreadable(path, error) from None
 
 
 def read_text(
@@ -187,15 +189,44 @@ def check_depth(key: str, value: Any) -> None:
     raise InvalidValueError(key, f"at most {MAX_DEPTH} levels", "more")
 
 
-def printable(path: str | os.PathLike[str]) -> str:
-    """A path for messages: bytes that are no UTF-8, line breaks and control characters are shown as escapes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+def printable(text: str | os.PathLike[str]) -> str:
+    """A path or other text for messages, in one line that any terminal shows.
+
+    Line breaks, control characters, marks that change the direction of writing, and bytes that are no UTF-8 are shown
+    as escapes.
+    """
+    return "".join(each if each.isprintable() else _escape(each) for each in os.fsdecode(text))
 
 
 def leads_out(path: Path, folder: Path) -> bool:
     """Whether a path below a folder leads out of it, by a link or by "..". Missing files lead nowhere."""
     return not path.resolve().is_relative_to(folder.resolve())
+
+
+def _check_opened(
+    path: str | os.PathLike[str], status: os.stat_result, max_bytes: int | None, inside: str | os.PathLike[str] | None
+) -> None:
+    key = printable(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidValueError(key, "a regular file", "a pipe, a device or a socket")
+    # the opened file is compared, too: a link may be put in the file's place at any moment
+    if inside is not None and not (
+        (real := Path(path).resolve()).is_relative_to(Path(inside).resolve())
+        and os.path.samestat(os.stat(real), status)
+    ):
+        raise InvalidValueError(key, f"a file in {printable(inside)}", "a link that leads out of it")
+    if max_bytes is not None and status.st_size > max_bytes:
+        raise InvalidValueError(key, f"at most {max_bytes} bytes", f"{status.st_size} bytes")
+
+
+def _unreadable(path: str | os.PathLike[str], error: OSError | ValueError) -> InvalidValueError:
+    return InvalidValueError(printable(path), "a file that can be read", str(getattr(error, "strerror", error)))
+
+
+def _escape(character: str) -> str:
+    # how Python holds a byte of a path that is no UTF-8
+    undecodable = "\udc80" <= character <= "\udcff"
+    return f"\\x{ord(character) - 0xDC00:02x}" if undecodable else character.encode("unicode_escape").decode()
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from armory_skelevision.evaluation.check import Finding
-from armory_skelevision.io import atomic_write
+from armory_skelevision.io import atomic_write, open_regular
 from armory_skelevision.validation import InvalidValueError
 
 CONFIG = "config.json"
@@ -86,11 +86,13 @@ def extract_archive(path: Path, folder: Path) -> None:
         folder: Absent. If the bundle is refused, it has those of the files that came before what is wrong.
 
     Raises:
+        MissingFileError: If there is none.
+        InvalidValueError: If it is no file, or larger than `MAX_TOTAL`.
         RefusedError: If the file is not a bundle.
     """
     folder.mkdir()
     names: list[str] = []
-    with path.open("rb") as raw:
+    with open_regular(path, MAX_TOTAL) as raw:
         stream = _Stream(raw)
         for header in _read_headers(stream):
             _check_header(header, names)

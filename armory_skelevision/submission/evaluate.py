@@ -13,11 +13,13 @@ from tqdm.auto import tqdm
 
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.process import Limits
-from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.io import atomic_write, hash_file, printable, read_object
+from armory_skelevision.submission.archive import MAX_TOTAL
 from armory_skelevision.submission.manifest import Manifest
-from armory_skelevision.submission.run import VideoScores, run_evaluation
+from armory_skelevision.submission.run import VideoScores, check_scores, run_evaluation
 from armory_skelevision.submission.suite import Suite
 from armory_skelevision.submission.verify import Submission, Terms, combine, verify_bundle
+from armory_skelevision.validation import InvalidValueError, StructuredError
 
 
 class Participant(NamedTuple):
@@ -40,15 +42,24 @@ def evaluate(bundles: Sequence[Path], suite: Suite, out: Path, terms: Terms) -> 
     is run. A bundle that is refused or fails does not stop the others. There is a participant for each, in their order.
 
     Raises:
-        OSError: If a bundle cannot be read, or the folder not be written.
+        MissingFileError: If there is no such bundle.
+        OSError: If the folder cannot be written.
     """
-    hashes = {bundle: hash_file(bundle) for bundle in dict.fromkeys(bundles)}
+    hashes = {bundle: _hash_bundle(bundle) for bundle in dict.fromkeys(bundles)}
     participants = []
     with tqdm(total=len(hashes) * len(suite.attacks), desc="Submissions", unit="run", disable=None) as bar:
         for bundle, sha256 in hashes.items():
-            bar.set_postfix_str(bundle.name)
+            bar.set_postfix_str(printable(bundle.name))
             participants.append(_evaluate_bundle(bundle, sha256, suite, out / "runs", terms, bar))
     return participants
+
+
+def _hash_bundle(bundle: Path) -> str:
+    """The hash of a bundle; none for what is no file, or too large, and will be refused for it."""
+    try:
+        return hash_file(bundle, MAX_TOTAL)
+    except InvalidValueError:
+        return ""
 
 
 def _evaluate_bundle(bundle: Path, sha256: str, suite: Suite, runs: Path, terms: Terms, bar: Any) -> Participant:
@@ -57,7 +68,7 @@ def _evaluate_bundle(bundle: Path, sha256: str, suite: Suite, runs: Path, terms:
             submission = verify_bundle(bundle, Path(folder) / "bundle", terms)
         except ValueError as error:
             bar.update(len(suite.attacks))
-            return Participant(bundle, sha256, None, {}, f"refused: {error}")
+            return Participant(bundle, sha256, None, {}, printable(f"refused: {error}"))
         scores: dict[str, VideoScores] = {}
         problems = []
         for name, config in suite.configs().items():
@@ -65,8 +76,11 @@ def _evaluate_bundle(bundle: Path, sha256: str, suite: Suite, runs: Path, terms:
                 path = runs / f"{submission.manifest.team}-{sha256[:12]}" / f"{name}.json"
                 scores[name] = _evaluate_once(submission, sha256, combine(submission, config), suite, path)
             except RuntimeError as error:
-                problems.append(f"{name}: {error}")
+                problems.append(printable(f"{name}: {error}"))
             bar.update()
+        counts = {name: len(found.adversarial) for name, found in scores.items()}
+        if len(set(counts.values())) > 1:
+            problems.append(f"expected as many videos under each attack, got {counts}")
     return Participant(bundle, sha256, submission.manifest, scores, "; ".join(problems) or None)
 
 
@@ -91,7 +105,9 @@ def _evaluate_once(
 
 def _read_kept(path: Path, asked: Mapping[str, Any]) -> VideoScores | None:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return VideoScores(**kept["scores"]) if {name: kept[name] for name in asked} == asked else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        kept = read_object(path)
+        if {name: kept.get(name) for name in asked} != asked:
+            return None
+        return check_scores(VideoScores(**kept["scores"]))
+    except (StructuredError, KeyError, TypeError, RuntimeError):
         return None

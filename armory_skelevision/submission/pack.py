@@ -9,9 +9,9 @@ from typing import Any
 
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.configs import format_config
-from armory_skelevision.io import atomic_write, parse_json
+from armory_skelevision.io import atomic_write, read_bytes, read_object
 from armory_skelevision.results.result_file import read_run
-from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, write_archive
+from armory_skelevision.submission.archive import CONFIG, MANIFEST, MAX_TEXT, MAX_WEIGHTS, WEIGHTS, write_archive
 from armory_skelevision.submission.manifest import Claim, Manifest, describe_files
 from armory_skelevision.submission.verify import Terms, check_form, verify_bundle
 from armory_skelevision.validation import InvalidValueError
@@ -49,7 +49,7 @@ def pack(
     """
     if not out.name.endswith(".tar.gz"):
         raise InvalidValueError("out", "a name that ends in .tar.gz", out.name)
-    read = parse_json(config.read_bytes())
+    read = read_object(config, MAX_TEXT)
     check_form(read)
     claimed = _read_claim(result, read) if result is not None else None
     files = _place_weights(read, team, weights, defense_weights)
@@ -69,9 +69,9 @@ def pack(
             weights={name: read_header(path) for name, path in files.items() if name != CONFIG},
             claimed=claimed,
         )
-        contents = {MANIFEST: manifest.to_json(), **{name: path.read_bytes() for name, path in files.items()}}
+        contents = {name: read_bytes(path, MAX_WEIGHTS) for name, path in files.items()}
         trial = Path(folder) / out.name
-        write_archive(trial, contents)
+        write_archive(trial, {MANIFEST: manifest.to_json(), **contents})
         verify_bundle(trial, Path(folder) / "unpacked", terms._replace(repositories=(*terms.repositories, repository)))
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, trial.read_bytes())

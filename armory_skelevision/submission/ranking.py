@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.io import atomic_write
+from armory_skelevision.io import atomic_write, printable
 from armory_skelevision.submission.evaluate import Participant
-from armory_skelevision.submission.suite import Suite
+from armory_skelevision.submission.suite import COLUMNS, Suite
 
 RESAMPLES = 10_000
 SEED = 0
@@ -83,7 +83,7 @@ def format_table(rows: Sequence[Row], participants: Sequence[Participant], suite
     widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
     table = [head, ["-" * width for width in widths], *lines]
     padded = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in table]
-    refused = [f"- {each.bundle.name}: {each.problem}" for each in participants if each.problem is not None]
+    refused = [f"- {printable(each.bundle.name)}: {each.problem}" for each in participants if each.problem is not None]
     return "\n".join([*padded, *(["", "Not ranked:", "", *refused] if refused else [])])
 
 
@@ -97,7 +97,7 @@ def write_tables(rows: Sequence[Row], participants: Sequence[Participant], suite
         "measure": "mean IoU over videos; worst: of each video the lowest under any attack; 95 % interval over videos",
         "ranking": [{**row._asdict(), "worst": row.worst._asdict()} for row in rows],
         "not_ranked": [
-            {"bundle": each.bundle.name, "sha256": each.sha256, "problem": each.problem} for each in refused
+            {"bundle": printable(each.bundle.name), "sha256": each.sha256, "problem": each.problem} for each in refused
         ],
     }
     contents = {
@@ -115,7 +115,7 @@ def _list_cells(rows: Sequence[Row], suite: Suite, digits: int = 2) -> list[list
     def show(value: float | None) -> str:
         return "" if value is None else f"{value:.{digits}f}"
 
-    head = ["rank", "team", "bundle", "worst case", "low", "high", "benign", *suite.attacks, "claimed"]
+    head = [*COLUMNS[:-1], *suite.attacks, COLUMNS[-1]]
     lines = [
         [
             *(str(row.rank), row.team, row.bundle, *map(show, row.worst), show(row.benign)),

@@ -112,6 +112,10 @@ def _check_weights(config: Mapping[str, Any], weights: Collection[str]) -> list[
         for key, name in named.items()
         if name not in weights
     ]
+    kwargs = (config["defense"] or {}).get("kwargs") or {}
+    wrong = kwargs.get("weights_file", "")
+    if not isinstance(wrong, str):
+        findings.append(error("defense.kwargs.weights_file", f"expected a text, got {wrong!r:.80}"))
     unused = sorted(set(weights) - set(named.values()))
     return findings + [error("weights", f"the config does not use {name}", "leave it out") for name in unused]
 

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.evaluation.process import Limits
-from armory_skelevision.evaluation.runner import armory_folder, find_result, run_armory
+from armory_skelevision.evaluation.runner import RunFailedError, armory_folder, find_result, run_armory
 from armory_skelevision.results.result_file import read_run
+from armory_skelevision.validation import Fraction, StructuredError, accepts
 
 COMMAND = ("-m", "armory.scenarios.main")
 """What ARMORY starts in its containers; `armory run` would put a shell in between."""
@@ -53,8 +54,20 @@ def run_evaluation(
     if videos is not None:
         command += ["--num-eval-batches", str(videos)]
     run_armory(command, _environment(home, config), log=home / "log", folder=home, limits=limits)
-    run = read_run(find_result(home / "output_dir" / "run", "*.json"))
-    return VideoScores(run.benign.complete_ious(), run.adversarial.complete_ious())
+    try:
+        run = read_run(find_result(home / "output_dir" / "run", "*.json"))
+        scores = VideoScores(run.benign.complete_ious(), run.adversarial.complete_ious())
+    except StructuredError as error:
+        raise RunFailedError(str(error)) from error
+    return check_scores(scores)
+
+
+def check_scores(scores: VideoScores) -> VideoScores:
+    """The same scores (`RunFailedError` if they are none, incomplete, or outside of [0, 1])."""
+    complete = len(scores.benign) == len(scores.adversarial) > 0
+    if not complete or not all(accepts(list[Fraction], values) for values in scores):
+        raise RunFailedError(f"expected a mean IoU in [0, 1] for each video, got {scores!r:.200}")
+    return scores
 
 
 def _prepare_home(home: Path, config: Mapping[str, Any], weights: Mapping[str, Path]) -> None:

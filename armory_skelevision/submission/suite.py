@@ -12,8 +12,14 @@ from armory_skelevision.evaluation.check import check_config
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.configs import build_config
-from armory_skelevision.io import parse_json
+from armory_skelevision.io import printable, read_object
 from armory_skelevision.validation import Count, InvalidValueError, Positive, Settings
+
+MAX_SUITE = 2**20
+"""Bytes of a suite."""
+
+COLUMNS = ("rank", "team", "bundle", "worst case", "low", "high", "benign", "claimed")
+"""What the ranking has beside a column for each attack."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
@@ -41,12 +47,18 @@ class Suite(Settings):
     memory_gb: Positive = 16
 
     def check(self) -> None:
-        """Refuse a suite without attacks, and names that are no names of files."""
+        """Refuse a suite without attacks, and names that are no names of files, or that something else has."""
         if not self.attacks:
             raise InvalidValueError("attacks", "at least one attack", "none")
         for key, name in (("name", self.name), *(("attacks", attack) for attack in self.attacks)):
             if not _NAME.fullmatch(name):
                 raise InvalidValueError(key, "a name of at most 40 letters, digits and _.-", repr(name))
+        taken = {name.lower(): "a column of the ranking" for name in COLUMNS}
+        for name in self.attacks:  # files whose names differ in case alone are the same on some machines
+            if name.lower() in taken:
+                got = f"{name}, the name of {taken[name.lower()]}"
+                raise InvalidValueError("attacks", "a name of its own for each attack", got)
+            taken[name.lower()] = f"another attack, {name}"
 
     def configs(self) -> dict[str, dict[str, Any]]:
         """ARMORY's config for each attack, on a packaged tracker."""
@@ -60,15 +72,16 @@ def read_suite(path: Path) -> Suite:
     """Read a suite, and check each of its evaluations as `skelevision check` would.
 
     Raises:
-        OSError: If there is no readable file.
+        MissingFileError: If there is no such file.
         InvalidValueError: If it is no suite, or an evaluation could not run.
     """
-    suite = Suite.from_dict(parse_json(path.read_bytes()), "suite")
+    suite = Suite.from_dict(read_object(path, MAX_SUITE), printable(path))
     for name, config in suite.configs().items():
         with as_in_a_run():
             findings = check_config(config)
         # missing data are a warning for others; organisers need them
         wrong = [finding for finding in findings if finding.level != "warning" or finding.key.startswith("dataset")]
         if wrong:
-            raise InvalidValueError(f"attacks.{name}", "an evaluation that can run", "; ".join(map(describe, wrong)))
+            key, problems = f"{printable(path)}.attacks.{name}", "; ".join(map(describe, wrong))
+            raise InvalidValueError(key, "an evaluation that can run", problems)
     return suite

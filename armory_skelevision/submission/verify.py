@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
+import os
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -18,10 +18,12 @@ from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.check.run import check_schema
 from armory_skelevision.evaluation.configs import build_config, render_configs
 from armory_skelevision.evaluation.process import Limits
+from armory_skelevision.io import printable
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, WEIGHTS, RefusedError, extract_archive
 from armory_skelevision.submission.manifest import Manifest, read_json, read_manifest
 from armory_skelevision.submission.rules import check_rules
 from armory_skelevision.submission.run import VideoScores, run_evaluation
+from armory_skelevision.validation import InvalidValueError, StructuredError
 from armory_skelevision.weights.checkpoints import read_header
 
 SMOKE_LIMITS = Limits(minutes=10, memory_gb=12)
@@ -49,6 +51,8 @@ class Submission(NamedTuple):
     manifest: Manifest
     config: dict[str, Any]
     warnings: list[Finding]
+    smoke: VideoScores | None = None
+    """Scores of a short evaluation, if there was one."""
 
     @property
     def weights(self) -> dict[str, Path]:
@@ -56,8 +60,8 @@ class Submission(NamedTuple):
         return {path.name: path for path in sorted((self.folder / WEIGHTS).iterdir())}
 
 
-def verify_bundle(bundle: Path, folder: Path, terms: Terms) -> Submission:
-    """Unpack a bundle into a folder if it can be accepted. None of its code runs, nothing is evaluated.
+def verify_bundle(bundle: Path, folder: Path, terms: Terms, smoke: bool = False) -> Submission:
+    """Unpack a bundle into a folder if it can be accepted. None of its code runs.
 
     The archive's form, the hashes and the names in the config are checked first; only then are weights read, and the
     model made of them.
@@ -66,22 +70,33 @@ def verify_bundle(bundle: Path, folder: Path, terms: Terms) -> Submission:
         bundle: The ``.tar.gz``, which is not trusted.
         folder: Where to unpack it; absent or empty. It is left as it was when the bundle is refused.
         terms: What is allowed in it.
+        smoke: Whether to evaluate it, too; see `smoke_run`.
 
     Raises:
-        FileExistsError: If the folder is not empty.
-        OSError: If there is no readable bundle.
+        MissingFileError: If there is no bundle.
+        InvalidValueError: If the folder is not empty, or the bundle is no file, or larger than any.
         RefusedError: If the bundle is refused; has all findings on its config.
+        RunFailedError: If the evaluation fails.
+        OSError: If the folder cannot be written.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty: name a new folder")
-    with tempfile.TemporaryDirectory() as scratch, as_in_a_run():
-        unpacked = Path(scratch) / "bundle"
-        extract_archive(bundle, unpacked)
-        submission = _verify(unpacked, terms)
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in unpacked.iterdir():
-            shutil.move(path, folder / path.name)
-    return submission._replace(folder=folder)
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InvalidValueError(printable(folder), "a new or an empty folder", "another", "name a new folder")
+    try:
+        near = folder if folder.is_dir() else folder.parent  # on the same disk, so that files can be moved
+        near.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=near, prefix=".verifying-") as scratch, as_in_a_run():
+            unpacked = Path(scratch) / "bundle"
+            extract_archive(bundle, unpacked)
+            submission = _verify(unpacked, terms)
+            scores = smoke_run(submission) if smoke else None
+            folder.mkdir(exist_ok=True)
+            for path in unpacked.iterdir():
+                path.replace(folder / path.name)
+    except OSError as error:
+        if isinstance(error, StructuredError) or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error  # the temporary folder tells nobody anything
+    return submission._replace(folder=folder, smoke=scores)
 
 
 def _verify(folder: Path, terms: Terms) -> Submission:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from armory_skelevision.io import printable
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.convert import refuse_existing
@@ -41,20 +42,22 @@ def average_weights(sources: Sequence[Path], target: Path) -> None:
         for name in ("keypoint_head", "lambda_k", "licence", "tracking"):
             wanted, found = getattr(metadata[0], name), getattr(other, name)
             if found != wanted:
-                raise InvalidValueError(f"{path}.{name}", f"{wanted!r} as in {sources[0]}", repr(found))
+                raise InvalidValueError(
+                    f"{printable(path)}.{name}", f"{wanted!r} as in {printable(sources[0])}", repr(found)
+                )
     states = [load_siamrpn(path).state_dict() for path in sources]
     network = SiamRPN(metadata[0].keypoint_head)
     network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
     training, backdoor = _describe([one.training for one in metadata]), any(one.backdoor for one in metadata)
     averaged = dataclasses.replace(metadata[0], training=training, backdoor=backdoor)
-    save_weights(network, target, averaged)
+    save_weights(network, target, averaged, new=True)
 
 
 def _read(path: Path) -> Metadata:
     metadata = read_metadata(path)
     if metadata is None:
         fix = "rewrite it with `skelevision weights convert`"
-        raise InvalidValueError(str(path), "a file with metadata", "none in it", fix)
+        raise InvalidValueError(printable(path), "a file with metadata", "none in it", fix)
     return metadata
 
 

@@ -17,16 +17,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
-from armory_skelevision.io import atomic_write
+from armory_skelevision.io import atomic_write, open_regular, parse_json, printable, read_bytes
 from armory_skelevision.validation import InvalidValueError, MissingFileError
+from armory_skelevision.weights.pickles import check_pickles
 
 PICKLED = (".pth", ".pt", ".ckpt")
 SUFFIXES = (".safetensors", *PICKLED)
 WEIGHTS_FILE = f"a weights file ({', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]})"
+
+MAX_FILE = 2**30
+"""Bytes of a weights file: ten times those of this package's networks with an optimiser's state, in float64."""
+
+MAX_HEADER = 2**20
+"""Bytes of the header of a safetensors file. Those of this package's files have some 10 kB."""
 
 # Checkpoints of trainings keep the optimiser beside the weights, and PySOT's learning rates are NumPy scalars. These
 # types hold values and run no code.
@@ -51,10 +57,12 @@ def read_checkpoint(path: Path) -> object:
     """The contents of a weights file, on the CPU: a dictionary of tensors, possibly inside further dictionaries."""
     _check_file(path)
     if path.suffix == ".safetensors":
+        read_header(path)
         try:
-            return load_file(path)
-        except SafetensorError as error:
+            return load(read_bytes(path, MAX_FILE))
+        except Exception as error:  # SafetensorError, and others for numbers that PyTorch does not have
             raise _damaged(path, error) from error
+    check_pickles(path, MAX_FILE)
     try:
         with torch.serialization.safe_globals(_NUMBERS):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -69,43 +77,53 @@ def read_header(path: Path) -> dict[str, str]:
     _check_file(path)
     if path.suffix != ".safetensors":
         return {}
+    with open_regular(path, MAX_FILE) as file:
+        start = file.read(8)
+        size = int.from_bytes(start, "little")
+        if len(start) < 8 or size > MAX_HEADER:
+            problem = f"a header of {size} bytes, more than {MAX_HEADER}" if len(start) == 8 else "no header"
+            raise _damaged(path, ValueError(problem))
+        data = file.read(size)
     try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-    except SafetensorError as error:
+        content = parse_json(data)
+    except ValueError as error:
         raise _damaged(path, error) from error
+    header = content.get("__metadata__", {}) if isinstance(content, dict) else None
+    if not isinstance(header, dict) or not all(isinstance(text, str) for text in header.values()):
+        raise _damaged(path, ValueError("its header is no object with an object of texts"))
     header.pop("format", None)  # other tools write "format": "pt", which holds no information here
     return header
 
 
-def write_checkpoint(tensors: Mapping[str, Tensor], header: Mapping[str, str], path: Path) -> None:
+def write_checkpoint(tensors: Mapping[str, Tensor], header: Mapping[str, str], path: Path, new: bool = False) -> None:
     """Write a safetensors file, whole or not at all. Equal contents give equal bytes.
 
-    The tensors are contiguous and on the CPU. Missing folders are made, an existing file is replaced.
+    The tensors are contiguous and on the CPU. Missing folders are made, an existing file is replaced unless the file
+    has to be ``new``.
 
     Raises:
         OSError: If the file cannot be written; an existing file at ``path`` then stays unchanged.
     """
     data = _sort_header(save(dict(tensors), dict(header)))
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, data)
+    atomic_write(path, data, new)
 
 
 def _check_file(path: Path) -> None:
-    """Check the name and the first bytes of a weights file."""
-    if path.is_dir():
-        raise InvalidValueError(str(path), WEIGHTS_FILE, "a folder")
-    if not path.exists():
-        raise MissingFileError(str(path), WEIGHTS_FILE, "no such file")
-    if path.suffix not in SUFFIXES or not path.is_file():
-        raise InvalidValueError(str(path), WEIGHTS_FILE, "another kind of file")
-    with path.open("rb") as file:
-        start = file.read(64).lstrip()
+    """Check the name, the size and the first bytes of a weights file."""
+    key = printable(path)
+    try:
+        with open_regular(path, MAX_FILE) as file:
+            start = file.read(64).lstrip()
+    except MissingFileError:
+        raise MissingFileError(key, WEIGHTS_FILE, "no such file") from None
+    if path.suffix not in SUFFIXES:
+        raise InvalidValueError(key, WEIGHTS_FILE, "another kind of file")
     if not start:
-        raise InvalidValueError(str(path), WEIGHTS_FILE, "an empty file")
+        raise InvalidValueError(key, WEIGHTS_FILE, "an empty file")
     for beginning, (found, fix) in _OTHER_FORMATS.items():
         if start.startswith(beginning) and b"\0" not in start:  # binary formats may begin like text
-            raise InvalidValueError(str(path), WEIGHTS_FILE, found, fix)
+            raise InvalidValueError(key, WEIGHTS_FILE, found, fix)
 
 
 def _refused(path: Path, error: pickle.UnpicklingError) -> InvalidValueError:
@@ -115,7 +133,7 @@ def _refused(path: Path, error: pickle.UnpicklingError) -> InvalidValueError:
     if not (called or "unrecognized function" in message or _calls(path)):
         return _damaged(path, error)
     return InvalidValueError(
-        str(path),
+        printable(path),
         "tensors and nothing else",
         f"a pickle that runs code ({called[1]})" if called else "a pickle that runs code",
         "if you trust its source, save the bare state dict there: torch.save(network.state_dict(), …)",
@@ -124,10 +142,10 @@ def _refused(path: Path, error: pickle.UnpicklingError) -> InvalidValueError:
 
 def _calls(path: Path) -> bool:
     """Whether a bare pickle, of a protocol that torch does not read, calls anything. The pickle is not run."""
-    with path.open("rb") as file:
+    with open_regular(path, MAX_FILE) as file:
         try:
             return any(opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST") for opcode, _, _ in pickletools.genops(file))
-        except ValueError:
+        except Exception:  # of a damaged file the parser can raise any kind of error, as for too little memory
             return False
 
 
@@ -135,7 +153,9 @@ def _damaged(path: Path, error: Exception) -> InvalidValueError:
     reason = " ".join(str(error).split())
     found = re.search(r"WeightsUnpickler error: (.*?)(?: Check the documentation|$)", reason)
     reason = (found[1] if found else reason).split(". ")[0] or type(error).__name__
-    return InvalidValueError(str(path), WEIGHTS_FILE, f"a truncated or damaged file, or another format ({reason})")
+    return InvalidValueError(
+        printable(path), WEIGHTS_FILE, f"a truncated or damaged file, or another format ({printable(reason)})"
+    )
 
 
 def _sort_header(data: bytes) -> bytes:

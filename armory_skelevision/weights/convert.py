@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.io import atomic_write, hash_file, printable
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidValueError, check_value
 from armory_skelevision.weights.checkpoints import PICKLED
-from armory_skelevision.weights.loading import load_siamrpn, save_weights
+from armory_skelevision.weights.loading import save_weights
 from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.published import WEIGHTS
+from armory_skelevision.weights.recognition import load_network
+from armory_skelevision.weights.third_party import current_name, legacy_name
+
+Backbone = Literal["alexnetlegacy", "alexnet"]
 
 
 def convert(
@@ -23,10 +29,12 @@ def convert(
     training: str | None = None,
     lambda_k: float | None = None,
     seed: int = -1,
+    backbone: Backbone = "alexnetlegacy",
 ) -> None:
-    """Rewrite weights in float32, from PyTorch's format into this package's or back. Nothing is rounded.
+    """Rewrite a SiamRPN's weights in float32, from PyTorch's format into this package's or back. Nothing is rounded.
 
-    A PyTorch file is written as a bare state dict. The names in it are PySOT's newer ones, which are this package's.
+    A PyTorch file is written as a bare state dict, under the names of PySOT's network of that ``backbone``: PySOT
+    ignores tensors whose names it does not know, and tracks with random ones instead.
 
     Args:
         source: ``.pth``, ``.pt`` or ``.ckpt``, or ``.safetensors``.
@@ -35,33 +43,40 @@ def convert(
         training: How the weights were trained, for ``.safetensors``. None for the name and hash of the source.
         lambda_k: Weight of the keypoint loss, for ``.safetensors``; None if there is no keypoint head.
         seed: Seed of the training, for ``.safetensors``; -1 if unknown.
+        backbone: ``BACKBONE.TYPE`` of the PySOT config that a PyTorch file is for: "alexnetlegacy", as in PySOT's
+            ``siamrpn_alex_dwxcorr``, or "alexnet", as in its ``siamrpn_alex_dwxcorr_16gpu``, and in this package.
 
     Raises:
         MissingFileError: If there is no source.
-        InvalidValueError: For two files of the same format, an existing target, weights that do not fit, or missing
-            metadata.
+        InvalidValueError: For two files of the same format, an existing target, weights of another network or that do
+            not fit, or missing metadata.
         OSError: If the target cannot be written.
     """
     suffixes = {source.suffix, target.suffix}
     if ".safetensors" not in suffixes or not suffixes & set(PICKLED):
         wanted = f"one .safetensors and one {', '.join(PICKLED)} file"
-        raise InvalidValueError("source, target", wanted, f"{source.name} and {target.name}")
+        raise InvalidValueError("source, target", wanted, printable(f"{source.name} and {target.name}"))
     refuse_existing(target)
-    network = load_siamrpn(source)
+    check_value("backbone", backbone, Backbone)
+    network = load_network(source)
+    if not isinstance(network, SiamRPN):
+        got = f"those of a {type(network).__name__}"
+        raise InvalidValueError(printable(source), "weights of a SiamRPN", got, "they are used as they are")
     if target.suffix == ".safetensors":
         metadata = _make_metadata(network, source, licence, training, lambda_k, seed)
-        save_weights(network, target, metadata, half=False)
+        save_weights(network, target, metadata, half=False, new=True)
         return
+    name_of = legacy_name if backbone == "alexnetlegacy" else current_name
     buffer = io.BytesIO()
-    torch.save(network.state_dict(), buffer)
+    torch.save({name_of(name): tensor for name, tensor in network.state_dict().items()}, buffer)
     target.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(target, buffer.getvalue())
+    atomic_write(target, buffer.getvalue(), new=True)
 
 
 def refuse_existing(target: Path) -> None:
-    """Refuse to write over an existing file (`InvalidValueError`)."""
-    if target.exists():
-        raise InvalidValueError(str(target), "a new file", "an existing one", "delete or rename it first")
+    """Refuse to write over an existing file (`InvalidValueError`), or over a link."""
+    if os.path.lexists(target):
+        raise InvalidValueError(printable(target), "a new file", "an existing one", "delete or rename it first")
 
 
 def _make_metadata(
@@ -70,14 +85,16 @@ def _make_metadata(
     known = WEIGHTS.get(path.stem)
     licence = licence or (known.licence if known else None)
     if licence is None:
-        raise InvalidValueError("licence", f"the terms of use of {path}", "none", "set --licence")
+        raise InvalidValueError("licence", f"the terms of use of {printable(path)}", "none", "set --licence")
     if lambda_k is None and network.keypoint_depth is not None:
-        raise InvalidValueError("lambda_k", f"the weight of the keypoint loss of {path}", "none", "set --lambda-k")
+        raise InvalidValueError(
+            "lambda_k", f"the weight of the keypoint loss of {printable(path)}", "none", "set --lambda-k"
+        )
     origin = f"{known.about}; " if known else ""
     return Metadata(
         keypoint_head=network.keypoint_depth,
         lambda_k=lambda_k or 0.0,
-        training=training or f"{origin}converted from {path.name}, SHA-256 {hash_file(path)}",
+        training=training or f"{origin}converted from {printable(path.name)}, SHA-256 {hash_file(path)}",
         licence=licence,
         seed=seed,
     )

@@ -1,88 +1,114 @@
-"""Descriptions of weights files, packaged, published or the user's own, and checks of whether they can be used."""
+"""Descriptions of weights files, packaged, published or the user's own. All of a file's texts are made printable."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
-from armory_skelevision.io import hash_file
+from armory_skelevision.io import hash_file, printable
 from armory_skelevision.io.fetch import RemoteFile, recorded_hash
-from armory_skelevision.networks import SiamRPN
-from armory_skelevision.networks.unet import UNETS
-from armory_skelevision.validation import StructuredError
-from armory_skelevision.weights.loading import read_keypoint_depth, read_metadata, read_state
-from armory_skelevision.weights.metadata import ARCHITECTURE
+from armory_skelevision.networks import NanoTrack, SiamRPN
+from armory_skelevision.networks.unet import UNet
+from armory_skelevision.weights.checkpoints import read_header
+from armory_skelevision.weights.loading import read_metadata
+from armory_skelevision.weights.metadata import ARCHITECTURE, Metadata, UNetMetadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 from armory_skelevision.weights.published import WEIGHTS
-from armory_skelevision.weights.state import find_problems
-from armory_skelevision.weights.unet import is_unet, load_unet, read_unet_metadata
+from armory_skelevision.weights.recognition import load_network
+from armory_skelevision.weights.unet import read_unet_metadata
 
 
-def describe_all(folder: Path) -> list[str]:
-    """One paragraph for each packaged file and for each of PySOT's checkpoints, which are fetched into ``folder``."""
+class Description(NamedTuple):
+    """What is known of a weights file."""
+
+    file: str
+    network: str
+    licence: str
+    further: dict[str, str]
+    """Training and so on, by what it is."""
+    sha256: str
+    where: str
+    place: str = ""
+    """``where`` in short; empty if it is short enough."""
+
+
+def describe_all(folder: Path) -> list[Description]:
+    """The packaged files, and PySOT's checkpoints, which are fetched into ``folder``."""
     packaged = [describe_file(path) for path in sorted(PACKAGED_WEIGHTS.glob("*.safetensors"))]
-    return packaged + [_describe_source(source, folder / source.file) for source in WEIGHTS.values()]
+    return [each._replace(place="packaged") for each in packaged] + [
+        _describe_source(source, folder / source.file) for source in WEIGHTS.values()
+    ]
 
 
-def describe_file(path: Path) -> str:
-    """A paragraph on a weights file: network, training, licence, hash and place. Errors are those of `checkpoints`."""
-    lines = _describe_unet(path) if is_unet(path) else _describe_tracker(path)
-    return _paragraph(path.name, [*lines, ("sha256", hash_file(path)), ("where", _place(path))])
+def describe_file(path: Path) -> Description:
+    """Check a weights file, and describe it.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InvalidValueError: If it cannot be used; see `recognition.load_network`.
+    """
+    network = load_network(path)
+    without = {"metadata": "none in the file"}
+    parts: tuple[str, str, dict[str, str]]
+    if isinstance(network, NanoTrack):
+        parts = f"NanoTrack version {network.version}", "", without
+    elif isinstance(network, UNet):
+        described = bool(read_header(path))
+        unknown = f"U-Net of width {network.width}, of DuaLossDef", "", without
+        parts = _describe_unet(read_unet_metadata(path)) if described else unknown
+    else:
+        parts = _describe_tracker(network, read_metadata(path))
+    return Description(path.name, *parts, hash_file(path), _place(path))
 
 
-def verify_file(path: Path) -> list[str]:
-    """Reasons why a file cannot be used as weights, one line each; empty if it can."""
-    try:
-        if is_unet(path):
-            load_unet(UNETS[read_unet_metadata(path).width](), path)
-            return []
-        metadata, state, head = read_metadata(path), read_state(path), read_keypoint_depth(path)
-    except (OSError, StructuredError) as error:
-        return [str(error)]
-    if metadata is not None and metadata.architecture != ARCHITECTURE:
-        return [f"{path}: expected the architecture {ARCHITECTURE}, got {metadata.architecture}"]
-    return [f"{path}: {problem}" for problem in find_problems(SiamRPN(head).state_dict(), state)]
+def format_table(descriptions: list[Description]) -> str:
+    """A line for each file."""
+    rows = [("file", "network", "licence", "where")]
+    rows += [(each.file, each.network, each.licence, each.place or each.where) for each in descriptions]
+    printed = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*printed, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in printed)
 
 
-def _describe_tracker(path: Path) -> list[tuple[str, str]]:
-    metadata, head = read_metadata(path), read_keypoint_depth(path) or "none"
+def format_description(description: Description) -> str:
+    """A paragraph with all that is known of a file."""
+    lines = {
+        "network": description.network,
+        **description.further,
+        "licence": description.licence,
+        "sha256": description.sha256,
+        "where": description.where,
+    }
+    shown = (f"  {key:<9} {printable(text)}" for key, text in lines.items() if text)
+    return "\n".join([printable(description.file), *shown])
+
+
+def _describe_tracker(network: SiamRPN, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
+    head = f"{ARCHITECTURE}, keypoint head {network.keypoint_depth or 'none'}"
     if metadata is None:
-        return [("network", f"{ARCHITECTURE}, keypoint head {head}"), ("metadata", "none in the file")]
-    return [
-        ("network", f"{metadata.architecture}, keypoint head {head}, lambda_k {metadata.lambda_k:g}"),
-        ("training", f"{metadata.training}, seed {metadata.seed}" + (", BACKDOOR" if metadata.backdoor else "")),
-        ("licence", metadata.licence),
-    ]
+        return head, "", {"metadata": "none in the file"}
+    training = f"{metadata.training}, seed {metadata.seed}" + (", BACKDOOR" if metadata.backdoor else "")
+    return f"{head}, lambda_k {metadata.lambda_k:g}", metadata.licence, {"training": training}
 
 
-def _describe_unet(path: Path) -> list[tuple[str, str]]:
-    metadata = read_unet_metadata(path)
-    return [
-        ("network", f"U-Net, {metadata.width}, of DuaLossDef"),
-        ("training", f"{metadata.training}, seed {metadata.seed}; {metadata.validation}"),
-        ("tracker", f"{metadata.tracker}, sha256 {metadata.tracker_sha256}"),
-        ("licence", metadata.licence),
-    ]
+def _describe_unet(metadata: UNetMetadata) -> tuple[str, str, dict[str, str]]:
+    further = {
+        "training": f"{metadata.training}, seed {metadata.seed}; {metadata.validation}",
+        "tracker": f"{metadata.tracker}, sha256 {metadata.tracker_sha256}",
+    }
+    return f"U-Net, {metadata.width}, of DuaLossDef", metadata.licence, further
 
 
-def _describe_source(source: RemoteFile, path: Path) -> str:
+def _describe_source(source: RemoteFile, path: Path) -> Description:
     if path.is_file():
         found, recorded = hash_file(path), recorded_hash(path)
         note = "" if recorded == found else " (not fetched by this command)" if recorded is None else " (CHANGED)"
-        hashed, place = found + note, _place(path)
+        hashed, where, place = found + note, _place(path), ""
     else:
-        hashed = "none published"
-        place = f"not here yet: skelevision weights fetch {source.name}, or by hand from {source.page}"
-    lines = [
-        ("network", f"{ARCHITECTURE}, keypoint head none, lambda_k 0"),
-        ("training", source.about),
-        ("licence", source.licence),
-    ]
-    return _paragraph(source.file, [*lines, ("sha256", hashed), ("where", place)])
-
-
-def _paragraph(title: str, lines: Iterable[tuple[str, str]]) -> str:
-    return "\n".join([title, *(f"  {key:<9} {value}" for key, value in lines)])
+        hashed, place = "none published", f"skelevision weights fetch {source.name}"
+        where = f"not here yet: {place}, or by hand from {source.page}"
+    network = f"{ARCHITECTURE}, keypoint head none, lambda_k 0"
+    return Description(source.file, network, source.licence, {"training": source.about}, hashed, where, place)
 
 
 def _place(path: Path) -> str:

@@ -7,18 +7,22 @@ Lightning and plain ``torch.save``; writes ``.safetensors``. All that reads a fi
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from armory_skelevision.networks import NanoTrack, SiamRPN
+from armory_skelevision.io import printable
+from armory_skelevision.networks import NanoTrack, SiameseNetwork, SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.networks.nanotrack import Version
+from armory_skelevision.tracking import PointSettings, TrackerSettings
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.checkpoints import read_checkpoint, read_header
 from armory_skelevision.weights.metadata import ARCHITECTURE, UNET, Metadata
 from armory_skelevision.weights.state import fill, write_network
-from armory_skelevision.weights.third_party import keypoint_depth, rename, unwrap
+from armory_skelevision.weights.third_party import as_float32, keypoint_depth, rename, unwrap, without_prefix
 
 
 def load_weights(network: SiamRPN, path: str | os.PathLike[str]) -> Metadata | None:
@@ -32,13 +36,14 @@ def load_weights(network: SiamRPN, path: str | os.PathLike[str]) -> Metadata | N
         The file's metadata; None for a file without (PyTorch checkpoints).
 
     Raises:
-        InvalidValueError: Also for another architecture or keypoint head, or missing, unexpected, misshapen or
-            non-finite tensors. Its ``key`` is the file.
+        InvalidValueError: Also for another architecture or keypoint head, for missing, unexpected, misshapen or
+            non-finite tensors, and for finite ones with which the network answers NaN or infinity to a fixed input.
+            Its ``key`` is the file.
     """
     path = Path(path)
     metadata, state = read_metadata(path), read_state(path)
     _check_architecture(network, metadata, state, path)
-    fill(network, state, path)
+    fill(network, state, path, _describe_network(ARCHITECTURE, network.keypoint_depth), _answer)
     return metadata
 
 
@@ -57,16 +62,26 @@ def load_nanotrack(network: NanoTrack, path: str | os.PathLike[str]) -> None:
         path: ``nanotrackv2.pth`` or ``nanotrackv3.pth`` as published, or another state dict of such a network.
 
     Raises:
-        InvalidValueError: Also for missing, unexpected, misshapen or non-finite tensors. Its ``key`` is the file.
+        InvalidValueError: As `load_weights`.
     """
     path = Path(path)
-    tensors = unwrap(read_checkpoint(path), str(path))
+    tensors = _read_tensors(path)
     # The checkpoints hold a layer between backbone and head that NanoTrack's own code never runs.
-    state = {name: tensor for name, tensor in tensors.items() if not name.startswith("neck.")}
-    fill(network, state, path, f"NanoTrack version {network.version}")
+    state = as_float32({name: tensor for name, tensor in tensors.items() if not name.startswith("neck.")})
+    fill(network, state, path, f"NanoTrack version {network.version}", _answer)
 
 
-def save_weights(network: SiamRPN, path: str | os.PathLike[str], metadata: Metadata, half: bool = True) -> None:
+def nanotrack_version(names: Iterable[str]) -> Version | None:
+    """The version of NanoTrack that has tensors of these names; None for those of another network."""
+    heads = [name for name in names if name.startswith("ban_head.")]
+    if not heads:
+        return None
+    return 3 if any(name.startswith("ban_head.cls_logits") for name in heads) else 2
+
+
+def save_weights(
+    network: SiamRPN, path: str | os.PathLike[str], metadata: Metadata, half: bool = True, new: bool = False
+) -> None:
     """Write a SiamRPN's weights as safetensors; see `state.write_network` for arguments and errors.
 
     Raises:
@@ -74,15 +89,19 @@ def save_weights(network: SiamRPN, path: str | os.PathLike[str], metadata: Metad
     """
     given, held = (metadata.architecture, metadata.keypoint_head), (ARCHITECTURE, network.keypoint_depth)
     if given != held:
-        raise InvalidValueError(f"{path}.metadata", _describe_network(*held), _describe_network(*given))
-    write_network(network, Path(path), metadata.to_header(), half)
+        raise InvalidValueError(f"{printable(path)}.metadata", _describe_network(*held), _describe_network(*given))
+    write_network(network, Path(path), metadata.to_header(), half, new)
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a weights file under this package's names, on the CPU, floating-point ones as float32."""
     path = Path(path)
-    state = rename(unwrap(read_checkpoint(path), str(path)), str(path))
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    return as_float32(rename(unwrap(read_checkpoint(path), printable(path)), printable(path)))
+
+
+def read_names(path: str | os.PathLike[str]) -> list[str]:
+    """The names of the tensors of a weights file, without the prefixes of trainers."""
+    return list(_read_tensors(Path(path)))
 
 
 def read_metadata(path: str | os.PathLike[str]) -> Metadata | None:
@@ -95,14 +114,30 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata | None:
     if not header:
         return None
     if header.get("architecture") == UNET:
-        raise InvalidValueError(str(path), "weights of a tracker", "weights of a U-Net (DuaLossDef)")
-    return Metadata.from_header(header, str(path))
+        raise InvalidValueError(printable(path), "weights of a tracker", "weights of a U-Net (DuaLossDef)")
+    return Metadata.from_header(header, printable(path))
 
 
 def read_keypoint_depth(path: str | os.PathLike[str]) -> Depth | None:
     """The keypoint head in a tracker's weights file, by its metadata, else its tensors; None for a single-task one."""
     metadata = read_metadata(path)
     return metadata.keypoint_head if metadata is not None else keypoint_depth(read_state(path))
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    tensors = unwrap(read_checkpoint(path), printable(path))
+    return {without_prefix(name): tensor for name, tensor in tensors.items()}
+
+
+def _answer(network: SiameseNetwork) -> Iterable[Tensor]:
+    """What a network finds in a crop of noise, the same each time, as template and as search crop."""
+    settings = PointSettings() if isinstance(network, NanoTrack) else TrackerSettings()
+    side = settings.exemplar_size
+    features = network.embed(255 * torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)))
+    output = network.predict_head(features, features)
+    yield from (*output, *settings.decode(output))
+    if isinstance(network, SiamRPN) and network.keypoint_head is not None:
+        yield network.keypoints(features)
 
 
 def _check_architecture(network: SiamRPN, metadata: Metadata | None, state: Mapping[str, Tensor], path: Path) -> None:
@@ -112,7 +147,7 @@ def _check_architecture(network: SiamRPN, metadata: Metadata | None, state: Mapp
         return
     fix = "load it with siamrpn_stl" if held is None else f'load it with siamrpn_mtl and keypoint_head="{held}"'
     raise InvalidValueError(
-        str(path),
+        printable(path),
         f"weights of {_describe_network(ARCHITECTURE, network.keypoint_depth)}",
         _describe_network(architecture, held),
         fix if architecture == ARCHITECTURE else "",

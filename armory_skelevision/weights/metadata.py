@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
+from armory_skelevision.io import parse_json
 from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import NonNegative, Settings
 
 ARCHITECTURE = "siamrpn_alex"
@@ -62,7 +64,11 @@ class Metadata(Header):
     colour_order: Literal["BGR"] = "BGR"
     input_range: Literal["0..255"] = "0..255"
     backdoor: bool = False
-    tracking: Mapping[str, float] = field(default_factory=dict)
+    tracking: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse constants that a tracker would refuse (`InvalidValueError`)."""
+        TrackerSettings.from_dict(self.tracking, "tracking")
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,6 @@ def _parse(name: str, text: str) -> Any:
     if name not in ("lambda_k", "seed", "backdoor", "tracking"):
         return text
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text

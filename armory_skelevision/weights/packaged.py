@@ -11,7 +11,7 @@ import os
 import warnings
 from pathlib import Path
 
-from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.io import atomic_write, hash_file, printable, read_text
 from armory_skelevision.validation import MissingFileError
 
 PACKAGED_WEIGHTS = Path(__file__).parent / "pretrained"
@@ -60,11 +60,11 @@ def install_weights(folder: str | os.PathLike[str], packaged: str | os.PathLike[
         found = hash_file(destination) if destination.is_file() else None
         if found == wanted:
             continue
-        installed = set(ledger.read_text(encoding="utf-8").split()) if ledger.is_file() else set()
+        installed = set(read_text(ledger).split()) if ledger.is_file() else set()
         if found is not None and found not in installed:
             warnings.warn(
-                f"{destination} is not the file that comes with armory_skelevision, nor an earlier one: it is kept "
-                f"and will be used. Delete or rename it to get the packaged weights",
+                f"{printable(destination)} is not the file that comes with armory_skelevision, nor an earlier one: "
+                f"it is kept and will be used. Delete or rename it to get the packaged weights",
                 stacklevel=2,
             )
             continue

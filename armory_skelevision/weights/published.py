@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.io import atomic_write, hash_file, printable, read_bytes
 from armory_skelevision.io.fetch import RemoteFile, fetch_file
 from armory_skelevision.validation import InvalidValueError
 
@@ -42,14 +43,16 @@ def fetch_weights(name: str, folder: Path, origin: str | None = None) -> Path:
             exists.
     """
     if name not in WEIGHTS:
-        raise InvalidValueError("weights", f"one of {', '.join(WEIGHTS)}", name)
+        raise InvalidValueError("weights", f"one of {', '.join(WEIGHTS)}", printable(name))
     source = WEIGHTS[name]
     found, target = fetch_file(source, folder, origin, _check), folder / source.file
-    if target.is_file() and hash_file(target) != hash_file(found):
-        raise InvalidValueError(str(target), f"the same file as {found}", "another one", "delete or rename it first")
-    if not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(target, found.read_bytes())
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):  # that of another process that fetches the same
+        if not target.is_file():
+            atomic_write(target, read_bytes(found), new=True)
+    if hash_file(target) != hash_file(found):
+        same = f"the same file as {printable(found)}"
+        raise InvalidValueError(printable(target), same, "another one", "delete or rename it first")
     return target
 
 

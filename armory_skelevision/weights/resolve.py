@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.validation import MissingFileError
+from armory_skelevision.io import printable, read_object
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 from armory_skelevision.weights.published import WEIGHTS
 
@@ -26,15 +26,29 @@ _HOW_TO_GET = {
 
 
 def saved_model_dir() -> Path:
-    """The folder where ARMORY looks for a config's `weights_file`: in a container its own, elsewhere the user's."""
+    """The folder where ARMORY looks for a config's `weights_file`: in a container its own, elsewhere the user's.
+
+    Unlike ARMORY's own look-up, this one writes nothing: the folder need not exist.
+
+    Raises:
+        InvalidValueError: If ARMORY's settings cannot be read.
+    """
     from armory import paths
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ARMORY's advice to configure it; its default folder serves too
-        folders = paths.runtime_paths()
-        # Outside of a run ARMORY answers with the folders of its containers, which it mounts there.
-        inside = Path(folders.dataset_dir).is_dir()
-        return Path((folders if inside else paths.HostPaths()).saved_model_dir)
+    # Outside of a run ARMORY answers with the folders of its containers, which it mounts there.
+    inside = paths.DockerPaths()
+    if not paths.NO_DOCKER and Path(inside.dataset_dir).is_dir():
+        return Path(inside.saved_model_dir)
+    defaults = paths.HostDefaultPaths()
+    settings = Path(defaults.armory_config)
+    if not settings.is_file():
+        return Path(defaults.saved_model_dir)
+    folder = read_object(settings).get("saved_model_dir")
+    if not isinstance(folder, str):
+        raise InvalidValueError(
+            printable(settings), 'a path as "saved_model_dir"', repr(folder), "run armory configure"
+        )
+    return Path(folder)
 
 
 def resolve(weights_file: str | os.PathLike[str], by_armory: bool = False) -> Path:
@@ -50,14 +64,13 @@ def resolve(weights_file: str | os.PathLike[str], by_armory: bool = False) -> Pa
     """
     path, folder = Path(weights_file), saved_model_dir()
     # Before its first run, ARMORY's folder has none of the packaged files.
-    places = [folder / path, PACKAGED_WEIGHTS / path]
-    for place in places if by_armory else [path, *places]:
-        if place.is_file():
+    packaged = [PACKAGED_WEIGHTS / path] if path.name == os.fspath(path) else []
+    for place in [*([] if by_armory else [path]), folder / path, *packaged]:
+        if os.path.isfile(place):  # unlike Path's method, it takes names that no file can have
             return place
-    looked = [os.fspath(folder / path)] if by_armory or path.is_absolute() else [path.absolute(), folder / path]
-    raise MissingFileError(
-        "weights_file", f"a file at {' or '.join(map(str, looked))}, or the name of a packaged file", "none", _fix(path)
-    )
+    looked = [folder / path] if by_armory or path.is_absolute() else [Path.cwd() / path, folder / path]
+    places = " or ".join(printable(place) for place in looked)
+    raise MissingFileError("weights_file", f"a file at {places}, or the name of a packaged file", "none", _fix(path))
 
 
 def named_weights(config: Mapping[str, Any]) -> dict[str, str]:

@@ -12,17 +12,29 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from armory_skelevision.io import printable
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.validation import InvalidValueError
 
 WRAPPERS = ("state_dict", "model")
-PREFIXES = ("module.", "model.")
+_PREFIXES = re.compile(r"(?:module\.|model\.)+")
 
-# Convolution and BatchNorm of the five blocks, numbered as in the single list of layers of PySOT's older checkpoints.
+# Convolution and BatchNorm of the five blocks, numbered as in the single list of layers of PySOT's `AlexNetLegacy`
+# (github.com/STVIR/pysot, pysot/models/backbone/alexnet.py), which the configs of its published trackers name.
 _FEATURES = {
-    index: f"layer{1 + place // 2}.{place % 2}" for place, index in enumerate((0, 1, 4, 5, 8, 9, 11, 12, 14, 15))
+    f"backbone.features.{index}.": f"backbone.layer{1 + place // 2}.{place % 2}."
+    for place, index in enumerate((0, 1, 4, 5, 8, 9, 11, 12, 14, 15))
 }
-_OLD_NAME = re.compile(r"backbone\.features\.(\d+)\.")
+_LAYERS = {layer: features for features, layer in _FEATURES.items()}
+_BLOCK = re.compile(r"backbone\.(?:features\.[0-9]{1,2}|layer[0-9]\.[0-9])\.")
+
+MAX_TENSORS = 2**30
+"""Bytes that the tensors of a file may have in float32: 40 times those of this package's networks.
+
+Tensors may have more than their file, since steps of zero repeat stored numbers.
+"""
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 # A dictionary can contain itself; no trainer wraps deeper than this.
 _MAX_WRAPPINGS = 4
@@ -36,7 +48,7 @@ def unwrap(checkpoint: object, path: str) -> dict[str, Tensor]:
         path: The file, for error messages.
 
     Raises:
-        InvalidValueError: If there is no dictionary of plain tensors.
+        InvalidValueError: If there is no dictionary of plain tensors, or they have more than `MAX_TENSORS` bytes.
     """
     for _ in range(_MAX_WRAPPINGS):
         if not isinstance(checkpoint, Mapping):
@@ -53,7 +65,15 @@ def unwrap(checkpoint: object, path: str) -> dict[str, Tensor]:
     others = [name for name, value in checkpoint.items() if not (isinstance(name, str) and _is_plain(value))]
     if others:
         raise InvalidValueError(path, wanted, f"entries that are no plain tensors: {list_some(map(str, others))}")
+    size = 4 * sum(tensor.numel() for tensor in checkpoint.values())
+    if size > MAX_TENSORS:
+        raise InvalidValueError(path, f"tensors of at most {MAX_TENSORS} bytes in float32", f"{size} bytes")
     return dict(checkpoint)
+
+
+def as_float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, those of 16, 32 and 64 bit floating point in float32."""
+    return {name: tensor.float() if tensor.dtype in _FLOATS else tensor for name, tensor in state.items()}
 
 
 def rename(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
@@ -66,19 +86,26 @@ def rename(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
     for name in state:
         new_name = current_name(name)
         if new_name in origins:
-            raise InvalidValueError(path, f"one tensor for {new_name!r}", f"two, {origins[new_name]!r} and {name!r}")
+            expected = f"one tensor for {list_some([new_name])}"
+            raise InvalidValueError(path, expected, f"two, {list_some([origins[new_name], name])}")
         origins[new_name] = name
     return {new_name: state[name] for new_name, name in origins.items()}
 
 
 def current_name(name: str) -> str:
     """This package's name of a tensor. Unknown names stay as they are, except for the known prefixes."""
-    while name.startswith(PREFIXES):
-        name = name.split(".", 1)[1]
-    match = _OLD_NAME.match(name)
-    if match and int(match[1]) in _FEATURES:
-        return f"backbone.{_FEATURES[int(match[1])]}.{name[match.end() :]}"
-    return name
+    return _replace_block(without_prefix(name), _FEATURES)
+
+
+def legacy_name(name: str) -> str:
+    """The name that a tensor of this package has in PySOT's `AlexNetLegacy`: the inverse of `current_name`."""
+    return _replace_block(name, _LAYERS)
+
+
+def without_prefix(name: str) -> str:
+    """The name of a tensor without what trainers put before it."""
+    match = _PREFIXES.match(name)
+    return name[match.end() :] if match else name
 
 
 def keypoint_depth(names: Iterable[str]) -> Depth | None:
@@ -89,12 +116,23 @@ def keypoint_depth(names: Iterable[str]) -> Depth | None:
     return "deep" if "convs.6.weight" in layers else "shallow"
 
 
-def list_some(items: Iterable[str], limit: int = 8) -> str:
-    """The first items of a list, and how many more there are."""
+def list_some(items: Iterable[str], limit: int = 8, length: int = 80) -> str:
+    """The first items of a list, and how many more there are; long items are cut."""
     items = list(items)
     more = f" and {len(items) - limit} more" if len(items) > limit else ""
-    return ", ".join(items[:limit]) + more
+    return ", ".join(printable(item if len(item) <= length else f"{item[:length]}…") for item in items[:limit]) + more
+
+
+def _replace_block(name: str, names: Mapping[str, str]) -> str:
+    match = _BLOCK.match(name)
+    return names[match[0]] + name[match.end() :] if match and match[0] in names else name
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+    return (
+        isinstance(value, Tensor)
+        and not value.is_nested
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and value.device.type == "cpu"  # not "meta", which has no numbers
+    )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from armory_skelevision.io import printable
 from armory_skelevision.networks.unet import UNETS, UNet
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.checkpoints import read_header
 from armory_skelevision.weights.loading import read_state
 from armory_skelevision.weights.metadata import UNET, UNetMetadata
 from armory_skelevision.weights.state import fill, write_network
-
-
-def is_unet(path: Path) -> bool:
-    """Whether a weights file is one of a U-Net, by its metadata."""
-    return read_header(path).get("architecture") == UNET
 
 
 def read_unet_metadata(path: str | os.PathLike[str]) -> UNetMetadata:
@@ -27,17 +27,18 @@ def read_unet_metadata(path: str | os.PathLike[str]) -> UNetMetadata:
     header = read_header(Path(path))
     if header.get("architecture") != UNET:
         fix = "set the width, if the file is one of a U-Net"
-        raise InvalidValueError(str(path), "weights with a U-Net's metadata", "other or no metadata", fix)
-    return UNetMetadata.from_header(header, str(path))
+        raise InvalidValueError(printable(path), "weights with a U-Net's metadata", "other or no metadata", fix)
+    return UNetMetadata.from_header(header, printable(path))
 
 
 def load_unet(network: UNet, path: str | os.PathLike[str]) -> None:
     """Fill a U-Net with the weights of a file: all of them, or the network stays as it was.
 
     Raises:
-        InvalidValueError: Also for missing, unexpected, misshapen or non-finite tensors. Its ``key`` is the file.
+        InvalidValueError: Also for missing, unexpected, misshapen or non-finite tensors, and for finite ones with which
+            the network answers NaN or infinity to a fixed input. Its ``key`` is the file.
     """
-    fill(network, read_state(path), Path(path), f"a U-Net of width {network.width}")
+    fill(network, read_state(path), Path(path), f"a U-Net of width {network.width}", _answer)
 
 
 def save_unet(network: UNet, path: str | os.PathLike[str], metadata: UNetMetadata) -> None:
@@ -48,5 +49,12 @@ def save_unet(network: UNet, path: str | os.PathLike[str], metadata: UNetMetadat
     """
     width = UNETS[metadata.width]().width
     if width != network.width:
-        raise InvalidValueError(f"{path}.metadata.width", f"that of the network, {network.width}", str(width))
+        raise InvalidValueError(
+            f"{printable(path)}.metadata.width", f"that of the network, {network.width}", str(width)
+        )
     write_network(network, Path(path), metadata.to_header())
+
+
+def _answer(network: UNet) -> Iterable[Tensor]:
+    """The correction of an image of noise, the same each time."""
+    yield network(torch.rand(1, 3, 127, 127, generator=torch.Generator().manual_seed(0)))

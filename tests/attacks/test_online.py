@@ -165,6 +165,16 @@ def test_rtaa_stays_within_eps_and_inside_the_windows(eps, boxes_seen):
     assert change[1][outside].sum() == 0
 
 
+def test_rtaa_stays_within_eps_where_it_starts_from_the_frame_before(boxes_seen):
+    """Without the bound, steps of eps per frame would add up."""
+    eps = 4 / 255
+    x, *labels = screen_scene(frames=4)
+    x_adv = attack(RTAA, scene=(x, *labels), eps=eps, max_iter=3, reset_every=30)
+    changes = np.abs(x_adv - x)[0].reshape(4, -1).max(axis=1)
+    assert changes[0] == 0
+    assert (changes[1:] > 0.99 * eps).all() and (changes[1:] <= eps + 1e-6).all()
+
+
 def test_rtaa_moves_the_boxes_further_than_noise_of_the_same_size():
     estimator = restless_estimator()
     clean = predict(estimator, SCENE[0])

@@ -93,6 +93,10 @@ def test_paths_are_printable(tmp_path: Path) -> None:
     assert str(refused.value).isprintable()
 
 
+def test_any_text_is_printable() -> None:
+    assert printable("é“ \ud800\udce4\u202e\x85\u2028\U000e0001\t") == (r"é“ \ud800\xe4\u202e\x85\u2028\U000e0001\t")
+
+
 def test_links_that_lead_out(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -11,6 +11,7 @@ from armory_skelevision.models import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, track
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+from armory_skelevision.weights.checkpoints import write_checkpoint
 from armory_skelevision.weights.loading import save_weights
 from armory_skelevision.weights.metadata import Metadata
 
@@ -232,10 +233,10 @@ def test_wrong_keys_and_values_are_named(model, model_kwargs, wrapper_kwargs, ke
 
 def test_wrong_constants_in_a_weights_file_are_named_with_the_file(tmp_path):
     path = tmp_path / "stl.safetensors"
-    save_weights(SiamRPN(), path, dataclasses.replace(metadata(), tracking={"penalty": 0.24}))
+    write_checkpoint(SiamRPN().state_dict(), {**metadata().to_header(), "tracking": '{"penalty": 0.24}'}, path)
     with pytest.raises(InvalidValueError) as caught:
         siamrpn_stl({}, {"device_type": "cpu"}, path)
-    assert caught.value.key == f"tracking of {path}.penalty"
+    assert caught.value.key == f"{path}.tracking.penalty"
 
 
 def bad_video(change):

@@ -1,6 +1,7 @@
 """Submissions evaluated on a suite: each in a process of its own, ranked, resumed after a stop."""
 
 import json
+import os
 import re
 import shutil
 import time
@@ -21,10 +22,10 @@ from armory_skelevision.submission.evaluate import Participant, evaluate
 from armory_skelevision.submission.manifest import Claim, Manifest
 from armory_skelevision.submission.pack import pack
 from armory_skelevision.submission.ranking import find_interval, format_table, rank, write_tables
-from armory_skelevision.submission.run import VideoScores, run_evaluation
+from armory_skelevision.submission.run import VideoScores, check_scores, run_evaluation
 from armory_skelevision.submission.suite import Suite, read_suite
 from armory_skelevision.submission.verify import Terms, smoke_run, verify_bundle
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidValueError, StructuredError
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
 STEP = {**build_config("walkers", "mtl")["attack"], "kwargs": {"max_iter": 1, "verbose": False}}
@@ -195,13 +196,25 @@ def test_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "key", "part"),
     [
-        ({"attacks": {}}, "suite.attacks", "none"),
-        ({"attacks": {"../x": STEP}}, "suite.attacks", "'../x'"),
-        ({"videos": 0}, "suite.videos", "0"),
-        ({"hours": 1}, "suite.hours", "unknown"),
-        ({"attacks": {"a": {**STEP, "name": "Patch"}}}, "attacks.a", "attack.name: "),
-        ({"dataset": {**DATA, "root": "no/where"}}, "attacks.step", "dataset.root: "),
-        ({"dataset": {**build_config("otb", "mtl")["dataset"], "root": "no/where"}}, "attacks.step", "dataset.root: "),
+        ({"attacks": {}}, ".attacks", "none"),
+        ({"attacks": {"../x": STEP}}, ".attacks", "'../x'"),
+        ({"attacks": {"benign": STEP}}, ".attacks", "a column of the ranking"),
+        ({"attacks": {"Rank": STEP}}, ".attacks", "a column of the ranking"),
+        ({"attacks": {"a": STEP, "A": STEP}}, ".attacks", "another attack, a"),
+        ({"attacks": {"a\n": STEP}}, ".attacks", "'a\\n'"),
+        ({"attacks": {"a\x1b[2J": STEP}}, ".attacks", "x1b"),
+        ({"attacks": {"=1": STEP}}, ".attacks", "'=1'"),
+        ({"attacks": {"..": STEP}}, ".attacks", "'..'"),
+        ({"attacks": [STEP]}, ".attacks", "PatchAttack"),
+        ({"name": "a/b"}, ".name", "'a/b'"),
+        ({"minutes": 0}, ".minutes", "0"),
+        ({"memory_gb": "16"}, ".memory_gb", "'16'"),
+        ({"videos": True}, ".videos", "true"),
+        ({"videos": 0}, ".videos", "0"),
+        ({"hours": 1}, ".hours", "unknown"),
+        ({"attacks": {"a": {**STEP, "name": "Patch"}}}, ".attacks.a", "attack.name: "),
+        ({"dataset": {**DATA, "root": "no/where"}}, ".attacks.step", "dataset.root: "),
+        ({"dataset": {**build_config("otb", "mtl")["dataset"], "root": "no/where"}}, ".attacks.step", "dataset.root: "),
     ],
 )
 def test_suites_that_could_not_run(changes: dict[str, Any], key: str, part: str, tmp_path: Path) -> None:
@@ -209,8 +222,58 @@ def test_suites_that_could_not_run(changes: dict[str, Any], key: str, part: str,
     path.write_text(json.dumps({**SUITE, **changes}))
     with pytest.raises(InvalidValueError) as refused:
         read_suite(path)
-    assert refused.value.key == key
+    assert refused.value.key == f"{path}{key}"
     assert part in refused.value.got
+
+
+def test_a_suite_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "suite.json"
+    for text in ("[]", "{", json.dumps(SUITE)[:-1] + ', "name": "twice"}', '{"minutes": NaN}', "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(InvalidValueError) as refused:
+            read_suite(path)
+        assert refused.value.key == str(path)
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "none"):
+        with pytest.raises(StructuredError) as unread:
+            read_suite(path)
+        assert unread.value.key == str(path)
+
+
+@pytest.mark.parametrize(
+    "scores", [([], []), ([0.5], []), ([0.5, 0.5], [0.5]), ([0.5], [1.5]), ([-0.1], [0.5]), ([0.5], [float("nan")])]
+)
+def test_scores_that_are_none_are_not_ranked(
+    scores: tuple[list[float], list[float]], packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RunFailedError):
+        check_scores(VideoScores(*scores))
+    runs, suite = FakeRuns(monkeypatch), Suite(**SUITE)
+    evaluate([packed], suite, tmp_path, Terms.usual())
+    for kept in tmp_path.glob("runs/*/*.json"):  # as somebody may have edited them
+        kept.write_text(json.dumps({**json.loads(kept.read_text()), "scores": VideoScores(*scores)._asdict()}))
+    (found,) = evaluate([packed], suite, tmp_path, Terms.usual())
+    assert found.problem is None and len(runs.made) == 4
+
+
+def test_attacks_on_different_numbers_of_videos_are_not_compared(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = iter([VideoScores([0.5], [0.5]), VideoScores([0.5, 0.5], [0.5, 0.5])])
+    monkeypatch.setattr(evaluating, "run_evaluation", lambda *_: next(results))
+    (found,) = evaluate([packed], Suite(**SUITE), tmp_path, Terms.usual())
+    assert found.problem is not None and "{'step': 1, 'again': 2}" in found.problem
+    assert rank([found], Suite(**SUITE)) == []
+
+
+def test_what_is_printed_of_a_bundle_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a\n| 1 | team |\x1b[2J.tar.gz"
+    path.write_bytes(bundle(make_files(b"no weights", name="weights/team_a\n- b: fine\x1b[2J.safetensors")))
+    suite = Suite(**SUITE)
+    (found,) = evaluate([path], suite, tmp_path / "out", Terms.usual())
+    assert found.problem is not None and found.problem.isprintable()
+    *_, line = format_table([], [found], suite).split("\n")
+    assert line.isprintable() and line.startswith("- a\\n| 1 ")
 
 
 def test_the_suite_of_the_docs_could_run(root: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Bundles as teams make them: packed, verified, evaluated on a suite."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +14,11 @@ from safetensors.torch import save_file
 
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.evaluation.runner import RunFailedError
 from armory_skelevision.io import hash_file
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.submission import evaluate as evaluating
+from armory_skelevision.submission import verify as verifying
 from armory_skelevision.submission.archive import RefusedError
 from armory_skelevision.submission.manifest import Claim
 from armory_skelevision.submission.pack import pack
@@ -162,6 +166,54 @@ def test_another_baseline(run: Run, packed: Path, tmp_path: Path) -> None:
     code, out, _ = run("submit", "verify", packed, "--no-smoke", "--into", tmp_path / "new")
     assert (code, out) == (0, f"{packed}: accepted, team team, team_siamrpn_alex_mtl.safetensors\n")
     assert hash_file(tmp_path / "new" / "weights" / "team_siamrpn_alex_mtl.safetensors") == hash_file(MTL)
+
+
+@pytest.mark.parametrize("into", [None, "absent", "empty"])
+def test_nothing_is_accepted_before_its_smoke_run(
+    into: str | None, run: Run, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if into == "empty":
+        (tmp_path / into).mkdir()
+    before = list(tmp_path.rglob("*"))
+    options = [] if into is None else ["--into", tmp_path / into]
+
+    def fail(*_: object, **__: object) -> VideoScores:
+        raise RunFailedError("out of memory\x1b[2J")
+
+    monkeypatch.setattr(verifying, "run_evaluation", fail)
+    code, out, err = run("submit", "verify", packed, *options)
+    assert (code, out) == (1, "")
+    assert err == f"error: {packed} is refused: the smoke run failed: out of memory\\x1b[2J\n"
+    assert list(tmp_path.rglob("*")) == before
+
+    monkeypatch.setattr(verifying, "run_evaluation", lambda *_, **__: VideoScores([0.9], [0.5]))
+    code, out, err = run("submit", "verify", packed, *options)
+    assert (code, err) == (0, "")
+    smoke, accepted = out.splitlines()
+    assert smoke == "smoke run: benign mIoU 0.9000  adversarial mIoU 0.5000"
+    assert accepted.startswith(f"{packed}: accepted, team team, ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ([] if into is None else [into])
+    if into:
+        assert sorted(path.name for path in (tmp_path / into).iterdir()) == ["config.json", "manifest.json", "weights"]
+
+
+def test_a_full_disk_is_named(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(verifying, "extract_archive", fail)
+    with pytest.raises(OSError, match="No space left") as full:
+        verify_bundle(packed, tmp_path / "new", Terms.usual())
+    assert full.value.filename == str(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"model": 1, "model": 2}', "NaN"])
+def test_configs_that_are_none_are_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text(text)
+    with pytest.raises(InvalidValueError) as refused:
+        pack(tmp_path / "mine.json", MTL, tmp_path / "a.tar.gz")
+    assert refused.value.key == str(tmp_path / "mine.json")
 
 
 def test_commands(run: Run, config: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

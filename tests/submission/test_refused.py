@@ -22,6 +22,7 @@ from armory_skelevision.evaluation.configs import build_config
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.submission.archive import RefusedError
 from armory_skelevision.submission.verify import Terms, verify_bundle
+from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import save_weights
 from armory_skelevision.weights.metadata import Metadata
 
@@ -364,8 +365,9 @@ def test_a_folder_in_use_is_left_alone(target: Path, tmp_path: Path) -> None:
     path.write_bytes(bundle(GOOD))
     target.mkdir()
     (target / "mine").write_text("mine")
-    with pytest.raises(FileExistsError, match="is not empty"):
+    with pytest.raises(InvalidValueError) as refused:
         verify_bundle(path, target, Terms.usual())
+    assert refused.value.key == str(target)
     assert (target / "mine").read_text() == "mine"
 
 

@@ -11,14 +11,14 @@ from safetensors.torch import save_file
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError, StructuredError
 from armory_skelevision.weights.averaging import average_weights
-from armory_skelevision.weights.loading import load_weights, read_metadata, save_weights
+from armory_skelevision.weights.loading import load_weights, read_metadata, read_state, save_weights
 from armory_skelevision.weights.metadata import Metadata
 
 Run = Callable[..., tuple[int, str, str]]
 FIRST = Metadata(keypoint_head=None, lambda_k=0.0, training="10 steps", licence="MIT", seed=3)
 
 
-def write(path: Path, seed: int, **changes: object) -> tuple[Path, dict[str, torch.Tensor]]:
+def write(path: Path, seed: int, /, **changes: object) -> tuple[Path, dict[str, torch.Tensor]]:
     """Random weights in float32, and what the file holds."""
     metadata = dataclasses.replace(FIRST, **changes)
     torch.manual_seed(seed)
@@ -29,7 +29,8 @@ def write(path: Path, seed: int, **changes: object) -> tuple[Path, dict[str, tor
 
 def test_every_tensor_is_the_mean(run: Run, tmp_path: Path) -> None:
     a, first = write(tmp_path / "a.safetensors", 1)
-    b, second = write(tmp_path / "b.safetensors", 2, training="9 steps; from weights of: 10 steps", backdoor=True)
+    more = {"training": "9 steps; from weights of: 10 steps", "backdoor": True, "seed": 4}
+    b, second = write(tmp_path / "b.safetensors", 2, **more)
     c, third = write(
         tmp_path / "c.safetensors", 3, training="8 steps; from weights of: 9 steps; from weights of: 10 steps"
     )
@@ -67,6 +68,25 @@ def test_of_the_same_weights_it_is_the_same(run: Run, tmp_path: Path) -> None:
     load_weights(mean, out)
     assert dataclasses.replace(metadata, training="") == dataclasses.replace(read_metadata(a), training="")
     assert all(torch.allclose(mean.state_dict()[name], tensor, rtol=1e-3, atol=1e-6) for name, tensor in state.items())
+    assert metadata.training == "mean of (1) 10 steps, (2) 10 steps"
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, _ = write(tmp_path / "a.safetensors", 1)
+    out = tmp_path / "mean.safetensors"
+    monkeypatch.setattr("armory_skelevision.weights.averaging._describe", lambda _: str(out.write_bytes(b"theirs")))
+    with pytest.raises(FileExistsError) as refused:
+        average_weights([a, a], out)
+    assert refused.value.filename == str(out) and out.read_bytes() == b"theirs"
+
+
+def test_counters_of_batches_are_those_of_the_first(tmp_path: Path) -> None:
+    for number in (1, 2):
+        network = SiamRPN()
+        network.backbone.get_buffer("layer1.1.num_batches_tracked").fill_(number)
+        save_weights(network, tmp_path / f"{number}.safetensors", FIRST)
+    average_weights([tmp_path / "1.safetensors", tmp_path / "2.safetensors"], tmp_path / "mean.safetensors")
+    assert read_state(tmp_path / "mean.safetensors")["backbone.layer1.1.num_batches_tracked"] == 1
 
 
 @pytest.mark.parametrize(

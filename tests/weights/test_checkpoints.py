@@ -23,8 +23,9 @@ OTHER_FILES = {
     "json": ("net.safetensors", b'{"message": "Not Found"}', "JSON"),
     "lfs": ("net.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
     "garbage_pth": ("net.pth", b"garbage of no kind" * 9, "Unsupported operand 103"),
-    "garbage": ("net.safetensors", b"garbage of no kind" * 9, "header too large"),
-    "short": ("net.safetensors", b"abc", "header too small"),
+    "garbage": ("net.safetensors", b"garbage of no kind" * 9, "a header of 23"),
+    "short": ("net.safetensors", b"abc", "no header"),
+    "claims_endless_bytes": ("net.pth", b"\x80\x05\x96" + b"\xff" * 7 + b"\x0f" + b"x" * 9, "damaged"),
     "dictionary": ("net.pth", pickle.dumps({"a": 1}, 4), "damaged"),
     "module": (
         "net.pth",

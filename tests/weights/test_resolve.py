@@ -1,12 +1,14 @@
 """Where the files are looked for that a `weights_file` names."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from armory_skelevision.validation import MissingFileError
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 from armory_skelevision.weights.resolve import named_weights, resolve, saved_model_dir
 
@@ -54,6 +56,67 @@ def test_a_missing_file_comes_with_where_it_was_looked_for_and_how_to_get_it(fol
     assert missing.value.key == "weights_file"
     assert str(folder / name) in missing.value.expected and str(Path.cwd() / name) in missing.value.expected
     assert fix in missing.value.fix
+
+
+HOSTILE = {
+    "NUL": "a\0b.pth",
+    "Latin-1": os.fsdecode(b"\xe4.pth"),
+    "control characters": "a\n\x1b[2J.pth",
+    "long": "a" * 10_000,
+    "many folders": "a/" * 2000 + "b.pth",
+    "nothing": "",
+    "here": ".",
+    "up": "..",
+    "the root": "/",
+    "a folder": "folder",
+    "a pipe": "pipe.pth",
+    "a device": "/dev/zero",
+    "a loop": "loop.pth",
+    "a link to nothing": "dangling.pth",
+    "below a file": "file.pth/x.pth",
+    "the package's code": "../packaged.py",
+    "a packaged file by a path": f"./../pretrained/{PACKAGED}",
+}
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("by_armory", [False, True])
+def test_names_that_are_no_file(name: str, by_armory: bool, folder: Path) -> None:
+    for place in (folder, Path.cwd()):
+        (place / "folder").mkdir()
+        (place / "file.pth").touch()
+        os.mkfifo(place / "pipe.pth")
+        (place / "loop.pth").symlink_to("loop.pth")
+        (place / "dangling.pth").symlink_to("nothing")
+    with pytest.raises(MissingFileError) as missing:
+        resolve(HOSTILE[name], by_armory)
+    assert missing.value.key == "weights_file"
+    assert str(missing.value).isprintable()
+
+
+def test_links_and_absolute_paths_are_the_users_own(folder: Path, tmp_path: Path) -> None:
+    """Weights are read, and nothing of them is passed on, so that they may lie anywhere."""
+    (tmp_path / "large.pth").touch()
+    (folder / "link.pth").symlink_to(tmp_path / "large.pth")
+    assert resolve("link.pth", by_armory=True) == folder / "link.pth"
+    assert resolve(tmp_path / "large.pth", by_armory=True) == tmp_path / "large.pth"
+
+
+@pytest.mark.parametrize("settings", ["{", "[]", "{}", '{"saved_model_dir": 3}', '{"a": 1, "a": 2}'])
+def test_settings_of_armory_that_are_none_are_named(
+    settings: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".armory").mkdir()
+    path = tmp_path / ".armory" / "config.json"
+    path.write_text(settings)
+    with pytest.raises(InvalidValueError) as refused:
+        saved_model_dir()
+    assert refused.value.key == str(path)
+    path.write_text(json.dumps({"saved_model_dir": "/elsewhere"}))
+    assert saved_model_dir() == Path("/elsewhere")
+    assert [each.name for each in tmp_path.rglob("*")] == [".armory", "config.json"]
 
 
 def test_weights_that_a_config_names() -> None:

@@ -1,0 +1,109 @@
+"""Mutation tests: put single faults into a room of the package, and count those that its tests find.
+
+python -m scripts.mutation [--jobs N] ROOM...
+
+Faults that no test finds are listed with the command that shows them. The work is done on a copy in `.mutation/ROOM`,
+which is kept until the next call. Needs mutmut, which `make mutation` installs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "armory_skelevision"
+KILLED, SURVIVED = ("killed", "timeout", "caught by type check"), ("survived", "no tests", "suspicious")
+
+
+class Room(NamedTuple):
+    """A part of the package, and the tests that are to find its faults."""
+
+    sources: list[str]
+    """Patterns of paths in the package."""
+    tests: list[str]
+
+
+ROOMS = {
+    "boxes": Room(["boxes.py"], ["tests/test_boxes.py", "tests/metrics", "tests/attacks/test_rtaa_loss.py"]),
+    "tracking": Room(["tracking/*"], ["tests/tracking", "tests/models"]),
+    "attacks": Room(["attacks/*"], ["tests/attacks"]),
+    "metrics": Room(["metrics/*"], ["tests/metrics"]),
+    "weights": Room(["weights/*"], ["tests/weights"]),
+    "averaging": Room(["weights/averaging.py"], ["tests/weights/test_averaging.py"]),
+    "intervals": Room(["results/intervals.py"], ["tests/results/test_intervals.py"]),
+    "readers": Room(
+        ["io/reading.py", "datasets/otb.py", "datasets/people/*", "sweeps/grid.py", "results/result_file.py"],
+        [
+            "tests/io/test_reading.py",
+            "tests/datasets",
+            "tests/sweeps/test_grid.py",
+            "tests/results/test_result_file.py",
+        ],
+    ),
+}
+
+SETTINGS = """
+[tool.mutmut]
+source_paths = ["{package}"]
+only_mutate = {sources}
+pytest_add_cli_args_test_selection = {tests}
+pytest_add_cli_args = ["-m", "not slow and not fuzz", "-p", "no:cacheprovider"]
+also_copy = {copied}
+# tests compare what errors are about, not their wording; zip(…, strict=True) only documents
+do_not_mutate_patterns = ['raise \\w*Error\\(', '^ *(fix|expected|got|problem) = ', 'zip\\(.*strict=']
+"""
+
+
+def main() -> None:
+    """Test the rooms that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rooms", nargs="+", choices=ROOMS, metavar="ROOM", help=", ".join(ROOMS))
+    parser.add_argument("--jobs", type=int, default=2, help="how many faults at a time")
+    arguments = parser.parse_args()
+    for name in arguments.rooms:
+        folder = ROOT / ".mutation" / name
+        copy_checkout(folder, ROOMS[name])
+        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(arguments.jobs)]
+        subprocess.run(command, cwd=folder, check=True)
+        print(f"{name}: {summarise(folder)}")
+
+
+def copy_checkout(folder: Path, room: Room) -> None:
+    """Make a copy of the checkout with the settings of a room."""
+    shutil.rmtree(folder, ignore_errors=True)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [name for name in listed.split("\0") if (ROOT / name).is_file()]
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    settings = SETTINGS.format(
+        package=PACKAGE,
+        sources=[f"{PACKAGE}/{pattern}" for pattern in room.sources],
+        tests=room.tests,
+        copied=sorted({name.split("/")[0] for name in files}),
+    )
+    with (folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(settings)
+
+
+def summarise(folder: Path) -> str:
+    """The score of a room, and the faults that no test finds."""
+    command = [sys.executable, "-m", "mutmut", "results", "--all", "true"]
+    text = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    found = dict(line.strip().split(": ", 1) for line in text.splitlines() if ": " in line)
+    counts = Counter(found.values())
+    killed = sum(counts[state] for state in KILLED)
+    total = killed + sum(counts[state] for state in SURVIVED)
+    left = [f"  {state}: {name}" for name, state in found.items() if state in SURVIVED]
+    hint = f"  see them with: cd {folder.relative_to(ROOT)} && mutmut show NAME"
+    return "\n".join([f"{killed} of {total} faults found", *left, *([hint] if left else [])])
+
+
+if __name__ == "__main__":
+    main()
