@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm.auto import tqdm
-
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.process import Limits
-from armory_skelevision.io import atomic_write, hash_file, printable, read_object
+from armory_skelevision.io import atomic_write, hash_file, printable, progress, read_object
 from armory_skelevision.submission.archive import MAX_TOTAL
 from armory_skelevision.submission.manifest import Manifest
 from armory_skelevision.submission.run import VideoScores, check_scores, run_evaluation
@@ -47,7 +45,7 @@ def evaluate(bundles: Sequence[Path], suite: Suite, out: Path, terms: Terms) -> 
     """
     hashes = {bundle: _hash_bundle(bundle) for bundle in dict.fromkeys(bundles)}
     participants = []
-    with tqdm(total=len(hashes) * len(suite.attacks), desc="Submissions", unit="run", disable=None) as bar:
+    with progress(total=len(hashes) * len(suite.attacks), desc="Submissions", unit="run", leave=True) as bar:
         for bundle, sha256 in hashes.items():
             bar.set_postfix_str(printable(bundle.name))
             participants.append(_evaluate_bundle(bundle, sha256, suite, out / "runs", terms, bar))
