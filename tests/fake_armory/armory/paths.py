@@ -1,6 +1,8 @@
 import os
 from pathlib import Path
 
+NO_DOCKER = True
+
 
 class HostPaths:
     def __init__(self):
@@ -8,6 +10,7 @@ class HostPaths:
         self.output_dir, self.tmp_dir, self.saved_model_dir, self.dataset_dir = (
             str(folder / name) for name in ("outputs", "tmp", "models", "datasets")
         )
+        self.armory_config = str(folder / "config.json")
 
 
-runtime_paths = HostPaths
+runtime_paths = DockerPaths = HostDefaultPaths = HostPaths
