@@ -96,6 +96,5 @@ def _build(
     load_weights(network, path)
     metadata = read_metadata(path)
     recorded = metadata.tracking if metadata else {}
-    TrackerSettings.from_dict(recorded, f"tracking of {path}")
     settings = TrackerSettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", recorded)
     return SiamRPNEstimator(network, settings, device_type=wrapper.device_type)

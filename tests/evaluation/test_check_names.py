@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from armory_skelevision.evaluation.check import names
+from armory_skelevision.evaluation.check.findings import error
 from armory_skelevision.evaluation.check.names import find_object, is_shipped
 from armory_skelevision.evaluation.table import TASKS
 
@@ -49,3 +50,9 @@ def test_armorys_additions_to_art_are_imported_without_tensorflow_if_they_do_wit
     tries = [("does_without", True), ("needs_it", True), ("needs_it", False)]
     assert seen == [*((f"{art}.{name}", barred) for name, barred in tries), ("my_module", False)]
     assert "tensorflow" not in sys.modules
+
+
+def test_findings_are_one_line_whatever_a_config_says() -> None:
+    finding = error("attack.kwargs.x\ny", "got '\x1b[2J\u202e'", "\ud800")._replace(where="a\nb.json")
+    assert str(finding).isprintable()
+    assert str(finding).encode()
