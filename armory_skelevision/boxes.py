@@ -50,16 +50,16 @@ def check_corners(key: str, boxes_xyxy: np.ndarray) -> None:
         boxes_xyxy: The boxes, numbers of any type.
 
     Raises:
-        InvalidValueError: Naming the first frame.
+        InvalidValueError: Naming the first frame whose corners are reversed.
     """
-    finite = np.isfinite(boxes_xyxy).all(axis=1)
-    right = finite & (boxes_xyxy[:, 2:] >= boxes_xyxy[:, :2]).all(axis=1)
+    if not np.isfinite(boxes_xyxy).all():
+        raise InvalidValueError(key, "finite boxes", "NaN or infinity")
+    right = (boxes_xyxy[:, 2:] >= boxes_xyxy[:, :2]).all(axis=1)
     if not right.all():
         frame = int(np.argmin(right))
-        expected = "boxes with x1 <= x2 and y1 <= y2" if finite[frame] else "finite boxes"
-        fix = "boxes are (x1, y1, x2, y2), not (x, y, width, height)" if finite[frame] else ""
         got = f"{[round(float(value), 2) for value in boxes_xyxy[frame]]} in frame {frame}"
-        raise InvalidValueError(key, expected, got, fix)
+        fix = "boxes are (x1, y1, x2, y2), not (x, y, width, height)"
+        raise InvalidValueError(key, "boxes with x1 <= x2 and y1 <= y2", got, fix)
 
 
 def as_array(values: Tensor) -> np.ndarray:

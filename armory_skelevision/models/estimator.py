@@ -16,7 +16,7 @@ from torch import Tensor
 
 from armory_skelevision.boxes import as_array
 from armory_skelevision.models.inputs import check_first_boxes, check_labels, check_video, check_videos, refuse_keywords
-from armory_skelevision.models.preprocessing import preprocess
+from armory_skelevision.models.preprocessing import check_operations, preprocess
 from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.networks.inference import freeze, with_gradients
@@ -80,7 +80,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         check_value("device_type", device_type, DeviceType)
         _check_network(model, self.network_type, settings)
         _check_clip_values(clip_values)
-        _check_operations(preprocessing_defences, preprocessing)
+        check_operations(preprocessing_defences, preprocessing)
         super().__init__(
             model=model,
             clip_values=clip_values,
@@ -234,8 +234,8 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             InvalidValueError, InvalidTypeError: For a layer that does not exist, or images that `check_video` refuses.
         """
         check_value("batch_size", batch_size, Count)
-        images = x.reshape(-1, *x.shape[2:]) if getattr(x, "ndim", 0) == 5 else x
-        images = as_tensor(check_video(images, min_frames=1), self.device).permute(0, 3, 1, 2).float()
+        listed = x.reshape(-1, *x.shape[2:]) if getattr(x, "ndim", 0) == 5 else x
+        images = as_tensor(check_video(listed, min_frames=1), self.device).permute(0, 3, 1, 2).float()
         with torch.set_grad_enabled(framework):
             batches = torch.split(images, batch_size)
             parts = [self.model.backbone.activations(network_input(batch), layer) for batch in batches]
@@ -291,18 +291,3 @@ def _check_clip_values(clip_values: Any) -> None:
         raise InvalidTypeError("clip_values", "(0, 1), the range of the frames", repr(clip_values)) from None
     if values != (0.0, 1.0):
         raise InvalidValueError("clip_values", "(0, 1), the range of the frames", str(values))
-
-
-def _check_operations(defences: Any, preprocessing: Any) -> None:
-    listed = [defences] if isinstance(defences, Preprocessor) else [] if defences is None else defences
-    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, Preprocessor) for each in listed):
-        raise InvalidTypeError("preprocessing_defences", "preprocessors of ART, in a list", f"{defences!r:.80}")
-    for each in listed:
-        clip_values, channels_first = getattr(each, "clip_values", None), getattr(each, "channels_first", False)
-        if channels_first or (clip_values is not None and [float(np.max(v)) for v in clip_values] != [0.0, 1.0]):
-            got = f"{type(each).__name__} with clip_values {clip_values} and channels_first {channels_first}"
-            raise InvalidValueError("preprocessing_defences", "those of frames (H, W, 3) with values in [0, 1]", got)
-    pair = isinstance(preprocessing, tuple) and len(preprocessing) == 2
-    if not (preprocessing is None or pair or isinstance(preprocessing, Preprocessor)):
-        expected = "a preprocessor of ART, (mean, standard deviation) or none"
-        raise InvalidTypeError("preprocessing", expected, f"{preprocessing!r:.80}")

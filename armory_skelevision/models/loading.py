@@ -56,7 +56,10 @@ def load_tracker(
         >>> tracker.settings.window_influence
         0.4
     """
+    check_value("name", name, str | os.PathLike)
+    check_value("weights", weights, str | os.PathLike | None)
     check_value("device", device, Device)
+    check_value("tracking", tracking, Mapping[str, Any] | None)
     if device == "gpu" and not torch.cuda.is_available():
         raise InvalidValueError("device", "a GPU that PyTorch can use", "none", 'use device="auto" or "cpu"')
     wrapper_kwargs = {"device_type": "cpu" if device == "cpu" else "gpu", "tracking": dict(tracking or {})}

@@ -340,3 +340,20 @@ def test_settings_can_be_changed_after_all_patches_of_a_folder_were_shown(tmp_pa
     attack.generate(x, y, metadata)
     attack.set_params(max_iter=1)
     assert attack.max_iter == 1
+
+
+@pytest.mark.parametrize("change", [[1, 1, 0], [1e-3, 1e-3, 1], [100, 100, 1]], ids=["unlabelled", "shares", "far"])
+@pytest.mark.parametrize("kind", [KeypointFGSM, KeypointIGSM])
+def test_an_attack_on_no_keypoints_is_refused(kind, change):
+    x, y, _ = screen_scene(frames=2)
+    label = {**y[0], "keypoints": KEYPOINTS * np.array(change)}
+    with pytest.raises(InvalidValueError) as caught:
+        kind(random_estimator(keypoint_head="shallow")).generate(x, [label])
+    assert caught.value.key == "keypoints of person 0"
+
+
+def test_a_screen_that_would_fill_the_memory_is_named():
+    x, y, (metadata,) = screen_scene(frames=2)
+    with pytest.raises(InvalidValueError) as caught:
+        PatchAttack(tiny_estimator()).generate(x, y, {**metadata, "gs_coords": metadata["gs_coords"] * 1e6})
+    assert caught.value.key == "y_patch_metadata[0].gs_coords"

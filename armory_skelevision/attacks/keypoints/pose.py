@@ -71,6 +71,16 @@ class PoseEstimator(PerFrameEstimator):
             gradients.append(torch.autograd.grad(loss, leaf)[0].cpu().numpy())
         return np.concatenate(gradients)
 
+    def check_keypoints(self, keypoints: np.ndarray) -> None:
+        """Refuse keypoints (N, 17, 3) of which none counts, so that there is no gradient (`InvalidValueError`)."""
+        size = self.model.settings.exemplar_size
+        for index, (each, window) in enumerate(zip(keypoints, self._windows(slice(None)), strict=True)):
+            places = to_template(torch.as_tensor(each), window, size)
+            inside = ((places[:, :2] >= 0) & (places[:, :2] < size)).all(dim=1) & (places[:, 2] > 0)
+            if not inside.any():
+                expected = "a labelled keypoint inside the template, in pixels of frame 0"
+                raise InvalidValueError(f"keypoints of person {index}", expected, "none", "an attack would do nothing")
+
     def _losses(self, pictures: Tensor, keypoints: np.ndarray, part: slice) -> Tensor:
         size = self.model.settings.exemplar_size
         maps = self._maps(pictures, part)
