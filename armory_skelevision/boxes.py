@@ -27,9 +27,7 @@ def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
         InvalidTypeError: For anything else, also for complex numbers, truth values and rows of different lengths.
         InvalidValueError: For masked values.
     """
-    if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    value = as_array(value) if isinstance(value, Tensor) else value
     try:
         numbers = np.asarray(value)
         numbers = numbers.astype(np.float64) if numbers.dtype == np.dtype(object) else numbers
@@ -40,6 +38,35 @@ def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
     if np.ma.is_masked(value):
         raise InvalidValueError(key, expected, "masked values")
     return numbers
+
+
+def check_corners(key: str, boxes_xyxy: np.ndarray) -> None:
+    """Refuse boxes (F, 4) with NaN, infinity, or corners the other way round, as boxes xywh have them.
+
+    Boxes without an area are let through: they mark frames without a target.
+
+    Args:
+        key: What the boxes are, for errors.
+        boxes_xyxy: The boxes, numbers of any type.
+
+    Raises:
+        InvalidValueError: Naming the first frame whose corners are reversed.
+    """
+    if not np.isfinite(boxes_xyxy).all():
+        raise InvalidValueError(key, "finite boxes", "NaN or infinity")
+    right = (boxes_xyxy[:, 2:] >= boxes_xyxy[:, :2]).all(axis=1)
+    if not right.all():
+        frame = int(np.argmin(right))
+        got = f"{[round(float(value), 2) for value in boxes_xyxy[frame]]} in frame {frame}"
+        fix = "boxes are (x1, y1, x2, y2), not (x, y, width, height)"
+        raise InvalidValueError(key, "boxes with x1 <= x2 and y1 <= y2", got, fix)
+
+
+def as_array(values: Tensor) -> np.ndarray:
+    """The values of a tensor of any shape and device; those of bfloat16, which NumPy does not have, as float32."""
+    detached = values.detach().cpu()
+    array: np.ndarray = (detached.float() if detached.dtype == torch.bfloat16 else detached).numpy()
+    return array
 
 
 def xyxy_to_cxcywh(box_xyxy: Tensor) -> Tensor:

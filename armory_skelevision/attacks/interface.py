@@ -14,8 +14,10 @@ from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 
+from armory_skelevision.boxes import as_array
 from armory_skelevision.io import progress
 from armory_skelevision.models.inputs import check_box, check_labels, check_videos, per_video, refuse_keywords
+from armory_skelevision.networks.inference import with_gradients
 from armory_skelevision.validation import InvalidTypeError, change_attributes, check_arguments, check_known
 
 Metadata = Sequence[Mapping[str, Any]] | Mapping[str, Any] | None
@@ -39,6 +41,8 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "generate" in vars(cls):
+            cls.generate = with_gradients(cls.generate)
         names = inspect.signature(cls.__init__).parameters
         cls.attack_params = [name for name in names if name not in ("self", "estimator", "settings")]
 
@@ -126,7 +130,7 @@ def check_call(x: Any, unknown: Mapping[str, Any], known: Sequence[str], min_fra
     """
     refuse_keywords(unknown, known)
     videos = check_videos(x, min_frames)
-    return [video.detach().cpu().numpy() if isinstance(video, Tensor) else video for video in videos]
+    return [as_array(video) if isinstance(video, Tensor) else video for video in videos]
 
 
 def check_targets(x: Any, y: Any) -> list[np.ndarray]:
@@ -156,8 +160,8 @@ def check_metadata(given: Any, videos: Sequence[Any]) -> list[Mapping[str, Any]]
 
 
 def dtype_of(x: Any, videos: Sequence[np.ndarray]) -> np.dtype[Any]:
-    """The dtype of attacked videos: that of the array that they came in, else of the first one."""
-    return x.dtype if isinstance(x, np.ndarray) else videos[0].dtype
+    """The dtype of attacked videos: that of the array that they came in, else the most precise of theirs."""
+    return x.dtype if isinstance(x, np.ndarray) else np.result_type(*videos)
 
 
 def stack_videos(videos: Sequence[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:

@@ -57,10 +57,11 @@ class TargetBox(Settings):
     def boxes_xyxy(self, truth_xyxy: Tensor) -> Tensor:
         """The target boxes (F, 4) for the true boxes (F, 4), in pixels."""
         if self.box_xyxy is not None:
-            return torch.tensor(self.box_xyxy).to(truth_xyxy).expand_as(truth_xyxy)
+            return torch.tensor(self.box_xyxy, dtype=torch.float32).to(truth_xyxy).expand_as(truth_xyxy)
         truth_cxcywh = xyxy_to_cxcywh(truth_xyxy)
         centre, size = truth_cxcywh[..., :2], truth_cxcywh[..., 2:]
-        return cxcywh_to_xyxy(torch.cat([centre + torch.tensor(self.shift).to(size) * size, size * self.scale], dim=-1))
+        shift = torch.tensor(self.shift, dtype=torch.float32).to(size)
+        return cxcywh_to_xyxy(torch.cat([centre + shift * size, size * self.scale], dim=-1))
 
 
 def make_objective(

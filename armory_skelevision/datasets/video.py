@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from armory_skelevision.boxes import read_numbers
+from armory_skelevision.boxes import check_corners, read_numbers
 from armory_skelevision.datasets.walker_files import read_annotation
 from armory_skelevision.datasets.walker_videos import SPLITS
-from armory_skelevision.validation import InvalidTypeError, InvalidValueError, Positive, check_value
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError, Range, check_value
+
+FrameRate = Annotated[float, Range(0.01, 10_000)]
+"""Frames per second, as video files can have them."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +37,8 @@ class Video:
             are unknown.
 
     Raises:
-        InvalidValueError: For an array whose shape does not fit the frames.
+        InvalidValueError: For an array whose shape does not fit the frames, or boxes with x1 > x2 or y1 > y2.
+        InvalidTypeError: For arrays of anything but numbers.
     """
 
     frames: NDArray[np.float32]
@@ -47,10 +52,11 @@ class Video:
     def __post_init__(self) -> None:
         """Check the shapes."""
         for key, values in {"frames": self.frames, "boxes_xyxy": self.boxes_xyxy, **self._annotations()}.items():
-            if not isinstance(values, np.ndarray):
-                raise InvalidTypeError(key, "an array", type(values).__name__, "load_video takes other kinds")
-        if not 0 < self.frame_rate < np.inf:
-            raise InvalidValueError("frame_rate", "frames per second, above 0", f"{self.frame_rate!r:.80}")
+            if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
+                got = str(getattr(values, "dtype", type(values).__name__))
+                raise InvalidTypeError(key, "an array of numbers", got, "load_video takes other kinds")
+        check_value("name", self.name, str)
+        check_value("frame_rate", self.frame_rate, FrameRate)
         shape = self.frames.shape
         if len(shape) != 4 or shape[3] != 3 or 0 in shape:
             raise InvalidValueError("frames", "a video (F, H, W, 3), RGB", f"shape {shape}")
@@ -59,7 +65,8 @@ class Video:
             expected = wanted.get(key, (len(self), 4))
             if values.shape != expected:
                 raise InvalidValueError(key, f"an array {expected}, one entry per frame", f"shape {values.shape}")
-        for key in ("boxes_xyxy", *self._annotations()):
+        check_corners("boxes_xyxy", self.boxes_xyxy)
+        for key in self._annotations():
             if not np.isfinite(getattr(self, key)).all():
                 raise InvalidValueError(key, "finite values", "NaN or infinity")
 
@@ -119,27 +126,36 @@ def load_video(
         The video; all pixels are in memory.
 
     Raises:
-        InvalidValueError: For an unknown name, missing boxes, or arrays of the wrong shape, type or range.
+        InvalidValueError: For an unknown name, missing boxes, arrays of the wrong shape, type or range, or annotations
+            that would not be used.
 
     Example:
         >>> load_video("walkers/mini/0")[:10].boxes_xyxy.shape
         (10, 4)
     """
     if isinstance(source, str):
+        given = {"boxes_xyxy": boxes_xyxy, "gs_coords": gs_coords, "masks": masks}
+        _refuse(given, "nothing beside the name of a packaged video, which has its own")
         return _load_packaged(source)
-    check_value("name", name, str)
-    check_value("frame_rate", frame_rate, Positive)
+    if gs_coords is None:
+        _refuse({"masks": masks}, "nothing without gs_coords, the screen whose visible part they are")
     frames = _to_float(read_numbers("source", source, "frames (F, H, W, 3), or the name of a packaged video"))
     if boxes_xyxy is None:
         raise InvalidValueError("boxes_xyxy", "the target's true boxes (F, 4), xyxy in pixels", "none")
-    given: dict[str, NDArray[Any]] = {}
+    screen: dict[str, NDArray[Any]] = {}
     if gs_coords is not None:
         corners = read_numbers("gs_coords", gs_coords, "corners (4, 2) or (F, 4, 2)").astype(np.float64)
-        given["gs_coords"] = np.broadcast_to(corners, (len(frames), 4, 2)) if corners.shape == (4, 2) else corners
+        screen["gs_coords"] = np.broadcast_to(corners, (len(frames), 4, 2)) if corners.shape == (4, 2) else corners
         visible = np.ones(frames.shape[:3], dtype=np.uint8) if masks is None else _read_masks(masks)
-        given["masks"] = visible[..., 0] if visible.ndim == 4 else visible
+        screen["masks"] = visible[..., 0] if visible.ndim == 4 else visible
     boxes = read_numbers("boxes_xyxy", boxes_xyxy, "the target's true boxes (F, 4), xyxy in pixels")
-    return Video(frames, boxes.astype(np.float32), name, frame_rate, **given)
+    return Video(frames, boxes.astype(np.float32), name, frame_rate, **screen)
+
+
+def _refuse(given: Mapping[str, Any], expected: str) -> None:
+    for key, value in given.items():
+        if value is not None:
+            raise InvalidValueError(key, expected, type(value).__name__)
 
 
 def _read_masks(masks: ArrayLike) -> NDArray[Any]:

@@ -70,7 +70,7 @@ def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
     matches = Match(*(torch.stack(parts) for parts in zip(*(match(box, anchors) for box in boxes_cxcywh), strict=True)))
     shape = (len(boxes_cxcywh), -1, size, size)
     labels = torch.where(matches.target, 1, torch.where(matches.background, 0, -1)).reshape(shape)
-    weights = matches.target / matches.target.sum(dim=1, keepdim=True).clamp(min=1)
+    weights = matches.target.float() / matches.target.sum(dim=1, keepdim=True).clamp(min=1)
     offsets = matches.offsets.reshape(len(boxes_cxcywh), 4, -1, size, size)
     cls, loc = classification_loss(output.cls, labels), localisation_loss(output.loc, offsets, weights.reshape(shape))
     return CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc

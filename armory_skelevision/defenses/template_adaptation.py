@@ -59,7 +59,7 @@ class TemplateAdaptation(RegionDefense):
 
     def _check_params(self) -> None:
         super()._check_params()
-        if self.seed != 0 and not (self.augment and self.max_iter):
+        if self.seed != 0 and not (self.augment and self.max_iter and self.eps):
             fix = "leave it out, or draw search crops from it, by augment"
             raise InvalidValueError("seed", "0 where nothing is random", str(self.seed), fix)
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
+from torch import Tensor
 
+from armory_skelevision.boxes import read_numbers
 from armory_skelevision.datasets.video import Video
 from armory_skelevision.evaluation.result import EvaluationResult, TrackedVideo, measure
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+
+# A defense belongs to the tracker while it is evaluated, and other threads must not see it.
+_LOCK = threading.RLock()
 
 
 @overload
@@ -43,20 +49,26 @@ def evaluate(
         One result for a video, a list of results for several.
 
     Raises:
-        InvalidTypeError: If ``video`` is neither.
+        InvalidTypeError: If ``video`` is neither, or tracker or attack are of another kind.
         ValueError, TypeError: For a video that the tracker or the attack refuses.
+
+    Evaluations in several threads wait for each other.
 
     Example:
         >>> result = evaluate(tracker, load_video("walkers/mini/0"), attack=PatchAttack(tracker, max_iter=10))
         >>> result.benign.mean_iou, result.adversarial.mean_iou
     """
+    if isinstance(tracker, type) or not hasattr(tracker, "predict"):
+        raise InvalidTypeError("tracker", "a tracker, such as from load_tracker", f"{tracker!r:.80}")
+    if attack is not None and (isinstance(attack, type) or not hasattr(attack, "generate")):
+        raise InvalidTypeError("attack", "an attack that was made, such as PGD(tracker), or none", f"{attack!r:.80}")
     if not isinstance(video, Video):
         if not (isinstance(video, Sequence) and all(isinstance(each, Video) for each in video)):
             raise InvalidTypeError("video", "a video from load_video, or a list of them", type(video).__name__)
         return [evaluate(tracker, each, attack, defense) for each in video]
     frames = video.frames.view()
     frames.flags.writeable = False  # as ARMORY does, since an attack or a tracker might work in place
-    with _defended(tracker, defense):
+    with _LOCK, _defended(tracker, defense):
         benign = _track(tracker, frames, video)
         if attack is None:
             return EvaluationResult(tracker, video, benign, defense=defense)
@@ -91,7 +103,10 @@ def _attack(attack: Any, frames: np.ndarray, video: Video) -> np.ndarray:
     arguments: dict[str, Any] = {"x": frames[None], "y": [{"boxes": video.boxes_xyxy}]}
     if "y_patch_metadata" in inspect.signature(attack.generate).parameters:
         arguments["y_patch_metadata"] = [video.patch_metadata]
-    attacked = np.asarray(attack.generate(**arguments)[0])
+    made = attack.generate(**arguments)
+    if not isinstance(made, np.ndarray | Tensor | Sequence) or len(made) != 1:
+        raise InvalidTypeError("attack", "one video for one video", f"{type(made).__name__}")
+    attacked = read_numbers("attack", made[0], f"a video of shape {frames.shape}")
     if attacked.shape != frames.shape:
         raise InvalidValueError("attack", f"a video of shape {frames.shape}", f"shape {attacked.shape}")
     return attacked

@@ -23,7 +23,7 @@ from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.evaluation.drawing import Panel, draw_video
 from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES
 from armory_skelevision.io import atomic_write
-from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError, check_value
 
 SHARES = ("success_auc", "precision_20px", "normalised_precision")
 
@@ -148,8 +148,9 @@ class EvaluationResult:
             InvalidValueError: If the folder is not empty. Nothing is ever overwritten.
             OSError: If a file cannot be written.
         """
+        check_value("folder", folder, str | os.PathLike)
         target = Path(folder)
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
             fix = "name another folder, or delete this one"
             raise InvalidValueError("folder", "a new or empty folder", f"{target}, where something is already", fix)
         target.mkdir(parents=True, exist_ok=True)

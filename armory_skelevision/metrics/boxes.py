@@ -30,7 +30,7 @@ from armory.metrics.common import result_formatter
 from armory.metrics.task import aggregator, map_to_aggregator
 from numpy.typing import ArrayLike, NDArray
 
-from armory_skelevision.boxes import iou, read_numbers
+from armory_skelevision.boxes import check_corners, iou, read_numbers
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 OVERLAPS = np.arange(0, 1.05, 0.05)
@@ -60,7 +60,7 @@ def success_auc(y: Labels, y_pred: Labels) -> list[float]:
         Values in [0, 20/21]: no IoU is above the last threshold, 1.
 
     Raises:
-        InvalidValueError: If true and predicted boxes differ in shape, or are not finite.
+        InvalidValueError: If true and predicted boxes differ in shape, are not finite, or have x1 > x2 or y1 > y2.
         InvalidTypeError: If a label has no boxes, or boxes that are not numbers.
     """
     return [float((_overlaps(*pair)[:, None] > OVERLAPS).mean()) for pair in _counted(y, y_pred)]
@@ -140,8 +140,8 @@ def _pairs(y: Labels, y_pred: Labels) -> list[tuple[Boxes, Boxes]]:
         if truth.ndim != 2 or truth.shape[1] != 4 or len(truth) < 2 or truth.shape != found.shape:
             expected = "true and predicted boxes (F, 4) of the same 2 or more frames"
             raise InvalidValueError(f"video {index}", expected, f"{truth.shape} and {found.shape}")
-        if not (np.isfinite(truth).all() and np.isfinite(found).all()):
-            raise InvalidValueError(f"video {index}", "finite boxes", "NaN or infinity")
+        for boxes_xyxy in (truth, found):
+            check_corners(f"video {index}", boxes_xyxy)
         pairs.append((truth, found))
     return pairs
 

@@ -14,15 +14,16 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from art.estimators.pytorch import PyTorchEstimator
 from torch import Tensor
 
-from armory_skelevision.models.inputs import check_first_boxes, check_labels, check_videos, refuse_keywords
-from armory_skelevision.models.preprocessing import preprocess
+from armory_skelevision.boxes import as_array
+from armory_skelevision.models.inputs import check_first_boxes, check_labels, check_video, check_videos, refuse_keywords
+from armory_skelevision.models.preprocessing import check_operations, preprocess
 from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.networks import SiameseNetwork
-from armory_skelevision.networks.inference import freeze
+from armory_skelevision.networks.inference import freeze, with_gradients
 from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.tracker import run_tracker, track
-from armory_skelevision.validation import InvalidTypeError, InvalidValueError, Settings, check_known, check_value
+from armory_skelevision.validation import Count, InvalidTypeError, InvalidValueError, Settings, check_known, check_value
 
 DeviceType = Literal["gpu", "cpu"]
 
@@ -79,7 +80,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         check_value("device_type", device_type, DeviceType)
         _check_network(model, self.network_type, settings)
         _check_clip_values(clip_values)
-        _check_operations(preprocessing_defences, preprocessing)
+        check_operations(preprocessing_defences, preprocessing)
         super().__init__(
             model=model,
             clip_values=clip_values,
@@ -162,7 +163,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         boxes_xyxy = check_first_boxes(y_init, videos)
         # Arrays carry no gradients, so no graph is kept for them.
         with_graph = torch.is_grad_enabled() and any(isinstance(video, Tensor) for video in videos)
-        with torch.set_grad_enabled(with_graph):
+        with torch.inference_mode(False), torch.set_grad_enabled(with_graph):
             return [self._predict_video(video, box_xyxy) for video, box_xyxy in zip(videos, boxes_xyxy, strict=True)]
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
@@ -175,8 +176,9 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
 
     def crops(self, frames: Frames, box_xyxy: Tensor) -> Crops:
         """The crops of one target, its box (4,) in frame 0 in pixels, behind the region defenses."""
-        return Crops(self.model, frames, box_xyxy, self.settings, self.region_defenses)
+        return Crops(self.model.eval(), frames, box_xyxy, self.settings, self.region_defenses)
 
+    @with_gradients
     def loss_gradient(self, x: np.ndarray, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
         """Gradient of `compute_loss` with respect to whole frames, through all preprocessors.
 
@@ -192,13 +194,14 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         for video, boxes_xyxy in zip(*self._check_labelled(x, y), strict=True):
             leaf = as_tensor(video, self.device).detach().clone().requires_grad_()
             loss = self._loss(leaf, boxes_xyxy)
-            gradients.append(torch.autograd.grad(loss, leaf)[0].cpu().numpy())
+            gradients.append(as_array(torch.autograd.grad(loss, leaf)[0]))
         if getattr(x, "dtype", None) != np.dtype(object) and len({gradient.shape for gradient in gradients}) == 1:
             return np.stack(gradients)
         result = np.empty(len(gradients), dtype=object)
         result[:] = gradients
         return result
 
+    @with_gradients
     def compute_loss(self, x: Any, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
         """Sum of absolute box errors over frames and coordinates (SkeleVision, Eq. 3).
 
@@ -219,7 +222,7 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         """Backbone activations of images, such as crops or whole frames.
 
         Args:
-            x: Images (N, H, W, 3) or videos (N, F, H, W, 3), RGB in [0, 1].
+            x: Images (N, H, W, 3) or videos (N, F, H, W, 3), RGB floating point in [0, 1].
             layer: One of the backbone's ``layers``, or its number from 0.
             batch_size: Images per forward pass.
             framework: Return a tensor with a graph instead of an array.
@@ -228,9 +231,11 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
             Features (M, C, h, w), M the number of images or of all frames.
 
         Raises:
-            InvalidValueError: For a layer that does not exist.
+            InvalidValueError, InvalidTypeError: For a layer that does not exist, or images that `check_video` refuses.
         """
-        images = as_tensor(x, self.device).flatten(0, -4).permute(0, 3, 1, 2).float()
+        check_value("batch_size", batch_size, Count)
+        listed = x.reshape(-1, *x.shape[2:]) if getattr(x, "ndim", 0) == 5 else x
+        images = as_tensor(check_video(listed, min_frames=1), self.device).permute(0, 3, 1, 2).float()
         with torch.set_grad_enabled(framework):
             batches = torch.split(images, batch_size)
             parts = [self.model.backbone.activations(network_input(batch), layer) for batch in batches]
@@ -272,6 +277,8 @@ def _check_network(model: Any, network_type: type, settings: Any) -> None:
     for key, value, kind in (("model", model, network_type), ("settings", settings, TrackerSettings)):
         if not isinstance(value, kind):
             raise InvalidTypeError(key, f"an instance of {kind.__name__}", type(value).__name__)
+    if any(weights.is_inference() for weights in model.parameters()):
+        raise InvalidValueError("model", "a network that was made outside of torch.inference_mode", "one from inside")
     if model.per_position not in (None, settings.per_position):
         expected = f"those for a head with {model.per_position} proposals per position, as of {type(model).__name__}"
         raise InvalidValueError("settings", expected, f"{type(settings).__name__}, for {settings.per_position}")
@@ -284,13 +291,3 @@ def _check_clip_values(clip_values: Any) -> None:
         raise InvalidTypeError("clip_values", "(0, 1), the range of the frames", repr(clip_values)) from None
     if values != (0.0, 1.0):
         raise InvalidValueError("clip_values", "(0, 1), the range of the frames", str(values))
-
-
-def _check_operations(defences: Any, preprocessing: Any) -> None:
-    listed = [defences] if isinstance(defences, Preprocessor) else [] if defences is None else defences
-    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, Preprocessor) for each in listed):
-        raise InvalidTypeError("preprocessing_defences", "preprocessors of ART, in a list", f"{defences!r:.80}")
-    pair = isinstance(preprocessing, tuple) and len(preprocessing) == 2
-    if not (preprocessing is None or pair or isinstance(preprocessing, Preprocessor)):
-        expected = "a preprocessor of ART, (mean, standard deviation) or none"
-        raise InvalidTypeError("preprocessing", expected, f"{preprocessing!r:.80}")

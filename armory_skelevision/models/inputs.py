@@ -13,12 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from armory_skelevision.boxes import read_numbers
+from armory_skelevision.boxes import check_corners, read_numbers
 from armory_skelevision.tracking.frames import native_array
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 # In smaller frames the crops show nothing to track, and the smallest box (10 pixels) covers most of the frame.
 MIN_SIDE = 32
+# Of a first box, in widths and heights of the frame: the template around it is cut from as many pixels.
+MAX_BOX = 4
+
+_FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def check_videos(x: Any, min_frames: int = 2, name: str = "x") -> list[Any]:
@@ -64,10 +68,11 @@ def check_video(video: Any, name: str = "x", min_frames: int = 2) -> Any:
         raise InvalidTypeError(name, "an array or tensor (F, H, W, 3)", type(video).__name__)
     _check_shape(tuple(video.shape), name, min_frames)
     kind = video.dtype
-    floating = kind.is_floating_point if isinstance(kind, torch.dtype) else np.issubdtype(kind, np.floating)
-    if not floating:
+    if not (kind in _FLOATING if isinstance(kind, torch.dtype) else np.issubdtype(kind, np.floating)):
         fix = "divide by 255" if "int" in str(kind) else ""
         raise InvalidTypeError(name, "floating point frames in [0, 1]", str(kind), fix)
+    if isinstance(video, Tensor) and (video.is_meta or video.layout != torch.strided):
+        raise InvalidTypeError(name, "a tensor with a value in each pixel", f"{video.layout} on {video.device}")
     if np.ma.is_masked(video):
         raise InvalidValueError(name, "a value in each pixel", "masked pixels")
     readable = video if isinstance(video, Tensor) else native_array(video)
@@ -92,7 +97,8 @@ def check_box(box_xyxy: Any, width: int, height: int, name: str = "y_init") -> T
         The box (4,), float64 on the CPU.
 
     Raises:
-        InvalidValueError: For a wrong shape, NaN, a reversed or empty box, or one outside the frame.
+        InvalidValueError: For a wrong shape, NaN, a reversed or empty box, one outside the frame, or one that is more
+            than four times as wide or high.
         InvalidTypeError: For anything that is not numbers.
     """
     checked = torch.from_numpy(read_numbers(name, box_xyxy, "one box (x1, y1, x2, y2)").astype(np.float64))
@@ -106,6 +112,10 @@ def check_box(box_xyxy: Any, width: int, height: int, name: str = "y_init") -> T
         raise InvalidValueError(name, "x1 < x2 and y1 < y2, at least a pixel apart", values)
     if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
         raise InvalidValueError(name, f"a box that overlaps the {width}x{height} frame", values)
+    if x2 - x1 > MAX_BOX * width or y2 - y1 > MAX_BOX * height:
+        raise InvalidValueError(
+            name, f"a box of at most {MAX_BOX} times the size of the {width}x{height} frame", values
+        )
     return checked
 
 
@@ -113,7 +123,8 @@ def check_first_boxes(y_init: Any, videos: Sequence[Any], name: str = "y_init") 
     """Check the targets (N, 4) in frame 0 of N videos; see `check_box`."""
     if y_init is None:
         raise InvalidValueError(name, "the targets in frame 0, (N, 4) xyxy in pixels", "none")
-    if isinstance(y_init, Mapping | str) or not hasattr(y_init, "__len__") or np.ndim(y_init) == 0:
+    listed = isinstance(y_init, Sequence | np.ndarray | Tensor) and not isinstance(y_init, str)
+    if not listed or getattr(y_init, "ndim", 1) == 0:
         raise InvalidTypeError(name, "the targets in frame 0, (N, 4) xyxy in pixels", type(y_init).__name__)
     if len(y_init) != len(videos):
         raise InvalidValueError(name, f"{len(videos)} boxes, one per video", str(len(y_init)))
@@ -146,8 +157,7 @@ def check_labels(y: Any, videos: Sequence[Any], name: str = "y") -> list[np.ndar
         read = read_numbers(key, label["boxes"], expected)
         if read.shape != (len(video), 4):
             raise InvalidValueError(key, expected, f"shape {read.shape}")
-        if not np.isfinite(read).all():
-            raise InvalidValueError(key, "finite boxes", "NaN or infinity")
+        check_corners(key, read)
         precise = str(getattr(label["boxes"], "dtype", "")).endswith("float64")
         boxes.append(native_array(read) if precise else read.astype(np.float32, copy=False))
     return boxes
@@ -164,7 +174,7 @@ def per_video(given: Any, videos: Sequence[Any], name: str, fix: str = "") -> li
     if given is None:
         raise InvalidValueError(name, expected, "none", fix)
     listed = [given] if isinstance(given, Mapping) else given
-    if not isinstance(listed, (list, tuple, np.ndarray)) or np.ndim(listed) == 0:
+    if not isinstance(listed, (list, tuple, np.ndarray)) or getattr(listed, "ndim", 1) == 0:
         raise InvalidTypeError(name, expected, type(given).__name__)
     if len(listed) != len(videos):
         raise InvalidValueError(name, expected, str(len(listed)))

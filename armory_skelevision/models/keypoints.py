@@ -24,8 +24,8 @@ def read_maps(logits: Tensor, window: Window) -> Tensor:
     confidence, position = logits.flatten(1).softmax(dim=1).max(dim=1)
     size = logits.shape[-1]
     scale = window.side / size
-    x = window.x_min + (position % size + 0.5) * scale
-    y = window.y_min + (position // size + 0.5) * scale
+    x = window.x_min + ((position % size).float() + 0.5) * scale
+    y = window.y_min + ((position // size).float() + 0.5) * scale
     return torch.stack([x, y, confidence], dim=1)
 
 

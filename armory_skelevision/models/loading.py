@@ -12,6 +12,7 @@ import torch
 from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.nanotracker import nanotrack
 from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
+from armory_skelevision.networks.inference import with_gradients
 from armory_skelevision.validation import InvalidValueError, check_value
 from armory_skelevision.weights.checkpoints import SUFFIXES
 from armory_skelevision.weights.loading import read_keypoint_depth, read_metadata, read_state
@@ -23,6 +24,7 @@ MODELS = {"siamrpn_stl": siamrpn_stl, "siamrpn_mtl": siamrpn_mtl, "nanotrack": n
 """The trackers by the names that a config has for them."""
 
 
+@with_gradients
 def load_tracker(
     name: str | os.PathLike[str],
     weights: str | os.PathLike[str] | None = None,
@@ -54,7 +56,10 @@ def load_tracker(
         >>> tracker.settings.window_influence
         0.4
     """
+    check_value("name", name, str | os.PathLike)
+    check_value("weights", weights, str | os.PathLike | None)
     check_value("device", device, Device)
+    check_value("tracking", tracking, Mapping[str, Any] | None)
     if device == "gpu" and not torch.cuda.is_available():
         raise InvalidValueError("device", "a GPU that PyTorch can use", "none", 'use device="auto" or "cpu"')
     wrapper_kwargs = {"device_type": "cpu" if device == "cpu" else "gpu", "tracking": dict(tracking or {})}

@@ -5,11 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from art.defences.preprocessor.preprocessor import Preprocessor, PreprocessorPyTorch
 from torch import Tensor
 
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+
+
+def check_operations(defences: Any, preprocessing: Any) -> None:
+    """Check ``preprocessing_defences`` and ``preprocessing`` of an estimator.
+
+    Raises:
+        InvalidTypeError: For anything but preprocessors of ART.
+        InvalidValueError: For those of other frames than (H, W, 3) with values in [0, 1], which give wrong numbers.
+    """
+    listed = [defences] if isinstance(defences, Preprocessor) else [] if defences is None else defences
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(each, Preprocessor) for each in listed):
+        raise InvalidTypeError("preprocessing_defences", "preprocessors of ART, in a list", f"{defences!r:.80}")
+    for each in listed:
+        clip_values, channels_first = getattr(each, "clip_values", None), getattr(each, "channels_first", False)
+        if channels_first or (clip_values is not None and [float(np.max(v)) for v in clip_values] != [0.0, 1.0]):
+            got = f"{type(each).__name__} with clip_values {clip_values} and channels_first {channels_first}"
+            raise InvalidValueError("preprocessing_defences", "those of frames (H, W, 3) with values in [0, 1]", got)
+    pair = isinstance(preprocessing, tuple) and len(preprocessing) == 2
+    if not (preprocessing is None or pair or isinstance(preprocessing, Preprocessor)):
+        expected = "a preprocessor of ART, (mean, standard deviation) or none"
+        raise InvalidTypeError("preprocessing", expected, f"{preprocessing!r:.80}")
 
 
 def preprocess(video: Tensor, operations: Sequence[Preprocessor]) -> Tensor:

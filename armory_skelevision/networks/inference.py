@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def with_gradients(function: Function) -> Function:
+    """A function that can differentiate even where its caller has switched gradients off.
+
+    Within ``torch.no_grad`` and ``torch.inference_mode`` an attack would find no gradient and give up.
+    """
+    return torch.inference_mode(False)(function)
 
 
 def freeze(network: nn.Module) -> None:

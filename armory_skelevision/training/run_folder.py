@@ -14,7 +14,7 @@ WEIGHTS, CARD, CHART, CURVES = "weights.safetensors", "card.md", "curves.svg", "
 CHECKPOINTS = "resume-step=*.ckpt"
 
 _RESULTS = (WEIGHTS, CARD, CHART, CURVES, "best-step=*.ckpt")  # the last by versions until 1.0
-_UNFINISHED = ".????????.part"  # what `atomic_write` was writing when it was killed
+_UNFINISHED = f".{'[0-9a-f]' * 8}.part"  # what `atomic_write` was writing when it was killed
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def open_folder(folder: Path, resume: bool, overwrite: bool) -> Iterator[None]:
         if found and not (resume or overwrite):
             fix = "continue it with --resume, replace it with --overwrite, or set another folder"
             raise InvalidValueError(key, "a folder without a run", found, fix)
-        if resume and results and not checkpoints:
+        if resume and any(path.name != CURVES for path in results) and not checkpoints:
             fix = "replace it with --overwrite, or set another folder"
             raise InvalidValueError(key, "a run with a checkpoint to resume from", found, fix)
         yield

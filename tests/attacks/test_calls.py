@@ -324,3 +324,36 @@ def test_pictures_are_seen_as_opencv_shows_them(tmp_path):
     with pytest.raises(InvalidValueError) as caught:
         Trigger(picture=str(tmp_path / "grey16.png"), seed=1)
     assert caught.value.key == "seed"
+
+
+def test_videos_of_several_precisions_keep_the_most_precise():
+    x, y, _ = screen_scene(frames=2)
+    attacked = FGSM(tiny_estimator()).generate([x[0].astype(np.float16), x[0]], y * 2)
+    assert attacked.dtype == np.float32
+    np.testing.assert_array_equal(attacked[1], FGSM(tiny_estimator()).generate(x, y)[0])
+
+
+def test_settings_can_be_changed_after_all_patches_of_a_folder_were_shown(tmp_path):
+    x, y, metadata = screen_scene(frames=2)
+    write_patch(tmp_path / "patch_000", np.full((4, 4, 3), 0.5, np.float32), {})
+    attack = PatchAttack(tiny_estimator(), max_iter=0, patch_init=tmp_path, verbose=False)
+    attack.generate(x, y, metadata)
+    attack.set_params(max_iter=1)
+    assert attack.max_iter == 1
+
+
+@pytest.mark.parametrize("change", [[1, 1, 0], [1e-3, 1e-3, 1], [100, 100, 1]], ids=["unlabelled", "shares", "far"])
+@pytest.mark.parametrize("kind", [KeypointFGSM, KeypointIGSM])
+def test_an_attack_on_no_keypoints_is_refused(kind, change):
+    x, y, _ = screen_scene(frames=2)
+    label = {**y[0], "keypoints": KEYPOINTS * np.array(change)}
+    with pytest.raises(InvalidValueError) as caught:
+        kind(random_estimator(keypoint_head="shallow")).generate(x, [label])
+    assert caught.value.key == "keypoints of person 0"
+
+
+def test_a_screen_that_would_fill_the_memory_is_named():
+    x, y, (metadata,) = screen_scene(frames=2)
+    with pytest.raises(InvalidValueError) as caught:
+        PatchAttack(tiny_estimator()).generate(x, y, {**metadata, "gs_coords": metadata["gs_coords"] * 1e6})
+    assert caught.value.key == "y_patch_metadata[0].gs_coords"

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from armory_skelevision.datasets import load_video
+from armory_skelevision.datasets.video import Video
 from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
@@ -135,3 +136,35 @@ def test_frames_and_boxes_as_users_have_them(change):
     video = load_video(change(FRAMES), BOXES.tolist())
     np.testing.assert_allclose(video.frames, FRAMES / 255, atol=1e-6)
     assert video.frames.dtype == np.float32 and video.boxes_xyxy.tolist() == BOXES.tolist()
+
+
+@pytest.mark.parametrize(
+    "given", [{"boxes_xyxy": BOXES}, {"gs_coords": [[0, 0], [5, 0], [5, 5], [0, 5]]}, {"masks": FRAMES}]
+)
+def test_annotations_beside_a_packaged_video_are_refused(given):
+    with pytest.raises(InvalidValueError) as caught:
+        load_video("walkers/mini/0", **given)
+    assert caught.value.key in given
+
+
+def test_masks_without_a_screen_are_refused():
+    with pytest.raises(InvalidValueError) as caught:
+        load_video(FRAMES, BOXES, masks=np.ones((4, 40, 60)))
+    assert caught.value.key == "masks"
+
+
+def test_boxes_of_another_convention_are_refused():
+    xywh = BOXES.copy()
+    xywh[2] = [30, 5, 20, 35]
+    with pytest.raises(InvalidValueError) as caught:
+        load_video(FRAMES, xywh)
+    assert caught.value.key == "boxes_xyxy" and "frame 2" in caught.value.got
+
+
+@pytest.mark.parametrize(
+    "changes", [{"frame_rate": "30"}, {"frame_rate": 1e300}, {"name": 3}, {"boxes_xyxy": BOXES.astype(object)}]
+)
+def test_what_is_no_video_is_refused_by_name(changes):
+    with pytest.raises((InvalidValueError, InvalidTypeError)) as caught:
+        Video(**{"frames": FRAMES / np.float32(255), "boxes_xyxy": BOXES, **changes})
+    assert caught.value.key in changes

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from art.attacks.attack import EvasionAttack
 from art.defences.preprocessor import FeatureSqueezing
 from doubles import ColourTracker, IdentityTracker, cleaner, overlaps, screen_scene, tiny_estimator
@@ -233,3 +234,37 @@ def test_an_attack_that_changes_the_number_of_frames_is_named(video):
     with pytest.raises(InvalidValueError) as caught:
         evaluate(tracker, video[:3], attack=Shortened(estimator=tracker))
     assert caught.value.key == "attack"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        ({"tracker": "siamrpn_stl"}, "tracker"),
+        ({"tracker": None}, "tracker"),
+        ({"attack": PGD}, "attack"),
+        ({"attack": "pgd"}, "attack"),
+        ({"attack": FeatureSqueezing(clip_values=(0, 1))}, "attack"),
+    ],
+)
+def test_what_is_no_tracker_or_attack_is_refused(video, arguments, key):
+    with pytest.raises(InvalidTypeError) as caught:
+        evaluate(**{"tracker": IdentityTracker(), "video": video, **arguments})
+    assert caught.value.key == key
+
+
+def test_an_attack_may_return_tensors_but_not_nothing(video):
+    attack = Darkness(estimator=IdentityTracker())
+    attack.generate = lambda x, y: torch.zeros(x.shape, requires_grad=True)
+    assert not evaluate(IdentityTracker(), video, attack).adversarial.frames.any()
+    attack.generate = lambda x, y: None
+    with pytest.raises(InvalidTypeError) as caught:
+        evaluate(IdentityTracker(), video, attack)
+    assert caught.value.key == "attack"
+
+
+@pytest.mark.parametrize("folder", ["link", None])
+def test_a_result_is_saved_into_no_link_and_not_nowhere(video, tmp_path, folder):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InvalidValueError) as caught:
+        evaluate(IdentityTracker(), video).save(tmp_path / folder if folder else folder)
+    assert caught.value.key == "folder"

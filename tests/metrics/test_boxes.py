@@ -205,3 +205,14 @@ def test_the_kind_of_boxes_does_not_matter(metric, change):
     boxes = np.array(BOXES, np.float32)
     expected = metric([{"boxes": boxes}], [{"boxes": boxes[::-1].copy()}])
     assert metric([{"boxes": change(boxes)}], [{"boxes": change(boxes[::-1].copy())}]) == expected
+
+
+@pytest.mark.parametrize(
+    "measure", [success_auc, precision_20px, normalised_precision, frame_iou, frame_boxes, true_boxes]
+)
+def test_corners_the_other_way_round_are_refused(measure):
+    right, wrong = video([10, 10, 50, 90], [10, 10, 50, 90]), video([10, 10, 50, 90], [60, 10, 40, 80])
+    for pair in ((wrong, right), (right, wrong)):
+        with pytest.raises(InvalidValueError) as caught:
+            measure(*pair)
+        assert caught.value.key == "video 0" and "frame 1" in caught.value.got

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from doubles import screen_scene, tiny_estimator
+from doubles import random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.tracking.frames import native_array
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
@@ -176,6 +176,8 @@ BAD_LABELS = {
     "one box": ([{"boxes": Y[0]["boxes"][0]}], "y[0]"),
     "NaN": ([{"boxes": Y[0]["boxes"] * np.nan}], "y[0]"),
     "complex": ([{"boxes": Y[0]["boxes"] * 1j}], "y[0]"),
+    "corners the other way round": ([{"boxes": [Y[0]["boxes"][0], [80, 40, 60, 85], [60, 40, 80, 85]]}], "y[0]"),
+    "lists of different lengths": ([[[1, 2, 3, 4], [1, 2]]], "y[0]"),
     "truth values": ([{"boxes": Y[0]["boxes"] > 50}], "y[0]"),
 }
 
@@ -188,7 +190,8 @@ def test_bad_labels_are_named(estimator, y, key):
 
 
 @pytest.mark.parametrize(
-    "y_init", [None, 3, "box", {"boxes": 1}, np.float32(1), [["a", 1, 2, 3]], [None], [{}], [[1j] * 4]]
+    "y_init",
+    [None, 3, "box", {"boxes": 1}, np.float32(1), [["a", 1, 2, 3]], [None], [{}], [[1j] * 4], {(60, 40, 80, 85)}],
 )
 def test_first_boxes_that_are_none_are_named(estimator, y_init):
     with pytest.raises((InvalidValueError, InvalidTypeError)) as caught:
@@ -196,7 +199,35 @@ def test_first_boxes_that_are_none_are_named(estimator, y_init):
     assert caught.value.key in ("y_init", "y_init[0]")
 
 
+def test_first_boxes_of_different_lengths_are_named(estimator):
+    with pytest.raises(InvalidValueError) as caught:
+        estimator.predict(np.concatenate([X, X]), y_init=[[60, 40, 80, 85], [60, 40]])
+    assert caught.value.key == "y_init[1]"
+
+
+def test_first_boxes_may_be_any_tensors(estimator, expected):
+    box = torch.from_numpy(Y[0]["boxes"][0])
+    for each in (box.clone().requires_grad_(), box.bfloat16()):
+        np.testing.assert_array_equal(estimator.predict(X, y_init=[each])[0]["boxes"], expected)
+
+
+def test_activations_are_those_of_checked_images():
+    estimator = random_estimator()
+    np.testing.assert_array_equal(estimator.get_activations(X, 0), estimator.get_activations(X[0], "layer1"))
+    for images in (X * 255, X * np.nan, (X * 255).astype(np.uint8), X[0, 0]):
+        with pytest.raises((InvalidValueError, InvalidTypeError)) as caught:
+            estimator.get_activations(images, 0)
+        assert caught.value.key == "x"
+
+
 def test_arrays_that_fit_are_not_copied():
     assert native_array(X) is X
     for changed in (X[..., ::-1], X.astype(">f4"), X.astype(np.longdouble)):
         assert torch.from_numpy(native_array(changed)).shape == X.shape
+
+
+@pytest.mark.parametrize("box", [[-1e6, -1e6, 1e6, 1e6], [-400, 40, 300, 85], [60, -300, 80, 300]])
+def test_a_first_box_whose_template_would_fill_the_memory_is_named(estimator, box):
+    with pytest.raises(InvalidValueError) as caught:
+        estimator.predict(X, y_init=[box])
+    assert caught.value.key == "y_init[0]"

@@ -80,3 +80,10 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
         load_tracker("nowhere.pth")
+
+
+@pytest.mark.parametrize("changes", [{"name": None}, {"name": 3}, {"weights": 3}, {"tracking": [1]}, {"tracking": "x"}])
+def test_arguments_of_another_type_are_named(changes):
+    with pytest.raises(InvalidValueError) as caught:
+        load_tracker(**{"name": "siamrpn_stl", **changes})
+    assert caught.value.key in changes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from art.defences.postprocessor import ReverseSigmoid
-from art.defences.preprocessor import SpatialSmoothing
+from art.defences.preprocessor import JpegCompression, SpatialSmoothing
 from doubles import TinySiamRPN, cleaner, random_nanotrack, random_nanotrack_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
@@ -165,3 +165,12 @@ def test_weights_of_a_defense_are_changed_as_they_are_loaded(tmp_path):
     torch.testing.assert_close(
         defense.defend_search(crop), DuaLossDef(path, width="small", device_type="cpu").defend_search(crop)
     )
+
+
+@pytest.mark.parametrize(
+    "defense", [JpegCompression(clip_values=(0, 255)), SpatialSmoothing(window_size=3, channels_first=True)]
+)
+def test_preprocessors_of_other_frames_are_named(defense):
+    with pytest.raises(InvalidValueError) as caught:
+        tiny_estimator(defense)
+    assert caught.value.key == "preprocessing_defences" and type(defense).__name__ in caught.value.got

@@ -102,6 +102,27 @@ def test_stopped_in_any_validation_it_ends_as_uninterrupted(settings, tmp_path):
         assert outputs(tmp_path / "run") == whole, f"stopped in the validation after step {step}"
 
 
+@pytest.mark.parametrize("write", range(1, 8))
+def test_stopped_at_any_write_it_ends_as_uninterrupted(settings, tmp_path, monkeypatch, write):
+    train(TinyTraining(settings))
+    whole = outputs(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+    original, calls = Path.write_bytes, []
+
+    def write_bytes(path, data):
+        calls.append(path)
+        if len(calls) == write:
+            raise OSError(28, "No space left on device")
+        return original(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", write_bytes)
+        with pytest.raises(OSError, match="No space left"):
+            train(TinyTraining(settings))
+    train(TinyTraining(settings), resume=True)
+    assert outputs(tmp_path / "run") == whole
+
+
 def test_checkpoints_between_validations_and_rarer_than_steps(settings, tmp_path):
     seldom = dataclasses.replace(settings, checkpoint_minutes=60)
     train(TinyTraining(seldom))

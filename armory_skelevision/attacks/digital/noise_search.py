@@ -112,7 +112,7 @@ class NoiseSearch:
 
     def _tangential_step(self, frame: Tensor) -> Tensor:
         way = self.heavy - frame
-        noise = draw_blocks(partial(torch.randn, generator=self.generator), frame, self.block_size)
+        noise = draw_blocks(partial(torch.randn, generator=self.generator, dtype=torch.float32), frame, self.block_size)
         noise -= (noise * way).sum() / (way * way).sum().clamp(min=1e-12) * way
         return self._project(frame + self.spread * way.norm() / noise.norm() * noise)
 

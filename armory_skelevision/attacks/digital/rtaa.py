@@ -58,7 +58,7 @@ class RTAA(OnlineAttack):
         for index in self._progress(range(1, len(session.video)), "RTAA", "frame"):
             if index == 1 or index % self.reset_every == 0:
                 direction = torch.randint(0, 2, (2,), generator=generator) * 2.0 - 1
-                perturbation = torch.zeros(3, 1, 1, device=session.video.device)
+                perturbation = torch.zeros(3, 1, 1, dtype=torch.float32, device=session.video.device)
             perturbation = self._attack_frame(session, index, perturbation, direction, generator)
             session.advance(index)
 
@@ -91,9 +91,9 @@ class RTAA(OnlineAttack):
         _, _, width, height = session.state.box_cxcywh
         scale = settings.exemplar_size / context_side(width, height, settings.context)
         size = (scale * session.state.box_cxcywh[2:]).float()
-        shift, shrink = torch.rand(2, generator=generator), torch.rand(1, generator=generator)
+        shift, shrink = (torch.rand(count, generator=generator, dtype=torch.float32) for count in (2, 1))
         pseudo = torch.cat([direction * (0.3 + 0.2 * shift) * size, (0.7 + 0.2 * shrink) * size])
-        box = torch.cat([torch.zeros(2), size])  # The window's centre is that of the previous box.
+        box = torch.cat([torch.zeros_like(size), size])  # The window's centre is that of the previous box.
         anchors = anchors_cxcywh(output.cls.shape[-1])
         return rtaa_loss(output, *(values.to(shown.device) for values in (anchors, box, pseudo)))
 

@@ -78,6 +78,7 @@ class KeypointIGSM(VideoAttack):
             keypoints: (N, 17, 3), pixels and visibility: those to be seen if the attack has a target pose, else the
                 true ones, to be seen elsewhere.
         """
+        pose.check_keypoints(keypoints)
         algorithm = self._algorithm(pose, len(pictures))
         # ART projects after it clips, which may leave the range by the last bit.
         return self._run_steps(algorithm, type(self).__name__, pictures, keypoints).clip(0, 1)

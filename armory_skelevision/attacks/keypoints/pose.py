@@ -12,6 +12,7 @@ from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.models.keypoints import read_maps, to_template
 from armory_skelevision.models.preprocessing import preprocess
+from armory_skelevision.networks.inference import with_gradients
 from armory_skelevision.tracking import VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.losses import keypoint_softmax
@@ -59,6 +60,7 @@ class PoseEstimator(PerFrameEstimator):
             losses = [self._losses(self._tensor(x[part]), y[part], part) for part in self._parts()]
         return torch.cat(losses).numpy(force=True)
 
+    @with_gradients
     def _frame_gradients(self, frames: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Gradient of each picture's own loss for pictures (N, H, W, 3) and keypoints (N, 17, 3) or (1, N, 17, 3)."""
         keypoints = y.reshape(len(frames), -1, 3)
@@ -68,6 +70,16 @@ class PoseEstimator(PerFrameEstimator):
             loss = self._losses(leaf, keypoints[part], part).sum()
             gradients.append(torch.autograd.grad(loss, leaf)[0].cpu().numpy())
         return np.concatenate(gradients)
+
+    def check_keypoints(self, keypoints: np.ndarray) -> None:
+        """Refuse keypoints (N, 17, 3) of which none counts, so that there is no gradient (`InvalidValueError`)."""
+        size = self.model.settings.exemplar_size
+        for index, (each, window) in enumerate(zip(keypoints, self._windows(slice(None)), strict=True)):
+            places = to_template(torch.as_tensor(each), window, size)
+            inside = ((places[:, :2] >= 0) & (places[:, :2] < size)).all(dim=1) & (places[:, 2] > 0)
+            if not inside.any():
+                expected = "a labelled keypoint inside the template, in pixels of frame 0"
+                raise InvalidValueError(f"keypoints of person {index}", expected, "none", "an attack would do nothing")
 
     def _losses(self, pictures: Tensor, keypoints: np.ndarray, part: slice) -> Tensor:
         size = self.model.settings.exemplar_size

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 
 from armory_skelevision.attacks.interface import check_metadata, check_targets
+from armory_skelevision.boxes import read_numbers
 from armory_skelevision.models.inputs import per_video
-from armory_skelevision.validation import InvalidTypeError, InvalidValueError, Range
+from armory_skelevision.validation import InvalidValueError, Range
 
 Place = Annotated[float, Range(-10, 10)]
 TargetPose = Literal["upside_down"] | Sequence[tuple[Place, Place]]
@@ -75,10 +76,7 @@ def _check_keypoints(keypoints: Any, name: str) -> np.ndarray:
     if keypoints is None:
         fix = "use a data set with keypoint labels, coco_people or walker_people"
         raise InvalidValueError(name, expected, "none", fix)
-    try:
-        checked = np.asarray(keypoints, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InvalidTypeError(name, expected, f"something else: {keypoints!r:.80}") from None
+    checked = read_numbers(name, keypoints, expected).astype(np.float32)
     if checked.shape != (17, 3) or not np.isfinite(checked).all():
         raise InvalidValueError(name, expected, f"shape {checked.shape}, {np.isfinite(checked).mean():.0%} finite")
     return checked

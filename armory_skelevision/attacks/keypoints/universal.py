@@ -85,7 +85,9 @@ class KeypointUniversal(KeypointIGSM):
             (s, s, 3) float32 in [-eps, eps].
         """
         boxes_xyxy = np.repeat(box_of_template(self.estimator)[None], len(crops), axis=0)
-        algorithm = self._algorithm(PoseEstimator(self.estimator, boxes_xyxy, base=crops), 1)
+        pose = PoseEstimator(self.estimator, boxes_xyxy, base=crops)
+        pose.check_keypoints(keypoints)
+        algorithm = self._algorithm(pose, 1)
         start = np.zeros_like(crops[:1], dtype=np.float32)
         return np.asarray(self._run_steps(algorithm, type(self).__name__, start, keypoints[None])[0])
 

@@ -176,8 +176,9 @@ class PatchAttack(TrackerAttack):
         if restart == 0 and self.patch_init is not None:
             return load_start(self.patch_init, self._name(), patch_hw)
         if restart == 0 and self.start == "grey":
-            return torch.full((*patch_hw, 3), 0.5)
-        return torch.rand((*patch_hw, 3), generator=torch.Generator().manual_seed(self.seed + restart))
+            return torch.full((*patch_hw, 3), 0.5, dtype=torch.float32)
+        generator = torch.Generator().manual_seed(self.seed + restart)
+        return torch.rand((*patch_hw, 3), generator=generator, dtype=torch.float32)
 
     def _read_scenes(self, videos: Sequence[np.ndarray], y: Any, metadata: Any) -> list[PatchScene]:
         labels = check_labels(y, videos)
@@ -193,7 +194,7 @@ class PatchAttack(TrackerAttack):
         if not isinstance(tracker, SiameseEstimator) or (self.adaptive and tracker.frame_operations):
             return EstimatorGradient(tracker)
         defenses = tracker.region_defenses if self.adaptive else []
-        return CropGradient(tracker.model, tracker.settings, self.memory, self.precision, defenses)
+        return CropGradient(tracker.model.eval(), tracker.settings, self.memory, self.precision, defenses)
 
     def _make_video_objective(self, tracker: TrackerGradient, truth_xyxy: Tensor) -> Objective:
         target_box = TargetBox.from_dict(self.target_box, "target_box") if self.target_box is not None else None
@@ -225,7 +226,7 @@ class PatchAttack(TrackerAttack):
             fix = "only the preprocessors of this package's trackers can be bypassed"
             raise InvalidValueError("adaptive", "true for a third-party tracker", "false", fix)
         if self.patch_init is not None:
-            load_start(self.patch_init, self._name(), (1, 1))
+            load_start(self.patch_init, "patch_000", (1, 1))
         if self.export is not None:
             check_export_folder(self.export)
         self._check_seed()

@@ -17,6 +17,9 @@ from armory_skelevision.tracking import ChosenFrames, Frames, VideoFrames
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
+MAX_SIDE = 8192
+"""Of a screen in pixels, beyond which a patch would fill the memory."""
+
 
 @dataclass(frozen=True)
 class PatchScene:
@@ -84,7 +87,11 @@ def read_scene(x: Any, boxes_xyxy: Any, metadata: Mapping[str, Any], device: tor
     check_box(boxes_xyxy[0], video.width, video.height, f"y[{index}].boxes[0]")
     views = view_screens(video, corners_xy, masks, bool(np.all(metadata.get("shading", True))))
     # The largest size of the screen in a video, as in ARMORY's attack.
-    width, height = np.ceil(np.ptp(corners_xy, axis=1).max(axis=0)).astype(int)
+    largest_wh = np.ceil(np.ptp(corners_xy, axis=1).max(axis=0))
+    if largest_wh.max() > MAX_SIDE:
+        got = f"{largest_wh[0]:g}x{largest_wh[1]:g} pixels"
+        raise InvalidValueError(f"{name}.gs_coords", f"a screen of at most {MAX_SIDE} pixels on each side", got)
+    width, height = largest_wh.astype(int)
     return PatchScene(
         video, as_tensor(boxes_xyxy, torch.device("cpu")), views, (max(int(height), 1), max(int(width), 1))
     )
