@@ -36,7 +36,7 @@ def test_attack_without_torchvision(script, in_this_process, tmp_path):
     assert list(columns) == ["graph", "recompute", "bf16", "armory", "floor"]
     assert [line.split()[0] for line in table[1:]] == list(columns)
     for name in ("graph", "recompute", "bf16"):
-        assert all(columns[name][key] > 0 for key in ("seconds", "peak_mb", "loss_before"))
+        assert all(columns[name][key] > 0 for key in ("seconds", "loss_before")) and columns[name]["peak_mb"] >= 0
         assert columns[name]["loss_after"] > columns[name]["loss_before"]
     assert columns["floor"]["seconds"] > 0 and columns["floor"]["note"] in ("frame by frame", "in one batch")
     assert result["over_floor"] == pytest.approx(columns["graph"]["seconds"] / columns["floor"]["seconds"])

@@ -479,7 +479,7 @@ def test_a_stop_says_what_was_kept(settings, tmp_path, monkeypatch, run_command,
         return original(self, batch, number)
 
     monkeypatch.setattr(TinyTraining, "training_step", training_step)
-    old = signal.getsignal(signal.SIGINT)
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may ignore it
     try:
         found = run_command(settings)
     finally:
