@@ -82,7 +82,11 @@ def _check_numbers(folder: Path, boxes: int) -> None:
     """Refuse images without a box: those from 00000000.jpg on would all get the box of the frame before."""
     known = {_name_image(frame) for frame in range(boxes)}
     for path in list_folder(folder):
-        if path.suffix.lower() in (".jpg", ".jpeg", ".png") and not path.name.startswith(".") and path.name not in known:
+        if (
+            path.suffix.lower() in (".jpg", ".jpeg", ".png")
+            and not path.name.startswith(".")
+            and path.name not in known
+        ):
             expected = f"images {_name_image(0)} to {_name_image(boxes - 1)}, one per box"
             raise InvalidValueError(printable(folder), expected, printable(path.name))
 

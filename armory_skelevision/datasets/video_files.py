@@ -100,7 +100,9 @@ def _check_colours(key: str, head: str, about: str) -> None:
     if not all(kinds) or not re.search(r"yuv420p\(tv, bt709\b", stream):
         got = " ".join(stream.partition("Video:")[2].split())[:120] or "another kind"
         fix = "store it again with `armory_skelevision.datasets.video_files.write_video`"
-        raise InvalidValueError(key, "progressive yuv420p of square pixels, tagged as BT.709 in limited range", got, fix)
+        raise InvalidValueError(
+            key, "progressive yuv420p of square pixels, tagged as BT.709 in limited range", got, fix
+        )
 
 
 def _run_ffmpeg(arguments: list[str], data: bytes = b"") -> tuple[bool, bytes, str]:

@@ -24,7 +24,9 @@ def format_comparison(comparison: Comparison) -> str:
 def _format_differences(differences: Sequence[Difference]) -> list[str]:
     lines = []
     for title, expected in (("expected to differ", True), ("differs as well", False)):
-        lines += [one_line(f"{title}: {key}: {a} → {b}") for key, a, b, is_expected in differences if is_expected is expected]
+        lines += [
+            one_line(f"{title}: {key}: {a} → {b}") for key, a, b, is_expected in differences if is_expected is expected
+        ]
     return lines or ["configs, versions and weights are the same, as far as they are recorded"]
 
 

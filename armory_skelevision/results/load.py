@@ -146,8 +146,13 @@ def _is_about(cell: Mapping[str, Any], run: RunResult) -> bool:
     """Whether published numbers have the labels of a run."""
     where = cell.get("where")
     return isinstance(where, dict) and all(
-        name in run.labels and as_text(run.labels[name]) == as_text(label) for name, label in where.items()
+        name in run.labels and _is_same(run.labels[name], label) for name, label in where.items()
     )
+
+
+def _is_same(label: Any, other: Any) -> bool:
+    """Whether two values of an axis are one: 1 and 1.0 are, 1 and true are not."""
+    return as_text(label) == as_text(other) or (accepts(float, label) and accepts(float, other) and label == other)
 
 
 def _read_sweep_run(folder: Path, root: Path, plan: Mapping[str, Any], problems: Problems) -> RunResult:
