@@ -117,17 +117,17 @@ def test_the_command_prints_any_name(tmp_path: Path, run: Callable[..., tuple[in
 
 
 def test_an_archive_that_cannot_be_unpacked_does_not_keep_the_right_one_out(tmp_path: Path, out: Path) -> None:
-    archive = tmp_path / "Crossing.zip"
+    archive, right = tmp_path / "Crossing.zip", pack_sequence("Crossing")
     archive.write_bytes(pack_sequence("Human7"))
     with pytest.raises(InvalidValueError):
         fetch_otb(out, ["Crossing"], str(archive))
-    archive.write_bytes(pack_sequence("Crossing"))
+    archive.write_bytes(right)
     fetch_otb(out, ["Crossing"], str(archive))
     (out / "Crossing").rename(tmp_path / "old")
     archive.write_bytes(pack_sequence("Human7"))
     with pytest.raises(InvalidValueError, match="recorded"):  # what was unpacked is still what later ones must be
         fetch_otb(out, ["Crossing"], str(archive))
-    archive.write_bytes(pack_sequence("Crossing"))
+    archive.write_bytes(right)
     fetch_otb(out, ["Crossing"], str(archive))
 
 
