@@ -126,20 +126,26 @@ def load_video(
         (10, 4)
     """
     if isinstance(source, str):
-        return _load_packaged(source)
+        video = _load_packaged(source)
+        for key, given in {"boxes_xyxy": boxes_xyxy, "gs_coords": gs_coords, "masks": masks}.items():
+            if given is not None:
+                raise InvalidValueError(key, f"none: {source} has its own", "some", "give frames to use others")
+        return video
     check_value("name", name, str)
     check_value("frame_rate", frame_rate, Positive)
     frames = _to_float(read_numbers("source", source, "frames (F, H, W, 3), or the name of a packaged video"))
     if boxes_xyxy is None:
         raise InvalidValueError("boxes_xyxy", "the target's true boxes (F, 4), xyxy in pixels", "none")
-    given: dict[str, NDArray[Any]] = {}
+    known: dict[str, NDArray[Any]] = {}
+    if masks is not None and gs_coords is None:
+        raise InvalidValueError("gs_coords", "the corners of the screen that masks belong to", "none")
     if gs_coords is not None:
         corners = read_numbers("gs_coords", gs_coords, "corners (4, 2) or (F, 4, 2)").astype(np.float64)
-        given["gs_coords"] = np.broadcast_to(corners, (len(frames), 4, 2)) if corners.shape == (4, 2) else corners
+        known["gs_coords"] = np.broadcast_to(corners, (len(frames), 4, 2)) if corners.shape == (4, 2) else corners
         visible = np.ones(frames.shape[:3], dtype=np.uint8) if masks is None else _read_masks(masks)
-        given["masks"] = visible[..., 0] if visible.ndim == 4 else visible
+        known["masks"] = visible[..., 0] if visible.ndim == 4 else visible
     boxes = read_numbers("boxes_xyxy", boxes_xyxy, "the target's true boxes (F, 4), xyxy in pixels")
-    return Video(frames, boxes.astype(np.float32), name, frame_rate, **given)
+    return Video(frames, boxes.astype(np.float32), name, frame_rate, **known)
 
 
 def _read_masks(masks: ArrayLike) -> NDArray[Any]:

@@ -81,7 +81,10 @@ def test_masks_with_channels_lose_them():
         ({"source": FRAMES * np.nan, "boxes_xyxy": BOXES}, "frames"),
         ({"source": FRAMES, "boxes_xyxy": BOXES, "gs_coords": np.zeros((3, 4, 2))}, "gs_coords"),
         ({"source": FRAMES, "boxes_xyxy": BOXES, "gs_coords": np.zeros((4, 2)), "masks": np.ones((4, 9, 9))}, "masks"),
+        ({"source": FRAMES, "boxes_xyxy": BOXES, "masks": np.ones((4, 40, 60))}, "gs_coords"),
         ({"source": "a_video.mp4"}, "source"),
+        ({"source": "walkers/mini/0", "boxes_xyxy": BOXES}, "boxes_xyxy"),
+        ({"source": "walkers/mini/0", "masks": BOXES}, "masks"),
     ],
 )
 def test_what_is_no_video_is_refused(arguments, key):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from handmade_results import make_config, make_frames, make_results, write_plan, write_run
 
 from armory_skelevision.io import hash_file
@@ -146,3 +147,16 @@ def test_a_result_of_another_run_is_not_reported_as_this_one(tmp_path: Path) -> 
     loaded = load_runs([tmp_path])
     assert [run.state for run in loaded.runs] == ["failed", "finished"]
     assert [problem.key for problem in loaded.problems] == [str(tmp_path / "0/result.json")]
+
+
+@pytest.mark.parametrize("record", [{"weights": {"w.safetensors": "cd" * 32}}, {"versions": {"torch": "2.12.0"}}])
+def test_a_mean_over_runs_of_other_weights_or_versions_is_marked(tmp_path: Path, record: dict[str, Any]) -> None:
+    write_plan(tmp_path)
+    given = {"weights": {"w.safetensors": "ab" * 32}, "versions": {"torch": "2.13.0"}}
+    for seed in (0, 1):
+        results = make_results((0.5,), (0.1 + 0.1 * seed,))
+        more = given if seed else {**given, **record}
+        write_run(tmp_path / str(seed), make_config(attack__kwargs__seed=seed), results, **more)
+    (line,) = summarize(load_runs([tmp_path]).runs).inconsistent
+    (name,) = next(iter(record.values()))
+    assert line.endswith(name)
