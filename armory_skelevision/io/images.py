@@ -106,12 +106,13 @@ def _open(data: bytes, key: str) -> Image:
         other = next((f"a {name} file" for mark, name in _OTHERS.items() if data.startswith(mark)), "another file")
         raise InvalidValueError(key, "a JPEG or PNG image", other if data else "an empty file")
     try:
-        image: Image = kind(io.BytesIO(data))
+        stream = io.BytesIO(data)
+        image: Image = kind(stream)
         if image.width * image.height > MAX_PIXELS:
             raise InvalidValueError(key, f"at most {MAX_PIXELS:,} pixels", f"{image.width}×{image.height}")
         if getattr(image, "is_animated", False):
             raise InvalidValueError(key, "one image", f"an animation of {getattr(image, 'n_frames', 0)} images")
-        start = image.fp.tell() if image.fp else 0
+        start = stream.tell()
         image.load()
         _check_whole(data, start)
     except InvalidValueError:
