@@ -25,7 +25,7 @@ def summary(
         shown = str(run) if run.is_finished else run.state
         print(f"{shown}  results {printable(run.path or run.folder)}")
     summarized = summarize(loaded.runs)
-    _report_remarks([*summarized.incomplete, *summarized.identical])
+    _report_remarks([*summarized.incomplete, *summarized.identical, *summarized.inconsistent])
     _exit_with(loaded.problems, "error")
 
 

@@ -5,6 +5,7 @@ COCO's own tools take the last of several entries with one id in silence, and so
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,7 +47,9 @@ def read_tables(path: Path) -> CocoTables:
     images, categories = (_by_id(path, key, lists[key]) for key in ("images", "categories"))
     ids = [entry["id"] for entry in lists["annotations"] if _is_id(entry.get("id"))]
     _refuse_duplicates(place(path, "annotations"), "id", ids)
-    names = [entry["file_name"] for entry in images.values() if isinstance(entry.get("file_name"), str)]
+    names = [
+        os.path.normpath(entry["file_name"]) for entry in images.values() if isinstance(entry.get("file_name"), str)
+    ]
     _refuse_duplicates(place(path, "images"), "file_name", names)
     persons = [number for number, entry in categories.items() if entry.get("name") == "person"]
     if len(persons) != 1:

@@ -19,7 +19,7 @@ from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.published import COCO_ANNOTATIONS, COCO_IMAGES, LASOT_PERSON, otb_archive
 from armory_skelevision.io import printable
 from armory_skelevision.io.archives import check_archive, unpack
-from armory_skelevision.io.fetch import RemoteFile, fetch_file
+from armory_skelevision.io.fetch import RemoteFile, fetch_file, forget_hash, recorded_hash
 from armory_skelevision.validation import InvalidValueError
 
 
@@ -70,9 +70,21 @@ def _fetch(wanted: dict[RemoteFile, list[str]], archives: Path, folder: Path, or
         # An archive that has been unpacked is not needed again.
         there = [_is_there(folder / name) for name in names]
         if not all(there):
-            unpack(fetch_file(remote, archives, origin, check_archive), folder, names)
+            _unpack(remote, archives, folder, names, origin)
         paths += [folder / name for name in names]
     return paths
+
+
+def _unpack(remote: RemoteFile, archives: Path, folder: Path, names: list[str], origin: str | None) -> None:
+    """Fetch an archive and unpack it; the hash of one that cannot be unpacked is not what later ones must have."""
+    is_known = recorded_hash(archives / remote.file) is not None
+    archive = fetch_file(remote, archives, origin, check_archive)
+    try:
+        unpack(archive, folder, names)
+    except InvalidValueError:
+        if not is_known:
+            forget_hash(archives / remote.file)
+        raise
 
 
 def _is_there(path: Path) -> bool:
@@ -80,4 +92,6 @@ def _is_there(path: Path) -> bool:
     if path.exists() and path.is_file() != (path.suffix == ".json"):
         kinds = ("a file", "a folder") if path.suffix == ".json" else ("a folder", "a file")
         raise InvalidValueError(printable(path), *kinds, "delete or rename it")
+    if path.is_dir() and not any(inside.is_file() for inside in path.rglob("*")):
+        raise InvalidValueError(printable(path), "a folder with files", "an empty one", "delete or rename it")
     return path.exists()

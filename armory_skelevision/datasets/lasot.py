@@ -34,7 +34,7 @@ def read_lasot(root: Path, split: str) -> AnnotatedPeople:
         split: "train", the first 800 frames of each sequence, or "val", the next 100.
 
     Raises:
-        InvalidValueError: For another split.
+        InvalidValueError: For another split, or one in which nobody is visible.
         MissingFileError: If the folder has no usable sequence.
     """
     if split not in FRAMES:
@@ -49,6 +49,9 @@ def read_lasot(root: Path, split: str) -> AnnotatedPeople:
             problems.append(f"LaSOT {name} is left out: {error}")
     if not parts:
         raise MissingFileError(printable(root), "usable sequences person-1 to person-20", f"none; {problems[0]}")
+    if not any(parts.values()):
+        frames = f"frames {FRAMES[split].start + 1} to {FRAMES[split].stop}"
+        raise InvalidValueError(printable(root), f"a visible person in {frames}", "; ".join(["none", *problems[:1]]))
     return AnnotatedPeople(f"lasot-{split}", parts, problems)
 
 
@@ -63,10 +66,7 @@ def _read_sequence(folder: Path, number: int, frames: range) -> tuple[list[Annot
             expected = f"{len(boxes_xywh)} flags, as many as boxes in groundtruth.txt"
             raise InvalidValueError(printable(folder / name), expected, str(len(flags)))
         hidden = [one or other for one, other in zip(hidden, flags, strict=True)]
-    pictures = sum(path.suffix == ".jpg" for path in list_folder(folder / "img"))
-    if pictures > len(boxes_xywh):
-        got = f"{len(boxes_xywh)} boxes for {pictures} images"
-        raise InvalidValueError(printable(truth), "a box per image", got)
+    _check_numbers(folder / "img", len(boxes_xywh))
     people, problems = [], []
     for frame in frames:
         if frame >= len(boxes_xywh) or hidden[frame]:
@@ -74,8 +74,25 @@ def _read_sequence(folder: Path, number: int, frames: range) -> tuple[list[Annot
         try:
             people.append(_make_person(folder, number, frame, boxes_xywh[frame]))
         except InvalidValueError as error:
-            problems.append(f"LaSOT {folder.name}, frame {frame + 1} on img/{frame + 1:08d}.jpg: {error}")
+            problems.append(f"LaSOT {folder.name}, frame {frame + 1} on img/{_name_image(frame)}: {error}")
     return people, problems
+
+
+def _check_numbers(folder: Path, boxes: int) -> None:
+    """Refuse images without a box: those from 00000000.jpg on would all get the box of the frame before."""
+    known = {_name_image(frame) for frame in range(boxes)}
+    for path in list_folder(folder):
+        if (
+            path.suffix.lower() in (".jpg", ".jpeg", ".png")
+            and not path.name.startswith(".")
+            and path.name not in known
+        ):
+            expected = f"images {_name_image(0)} to {_name_image(boxes - 1)}, one per box"
+            raise InvalidValueError(printable(folder), expected, printable(path.name))
+
+
+def _name_image(frame: int) -> str:
+    return f"{frame + 1:08d}.jpg"
 
 
 def _make_person(folder: Path, number: int, frame: int, box_xywh: Sequence[float]) -> AnnotatedPerson:
@@ -86,7 +103,7 @@ def _make_person(folder: Path, number: int, frame: int, box_xywh: Sequence[float
         raise InvalidValueError(place(folder / "groundtruth.txt", frame + 1), "x,y,w,h of positive area", got)
     return AnnotatedPerson(
         name=f"LaSOT {folder.name}, frame {frame + 1}",
-        picture=folder / "img" / f"{frame + 1:08d}.jpg",
+        picture=folder / "img" / _name_image(frame),
         size=None,
         box_xyxy=box_xyxy,
         keypoints=np.zeros((len(KEYPOINTS), 3), np.float32),

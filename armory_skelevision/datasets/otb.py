@@ -76,6 +76,10 @@ def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Itera
 def _encode_frames(sequence: OtbSequence, max_frames: int | None) -> list[bytes]:
     frames = []
     height, width = read_image(sequence.images[0]).shape[:2]
+    left, top, right, bottom = sequence.boxes_xyxy[0]
+    if right <= 0 or bottom <= 0 or left >= width or top >= height:
+        expected, got = f"a target in the first image, {width}×{height}", f"xyxy {sequence.boxes_xyxy[0].tolist()}"
+        raise InvalidValueError(printable(sequence.groundtruth), expected, got, "is it the truth of other images?")
     for path in sequence.images[:max_frames]:
         image = read_image(path)
         if image.shape[:2] != (height, width):

@@ -7,6 +7,7 @@ ffmpeg (from imageio-ffmpeg) decodes to yuv420p only, which the H.264 standard d
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -62,21 +63,22 @@ def read_video(path: str | Path) -> Pixels:
 
     Raises:
         MissingFileError: If there is no such file.
-        InvalidValueError: If the file is not an MP4 video, truncated or damaged, or its frames have more pixels than
-            `MAX_FRAME_PIXELS` and, together, `MAX_PIXELS`.
+        InvalidValueError: If the file is not an MP4 video, truncated or damaged, its colours are stored in another way
+            than `write_video` does, or its frames have more pixels than `MAX_FRAME_PIXELS` and, together, `MAX_PIXELS`.
     """
     path = Path(path)
     key = printable(path)
     if not path.is_file():
         raise MissingFileError(key, "a video", "a folder, a pipe or a device" if path.exists() else "no such file")
     # The format is given, since ffmpeg would follow the addresses in a playlist.
-    arguments = ["-protocol_whitelist", "file", "-f", "mov", "-max_pixels", str(MAX_FRAME_PIXELS), "-xerror"]
-    arguments += ["-err_detect", "explode", "-i", f"file:{path.absolute()}", "-map", "0:v:0"]
-    arguments += ["-fps_mode", "passthrough", "-fs", str(MAX_PIXELS * 3 // 2 + 2**20)]
+    source = ["-protocol_whitelist", "file", "-f", "mov", "-max_pixels", str(MAX_FRAME_PIXELS), "-xerror"]
+    source += ["-err_detect", "explode", "-i", f"file:{path.absolute()}"]
+    arguments = [*source, "-map", "0:v:0", "-fps_mode", "passthrough", "-fs", str(MAX_PIXELS * 3 // 2 + 2**20)]
     failed, data, message = _run_ffmpeg([*arguments, "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"])
     if failed or message or not data.startswith(b"YUV4MPEG2 "):
         raise InvalidValueError(key, "an intact video", f"a damaged one or none: {' '.join(message.split())[:300]}")
     head, _, body = data.partition(b"\n")
+    _check_colours(key, head.decode(errors="replace"), _run_ffmpeg(["-v", "info", *source])[2])
     fields = {part[:1]: part[1:] for part in head.split(b" ")[1:]}
     width, height = int(fields[b"W"]), int(fields[b"H"])
     if width % 2 or height % 2:
@@ -88,6 +90,19 @@ def read_video(path: str | Path) -> Pixels:
         raise InvalidValueError(key, f"whole frames of {width}×{height} pixels", f"{len(body)} bytes")
     planes = np.frombuffer(body, dtype=np.uint8).reshape(-1, stride)[:, len(b"FRAME\n") :]
     return np.stack([_to_rgb(plane, width, height) for plane in planes])
+
+
+def _check_colours(key: str, head: str, about: str) -> None:
+    """Refuse a video whose frames would look different, by the head of its YUV4MPEG2 and what ffmpeg says about it."""
+    fields = head.split(" ")
+    stream = next((line for line in about.splitlines() if "Stream #" in line and "Video:" in line), "")
+    kinds = [bool({"A0:0", "A1:1"} & {*fields}), "Ip" in fields, {"C420mpeg2", "XCOLORRANGE=LIMITED"} <= {*fields}]
+    if not all(kinds) or not re.search(r"yuv420p\(tv, bt709\b", stream):
+        got = " ".join(stream.partition("Video:")[2].split())[:120] or "another kind"
+        fix = "store it again with `armory_skelevision.datasets.video_files.write_video`"
+        raise InvalidValueError(
+            key, "progressive yuv420p of square pixels, tagged as BT.709 in limited range", got, fix
+        )
 
 
 def _run_ffmpeg(arguments: list[str], data: bytes = b"") -> tuple[bool, bytes, str]:

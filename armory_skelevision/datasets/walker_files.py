@@ -74,14 +74,14 @@ class WalkerVideo:
 
 
 def read_split(folder: Path) -> list[WalkerVideo]:
-    """Read the annotations of all videos in a split's folder, sorted by name; frames are not read.
+    """Read the annotations of all videos in a split's folder, sorted by number; frames are not read.
 
     Raises:
         InvalidValueError: If a video has no annotation or the reverse, an annotation is invalid, or frame rates differ.
     """
     # Only numbers: an interrupted rendering may have left 007.part.mp4 behind.
     files = [path for path in list_folder(folder) if path.stem.isascii() and path.stem.isdigit()]
-    videos = {path.stem: path for path in files if path.suffix == ".mp4"}
+    videos = {path.stem: path for path in sorted(files, key=lambda path: int(path.stem)) if path.suffix == ".mp4"}
     annotated = {path.stem for path in files if path.suffix == ".json"}
     single = sorted(set(videos) ^ annotated)
     if single or not videos:
@@ -134,6 +134,11 @@ def _check_values(video: WalkerVideo, content: Mapping[str, Any]) -> None:
     if len(empty):
         got = f"{video.boxes_xyxy[empty[0]].tolist()} in frame {empty[0]}"
         raise InvalidValueError(place(video.annotation, "boxes_xyxy"), "x1 < x2 and y1 < y2", got)
+    outside = (video.boxes_xyxy[:, 2:] <= 0) | (video.boxes_xyxy[:, :2] >= (video.width, video.height))
+    if len(wrong := np.flatnonzero(outside.any(axis=1))):
+        got = f"{video.boxes_xyxy[wrong[0]].tolist()} in frame {wrong[0]}"
+        expected = f"boxes in the {video.width}×{video.height} pixels"
+        raise InvalidValueError(place(video.annotation, "boxes_xyxy"), expected, got)
     visibilities = np.asarray(content["keypoints"])[..., 2]  # before they are rounded to float32
     if not np.isin(visibilities, (0, 1, 2)).all():
         got = str(sorted(set(visibilities.ravel().tolist())))[:80]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +110,13 @@ def recorded_hash(path: Path) -> str | None:
     return _recorded_hashes(path.parent).get(path.name)
 
 
+def forget_hash(path: Path) -> None:
+    """Remove the SHA-256 recorded for a file of this name in this folder: it turned out not to be the file."""
+    entries = _recorded_hashes(path.parent)
+    if entries.pop(path.name, None) is not None:
+        _write_hashes(path.parent, entries)
+
+
 def _recorded_hashes(folder: Path) -> dict[str, str]:
     checksums = folder / CHECKSUMS
     lines = read_text(checksums, MAX_CHECKSUMS).splitlines() if checksums.is_file() else []
@@ -124,9 +131,12 @@ def _recorded_hashes(folder: Path) -> dict[str, str]:
 
 def _record_hash(path: Path, sha256: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    entries = {**_recorded_hashes(path.parent), path.name: sha256}
+    _write_hashes(path.parent, {**_recorded_hashes(path.parent), path.name: sha256})
+
+
+def _write_hashes(folder: Path, entries: Mapping[str, str]) -> None:
     text = "".join(f"{value}  {name}\n" for name, value in sorted(entries.items()))
-    atomic_write(path.parent / CHECKSUMS, text.encode("utf-8"))
+    atomic_write(folder / CHECKSUMS, text.encode("utf-8"))
 
 
 def _local_file(remote: RemoteFile, origin: str | None) -> Path | None:

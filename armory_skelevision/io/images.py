@@ -106,17 +106,34 @@ def _open(data: bytes, key: str) -> Image:
         other = next((f"a {name} file" for mark, name in _OTHERS.items() if data.startswith(mark)), "another file")
         raise InvalidValueError(key, "a JPEG or PNG image", other if data else "an empty file")
     try:
-        image: Image = kind(io.BytesIO(data))
+        stream = io.BytesIO(data)
+        image: Image = kind(stream)
         if image.width * image.height > MAX_PIXELS:
             raise InvalidValueError(key, f"at most {MAX_PIXELS:,} pixels", f"{image.width}×{image.height}")
         if getattr(image, "is_animated", False):
             raise InvalidValueError(key, "one image", f"an animation of {getattr(image, 'n_frames', 0)} images")
+        start = stream.tell()
         image.load()
+        _check_whole(data, start)
     except InvalidValueError:
         raise
     except Exception as error:  # Pillow raises what its parsers happen to raise: struct.error, IndexError, …
         raise InvalidValueError(key, "an intact JPEG or PNG image", f"a damaged one ({error})") from None
     return image
+
+
+def _check_whole(data: bytes, start: int) -> None:
+    """Refuse (`ValueError`) an image that ends early, which Pillow fills up with black or grey in silence.
+
+    A JPEG's scans begin at ``start``; a small preview before them has an end of its own.
+    """
+    import cv2
+
+    if data.startswith(_JPEG):
+        if data.find(b"\xff\xd9", start) < 0:
+            raise ValueError("it has no end")
+    elif cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) is None:  # libpng counts the lines
+        raise ValueError("its lines or checksums are wrong")
 
 
 def _to_rgba(image: Image, key: str) -> NDArray[np.uint8]:

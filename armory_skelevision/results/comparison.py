@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES
 from armory_skelevision.results.intervals import estimate, paired_difference
 from armory_skelevision.results.labels import as_text, flatten, varying_keys
 from armory_skelevision.results.load import load_runs
@@ -112,7 +112,7 @@ def _name(run: RunResult, keys: Sequence[str]) -> str:
 
 
 def _pair(name: str, first: RunResult, second: RunResult, problems: list[StructuredError]) -> PairedRuns:
-    table = tabulate({"A": first, "B": second})
+    table = _by_name(name, tabulate({"A": first, "B": second}), first, second, problems)
     videos = table.pivot(index=["side", "metric", "video"], columns="run", values="value").reindex(columns=["A", "B"])
     counts = videos.groupby(["side", "metric"]).count()
     for (side, metric), (a, b) in counts[(counts != 0).all(axis=1) & (counts["A"] != counts["B"])].iterrows():
@@ -129,6 +129,22 @@ def _pair(name: str, first: RunResult, second: RunResult, problems: list[Structu
         fix = "set metric.record_metric_per_sample"
         problems.append(InvalidValueError(name, "a metric with a value for each video on both sides", "none", fix))
     return PairedRuns(name, first, second, paired, _contrasts(paired))
+
+
+def _by_name(
+    name: str, table: pd.DataFrame, first: RunResult, second: RunResult, problems: list[StructuredError]
+) -> pd.DataFrame:
+    """The table with names in place of numbers where both runs have them: one number may mean two videos."""
+    if not (first.names and second.names):
+        return table
+    is_unique = len(set(first.names)) == len(first.names)
+    if first.names != second.names and not (is_unique and sorted(first.names) == sorted(second.names)):
+        expected, got = "the same videos, each with a name of its own", "others, or two of one name"
+        problems.append(InvalidValueError(f"{name}: {VIDEO_NAMES}", expected, got))
+        return table[:0]
+    runs = {"A": first, "B": second}
+    named = [runs[run].video_name(video) for run, video in zip(table["run"], table["video"], strict=True)]
+    return table.assign(video=named) if is_unique else table
 
 
 def _contrasts(videos: pd.DataFrame) -> pd.DataFrame:

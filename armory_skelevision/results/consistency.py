@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.metric_names import PER_VIDEO
+from armory_skelevision.results.metric_names import FRAME_IOU, PER_VIDEO
 from armory_skelevision.results.records import SideResult
 from armory_skelevision.validation import InvalidValueError
 
@@ -15,6 +18,9 @@ _ROUNDING = 1e-5
 
 _OF_FRAMES = 1e-3
 """Of a video's mean IoU: its boxes were computed in 32 bits, those of its frames are in 64."""
+
+_OF_BOXES = 0.05
+"""Of a frame's IoU, times the sum of the true box's 1 / width and 1 / height: boxes have two decimals."""
 
 _DROPPED = 'ARMORY drops records above the metric\'s "max_record_size"; set it to null'
 
@@ -53,8 +59,31 @@ def check_frames(name: str, side: SideResult) -> None:
             if len(frames) != count:
                 expected = f"{count} frames of video {number}, as in {name}_{first}"
                 raise InvalidValueError(f"{name}_{metric}", expected, str(len(frames)))
+    _check_boxes(name, side)
     for number, (iou, frames) in enumerate(zip(side.video_ious, side.frame_ious, strict=False)):
         own = math.fsum(frames[1:]) / len(frames[1:]) if len(frames) > 1 else math.nan
-        if iou is not None and abs(iou - own) > _OF_FRAMES:
+        if iou is not None and len(frames) > 1 and not abs(iou - own) <= _OF_FRAMES:
             expected = f"{own:.6g} for video {number}, the mean of its frames but the first"
             raise InvalidValueError(f"{name}_{METRIC}", expected, f"{iou:.6g}", "the file was changed")
+
+
+def _check_boxes(name: str, side: SideResult) -> None:
+    """Refuse IoUs of frames that are not those of their boxes, as far as all three are there (`InvalidValueError`)."""
+    videos = zip(side.frame_ious, side.true_boxes_xyxy, side.boxes_xyxy, strict=False)
+    for number, (ious, *boxes) in enumerate(videos):
+        truth_xyxy, found_xyxy = (np.asarray(each, np.float64) for each in boxes)
+        width, height = (truth_xyxy[:, 2:] - truth_xyxy[:, :2]).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            off = abs(_overlaps(truth_xyxy, found_xyxy) - ious) > _OF_FRAMES + _OF_BOXES * (1 / width + 1 / height)
+        wrong = np.flatnonzero(off & (width > 0) & (height > 0))  # NaN is a missing value, and off by nothing
+        if len(wrong):
+            expected = f"the IoU of both boxes in frame {wrong[0]} of video {number}"
+            raise InvalidValueError(f"{name}_{FRAME_IOU}", expected, f"{ious[wrong[0]]:.6g}", "the file was changed")
+
+
+def _overlaps(a_xyxy: NDArray[np.float64], b_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of boxes (F, 4), those that are not empty: (F,)."""
+    sides = np.minimum(a_xyxy[:, 2:], b_xyxy[:, 2:]) - np.maximum(a_xyxy[:, :2], b_xyxy[:, :2])
+    shared = sides.clip(0).prod(axis=1)
+    areas = [(each[:, 2:] - each[:, :2]).clip(0).prod(axis=1) for each in (a_xyxy, b_xyxy)]
+    return np.asarray(shared / (areas[0] + areas[1] - shared))

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
-from armory_skelevision.io import check_depth, leads_out, list_folder, printable, read_object, read_tail
+from armory_skelevision.io import check_depth, hash_file, leads_out, list_folder, printable, read_object, read_tail
 from armory_skelevision.results.labels import as_text
 from armory_skelevision.results.records import SIDES, RunResult, State
 from armory_skelevision.results.result_file import read_run
@@ -146,8 +146,13 @@ def _is_about(cell: Mapping[str, Any], run: RunResult) -> bool:
     """Whether published numbers have the labels of a run."""
     where = cell.get("where")
     return isinstance(where, dict) and all(
-        name in run.labels and as_text(run.labels[name]) == as_text(label) for name, label in where.items()
+        name in run.labels and _is_same(run.labels[name], label) for name, label in where.items()
     )
+
+
+def _is_same(label: Any, other: Any) -> bool:
+    """Whether two values of an axis are one: 1 and 1.0 are, 1 and true are not."""
+    return as_text(label) == as_text(other) or (accepts(float, label) and accepts(float, other) and label == other)
 
 
 def _read_sweep_run(folder: Path, root: Path, plan: Mapping[str, Any], problems: Problems) -> RunResult:
@@ -156,7 +161,7 @@ def _read_sweep_run(folder: Path, root: Path, plan: Mapping[str, Any], problems:
     config = _read_object(folder / "config.json", root, problems) or _mapping(plan.get("config"))
     failed = record.get("state") == "failed"
     result = folder / "result.json"
-    read = None if failed else _try(partial(read_run, inside=root), result, problems)
+    read = None if failed else _try(partial(_read_recorded, record=record, root=root), result, problems)
     run = read or RunResult("", folder, "failed" if failed or result.is_file() else "missing")
     seconds: Any = record.get("seconds")
     return replace(
@@ -172,6 +177,15 @@ def _read_sweep_run(folder: Path, root: Path, plan: Mapping[str, Any], problems:
         hash=str(record.get("hash", "")),
         log_end="" if run.is_finished else _explain_failure(record, folder, root),
     )
+
+
+def _read_recorded(path: Path, record: Mapping[str, Any], root: Path) -> RunResult:
+    """The result of a sweep's run, which must be the file that the run left."""
+    run = read_run(path, inside=root)
+    if record.get("result") not in (None, hash_file(path)):
+        fix = "run the sweep again"
+        raise InvalidValueError(printable(path), f"the file that {RECORD} is about", "another, or a changed one", fix)
+    return run
 
 
 def _read_object(path: Path, root: Path, problems: Problems) -> dict[str, Any]:

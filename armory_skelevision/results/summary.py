@@ -77,7 +77,8 @@ class Summary:
     unattacked: Mapping[Setting, Setting]
     """For each setting, the part that matters without the attack."""
     inconsistent: tuple[str, ...]
-    """A line for each model whose benign results differ between runs that should agree."""
+    """A line for each model whose benign results differ between runs that should agree, and for each whose runs of one
+    setting were made with different weights or versions."""
     identical: tuple[str, ...]
     """A line for each model and setting whose runs differ in their seeds, but not in their results."""
     incomplete: tuple[str, ...]
@@ -123,7 +124,7 @@ def summarize(runs: Sequence[RunResult]) -> Summary:
         groups=attacked,
         benign={place: benign[place] for place in dict.fromkeys(unattacked[setting] for setting in attacked)},
         unattacked=unattacked,
-        inconsistent=tuple(_inconsistencies(frame)),
+        inconsistent=(*_inconsistencies(frame), *_mixed_groups(attacked)),
         identical=tuple(_identical_groups(attacked)),
         incomplete=tuple(_missing_values(run) for run in labelled if run.benign.missing or run.adversarial.missing),
     )
@@ -190,6 +191,18 @@ def _identical_groups(groups: Groups) -> Iterator[str]:
                 runs = len(group.finished)
                 place = " · ".join(value for _, value in setting)
                 yield f"{model} on {place}: {runs} runs that differ only in their seeds gave identical results"
+
+
+def _mixed_groups(groups: Groups) -> Iterator[str]:
+    """Settings whose mean over seeds is one of runs that differ in more than those."""
+    for setting, models in groups.items():
+        for model, group in models.items():
+            recorded = [{**run.weights, **run.versions} for run in group.finished]
+            names = sorted({name for each in recorded for name in each})
+            mixed = [name for name in names if len({each[name] for each in recorded if name in each}) > 1]
+            if mixed:
+                place = " · ".join(value for _, value in setting)
+                yield f"{model} on {place}: its runs were made with different versions of {', '.join(mixed)}"
 
 
 def _missing_values(run: RunResult) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.evaluation.runner import read_log, run_config
-from armory_skelevision.io import atomic_write, locked
+from armory_skelevision.io import atomic_write, hash_file, locked
 from armory_skelevision.sweeps.run import CONFIG, LOG, RECORD, RESULT, Run, hash_weights, is_finished, versions
 from armory_skelevision.weights import resolve as weights
 
@@ -100,6 +100,7 @@ def _collect_outputs(result: Path, folder: Path) -> None:
 
 
 def _write_record(run: Run, folder: Path, seconds: float, outcome: Mapping[str, Any]) -> None:
+    finished = {"result": hash_file(folder / RESULT)} if outcome["state"] == "finished" else {}
     record = {
         "labels": run.labels,
         "values": run.values,
@@ -108,6 +109,7 @@ def _write_record(run: Run, folder: Path, seconds: float, outcome: Mapping[str, 
         "weights": hash_weights(run),
         "seconds": round(seconds, 1),
         "command": shlex.join(["armory", "run", os.fspath(folder / CONFIG), "--no-docker", *run.options]),
+        **finished,
         **outcome,
     }
     atomic_write(folder / RECORD, (json.dumps(record, indent=4, ensure_ascii=False) + "\n").encode("utf-8"))

@@ -36,6 +36,17 @@ MAX_NAME = 200
 
 Percent = Annotated[float, Range(0, 100)]
 
+OPTIONS = (
+    "--check, --skip-benign, --skip-attack, --skip-misclassified, --num-eval-batches=2, --index=0,1, --classes=0,1, "
+    "--use-gpu, --no-gpu, --gpus=0, --debug, --log-level=LEVEL"
+)
+"""Those of `armory run` that a grid may have: the others ask questions, or take the result elsewhere."""
+
+_OPTION = re.compile(
+    r"--(check|skip-benign|skip-attack|skip-misclassified|use-gpu|no-gpu|no-docker|debug"
+    r"|num-eval-batches=[1-9][0-9]{0,8}|(index|classes|gpus|log-level)=\S+)"
+)
+
 # Objects of a config that take keys which a base does not name. Elsewhere ARMORY overlooks a wrong key.
 _OPEN = re.compile(r"(dataset|metric|scenario|sysconfig|user_init|.*kwargs)$")
 
@@ -65,8 +76,10 @@ class Grid(Settings):
     def check(self) -> None:
         """Refuse what cannot be meant: no options, keys that are set twice, exclusions of what is on no axis."""
         for option in self.options:
-            if not option.startswith("--"):
-                raise InvalidValueError("options", 'options such as "--num-eval-batches=1"', repr(option))
+            if not _OPTION.fullmatch(option):
+                raise InvalidValueError("options", f"any of {OPTIONS}", repr(option))
+        if len({option.partition("=")[0] for option in self.options}) < len(self.options):
+            raise InvalidValueError("options", "each option once", f"{list(self.options)!r:.200}")
         count = math.prod(len(axis) for axis in self.axes.values() if isinstance(axis, list | dict))
         if count > MAX_RUNS:  # before any of them is made
             raise InvalidValueError("axes", f"at most {MAX_RUNS} combinations", str(count), "make several grids")
@@ -84,7 +97,7 @@ class Grid(Settings):
         for excluded in self.exclude:
             if not excluded or not excluded.keys() <= known:
                 raise InvalidValueError("exclude", "objects of axes and their values", f"{excluded!r:.200}")
-        _check_published(self.published, self.axes)
+        _check_published(self.published, axes)
 
     def read_axes(self) -> dict[str, list[Choice]]:
         """The choices of each axis."""
@@ -136,8 +149,8 @@ def _expand(grid: Grid, folder: Path) -> list[Run]:
     return runs
 
 
-def _check_published(published: Mapping[str, Any], axes: Mapping[str, Any]) -> None:
-    """Refuse published numbers that could not be shown beside a run."""
+def _check_published(published: Mapping[str, Any], axes: Mapping[str, Sequence[Choice]]) -> None:
+    """Refuse published numbers that could not be shown beside a run, or of which only one could."""
     check_known("published", published, ("source", "cells"))
     check_value("published.cells", published.get("cells", []), Sequence[Mapping[str, Any]])
     for number, cell in enumerate(published.get("cells", [])):
@@ -145,8 +158,17 @@ def _check_published(published: Mapping[str, Any], axes: Mapping[str, Any]) -> N
         check_known(place, cell, ("where", "benign", "adversarial"))
         check_value(f"{place}.where", cell.get("where"), Mapping[str, Any])
         check_known(f"{place}.where", cell["where"], list(axes))
+        for name, label in cell["where"].items():
+            if as_number(label) not in {as_number(choice.label) for choice in axes[name]}:
+                raise InvalidValueError(f"{place}.where.{name}", "a value of that axis", f"{label!r:.80}")
         check_value(f"{place}.benign", cell.get("benign"), Percent | None)
         check_value(f"{place}.adversarial", cell.get("adversarial"), Percent | Mapping[str, Percent] | None)
+        steps = cell.get("adversarial")
+        if isinstance(steps, Mapping) and not all(re.fullmatch("[1-9][0-9]*", count) for count in steps):
+            raise InvalidValueError(f"{place}.adversarial", "numbers by steps of the attack", f"{list(steps)!r:.80}")
+    for where, count in Counter(as_number(cell["where"]) for cell in published.get("cells", [])).items():
+        if count > 1:
+            raise InvalidValueError("published.cells", "one of each combination", f"{count} where {where:.80}")
 
 
 class _Bases:
@@ -206,6 +228,7 @@ def _distinct(runs: Sequence[Run]) -> list[Run]:
             equal = f"{names[run.hash]} and {run.name} alike"
             raise InvalidValueError("axes", "runs that differ", equal, "does an axis repeat a value?")
         names[run.hash] = run.name
-    counts = Counter(run.name for run in runs)
-    unfit = {name for name, count in counts.items() if count > 1 or name in FILES or len(name) > MAX_NAME}
+    counts = Counter(run.name.casefold() for run in runs)  # many disks take "A" and "a" for one name
+    alike = {name for name, count in counts.items() if count > 1 or name in FILES}
+    unfit = {run.name for run in runs if run.name.casefold() in alike or len(run.name) > MAX_NAME}
     return [run._replace(name=f"{run.name[:MAX_NAME]}-{run.hash[:8]}") if run.name in unfit else run for run in runs]

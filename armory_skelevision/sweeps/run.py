@@ -62,6 +62,11 @@ def is_finished(run: Run, folder: Path) -> bool:
     record = read_record(folder)
     if record is None or record.get("state") != "finished" or not (folder / RESULT).is_file():
         return False
+    try:
+        if record.get("result") not in (None, hash_file(folder / RESULT)):  # earlier versions recorded none
+            return False
+    except OSError:  # it cannot be read
+        return False
     weights_then: Any = record.get("weights")
     recorded = weights_then if isinstance(weights_then, dict) else {}
     # Weights that are gone since are no reason to discard the results that were made with them.

@@ -114,3 +114,26 @@ def test_the_command_prints_any_name(tmp_path: Path, run: Callable[..., tuple[in
     (tmp_path / "Human7.zip").write_bytes(pack({"Human7/img/0001.jpg": b"1", "Human7/zeros": bytes(110 * 2**20)}))
     code, _, message = run("data", "otb", "--out", out, "Human7", "--from", tmp_path)
     assert code == 1 and f"{tmp_path}/Human7.zip" in message and "Traceback" not in message
+
+
+def test_an_archive_that_cannot_be_unpacked_does_not_keep_the_right_one_out(tmp_path: Path, out: Path) -> None:
+    archive, right = tmp_path / "Crossing.zip", pack_sequence("Crossing")
+    archive.write_bytes(pack_sequence("Human7"))
+    with pytest.raises(InvalidValueError):
+        fetch_otb(out, ["Crossing"], str(archive))
+    archive.write_bytes(right)
+    fetch_otb(out, ["Crossing"], str(archive))
+    (out / "Crossing").rename(tmp_path / "old")
+    archive.write_bytes(pack_sequence("Human7"))
+    with pytest.raises(InvalidValueError, match="recorded"):  # what was unpacked is still what later ones must be
+        fetch_otb(out, ["Crossing"], str(archive))
+    archive.write_bytes(right)
+    fetch_otb(out, ["Crossing"], str(archive))
+
+
+def test_an_empty_folder_is_no_data_set(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "Crossing.zip").write_bytes(pack_sequence("Crossing"))
+    (out / "Crossing" / "img").mkdir(parents=True)
+    with pytest.raises(InvalidValueError) as caught:
+        fetch_otb(out, ["Crossing"], str(tmp_path))
+    assert caught.value.key == str(out / "Crossing")

@@ -341,3 +341,11 @@ def test_turned_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError) as caught:
         otb_person(root=tmp_path / "otb", dataset_dir=tmp_path)
     assert (caught.value.key, caught.value.got) == (str(folder / "img/0002.png"), "EXIF orientation 3")
+
+
+@pytest.mark.parametrize("box", ["82,1,10,10", "1,101,10,10", "-20,1,10,10"])
+def test_a_target_outside_of_the_first_image_is_refused(tmp_path: Path, box: str) -> None:
+    truth = write_sequence(tmp_path / "otb", truths={"groundtruth_rect.txt": "\n".join([box, *BOXES[1:]])})
+    with pytest.raises(InvalidValueError) as caught:
+        otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "prepared")
+    assert caught.value.key == str(truth / "groundtruth_rect.txt")

@@ -258,7 +258,7 @@ def test_lasot_divides_and_leaves_out_frames_without_the_person(tmp_path):
         ),
         ("out_of_view.txt", "0,0,0", "out_of_view.txt: expected 2 flags, as many as boxes"),
         ("out_of_view.txt", None, "out_of_view.txt: expected a file, got none"),
-        ("img/00000003.jpg", "", "groundtruth.txt: expected a box per image, got 2 boxes for 3 images"),
+        ("img/00000003.jpg", "", "img: expected images 00000001.jpg to 00000002.jpg, one per box, got 00000003.jpg"),
     ],
 )
 def test_lasot_lists_inconsistent_sequences(tmp_path, file, content, problem):
@@ -320,3 +320,29 @@ def test_pipes_and_devices_are_refused(tmp_path):
     with pytest.raises(InvalidValueError) as caught:
         read(tmp_path)
     assert (caught.value.key, caught.value.expected) == (str(tmp_path / "people.json"), "a regular file")
+
+
+@pytest.mark.parametrize("name", ["00000000.jpg", "1.jpg", "00000001.png", "00000001.JPG"])
+def test_lasot_refuses_images_that_have_no_box(tmp_path, name):
+    make_lasot(tmp_path, sequences=1)
+    images = tmp_path / "person-1/img"
+    (images / "00000003.jpg").rename(images / name)
+    with pytest.raises(MissingFileError) as caught:
+        read_lasot(tmp_path, "train")
+    assert f"{images}: expected images 00000001.jpg to 00000003.jpg" in caught.value.got
+
+
+def test_lasot_without_anybody_is_refused(tmp_path):
+    make_lasot(tmp_path, sequences=20)
+    with pytest.raises(InvalidValueError) as caught:
+        read_lasot(tmp_path, "val")  # frames 801 to 900 of three
+    assert caught.value.key == str(tmp_path)
+
+
+def test_coco_refuses_one_image_under_two_names(tmp_path):
+    content = make_coco(tmp_path)
+    content["images"][1]["file_name"] = "./" + content["images"][0]["file_name"]
+    save_coco(tmp_path, content)
+    with pytest.raises(InvalidValueError) as caught:
+        read(tmp_path)
+    assert caught.value.key.endswith("images")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -73,3 +76,25 @@ def test_wrong_frames_are_refused(tmp_path, shape, kind):
         write_video(tmp_path / "a.mp4", frames, 12.0)
     assert caught.value.key == "frames"
     assert not list(tmp_path.iterdir())
+
+
+# how other encoders store colours, aspect ratios and fields: by the options that say so
+OTHERS = {
+    "BT.601": ["-colorspace", "smpte170m", "-vf", "scale=out_color_matrix=bt601:out_range=tv", "-pix_fmt", "yuv420p"],
+    "not tagged": ["-pix_fmt", "yuv420p"],
+    "full range": ["-colorspace", "bt709", "-color_range", "pc", "-pix_fmt", "yuvj420p"],
+    "10 bits": ["-colorspace", "bt709", "-color_range", "tv", "-pix_fmt", "yuv420p10le"],
+    "wide pixels": ["-colorspace", "bt709", "-color_range", "tv", "-vf", "setsar=2", "-pix_fmt", "yuv420p"],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_videos_that_would_look_different_are_refused(tmp_path, name):
+    path, frames = tmp_path / "a.mp4", _frames()
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x48"]
+    command += ["-i", "-", *OTHERS[name], "-c:v", "libx264", str(path)]
+    subprocess.run(command, input=frames.tobytes(), check=True)
+    with pytest.raises(InvalidValueError) as caught:
+        read_video(path)
+    assert caught.value.key == str(path)
+    assert "yuv" in caught.value.got

@@ -132,6 +132,11 @@ def changed(**values: Any) -> Callable[[dict[str, Any]], None]:
         (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, True]] * 4]), "/000.json: gs_coords", "True"),
         (changed(gs_coords=[[[0, 0]] * 4] * 3 + [[[0, "1"]] * 4]), "/000.json: gs_coords", "'1'"),
         (changed(boxes_xyxy=[[0, 0, 1e39, 1]] * FRAMES), "/000.json: boxes_xyxy", "1e+39"),
+        (
+            changed(boxes_xyxy=[[0, 0, 1, 1]] * (FRAMES - 1) + [[5000, 0, 5010, 9]]),
+            "/000.json: boxes_xyxy",
+            f"[5000.0, 0.0, 5010.0, 9.0] in frame {FRAMES - 1}",
+        ),
         (changed(width=64.5), "/000.json: width", "64.5"),
         (changed(width=10**7), "/000.json: width", "10000000×48"),
         (changed(frame_rate=0), "/000.json: frame_rate", "0"),
@@ -354,3 +359,13 @@ def test_packaged_mini_split_loads(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.round(x[0] * 255), read_video(path))
         assert metadata.pop("name") == f"walkers/mini/{int(path.stem)}"
         assert {len(values) for values in metadata.values()} == {len(boxes[0]["boxes"])} == {x.shape[1]}
+
+
+def test_videos_are_in_the_order_of_their_numbers(tmp_path: Path, videos: list[np.ndarray]) -> None:
+    folder = next(tmp_path.rglob("000.mp4")).parent
+    for suffix in ("mp4", "json"):
+        (folder / f"000.{suffix}").rename(folder / f"10.{suffix}")
+        (folder / f"001.{suffix}").rename(folder / f"9.{suffix}")
+    names = [video.path.stem for video in read_split(folder)]
+    assert names == sorted(names, key=int)
+    assert names[-2:] == ["9", "10"]

@@ -214,3 +214,9 @@ def test_a_check_that_fails_is_a_finding_and_hides_no_other(tmp_path: Path, monk
     first, second = check_all(paths)
     assert (first.level, first.where, "unforeseen" in first.problem) == ("error", str(paths[0]), True)
     assert (second.key, second.where) == ("attack.kwargs.loss", str(paths[1]))
+
+
+def test_values_of_a_config_cannot_steer_a_terminal() -> None:
+    config = changed(build_config("walkers", "mtl", "patch"), "model.weights_file", "\x1b[2Jno errors\n")
+    (finding,) = check_config(config)
+    assert str(finding).isprintable()

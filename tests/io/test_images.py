@@ -188,3 +188,34 @@ def test_cutouts_keep_their_transparency(tmp_path: Path, deep: bool) -> None:
     with pytest.raises(InvalidValueError) as caught:
         read_cutout(path)
     assert caught.value.got == "mode RGB"
+
+
+PREVIEW = orient(1)  # as of a camera: a small JPEG file, with an end, within the file
+PHOTO = save(Image.fromarray(cv2.resize(COLOUR, (300, 200))), "JPEG", exif=PREVIEW)
+PHOTO = PHOTO[:2] + b"\xff\xe1" + struct.pack(">H", len(save(PICTURE, "JPEG")) + 2) + save(PICTURE, "JPEG") + PHOTO[2:]
+ROWS = b"".join(b"\0" + bytes([100, 150, 200] * 8) for _ in range(8))
+
+
+def make_png(kind: int, rows: bytes) -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "rows missing": make_png(2, ROWS[:100]),
+        "no palette": make_png(3, ROWS[: 9 * 8]),
+        "rest of the file not written": PHOTO[: len(PHOTO) * 2 // 3] + bytes(len(PHOTO) // 3),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_images_that_end_early_are_refused(data: tuple[str, bytes]) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        decode_image(data[1], "a.png")
+    assert caught.value.key == "a.png"
+
+
+def test_whole_images_with_a_preview_or_an_appendix_are_read() -> None:
+    assert decode_image(PHOTO + b"\xff\xda film" * 9, "a.jpg").shape == (200, 300, 3)
+    assert decode_image(make_png(2, ROWS), "a.png").tolist() == [[[100, 150, 200]] * 8] * 8

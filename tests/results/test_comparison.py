@@ -106,3 +106,32 @@ def test_the_newest_of_the_same_config_counts(tmp_path: Path) -> None:
     second.rename(folder / "b_1795270699.json")
     (pair,) = compare(first, folder, ["model"]).pairs
     assert pair.second.timestamp == 1795270700
+
+
+def test_videos_are_paired_by_name(tmp_path: Path) -> None:
+    first = make_results((0.2, 0.8, 0.5), (0.1, 0.5, 0.3), video_names=["x", "y", "z"])
+    second = make_results((0.8, 0.3, 0.5), (0.5, 0.2, 0.3), video_names=["y", "x", "z"])
+    paths = write_result(tmp_path / "a.json", first), write_result(tmp_path / "b.json", second)
+    benign, attacked = compare(*paths).pairs[0].contrasts.itertuples()
+    # differences .1, 0, 0: s = .057735, t(0.975, 2) = 4.302653
+    assert benign.change.half_width == pytest.approx(4.302653 * 0.057735 / 3**0.5, abs=1e-5)
+    assert attacked.change.mean == pytest.approx(0.1 / 3)
+
+
+@pytest.mark.parametrize("names", [["x", "z"], ["y", "y"]])
+def test_other_videos_are_not_paired(tmp_path: Path, names: list[str]) -> None:
+    first = write_result(tmp_path / "a.json", make_results((0.2, 0.8), video_names=["x", "y"]))
+    second = write_result(tmp_path / "b.json", make_results((0.2, 0.8), video_names=names))
+    found = compare(first, second)
+    assert not found.is_fair
+    assert found.pairs[0].contrasts.empty
+    assert "video_names" in found.problems[0].key
+
+
+def test_texts_of_a_result_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    first, second = write_pair(tmp_path)
+    hostile = {**make_config(), "dataset": {"name": "\x1b]0;title\x07\nfair: yes"}}
+    write_result(second, make_results((0.5,) * 3, **{"benign_\x1b[31mfoo": [1, 2, 3]}), hostile)
+    text = format_comparison(compare(first, second))
+    assert "\x1b" not in text
+    assert "\nfair" not in text

@@ -85,7 +85,9 @@ def test_summary_takes_what_a_report_takes(run: Run, tmp_path: Path) -> None:
         f"benign mIoU 0.75  adversarial mIoU skipped  results {lone}",
     ]
     assert code == 1
-    assert err.startswith(f"error: {tmp_path / 'bad.json'}: ")
+    note, error = err.splitlines()
+    assert note.startswith("note: MTL on walkers mini: the benign mean IoU is 50.0 in one run and 75.0 in another")
+    assert error.startswith(f"error: {tmp_path / 'bad.json'}: ")
 
 
 def test_another_model_has_other_weights(run: Run, tmp_path: Path) -> None:

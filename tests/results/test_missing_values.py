@@ -38,16 +38,16 @@ def test_a_gap_keeps_its_place_and_there_is_no_mean(tmp_path: Path, gap: float |
 
 @pytest.mark.parametrize("gap", GAP.values(), ids=GAP)
 def test_gaps_in_frames_keep_their_places(tmp_path: Path, gap: float | None) -> None:
-    box = [0.0, 0.0, 10.0, 10.0]
-    frames = {"frame_iou": [[[1.0, gap, 0.5]]], "frame_boxes": [[[box, gap, box]]], "true_boxes": [[[box, box, box]]]}
-    frames["frame_boxes"] = [[[box, [0.0, gap, 1.0, 1.0], box]]]
+    box, half = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]
+    frames = {"frame_iou": [[[1.0, gap, 0.5]]], "true_boxes": [[[box, box, box]]]}
+    frames["frame_boxes"] = [[[box, [0.0, gap, 1.0, 1.0], half]]]
     results = {f"benign_mean_{METRIC}": [0.5], **{f"benign_{name}": value for name, value in frames.items()}}
     run = read_run(write_result(tmp_path / "r.json", results))
     first, second, third = run.benign.frame_ious[0]
     assert (first, third) == (1.0, 0.5)
     assert math.isnan(second)
     assert math.isnan(run.benign.boxes_xyxy[0][1][0])
-    assert run.benign.boxes_xyxy[0][2] == tuple(box)
+    assert run.benign.boxes_xyxy[0][2] == tuple(half)
     assert success_curve([run], "benign") is precision_curve([run], "benign") is None
 
 

@@ -1,10 +1,14 @@
 """Sweeps that were stopped, and published numbers beside theirs."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from handmade_results import make_config, make_frames, make_results, write_plan, write_run
 
+from armory_skelevision.io import hash_file
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.report.overview import miou_table
 from armory_skelevision.results.report.writing import write_report
@@ -128,3 +132,31 @@ def test_a_sweep_without_attack_has_none_in_its_tables(tmp_path: Path) -> None:
     assert "attacked" not in "".join(path.read_text() for path in out.glob("*.csv"))
     assert not any(text in page for text in ("attacked dashed", "frames under attack", "attack's steps"))
     assert "video 1" in page
+
+
+def test_a_result_of_another_run_is_not_reported_as_this_one(tmp_path: Path) -> None:
+    write_plan(tmp_path)
+    for seed in (0, 1):
+        config = make_config(attack__kwargs__seed=seed)
+        folder = write_run(tmp_path / str(seed), config, make_results((0.5,), (0.1 * seed,)))
+        record = json.loads((folder / "run.json").read_text())
+        record["result"] = hash_file(folder / "result.json")
+        (folder / "run.json").write_text(json.dumps(record))
+    assert [run.state for run in load_runs([tmp_path]).runs] == ["finished"] * 2
+    shutil.copy(tmp_path / "1/result.json", tmp_path / "0/result.json")
+    loaded = load_runs([tmp_path])
+    assert [run.state for run in loaded.runs] == ["failed", "finished"]
+    assert [problem.key for problem in loaded.problems] == [str(tmp_path / "0/result.json")]
+
+
+@pytest.mark.parametrize("record", [{"weights": {"w.safetensors": "cd" * 32}}, {"versions": {"torch": "2.12.0"}}])
+def test_a_mean_over_runs_of_other_weights_or_versions_is_marked(tmp_path: Path, record: dict[str, Any]) -> None:
+    write_plan(tmp_path)
+    given = {"weights": {"w.safetensors": "ab" * 32}, "versions": {"torch": "2.13.0"}}
+    for seed in (0, 1):
+        results = make_results((0.5,), (0.1 + 0.1 * seed,))
+        more = given if seed else {**given, **record}
+        write_run(tmp_path / str(seed), make_config(attack__kwargs__seed=seed), results, **more)
+    (line,) = summarize(load_runs([tmp_path]).runs).inconsistent
+    (name,) = next(iter(record.values()))
+    assert line.endswith(name)

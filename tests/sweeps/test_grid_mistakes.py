@@ -161,3 +161,41 @@ def test_any_label_names_a_folder(tmp_path: Path) -> None:
         assert "/" not in name
         assert name.isprintable()
     assert len(set(names)) == len(names) == 2 * len(labels)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--num-eval-batch=1"],  # argparse takes it, reports do not know it
+        ["--num-eval-batches=0"],  # all of them, to ARMORY
+        ["--num-eval-batches 1"],
+        ["--output-dir=elsewhere"],
+        ["--interactive"],
+        ["--help"],
+        ["--check", "--check"],
+        ["--num-eval-batches=1", "--num-eval-batches=2"],
+    ],
+)
+def test_options_that_cannot_work_are_refused(tmp_path: Path, options: list[str]) -> None:
+    assert refused(tmp_path, options=options).key == f"{tmp_path / 'grid.json'}: options"
+
+
+@pytest.mark.parametrize(
+    ("cells", "key"),
+    [
+        ([{"where": {SEED: 3}, "benign": 50}], f"published.cells.0.where.{SEED}"),
+        ([{"where": {SEED: True}, "benign": 50}], f"published.cells.0.where.{SEED}"),
+        ([{"where": {SEED: 1}, "adversarial": {"ten": 50}}], "published.cells.0.adversarial"),
+        ([{"where": {SEED: 1}, "benign": 50}, {"where": {SEED: 1.0}, "benign": 60}], "published.cells"),
+    ],
+)
+def test_published_numbers_that_no_run_would_show_are_refused(tmp_path: Path, cells: list[Any], key: str) -> None:
+    error = refused(tmp_path, axes={SEED: [1, 2]}, published={"cells": cells})
+    assert error.key == f"{tmp_path / 'grid.json'}: {key}"
+
+
+def test_runs_have_folders_of_their_own_where_letters_have_no_case(tmp_path: Path) -> None:
+    choices = {"A": {SEED: 1}, "a": {SEED: 2}, "GRID.json": {SEED: 3}}
+    (tmp_path / "grid.json").write_text(json.dumps({"base": "base.json", "axes": {"x": choices}}))
+    names = [run.name.casefold() for run in read_grid(tmp_path / "grid.json")]
+    assert len({*names, "grid.json"}) == 4

@@ -250,3 +250,13 @@ def test_a_lost_ray_worker_loses_no_run(sweeping):
     assert on_ray.wait(timeout=240) == 0
     assert states(sweeping) == ["finished"] * 3
     assert sorted(sweeping.events("end")) == ["1", "2", "3"] and len(sweeping.events()) == 4
+
+
+def test_a_result_that_was_changed_or_exchanged_is_not_this_runs(sweeping):
+    sweeping.write({STEPS: [1, 2]})
+    run_sweep(sweeping.grid, sweeping.out)
+    (sweeping.out / "1/result.json").write_bytes((sweeping.out / "2/result.json").read_bytes() + b" ")
+    assert states(sweeping) == ["outdated", "finished"]
+    run_sweep(sweeping.grid, sweeping.out)
+    assert states(sweeping) == ["finished", "finished"]
+    assert sweeping.events() == ["1", "2", "1"]

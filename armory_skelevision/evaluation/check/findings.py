@@ -26,7 +26,7 @@ class Finding(NamedTuple):
     """The config's path, or ``this machine``."""
 
     def __str__(self) -> str:
-        """One line."""
+        """One line, without control characters."""
         return printable(" ".join(f"{self.where}: {self.level}: {describe(self)}".split()))
 
 
