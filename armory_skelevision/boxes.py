@@ -6,6 +6,7 @@ Convention: pixels, x to the right, y down. ``_xyxy`` holds (left, top, right, b
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
     value = as_array(value) if isinstance(value, Tensor) else value
     try:
         numbers = np.asarray(value)
-        numbers = numbers.astype(np.float64) if numbers.dtype == np.dtype(object) else numbers
+        if numbers.dtype == np.dtype(object):  # in which None would become NaN, and "1" or True 1
+            if not all(isinstance(each, Real) and not isinstance(each, bool) for each in numbers.flat):
+                raise TypeError
+            numbers = numbers.astype(np.float64)
     except (TypeError, ValueError):
         raise InvalidTypeError(key, expected, f"something else: {value!r:.80}") from None
     if numbers.dtype.kind not in "iuf":

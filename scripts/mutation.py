@@ -38,12 +38,16 @@ ROOMS = {
     "averaging": Room(["weights/averaging.py"], ["tests/weights/test_averaging.py"]),
     "intervals": Room(["results/intervals.py"], ["tests/results/test_intervals.py"]),
     "readers": Room(
-        ["io/reading.py", "datasets/otb.py", "datasets/people/*", "sweeps/grid.py", "results/result_file.py"],
         [
-            "tests/io/test_reading.py",
-            "tests/datasets",
-            "tests/sweeps/test_grid.py",
-            "tests/results/test_result_file.py",
+            *("io/reading.py", "io/images.py", "datasets/numbers.py", "datasets/coco*.py", "datasets/lasot.py"),
+            *("datasets/otb_sequences.py", "sweeps/grid.py", "sweeps/axes.py"),
+            *("results/values.py", "results/consistency.py", "results/result_file.py"),
+        ],
+        [
+            *("tests/io/test_reading.py", "tests/io/test_images.py", "tests/datasets/test_otb.py"),
+            *("tests/datasets/test_people.py", "tests/sweeps/test_grid.py", "tests/sweeps/test_grid_mistakes.py"),
+            *("tests/results/test_result_file.py", "tests/results/test_contradictions.py"),
+            "tests/results/test_missing_values.py",
         ],
     ),
 }

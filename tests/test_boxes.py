@@ -1,8 +1,11 @@
+import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from armory_skelevision.boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
+from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, read_numbers, xyxy_to_cxcywh
+from armory_skelevision.validation import InvalidTypeError
 
 coordinates = st.floats(-500, 500, width=32)
 sizes = st.floats(0.5, 300, width=32)
@@ -44,3 +47,25 @@ def test_iou_has_a_gradient_that_pulls_boxes_together():
     a_xyxy = torch.tensor([0.0, 0, 10, 10], requires_grad=True)
     iou(a_xyxy, torch.tensor([4.0, 0, 14, 10])).backward()
     assert a_xyxy.grad[0] > 0 and a_xyxy.grad[2] > 0
+
+
+def test_giou_of_known_boxes():
+    a_xyxy = torch.tensor([0.0, 0, 2, 2])
+    # the same; inside; touching; as far away as it is wide; diagonally, in a batch of three by two
+    others_xyxy = torch.tensor([[0.0, 0, 2, 2], [0, 0, 1, 1], [2, 0, 4, 2], [4, 0, 6, 2], [2, 2, 4, 4], [2, 2, 2, 2]])
+    expected = torch.tensor([[1, 1 / 4], [0, -1 / 3], [-1 / 2, 0]])
+    torch.testing.assert_close(giou(a_xyxy, others_xyxy.view(3, 2, 4)), expected)
+
+
+def test_numbers_are_read_from_whatever_holds_them():
+    for value in ([1, 2.5], (1, 2.5), np.array([1, 2.5], object), torch.tensor([1, 2.5], dtype=torch.bfloat16)):
+        numbers = read_numbers("boxes", value, "numbers")
+        assert numbers.tolist() == [1, 2.5]
+        assert numbers.dtype.kind == "f"
+
+
+@pytest.mark.parametrize("value", [[True], ["1"], [1j], [[1], [1, 2]], np.array(["1"], object), [1, None], {}, None])
+def test_what_is_no_numbers_is_refused(value):
+    with pytest.raises(InvalidTypeError) as refused:
+        read_numbers("boxes", value, "numbers")
+    assert (refused.value.key, refused.value.expected) == ("boxes", "numbers")

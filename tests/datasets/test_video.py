@@ -94,7 +94,7 @@ def test_what_is_no_video_is_refused(arguments, key):
 @pytest.mark.parametrize(
     ("arguments", "key"),
     [
-        ({"source": None}, "frames"),
+        ({"source": None}, "source"),
         ({"source": {"frames": FRAMES}}, "source"),
         ({"source": [FRAMES[0], FRAMES[1][:3]]}, "source"),
         ({"source": FRAMES > 9}, "source"),

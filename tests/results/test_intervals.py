@@ -7,7 +7,7 @@ from armory_skelevision.validation import InvalidValueError
 def test_an_interval_by_hand() -> None:
     # of 1, 2, 3, 4: s = 1.29099, s / 2 = 0.645497, t(0.975, 3) = 3.182446
     found = estimate([1.0, 2.0, 3.0, 4.0])
-    assert found.mean == 2.5
+    assert (found.mean, found.n) == (2.5, 4)
     assert found.half_width == pytest.approx(2.054261, abs=1e-6)
     assert found.interval == pytest.approx((0.445739, 4.554261), abs=1e-6)
     # of two values: t(0.975, 1) = 12.706205 times half their distance
