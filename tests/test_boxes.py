@@ -55,6 +55,7 @@ def test_giou_of_known_boxes():
     others_xyxy = torch.tensor([[0.0, 0, 2, 2], [0, 0, 1, 1], [2, 0, 4, 2], [4, 0, 6, 2], [2, 2, 4, 4], [2, 2, 2, 2]])
     expected = torch.tensor([[1, 1 / 4], [0, -1 / 3], [-1 / 2, 0]])
     torch.testing.assert_close(giou(a_xyxy, others_xyxy.view(3, 2, 4)), expected)
+    torch.testing.assert_close(giou(a_xyxy / 8, others_xyxy.view(3, 2, 4) / 8), expected)  # fractions of a pixel
 
 
 def test_numbers_are_read_from_whatever_holds_them():
@@ -62,6 +63,7 @@ def test_numbers_are_read_from_whatever_holds_them():
         numbers = read_numbers("boxes", value, "numbers")
         assert numbers.tolist() == [1, 2.5]
         assert numbers.dtype.kind == "f"
+    assert read_numbers("boxes", torch.tensor([0.1], dtype=torch.float64), "numbers").tolist() == [0.1]
 
 
 @pytest.mark.parametrize("value", [[True], ["1"], [1j], [[1], [1, 2]], np.array(["1"], object), [1, None], {}, None])
