@@ -17,7 +17,7 @@ from armory_skelevision.metrics import (
     success_auc,
     true_boxes,
 )
-from armory_skelevision.metrics.boxes import mean_frame_iou
+from armory_skelevision.metrics.boxes import annotated_frames, mean_frame_iou
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 PLAIN = {"success_auc": 0, "precision_20px": 1, "normalised_precision": 2}
@@ -216,3 +216,29 @@ def test_corners_the_other_way_round_are_refused(measure):
         with pytest.raises(InvalidValueError) as caught:
             measure(*pair)
         assert caught.value.key == "video 0" and "frame 1" in caught.value.got
+
+
+def test_normalised_precision_reaches_up_to_a_fifth_of_the_true_size_anywhere_in_the_frame():
+    truth = video(*[[100, 400, 150, 480]] * 4)
+    # in halves of what is added, exactly .2 of 50 and of 80 pixels; then a little more than .2 of either
+    found = video([100, 400, 150, 480], [110, 400, 160, 480], [100, 416, 150, 496], [110.1, 400, 160.1, 480])
+    assert metrics.normalised_precision(truth, found) == [0.75]
+
+
+def test_a_box_has_an_area_wherever_it_is_and_none_without_a_height():
+    truth = video([5, 900, 20, 950], [5, 900, 20, 950], [5, 900, 20, 900])
+    assert success_auc(truth, truth) == [pytest.approx(2 / 3 * 20 / 21)]
+    assert annotated_frames([truth[0]["boxes"].tolist()]) == 2
+
+
+def test_recorded_boxes_have_two_decimals():
+    boxes = video([1.23456, 2, 3, 4], [1, 2, 3.98765, 4])
+    assert true_boxes(boxes, boxes) == frame_boxes(boxes, boxes)
+    np.testing.assert_allclose(true_boxes(boxes, boxes)[0], [[1.23, 2, 3, 4], [1, 2, 3.99, 4]])
+
+
+@pytest.mark.parametrize("boxes", [[[0, 0, 5, 5]], [0, 0, 5, 5], [[0, 0, 5], [0, 0, 5]], [[[0, 0, 5, 5]] * 2] * 2])
+def test_boxes_of_another_shape_are_refused(boxes):
+    with pytest.raises(InvalidValueError) as caught:
+        success_auc([{"boxes": boxes}], [{"boxes": boxes}])
+    assert caught.value.key == "video 0"

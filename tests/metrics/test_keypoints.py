@@ -147,3 +147,52 @@ def test_labels_as_lists_are_taken() -> None:
     assert (
         pck([label], [{"keypoints": label["keypoints"]}]) == [1.0] == oks([label], [{"keypoints": label["keypoints"]}])
     )
+
+
+def test_a_keypoint_exactly_within_reach_is_found() -> None:
+    label = person(visible=1, boxes=[[10, 20, 40, 60]])
+    assert pck([label], [moved(label, REACH)]) == [1.0]
+
+
+def test_the_first_of_several_boxes_counts_and_one_box_may_be_flat() -> None:
+    flat = [500, 20, 530, 60]  # further to the right than down
+    for boxes in (flat, [flat], [flat, [0, 0, 1, 1]]):
+        label = person(boxes=boxes)
+        assert pck([label], [moved(label, REACH - 1e-6)]) == [1.0]
+        assert pck([label], [moved(label, REACH + 1e-6)]) == [0.0]
+
+
+@pytest.mark.parametrize("boxes", [[[10, 20, 10, 60]], [[10, 20, 40, 20]], [[[]]], [[10, 20, 40]], None])
+def test_boxes_without_an_area_are_refused(boxes) -> None:
+    label = person(boxes=boxes)
+    with pytest.raises((InvalidValueError, InvalidTypeError)) as caught:
+        pck([label], [moved(label, 0)])
+    assert caught.value.key == "person 0.boxes"
+
+
+def test_occluded_keypoints_count_and_confidences_may_be_left_out() -> None:
+    label = person()
+    label["keypoints"][:, 2] = 1
+    assert pck([label], [{"keypoints": label["keypoints"][:, :2]}]) == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("true_shape", "found_shape"),
+    [((17, 2), (17, 3)), ((16, 3), (17, 3)), ((17, 3), (16, 3)), ((17, 3), (17, 1)), ((17, 3), (17,))]
+    + [((17, 3), (17, 3, 1)), ((17, 3), (1, 17, 3))],
+)
+def test_keypoints_of_another_shape_are_refused(true_shape, found_shape) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        pck([person(keypoints=np.ones(true_shape))], [{"keypoints": np.ones(found_shape)}])
+    assert caught.value.key == "person 0"
+
+
+@pytest.mark.parametrize(("area", "is_right"), [(0.5, True), (0, False), (np.inf, False), (np.nan, False), (-1, False)])
+def test_areas_are_above_zero_and_finite(area, is_right) -> None:
+    label = person(areas=area)
+    if is_right:
+        assert oks([label], [moved(label, 0)]) == [1.0]
+    else:
+        with pytest.raises(InvalidValueError) as caught:
+            oks([label], [moved(label, 0)])
+        assert caught.value.key == "person 0.areas"
