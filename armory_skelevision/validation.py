@@ -78,13 +78,14 @@ class Range(NamedTuple):
 
     def describe(self) -> str:
         """The range in words that follow "a number"."""
+        low, high = (str(int(each)) if float(each).is_integer() else f"{each:g}" for each in self[:2])
         if math.isinf(self.low) and math.isinf(self.high):
             return ""
         if math.isinf(self.high):
-            return f" above {self.low:g}" if self.without_low else f" of at least {self.low:g}"
+            return f" above {low}" if self.without_low else f" of at least {low}"
         if math.isinf(self.low):
-            return f" below {self.high:g}" if self.without_high else f" of at most {self.high:g}"
-        return f" in {'(' if self.without_low else '['}{self.low:g}, {self.high:g}{')' if self.without_high else ']'}"
+            return f" below {high}" if self.without_high else f" of at most {high}"
+        return f" in {'(' if self.without_low else '['}{low}, {high}{')' if self.without_high else ']'}"
 
 
 Positive = Annotated[float, Range(0, without_low=True)]

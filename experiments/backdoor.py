@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from armory_skelevision import load_tracker
 from armory_skelevision.attacks import BackdoorTrigger
@@ -32,7 +30,7 @@ from armory_skelevision.attacks.backdoor import Show
 from armory_skelevision.boxes import iou
 from armory_skelevision.defenses.pruning import dormant_channels, prune
 from armory_skelevision.evaluation.table import DEFENSES
-from armory_skelevision.io import hash_file
+from armory_skelevision.io import hash_file, progress
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.loading import Device
 from armory_skelevision.tracking import VideoFrames
@@ -98,7 +96,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     defenses = (None, *options.defenses, *options.prune)
     cells = [(path, defense) for path in (None, *options.weights) for defense in defenses]
-    for path, defense in tqdm(cells, disable=not sys.stderr.isatty()):
+    for path, defense in progress(cells):
         tracker = load(path, defense, options.device, scenes)
         found = {
             show: kept(

@@ -18,18 +18,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from art.defences.preprocessor import JpegCompression
-from tqdm.auto import tqdm
 
 from armory_skelevision import load_tracker
 from armory_skelevision.defenses import DuaLossDef, TemplateAdaptation
 from armory_skelevision.evaluation.table import DEFENSES
+from armory_skelevision.io import progress
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.weights.packaged import packaged_weights
 from armory_skelevision.weights.unet import read_unet_metadata
@@ -101,7 +100,7 @@ def measure_table(options: argparse.Namespace) -> list[dict[str, Any]]:
     counts = [len(table.columns(name != "none")) for name in makers]
     total = len(models) * len(scenes) * sum(counts)
     cells = []
-    with tqdm(total=total, unit="cell", disable=not sys.stderr.isatty()) as bar:
+    with progress(total=total, unit="cell") as bar:
         for model, (make, weights) in models.items():
             identity = {name: describe([model, weights, *_identify(name, options)]) for name in makers}
             for cell in evaluate_model(make, identity, makers, scenes, table, partial(bar.update, 1)):

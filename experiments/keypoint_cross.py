@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from armory_skelevision import load_tracker, load_video
 from armory_skelevision.attacks import PGD, KeypointFGSM, KeypointIGSM
 from armory_skelevision.boxes import iou
+from armory_skelevision.io import progress
 from armory_skelevision.metrics import pck
 from armory_skelevision.models import SiameseEstimator
 from benchmarks.common import print_table
@@ -59,7 +58,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         f"box, PGD-{steps}": PGD(tracker, eps=eps / 255, eps_step=2.5 * eps / 255 / steps, max_iter=steps),
     }
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in attacks}
-    for x, label in tqdm(read_clips(options.split, options.clips, options.frames), disable=not sys.stderr.isatty()):
+    for x, label in progress(read_clips(options.split, options.clips, options.frames)):
         for name, attack in attacks.items():
             shown = x if attack is None else attack.generate(x=x, y=[label])
             found[name].append(look(tracker, shown, label))

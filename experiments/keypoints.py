@@ -18,19 +18,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from armory_skelevision import load_tracker
 from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template
 from armory_skelevision.attacks.keypoints.poses import target_keypoints
-from armory_skelevision.io import hash_file
+from armory_skelevision.io import hash_file, progress
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.metrics.keypoints import hits
 from armory_skelevision.models import SiameseEstimator
@@ -126,7 +124,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     clean = {name: _evaluate_clean(options, trackers, name, crops) for name, (crops, _) in people.items()}
     rows = [{"people": name, "attack": "none", "eps": 0.0, **describe_clean(found)} for name, found in clean.items()]
     cells = [(name, attack, eps) for eps in options.eps for name in people for attack in options.attacks]
-    for name, attack, eps in tqdm(cells, disable=not sys.stderr.isatty()):
+    for name, attack, eps in progress(cells):
         chosen = _choose(len(clean[name]["own"]), options.long if attack.endswith("-100") else 0)
         crops, teachers = people[name][0].take(chosen), people[name][1]
 

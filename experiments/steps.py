@@ -16,17 +16,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import PatchAttack
 from armory_skelevision.datasets import Video
-from armory_skelevision.io import atomic_write, hash_file
+from armory_skelevision.io import atomic_write, hash_file, progress
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
@@ -59,7 +57,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         tracker = load_tracker(find_weights(model), device=options.device)
         for step_size in options.step_sizes:
             found = []
-            for number in tqdm(numbers, disable=not sys.stderr.isatty()):
+            for number in progress(numbers):
                 video = load_video(f"walkers/{options.split}/{number}")[: options.frames]
                 path = name_file(options, model, step_size, number) if options.keep else None
                 found.append(attack_video(tracker, video, step_size, options, path))

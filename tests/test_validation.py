@@ -153,3 +153,8 @@ def test_an_error_about_a_file_under_the_setting_that_names_it():
         MissingFileError,
         *("patch_init", "a file", "none: a.npy", "fetch it"),
     )
+
+
+def test_ranges_are_described_exactly() -> None:
+    assert Range(0, 2**63 - 1).describe() == " in [0, 9223372036854775807]"
+    assert Range(-0.5, 1e6, without_low=True).describe() == " in (-0.5, 1000000]"
