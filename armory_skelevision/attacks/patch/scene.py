@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,11 @@ class PatchScene:
             for index, frame in enumerate(rendered):
                 frame[:] = frames.frame(index).permute(1, 2, 0).cpu().numpy()
         return rendered
+
+
+def shared_size(scenes: Sequence[PatchScene]) -> tuple[int, int]:
+    """Height and width of a patch for several scenes, in pixels: that of the largest screen."""
+    return max(scene.patch_hw[0] for scene in scenes), max(scene.patch_hw[1] for scene in scenes)
 
 
 def read_scene(x: Any, boxes_xyxy: Any, metadata: Mapping[str, Any], device: torch.device, index: int) -> PatchScene:
