@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from armory_skelevision.attacks.objectives import LOST_MARGIN, TargetBox, make_objective
+from armory_skelevision.attacks.objectives import TargetBox, make_objective
+from armory_skelevision.attacks.proposal_losses import LOST_MARGIN
 from armory_skelevision.tracking import Step, TrackerSettings, Window
 from armory_skelevision.tracking.proposals import Proposals
 from armory_skelevision.tracking.windows import initial_state

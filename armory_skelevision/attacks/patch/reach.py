@@ -1,9 +1,9 @@
 """How far a patch can reach: in which frames a perfect distractor on the screen could win at all.
 
-A tracker ranks proposals by ``(1 - w) * score + w * hann``, w being its window influence and hann a cosine window around
-the previous position. Against a target in the middle (hann 1) whose score is 0, a distractor of score 1 wins only where
-``hann > 1 - (1 - w) / w``. Elsewhere a patch can still bend the chosen box, and let it drift until it comes into reach;
-but a heavy window is no robustness of the weights.
+A tracker ranks proposals by ``(1 - w) * score + w * hann``, w being its window influence and hann a cosine window
+around the previous position. Against a target in the middle (hann 1) whose score is 0, a distractor of score 1 wins
+only where ``hann > 1 - (1 - w) / w``. Elsewhere a patch can still bend the chosen box, and let it drift until it comes
+into reach; but a heavy window is no robustness of the weights.
 """
 
 from __future__ import annotations
