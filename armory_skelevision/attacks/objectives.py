@@ -12,19 +12,24 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from armory_skelevision.attacks.proposal_losses import expected_l1, rank_margin, score_margin
+from armory_skelevision.attacks.proposal_losses import expected_giou, expected_l1, rank_margin, score_margin
 from armory_skelevision.boxes import cxcywh_to_xyxy, giou, xyxy_to_cxcywh
 from armory_skelevision.tracking import Step, TrackerSettings
 from armory_skelevision.validation import InvalidValueError, Range, Settings
 
-Loss = Literal["l1", "expected_l1", "giou", "score", "rank_margin", "targeted"]
+Loss = Literal["l1", "expected_l1", "giou", "expected_giou", "score", "rank_margin", "targeted"]
 Shift = Annotated[float, Range(-100, 100)]
 Pixels = Annotated[float, Range(-100_000, 100_000)]
 Objective = Callable[[Tensor, Sequence[Step] | None], Tensor]
 """Maps the tracked boxes (F, 4), xyxy in pixels, and the tracker's steps (None where not known) to a scalar."""
 
 # The losses that see the tracker's proposals, and not only the boxes that it chose.
-PROPOSAL_LOSSES = {"expected_l1": expected_l1, "score": score_margin, "rank_margin": rank_margin}
+PROPOSAL_LOSSES = {
+    "expected_l1": expected_l1,
+    "expected_giou": expected_giou,
+    "score": score_margin,
+    "rank_margin": rank_margin,
+}
 
 
 @dataclass(frozen=True)
@@ -66,17 +71,17 @@ def make_objective(
     """The objective of a loss against the true boxes.
 
     Args:
-        loss: "l1" is the sum of absolute box errors (SkeleVision, Eq. 3); "expected_l1" is its expectation if the
-            tracker chose among all proposals at random, by their scores; "giou" is one minus the generalised IoU;
-            "score" lowers the target's score; "rank_margin" puts the best proposal away from the target ahead of the
-            best one on it; "targeted" pulls the box to ``target_box``.
+        loss: "l1" is the sum of absolute box errors (SkeleVision, Eq. 3), "giou" one minus the generalised IoU;
+            "expected_l1" and "expected_giou" are their expectations if the tracker chose among all proposals at random,
+            by their scores; "score" lowers the target's score; "rank_margin" puts the best proposal away from the
+            target ahead of the best one on it; "targeted" pulls the box to ``target_box``.
         truth_xyxy: True boxes (F, 4), pixels.
         target_box: Required by "targeted", and by it alone.
         settings: Constants of the tracker, for the losses of its proposals; None for a third-party tracker.
 
     Raises:
-        InvalidValueError: For "targeted" without a target box, a target box with another loss, or a loss of proposals on
-            a third-party tracker.
+        InvalidValueError: For "targeted" without a target box, a target box with another loss, or a loss of
+            proposals on a third-party tracker.
     """
     if loss == "targeted" and target_box is None:
         raise InvalidValueError("target_box", "one for loss 'targeted'", "none", "set shift, scale or box_xyxy")

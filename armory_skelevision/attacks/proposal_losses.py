@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from armory_skelevision.boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
+from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, xyxy_to_cxcywh
 from armory_skelevision.tracking import Step, TrackerSettings, TrackerState
 from armory_skelevision.tracking.tracker import crop_scale, penalized_scores
 
@@ -31,15 +31,15 @@ BOX_WEIGHT, SCORE_WEIGHT = 10.0, 0.01
 
 
 def expected_l1(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
-    """The mean box error of all proposals, weighted by a softmax over their penalised scores.
+    """The mean error of all proposals against the box (4,), weighted by `_chances`: absolute differences, summed."""
+    found_xyxy = _found_xyxy(step, settings)
+    return _chances(step, settings) @ (found_xyxy - truth_xyxy.to(found_xyxy)).abs().sum(dim=1)
 
-    Every proposal with a score near the highest contributes. ``truth_xyxy`` (4,) is in pixels of the frame.
-    """
-    previous = step.previous.box_cxcywh
-    chances = (penalized_scores(step.previous, step.proposals, settings) / TEMPERATURE).softmax(dim=0)
-    found_cxcywh = step.proposals.boxes_cxcywh.to(previous) / crop_scale(step.previous, settings)
-    found_xyxy = cxcywh_to_xyxy(torch.cat([previous[:2] + found_cxcywh[:, :2], found_cxcywh[:, 2:]], dim=1))
-    return chances @ (found_xyxy - truth_xyxy.to(found_xyxy)).abs().sum(dim=1)
+
+def expected_giou(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
+    """One minus the mean generalised IoU of all proposals with the box (4,), weighted by `_chances`."""
+    found_xyxy = _found_xyxy(step, settings)
+    return 1 - _chances(step, settings) @ giou(found_xyxy, truth_xyxy.to(found_xyxy))
 
 
 def score_margin(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
@@ -75,6 +75,18 @@ def top_k_alignment(step: Step, wanted_xyxy: Tensor, settings: TrackerSettings) 
     distance = step.proposals.boxes_cxcywh[best].double() - _in_crop(step, wanted_xyxy, settings)
     entropy = F.binary_cross_entropy(scores, torch.full_like(scores, HIGH_SCORE))
     return -(BOX_WEIGHT * distance.abs().sum(dim=1).mean() / settings.instance_size + SCORE_WEIGHT * entropy)
+
+
+def _chances(step: Step, settings: TrackerSettings) -> Tensor:
+    """How likely each proposal would be chosen if the choice were a softmax over penalised scores: (K,)."""
+    return (penalized_scores(step.previous, step.proposals, settings) / TEMPERATURE).softmax(dim=0)
+
+
+def _found_xyxy(step: Step, settings: TrackerSettings) -> Tensor:
+    """All proposals in pixels of the frame: (K, 4)."""
+    previous = step.previous.box_cxcywh
+    found_cxcywh = step.proposals.boxes_cxcywh.to(previous) / crop_scale(step.previous, settings)
+    return cxcywh_to_xyxy(torch.cat([previous[:2] + found_cxcywh[:, :2], found_cxcywh[:, 2:]], dim=1))
 
 
 def _overlaps(step: Step, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from doubles import overlaps, screen_scene
+from doubles import SMALL, ColourTracker, IdentityTracker, overlaps, random_estimator, screen_scene, tiny_estimator
 
-from armory_skelevision.attacks import AutoPatch
+from armory_skelevision.attacks import AutoPatch, PatchAttack
+from armory_skelevision.attacks.patch.auto import Member
 from armory_skelevision.attacks.patch.race import MIN_STEPS, Round, plan_rounds
 
 
@@ -28,3 +29,87 @@ def test_rounds_spend_the_budget_to_the_last_evaluation(members, budget):
 
 def test_four_members_share_a_hundred_evaluations():
     assert plan_rounds(4, 100) == [Round(4, 8), Round(2, 16), Round(1, 36)]
+
+
+def test_the_patch_is_better_than_that_of_its_members_first_steps():
+    scene, estimator = screen_scene(frames=3), random_estimator(settings=SMALL)
+    short, long = (mean_iou(estimator, attack(estimator, scene, budget=budget), scene[1]) for budget in (1, 12))
+    assert long < short <= mean_iou(estimator, scene[0], scene[1])
+
+
+def test_every_evaluation_is_counted(monkeypatch):
+    counts = []
+    monkeypatch.setattr(AutoPatch, "_progress", lambda self, steps, *_, **__: Bar(len(steps), counts))
+    attack(tiny_estimator(), budget=25)
+    assert counts == [25, *[1] * 25]
+
+
+class Bar:
+    """A progress bar that keeps its total and its updates."""
+
+    def __init__(self, total, counts):
+        self.counts = counts
+        counts.append(total)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self):
+        self.counts.append(1)
+
+
+def test_the_same_seed_gives_the_same_patch_and_another_seed_another(monkeypatch):
+    monkeypatch.setattr(AutoPatch, "members", (Member("l1", "random"), Member("giou", "random")))
+    first, again, other = (attack(tiny_estimator(), budget=20, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert (other != first).any()
+
+
+def test_checkpoints_never_rise_and_end_at_the_returned_patch():
+    scene, estimator = screen_scene(frames=3), random_estimator(settings=SMALL)
+    auto = AutoPatch(estimator, budget=12, checkpoints=(1, 4, 12), verbose=False)
+    x_adv = auto.generate(scene[0], scene[1], scene[2])
+    values = list(auto.mean_iou[0].values())
+    assert list(auto.mean_iou[0]) == [1, 4, 12] and values == sorted(values, reverse=True)
+    assert values[-1] == pytest.approx(mean_iou(estimator, x_adv, scene[1]), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["l1", "giou"])
+def test_the_known_best_patch_is_found_without_proposals(loss):
+    scene = screen_scene()
+    scene[2][0]["shading"] = False
+    tracker = ColourTracker()
+    auto = AutoPatch(tracker, budget=20, verbose=False)
+    auto.whole_frame_members = (Member(loss, "grey"),)
+    labels = [{"boxes": np.repeat(scene[1][0]["boxes"][:1], 5, axis=0)}]
+    x_adv = auto.generate(scene[0], labels, scene[2])
+    best = scene[0].copy()
+    best[0][scene[2][0]["masks"][..., 0] > 0] = [1, 0, 1]
+    gained, possible = (mean_iou(tracker, scene[0], labels) - mean_iou(tracker, x, labels) for x in (x_adv, best))
+    assert gained >= 0.95 * possible > 0
+
+
+def test_a_tracker_without_gradient_keeps_its_start():
+    x, y, metadata = screen_scene()
+    grey = PatchAttack(IdentityTracker(), max_iter=0, verbose=False).generate(x, y, metadata)
+    np.testing.assert_array_equal(attack(IdentityTracker(), (x, y, metadata), budget=30), grey)
+
+
+def test_one_patch_for_several_videos_is_judged_by_all():
+    estimator = random_estimator(settings=SMALL)
+    scenes = [screen_scene(frames=3, seed=seed) for seed in (0, 1)]
+    x, y, metadata = (
+        np.concatenate([scene[0] for scene in scenes]),
+        *([each for scene in scenes for each in scene[part]] for part in (1, 2)),
+    )
+    auto = AutoPatch(estimator, budget=6, universal=True, checkpoints=(6,), verbose=False)
+    x_adv = auto.generate(x, y, metadata)
+    assert len(auto.mean_iou) == 2
+    before, after = (
+        np.mean([mean_iou(estimator, video[None], [labels]) for video, labels in zip(videos, y, strict=True)])
+        for videos in (x, x_adv)
+    )
+    assert after < before

@@ -34,8 +34,9 @@ class PatchAttack(ScreenAttack):
         estimator: The tracker; ours, or any of ART's object trackers that takes tensors.
         step_size: Size of each step, in units of the colour range [0, 1].
         max_iter: Number of iterations; 0 shows the first patch unchanged.
-        loss: What is maximised: "l1" (box error; SkeleVision, Eq. 3), "expected_l1" (its mean over all proposals),
-            "giou" (1 - GIoU), "score" (lowers the target's) or "targeted" (towards ``target_box``).
+        loss: What is maximised: "l1" (box error; SkeleVision, Eq. 3) or "giou" (1 - GIoU), "expected_l1" or
+            "expected_giou" (their means over all proposals), "rank_margin" (how far the best proposal away from the
+            target is ahead), "score" (lowers the target's) or "targeted" (towards ``target_box``).
         target_box: For the loss "targeted": ``shift``, ``scale`` or ``box_xyxy``; see `TargetBox`.
         update: Direction of a step: "gradient", its "sign", or "accumulated_sign", that of the sum of all gradients.
         schedule: Step sizes: "constant", or "cosine", from ``step_size`` down to nearly 0.

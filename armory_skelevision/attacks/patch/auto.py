@@ -26,7 +26,8 @@ class Member(NamedTuple):
     """One way to attack, of several that compete."""
 
     loss: Loss
-    start: Literal["grey", "random"] = "grey"
+    start: Literal["grey", "random", "decoy"]
+    """The first patch: grey, uniform colours, or pictures of the target."""
 
 
 class AutoPatch(ScreenAttack):
@@ -60,13 +61,19 @@ class AutoPatch(ScreenAttack):
     """
 
     members: ClassVar[Sequence[Member]] = (
-        Member("rank_margin"),
-        Member("expected_l1"),
-        Member("rank_margin", "random"),
-        Member("l1"),
+        Member("expected_giou", "decoy"),
+        Member("rank_margin", "grey"),
+        Member("expected_giou", "grey"),
+        Member("rank_margin", "decoy"),
+        Member("expected_l1", "grey"),
+        Member("l1", "grey"),
     )
     """Those that compete, in order of their prospects: a small budget has room for the first ones only."""
-    whole_frame_members: ClassVar[Sequence[Member]] = (Member("l1"), Member("giou"), Member("l1", "random"))
+    whole_frame_members: ClassVar[Sequence[Member]] = (
+        Member("l1", "grey"),
+        Member("giou", "grey"),
+        Member("l1", "random"),
+    )
     """Those that need no proposals, for trackers that show none."""
 
     def __init__(
@@ -105,9 +112,7 @@ class AutoPatch(ScreenAttack):
 
     def _enter(self, member: Member, number: int, tracker: TrackerGradient, scenes: Sequence[PatchScene]) -> Contender:
         """A member with its start and its objective, which follow the seed and its number."""
-        start = torch.full((*shared_size(scenes), 3), 0.5, dtype=torch.float32)
-        if member.start == "random":
-            start = torch.rand(start.shape, generator=torch.Generator().manual_seed(_mix(self.seed, number)))
+        start = _make_start(member.start, scenes, _mix(self.seed, number))
         rng = np.random.default_rng([self.seed, number])
 
         def make_objective_of(truth_xyxy: Tensor) -> Objective:
@@ -115,6 +120,13 @@ class AutoPatch(ScreenAttack):
 
         loss = PatchObjective(scenes, tracker, make_objective_of, self._transformations(), rng)
         return Contender(RealRun(loss), BestIterate(-math.inf, start.to(self.estimator.device)))
+
+
+def _make_start(kind: str, scenes: Sequence[PatchScene], seed: int) -> Tensor:
+    if kind == "decoy":
+        return scenes[0].decoy(shared_size(scenes))
+    grey = torch.full((*shared_size(scenes), 3), 0.5, dtype=torch.float32)
+    return torch.rand(grey.shape, generator=torch.Generator().manual_seed(seed)) if kind == "random" else grey
 
 
 def _mix(seed: int, number: int) -> int:
