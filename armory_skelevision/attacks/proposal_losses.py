@@ -7,7 +7,6 @@ choice of another.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, xyxy_to_cxcywh
@@ -24,10 +23,6 @@ TEMPERATURE = 0.05
 AWAY, NEAR = 0.2, 0.4
 # Margin of penalised scores from which on a frame is won.
 WON_MARGIN = 0.1
-# Of FlyTrap's loss: how many proposals count, the score that they are to have, and its weights.
-TOP = 40
-HIGH_SCORE = 0.8
-BOX_WEIGHT, SCORE_WEIGHT = 10.0, 0.01
 
 
 def expected_l1(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
@@ -65,16 +60,11 @@ def rank_margin(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Te
     return (away - near).clamp(max=WON_MARGIN)
 
 
-def top_k_alignment(step: Step, wanted_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
-    """How close the proposals of the highest raw scores are to a wanted box (4,), and their scores to `HIGH_SCORE`.
-
-    The raw scores give a gradient to boxes that the cosine window still keeps from winning (FlyTrap; weights as in its
-    published code, boxes in units of the search crop's side).
-    """
-    scores, best = step.proposals.scores.double().topk(min(TOP, len(step.proposals.scores)))
-    distance = step.proposals.boxes_cxcywh[best].double() - _in_crop(step, wanted_xyxy, settings)
-    entropy = F.binary_cross_entropy(scores, torch.full_like(scores, HIGH_SCORE))
-    return -(BOX_WEIGHT * distance.abs().sum(dim=1).mean() / settings.instance_size + SCORE_WEIGHT * entropy)
+def box_in_crop(step: Step, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
+    """A box (4,) in pixels of the frame as the proposals have theirs: cxcywh in pixels of the search crop."""
+    previous = step.previous.box_cxcywh.detach()
+    box_cxcywh = xyxy_to_cxcywh(box_xyxy.to(previous))
+    return torch.cat([box_cxcywh[:2] - previous[:2], box_cxcywh[2:]]) * crop_scale(TrackerState(previous), settings)
 
 
 def _chances(step: Step, settings: TrackerSettings) -> Tensor:
@@ -92,14 +82,7 @@ def _found_xyxy(step: Step, settings: TrackerSettings) -> Tensor:
 def _overlaps(step: Step, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
     """IoU of all proposals with a box (4,) in pixels of the frame: (K,), a constant."""
     proposals_xyxy = cxcywh_to_xyxy(step.proposals.boxes_cxcywh.detach().double())
-    return iou(proposals_xyxy, cxcywh_to_xyxy(_in_crop(step, box_xyxy, settings)))
-
-
-def _in_crop(step: Step, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
-    """A box (4,) in pixels of the frame as the proposals have theirs: cxcywh in pixels of the search crop."""
-    previous = step.previous.box_cxcywh.detach()
-    box_cxcywh = xyxy_to_cxcywh(box_xyxy.to(previous))
-    return torch.cat([box_cxcywh[:2] - previous[:2], box_cxcywh[2:]]) * crop_scale(TrackerState(previous), settings)
+    return iou(proposals_xyxy, cxcywh_to_xyxy(box_in_crop(step, box_xyxy, settings)))
 
 
 def _zero(step: Step) -> Tensor:

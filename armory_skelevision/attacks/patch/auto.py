@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class AutoPatch(ScreenAttack):
         InvalidValueError: For a setting out of range, or settings that exclude each other.
     """
 
-    members: ClassVar[Sequence[Member]] = (
+    members: Sequence[Member] = (
         Member("expected_giou", "decoy"),
         Member("rank_margin", "grey"),
         Member("expected_giou", "grey"),
@@ -69,7 +69,7 @@ class AutoPatch(ScreenAttack):
         Member("l1", "grey"),
     )
     """Those that compete, in order of their prospects: a small budget has room for the first ones only."""
-    whole_frame_members: ClassVar[Sequence[Member]] = (
+    whole_frame_members: Sequence[Member] = (
         Member("l1", "grey"),
         Member("giou", "grey"),
         Member("l1", "random"),

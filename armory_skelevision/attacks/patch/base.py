@@ -19,17 +19,22 @@ from armory_skelevision.attacks.interface import (
     check_call,
     check_metadata,
     dtype_of,
+    record_result,
     stack_videos,
 )
 from armory_skelevision.attacks.optimizer import BestIterate
 from armory_skelevision.attacks.patch.checkpoints import record_mean_iou
 from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.files import check_export_folder, write_patch
+from armory_skelevision.attacks.patch.reach import frames_in_reach, response_size
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.networks.inference import warn_of_slow_bf16
 from armory_skelevision.validation import InvalidValueError
+
+REACH = "reach"
+"""The key in ARMORY's results."""
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +51,8 @@ class ScreenAttack(TrackerAttack):
 
     Attributes:
         mean_iou: Per attacked video the mean IoU at each checkpoint, ``{steps: mean IoU}``.
+        reach: Per attacked video the share of frames in which a perfect distractor on the screen could win at all, see
+            `frames_in_reach`; None for a third-party tracker.
     """
 
     universal: bool
@@ -60,6 +67,7 @@ class ScreenAttack(TrackerAttack):
         self._videos = 0
         super().__init__(estimator, **settings)
         self.mean_iou: list[dict[int, float]] = []
+        self.reach: list[float | None] = []
 
     def generate(self, x: Any, y: Any = None, y_patch_metadata: Metadata = None, **kwargs: Any) -> np.ndarray:
         """Attack videos.
@@ -80,6 +88,7 @@ class ScreenAttack(TrackerAttack):
         """
         videos = check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
         dtype, scenes = dtype_of(x, videos), self._read_scenes(videos, y, y_patch_metadata)
+        self.reach += [self._record_reach(scene) for scene in scenes]
         patched = []
         for group in [scenes] if self.universal else [[scene] for scene in scenes]:
             patches = self.run(group)
@@ -114,6 +123,15 @@ class ScreenAttack(TrackerAttack):
             return EstimatorGradient(tracker)
         defenses = tracker.region_defenses if self.adaptive else []
         return CropGradient(tracker.model.eval(), tracker.settings, self.memory, self.precision, defenses)
+
+    def _record_reach(self, scene: PatchScene) -> float | None:
+        """The share of frames in reach, which an ARMORY run also writes to its result file."""
+        if not isinstance(self.estimator, SiameseEstimator):
+            return None
+        settings = self.estimator.settings
+        share = float(frames_in_reach(scene, settings, response_size(self.estimator.model, settings)).mean())
+        record_result(REACH, share)
+        return share
 
     def _transformations(self) -> EOT | None:
         return EOT.from_dict(self.eot, "eot") if self.eot is not None else None
