@@ -1,9 +1,9 @@
 """Mean IoU that patch attacks leave with the same number of gradient evaluations, and how far a patch can reach.
 
     python -m experiments.auto_patch [--json] [--models stl mtl nanotrack] [--nanotrack FILE]
-                                     [--constants packaged pysot] [--attacks grey random published armory flytrap auto …]
-                                     [--split dev] [--videos 0 1 …] [--frames 20] [--budget 100] [--precision bf16]
-                                     [--keep FOLDER]
+                                     [--constants packaged pysot]
+                                     [--attacks grey random published armory flytrap auto …] [--split dev]
+                                     [--videos 0 1 …] [--frames 20] [--budget 100] [--precision bf16] [--keep FOLDER]
 
 "published" is the sum of absolute box errors (SkeleVision, Eq. 3), maximised by signs of gradients in steps of .1; with
 "armory" the last iterate is kept, as by ARMORY's attack, else the best one. "random" is the best of so many patches of
@@ -70,8 +70,7 @@ def attack_video(name: str, tracker: SiameseEstimator, number: int, options: arg
     start = time.perf_counter()
     result = evaluate(tracker, video, attack)
     seconds = time.perf_counter() - start
-    assert result.adversarial is not None  # there was an attack
-    left = result.adversarial.mean_iou
+    left = result.adversarial.mean_iou if result.adversarial else None
     return {"benign": result.benign.mean_iou, "left": left, "reach": attack.reach[0], "seconds": seconds}
 
 
