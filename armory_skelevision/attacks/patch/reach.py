@@ -18,9 +18,6 @@ from armory_skelevision.tracking import TrackerSettings, TrackerState
 from armory_skelevision.tracking.tracker import crop_scale
 from armory_skelevision.tracking.windows import initial_state
 
-IN_REACH = 0.5
-"""Share of frames from which on a video counts as one in reach."""
-
 
 def frames_in_reach(scene: PatchScene, settings: TrackerSettings, score_size: int) -> np.ndarray:
     """Whether a perfect distractor on the visible screen could win against the target, for each frame but the first.
