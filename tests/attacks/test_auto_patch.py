@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+import torch
 from doubles import SMALL, ColourTracker, IdentityTracker, overlaps, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import AutoPatch, PatchAttack
+from armory_skelevision.attacks.gradients import ValueAndGrad
+from armory_skelevision.attacks.optimizer import BestIterate
+from armory_skelevision.attacks.patch import read_scene
 from armory_skelevision.attacks.patch.auto import Member
-from armory_skelevision.attacks.patch.race import MIN_STEPS, Round, plan_rounds
+from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, Round, plan_rounds, race
 
 
 def attack(estimator, scene=None, **kwargs):
@@ -113,3 +117,46 @@ def test_one_patch_for_several_videos_is_judged_by_all():
         for videos in (x, x_adv)
     )
     assert after < before
+
+
+def test_a_decoy_is_full_of_pictures_of_the_target():
+    scene = scene_of(screen_scene())
+    # The target of 20 x 45 pixels with its margins is a picture of 26 x 58, of which there are three in each direction.
+    decoy = scene.decoy((3 * 58, 3 * 26)).numpy()
+    assert decoy.shape == (3 * 58, 3 * 26, 3)
+    person = np.isclose(decoy, [0.8, 0.2, 0.3]).all(axis=2)
+    assert person.sum() == 9 * 20 * 45 and person[58 + 29, 26 + 13]
+
+
+def test_a_decoy_of_a_target_at_the_border_is_what_can_be_seen_of_it():
+    x, y, metadata = screen_scene()
+    y[0]["boxes"][:] = [-30, 90, 20, 140]
+    decoy = scene_of((x, y, metadata)).decoy((100, 70)).numpy()
+    np.testing.assert_array_equal(decoy[:20, :20], decoy[38:58, 27:47])
+
+
+def test_the_better_half_goes_on_from_its_best_patches():
+    seen = []
+
+    class Known:
+        """A run whose mean IoU is 1 - the patch's mean, times a constant."""
+
+        def __init__(self, name, gain):
+            self.name, self.gain = name, gain
+
+        def __call__(self, patch, with_grad):
+            seen.append(self.name)
+            return ValueAndGrad(self.gain * float(patch.mean()) - 1, torch.ones_like(patch) if with_grad else None)
+
+    start = BestIterate(-np.inf, torch.zeros(1, 1, 3))
+    contenders = [Contender(Known(name, gain), start) for name, gain in (("slow", 0.1), ("fast", 0.9), ("stuck", -1.0))]
+    values = [best.value for best in race(contenders, [Round(3, 2), Round(2, 3), Round(1, 4)])]
+    assert len(values) == 6 + 6 + 4 and values == sorted(values)
+    without_judging = [name for name, following in zip(seen, [*seen[1:], None], strict=True) if name == following]
+    assert without_judging == ["slow"] * 2 + ["fast"] * 2 + ["stuck"] * 2 + ["fast"] * 3 + ["slow"] * 3 + ["fast"] * 4
+    assert contenders[1].best.image.mean() > contenders[0].best.image.mean() * 0.999 > 0
+
+
+def scene_of(scene):
+    x, y, metadata = scene
+    return read_scene(x[0], y[0]["boxes"], metadata[0], torch.device("cpu"), 0)
