@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -108,7 +109,7 @@ class AutoPatch(ScreenAttack):
                 bar.update()
                 if evaluations in self.checkpoints:
                     kept[evaluations] = best
-        return {**kept, self.budget: max((each.best for each in contenders), key=lambda best: best.value)}
+        return {**kept, self.budget: self._choose(contenders)}
 
     def _enter(self, member: Member, number: int, tracker: TrackerGradient, scenes: Sequence[PatchScene]) -> Contender:
         """A member with its start and its objective, which follow the seed and its number."""
@@ -120,6 +121,19 @@ class AutoPatch(ScreenAttack):
 
         loss = PatchObjective(scenes, tracker, make_objective_of, self._transformations(), rng)
         return Contender(RealRun(loss), BestIterate(-math.inf, start.to(self.estimator.device)))
+
+    def _choose(self, contenders: Sequence[Contender]) -> BestIterate:
+        """The best patch of all contenders, judged alike: in float32 and under the same transformations."""
+        judged = []
+        for each in contenders:
+            rng = np.random.default_rng(self.seed)
+            judge = RealRun(replace(each.run.loss, tracker=_in_float32(each.run.loss.tracker), rng=rng))
+            judged.append(BestIterate(judge(each.best.image, False).value, each.best.image))
+        return max(judged, key=lambda best: best.value)
+
+
+def _in_float32(tracker: TrackerGradient) -> TrackerGradient:
+    return replace(tracker, precision="float32") if isinstance(tracker, CropGradient) else tracker
 
 
 def _make_start(kind: str, scenes: Sequence[PatchScene], seed: int) -> Tensor:

@@ -22,7 +22,7 @@ from armory_skelevision.boxes import iou
 from armory_skelevision.tracking import Step
 
 # Of the first round's steps, in units of the colour range.
-STEP_SIZE = 0.1
+STEP_SIZE = 0.4
 MOMENTUM = 0.75
 # Fewer steps in a round tell nothing about a contender.
 MIN_STEPS = 5
