@@ -7,8 +7,9 @@
 
 "published" is the sum of absolute box errors (SkeleVision, Eq. 3), maximised by signs of gradients in steps of .1; with
 "armory" the last iterate is kept, as by ARMORY's attack, else the best one. "random" is the best of so many patches of
-noise. A member of `AutoPatch`, such as "expected_giou:decoy", is given the whole budget. "reach" is the share of frames
-in which a perfect distractor could win. The columns "in reach" are means over the videos with `IN_REACH` and more.
+noise. A member of `AutoPatch`, such as "expected_giou+rank_margin:decoy", is given the whole budget. "reach" is the
+share of frames in which a perfect distractor could win. The columns "in reach" are means over the videos with
+`IN_REACH` and more.
 
 The constants are those of each tracker, or PySOT's (penalty .16, window .40, rate .30) for all. With ``--keep`` every
 finished video is stored in a file: the same command resumes after an interruption, and several at once, of different
@@ -29,6 +30,7 @@ import numpy as np
 
 from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import AutoPatch, PatchAttack
+from armory_skelevision.attacks.patch.auto import Member
 from armory_skelevision.io import hash_file, progress
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.results.metric_names import IN_REACH
@@ -56,11 +58,15 @@ def make_attack(name: str, tracker: SiameseEstimator, options: argparse.Namespac
     if name in makers:
         return makers[name](tracker, **shared)
     attack = AutoPatch(tracker, budget=options.budget, **shared)
-    loss, start = name.split(":")
-    attack.members = [each for each in AutoPatch.members if each == (loss, start)]
+    attack.members = [each for each in AutoPatch.members if name_member(each) == name]
     if not attack.members:
         raise SystemExit(f"no attack and no member of AutoPatch is called {name!r}")
     return attack
+
+
+def name_member(member: Member) -> str:
+    """Such as "expected_giou+rank_margin:decoy"."""
+    return f"{'+'.join(member.losses)}:{member.start}"
 
 
 def attack_video(name: str, tracker: SiameseEstimator, number: int, options: argparse.Namespace) -> dict[str, Any]:

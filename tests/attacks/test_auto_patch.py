@@ -66,7 +66,7 @@ class Bar:
 
 
 def test_the_same_seed_gives_the_same_patch_and_another_seed_another(monkeypatch):
-    monkeypatch.setattr(AutoPatch, "members", (Member("l1", "random"), Member("giou", "random")))
+    monkeypatch.setattr(AutoPatch, "members", (Member(("l1",), "random"), Member(("giou",), "random")))
     first, again, other = (attack(tiny_estimator(), budget=20, seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert (other != first).any()
@@ -87,7 +87,7 @@ def test_the_known_best_patch_is_found_without_proposals(loss):
     scene[2][0]["shading"] = False
     tracker = ColourTracker()
     auto = AutoPatch(tracker, budget=20, verbose=False)
-    auto.whole_frame_members = (Member(loss, "grey"),)
+    auto.whole_frame_members = (Member((loss,), "grey"),)
     labels = [{"boxes": np.repeat(scene[1][0]["boxes"][:1], 5, axis=0)}]
     x_adv = auto.generate(scene[0], labels, scene[2])
     best = scene[0].copy()

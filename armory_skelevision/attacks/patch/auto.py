@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,7 +27,8 @@ from armory_skelevision.validation import Iterations, Seed, WholeNumber
 class Member(NamedTuple):
     """One way to attack, of several that compete."""
 
-    loss: Loss
+    losses: tuple[Loss, ...]
+    """What is maximised, in turns from step to step."""
     start: Literal["grey", "random", "decoy"]
     """The first patch: grey, uniform colours, or pictures of the target."""
 
@@ -62,18 +64,16 @@ class AutoPatch(ScreenAttack):
     """
 
     members: Sequence[Member] = (
-        Member("expected_giou", "decoy"),
-        Member("rank_margin", "grey"),
-        Member("expected_giou", "grey"),
-        Member("rank_margin", "decoy"),
-        Member("expected_l1", "grey"),
-        Member("l1", "grey"),
+        Member(("expected_giou", "rank_margin"), "decoy"),
+        Member(("expected_giou", "rank_margin"), "grey"),
+        Member(("expected_giou",), "decoy"),
+        Member(("expected_l1", "l1"), "grey"),
     )
     """Those that compete, in order of their prospects: a small budget has room for the first ones only."""
     whole_frame_members: Sequence[Member] = (
-        Member("l1", "grey"),
-        Member("giou", "grey"),
-        Member("l1", "random"),
+        Member(("giou", "l1"), "decoy"),
+        Member(("l1",), "grey"),
+        Member(("giou", "l1"), "random"),
     )
     """Those that need no proposals, for trackers that show none."""
 
@@ -116,24 +116,28 @@ class AutoPatch(ScreenAttack):
         start = _make_start(member.start, scenes, _mix(self.seed, number))
         rng = np.random.default_rng([self.seed, number])
 
-        def make_objective_of(truth_xyxy: Tensor) -> Objective:
-            return make_objective(member.loss, truth_xyxy, None, tracker.settings)
-
-        loss = PatchObjective(scenes, tracker, make_objective_of, self._transformations(), rng)
-        return Contender(RealRun(loss), BestIterate(-math.inf, start.to(self.estimator.device)))
+        losses = [
+            PatchObjective(scenes, tracker, partial(_make_objective, loss, tracker), self._transformations(), rng)
+            for loss in member.losses
+        ]
+        return Contender(RealRun(losses), BestIterate(-math.inf, start.to(self.estimator.device)))
 
     def _choose(self, contenders: Sequence[Contender]) -> BestIterate:
         """The best patch of all contenders, judged alike: in float32 and under the same transformations."""
         judged = []
         for each in contenders:
-            rng = np.random.default_rng(self.seed)
-            judge = RealRun(replace(each.run.loss, tracker=_in_float32(each.run.loss.tracker), rng=rng))
+            loss, rng = each.run.losses[0], np.random.default_rng(self.seed)
+            judge = RealRun([replace(loss, tracker=_in_float32(loss.tracker), rng=rng)])
             judged.append(BestIterate(judge(each.best.image, False).value, each.best.image))
         return max(judged, key=lambda best: best.value)
 
 
 def _in_float32(tracker: TrackerGradient) -> TrackerGradient:
     return replace(tracker, precision="float32") if isinstance(tracker, CropGradient) else tracker
+
+
+def _make_objective(loss: Loss, tracker: TrackerGradient, truth_xyxy: Tensor) -> Objective:
+    return make_objective(loss, truth_xyxy, None, tracker.settings)
 
 
 def _make_start(kind: str, scenes: Sequence[PatchScene], seed: int) -> Tensor:

@@ -81,25 +81,30 @@ class Contender:
                 yield
 
 
-@dataclass(frozen=True)
+@dataclass
 class RealRun:
-    """A patch's loss, which it is changed by, and its mean IoU in the tracker's own run, which it is judged by.
+    """A patch's losses, which it is changed by in turns, and its mean IoU in the tracker's own run, which judges it.
+
+    What one loss has no gradient for, another may move: in turns they pass places where either alone stands still.
 
     Attributes:
-        loss: The loss over all scenes and transformations.
+        losses: Each over all scenes and transformations.
     """
 
-    loss: PatchObjective
+    losses: Sequence[PatchObjective]
+    _turn: int = 0
 
     def __call__(self, patch: Tensor, with_grad: bool) -> ValueAndGrad:
-        """Minus the mean IoU under a patch (h, w, 3), RGB in [0, 1], with the gradient of the loss if wanted.
+        """Minus the mean IoU under a patch (h, w, 3), RGB in [0, 1], with the gradient of a loss if wanted.
 
         As ARMORY measures it, over all frames but the first.
         """
+        loss = self.losses[self._turn % len(self.losses)]
+        self._turn += with_grad
         overlaps: list[Tensor] = []
 
         def watch(truth_xyxy: Tensor) -> Objective:
-            objective = self.loss.objective(truth_xyxy)
+            objective = loss.objective(truth_xyxy)
 
             def judge(boxes_xyxy: Tensor, steps: Sequence[Step] | None) -> Tensor:
                 found_xyxy = boxes_xyxy.detach().double()
@@ -108,7 +113,7 @@ class RealRun:
 
             return judge
 
-        grad = replace(self.loss, objective=watch)(patch, with_grad).grad
+        grad = replace(loss, objective=watch)(patch, with_grad).grad
         return ValueAndGrad(-float(torch.stack(overlaps).mean()), grad)
 
 
