@@ -9,6 +9,7 @@ from armory_skelevision.attacks.optimizer import BestIterate
 from armory_skelevision.attacks.patch import read_scene
 from armory_skelevision.attacks.patch.auto import Member
 from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, Round, plan_rounds, race
+from armory_skelevision.attacks.patch.starts import make_decoy, make_start
 
 
 def attack(estimator, scene=None, **kwargs):
@@ -98,8 +99,8 @@ def test_the_known_best_patch_is_found_without_proposals(loss):
 
 def test_a_tracker_without_gradient_keeps_its_start():
     x, y, metadata = screen_scene()
-    grey = PatchAttack(IdentityTracker(), max_iter=0, verbose=False).generate(x, y, metadata)
-    np.testing.assert_array_equal(attack(IdentityTracker(), (x, y, metadata), budget=30), grey)
+    first = PatchAttack(IdentityTracker(), max_iter=0, start="decoy", verbose=False).generate(x, y, metadata)
+    np.testing.assert_array_equal(attack(IdentityTracker(), (x, y, metadata), budget=30), first)
 
 
 def test_one_patch_for_several_videos_is_judged_by_all():
@@ -122,7 +123,7 @@ def test_one_patch_for_several_videos_is_judged_by_all():
 def test_a_decoy_is_full_of_pictures_of_the_target():
     scene = scene_of(screen_scene())
     # The target of 20 x 45 pixels with its margins is a picture of 26 x 58, of which there are three in each direction.
-    decoy = scene.decoy((3 * 58, 3 * 26)).numpy()
+    decoy = make_decoy(scene, (3 * 58, 3 * 26)).numpy()
     assert decoy.shape == (3 * 58, 3 * 26, 3)
     person = np.isclose(decoy, [0.8, 0.2, 0.3]).all(axis=2)
     assert person.sum() == 9 * 20 * 45 and person[58 + 29, 26 + 13]
@@ -131,8 +132,14 @@ def test_a_decoy_is_full_of_pictures_of_the_target():
 def test_a_decoy_of_a_target_at_the_border_is_what_can_be_seen_of_it():
     x, y, metadata = screen_scene()
     y[0]["boxes"][:] = [-30, 90, 20, 140]
-    decoy = scene_of((x, y, metadata)).decoy((100, 70)).numpy()
+    decoy = make_decoy(scene_of((x, y, metadata)), (100, 70)).numpy()
     np.testing.assert_array_equal(decoy[:20, :20], decoy[38:58, 27:47])
+
+
+def test_further_starts_of_different_seeds_are_different():
+    scene = scene_of(screen_scene())
+    starts = [make_start("random", [scene], seed, number) for seed in range(3) for number in range(3)]
+    assert len({start.sum().item() for start in starts}) == 9
 
 
 def test_the_better_half_goes_on_from_its_best_patches():

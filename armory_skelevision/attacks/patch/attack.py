@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from armory_skelevision.attacks.patch.checkpoints import check_checkpoints
 from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.files import load_start
 from armory_skelevision.attacks.patch.objective import PatchObjective
-from armory_skelevision.attacks.patch.scene import PatchScene, shared_size
+from armory_skelevision.attacks.patch.scene import PatchScene
+from armory_skelevision.attacks.patch.starts import Start, make_start
 from armory_skelevision.validation import InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
 
 
@@ -45,7 +46,8 @@ class PatchAttack(ScreenAttack):
         checkpoints: Numbers of iterations after which the mean IoU is recorded that an attack of that length would
             reach. Not with "cosine", whose steps depend on ``max_iter``.
         restarts: Number of starts, the best of which is kept; all but the first are random.
-        start: First patch: "grey" (0.5 everywhere) or "random" (uniform colours from ``seed``).
+        start: First patch: "grey" (0.5 everywhere), "random" (uniform colours from ``seed``) or "decoy" (pictures of
+            the target in frame 0).
         patch_init: First patch from a .npy or .png file, or from a folder that ``export`` wrote, whose patches are
             taken video by video. It is resized to the screen.
         eot: Random transformations that the patch is optimised over, see `EOT`; None for none.
@@ -81,7 +83,7 @@ class PatchAttack(ScreenAttack):
         keep: Keep = "best",
         checkpoints: Sequence[WholeNumber] = (),
         restarts: Repeats = 1,
-        start: Literal["grey", "random"] = "grey",
+        start: Start = "grey",
         patch_init: str | os.PathLike[str] | None = None,
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
         tv_weight: Weight = 0.0,
@@ -129,12 +131,10 @@ class PatchAttack(ScreenAttack):
 
     def make_start(self, scenes: Sequence[PatchScene], restart: int) -> Tensor:
         """The first patch (h, w, 3) of a restart, RGB in [0, 1], as large as the largest screen of the scenes."""
+        first = make_start("random" if restart else self.start, scenes, self.seed, restart)
         if restart == 0 and self.patch_init is not None:
-            return load_start(self.patch_init, self._name(), shared_size(scenes))
-        if restart == 0 and self.start == "grey":
-            return torch.full((*shared_size(scenes), 3), 0.5, dtype=torch.float32)
-        generator = torch.Generator().manual_seed(self.seed + restart)
-        return torch.rand((*shared_size(scenes), 3), generator=generator, dtype=torch.float32)
+            return load_start(self.patch_init, self._name(), (first.shape[0], first.shape[1]))
+        return first
 
     def _make_video_objective(self, tracker: TrackerGradient, truth_xyxy: Tensor) -> Objective:
         target_box = TargetBox.from_dict(self.target_box, "target_box") if self.target_box is not None else None

@@ -7,10 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.gradients import CropGradient, Memory, Precision, TrackerGradient
@@ -20,7 +19,8 @@ from armory_skelevision.attacks.patch.base import ScreenAttack
 from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.race import Contender, RealRun, plan_rounds, race
-from armory_skelevision.attacks.patch.scene import PatchScene, shared_size
+from armory_skelevision.attacks.patch.scene import PatchScene
+from armory_skelevision.attacks.patch.starts import Start, make_start
 from armory_skelevision.validation import Iterations, Seed, WholeNumber
 
 
@@ -29,8 +29,7 @@ class Member(NamedTuple):
 
     losses: tuple[Loss, ...]
     """What is maximised, in turns from step to step."""
-    start: Literal["grey", "random", "decoy"]
-    """The first patch: grey, uniform colours, or pictures of the target."""
+    start: Start
 
 
 class AutoPatch(ScreenAttack):
@@ -113,7 +112,7 @@ class AutoPatch(ScreenAttack):
 
     def _enter(self, member: Member, number: int, tracker: TrackerGradient, scenes: Sequence[PatchScene]) -> Contender:
         """A member with its start and its objective, which follow the seed and its number."""
-        start = _make_start(member.start, scenes, _mix(self.seed, number))
+        start = make_start(member.start, scenes, self.seed, number)
         rng = np.random.default_rng([self.seed, number])
 
         losses = [
@@ -138,15 +137,3 @@ def _in_float32(tracker: TrackerGradient) -> TrackerGradient:
 
 def _make_objective(loss: Loss, tracker: TrackerGradient, truth_xyxy: Tensor) -> Objective:
     return make_objective(loss, truth_xyxy, None, tracker.settings)
-
-
-def _make_start(kind: str, scenes: Sequence[PatchScene], seed: int) -> Tensor:
-    if kind == "decoy":
-        return scenes[0].decoy(shared_size(scenes))
-    grey = torch.full((*shared_size(scenes), 3), 0.5, dtype=torch.float32)
-    return torch.rand(grey.shape, generator=torch.Generator().manual_seed(seed)) if kind == "random" else grey
-
-
-def _mix(seed: int, number: int) -> int:
-    """A seed for one of several starts that no other seed's starts share."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)

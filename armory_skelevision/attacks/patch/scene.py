@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +19,6 @@ from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 MAX_SIDE = 8192
 """Of a screen in pixels, beyond which a patch would fill the memory."""
-# Around the target in a decoy, as a share of its width and height: the template shows some of it too.
-DECOY_MARGIN = 0.15
 
 
 @dataclass(frozen=True)
@@ -54,18 +51,6 @@ class PatchScene:
         patched = PatchedFrames(self.video, views, patch)
         return patched if len(sample.frames) == len(patched) else ChosenFrames(patched, sample.frames)
 
-    def decoy(self, patch_hw: tuple[int, int]) -> Tensor:
-        """A patch (h, w, 3), RGB in [0, 1], full of pictures of the target in frame 0, in its size in that frame."""
-        x1, y1, x2, y2 = self.truth_xyxy[0].tolist()
-        margin_x, margin_y = DECOY_MARGIN * (x2 - x1), DECOY_MARGIN * (y2 - y1)
-        rows = slice(max(int(y1 - margin_y), 0), max(min(int(y2 + margin_y), self.video.height), 1))
-        columns = slice(max(int(x1 - margin_x), 0), max(min(int(x2 + margin_x), self.video.width), 1))
-        picture = self.video.pixels(0, (rows, columns)).permute(1, 2, 0)
-        times = [math.ceil(side / length) for side, length in zip(patch_hw, picture.shape, strict=False)]
-        tiled = picture.repeat(*times, 1)
-        top, left = ((length - side) // 2 for length, side in zip(tiled.shape, patch_hw, strict=False))
-        return tiled[top : top + patch_hw[0], left : left + patch_hw[1]]
-
     def render(self, patch: Tensor) -> np.ndarray:
         """The whole video (F, H, W, 3), float32 RGB in [0, 1], with a patch (h, w, 3)."""
         frames = self.frames(patch)
@@ -75,11 +60,6 @@ class PatchScene:
             for index, frame in enumerate(rendered):
                 frame[:] = frames.frame(index).permute(1, 2, 0).cpu().numpy()
         return rendered
-
-
-def shared_size(scenes: Sequence[PatchScene]) -> tuple[int, int]:
-    """Height and width of a patch for several scenes, in pixels: that of the largest screen."""
-    return max(scene.patch_hw[0] for scene in scenes), max(scene.patch_hw[1] for scene in scenes)
 
 
 def read_scene(x: Any, boxes_xyxy: Any, metadata: Mapping[str, Any], device: torch.device, index: int) -> PatchScene:
