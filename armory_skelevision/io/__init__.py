@@ -1,6 +1,6 @@
 """Files: bounded reading, strict JSON, atomic writes, hashes, locks, progress, archives, and downloads."""
 
-from armory_skelevision.io.files import atomic_write, hash_file
+from armory_skelevision.io.files import atomic_write, hash_file, refuse_existing
 from armory_skelevision.io.locking import locked
 from armory_skelevision.io.progress import progress
 from armory_skelevision.io.reading import (
@@ -33,4 +33,5 @@ __all__ = [
     "read_object",
     "read_tail",
     "read_text",
+    "refuse_existing",
 ]

@@ -302,6 +302,19 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert (finding.level, finding.key) == ("error", "file")
 
 
+def test_patches_that_an_earlier_attack_exported(tmp_path: Path) -> None:
+    config = build_config("walkers", "mtl", "patch")
+    config["attack"]["kwargs"]["export"] = str(tmp_path / "patches")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    assert check_file(path) == []
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches" / "patch_000.png").touch()
+    check_found(check_file(path), "error", "attack.kwargs.export", ["patch_000.png", "another folder"])
+    # a run of a sweep has a folder of its own
+    assert check_config(config) == []
+
+
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     config = change({"sysconfig.use_gpu": True})

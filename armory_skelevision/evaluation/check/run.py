@@ -36,7 +36,12 @@ def check_file(path: Path, made: dict[str, Any] | None = None) -> list[Finding]:
         config = read_json(path)
     except StructuredError as raised:
         return [error("file", f"expected {raised.expected}, got {raised.got}", raised.fix)]
-    return check_config(config, made)
+    findings = check_config(config, made)
+    if has_errors(findings):
+        return findings
+    from armory_skelevision.evaluation.check.attack_defense import check_export
+
+    return findings + _guarded("attack", check_export, config)
 
 
 def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Finding]:
