@@ -50,12 +50,13 @@ def pack(
     ] = None,
     repository: Annotated[str | None, typer.Option(help="Repository of your code, owner/name@tag.")] = None,
     baseline: Annotated[list[Path] | None, _BASELINE] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle, if there is one.")] = False,
 ) -> None:
     """Write a config and its weights as one bundle, and verify it."""
     from armory_skelevision.io import hash_file
     from armory_skelevision.submission.pack import pack as pack_bundle
 
-    pack_bundle(config, weights, out, team, defense_weights, result, repository, _terms(baseline))
+    pack_bundle(config, weights, out, team, defense_weights, result, repository, _terms(baseline), overwrite)
     print(f"{out}  sha256 {hash_file(out)}")
 
 
