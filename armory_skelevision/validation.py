@@ -88,12 +88,12 @@ class Range(NamedTuple):
         return f" in {'(' if self.without_low else '['}{low}, {high}{')' if self.without_high else ']'}"
 
 
-Positive = Annotated[float, Range(0, without_low=True)]
-NonNegative = Annotated[float, Range(0)]
+# Bounds far beyond any use; what exceeds them is a slip that would fill the memory or never end.
+Positive = Annotated[float, Range(0, 1e6, without_low=True)]
 Fraction = Annotated[float, Range(0, 1)]
 PositiveFraction = Annotated[float, Range(0, 1, without_low=True)]
-Count = Annotated[int, Range(1)]
-WholeNumber = Annotated[int, Range(0)]
+Count = Annotated[int, Range(1, 1_000_000)]
+WholeNumber = Annotated[int, Range(0, 1_000_000)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 Iterations = Annotated[int, Range(1, 100_000)]
 Repeats = Annotated[int, Range(1, 1000)]

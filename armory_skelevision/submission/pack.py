@@ -49,10 +49,7 @@ def pack(
         OSError: If a file cannot be read or written.
         InvalidValueError: For an argument that is wrong, or a bundle that would be refused; none is written then.
     """
-    if not out.name.endswith(".tar.gz"):
-        raise InvalidValueError("out", "a name that ends in .tar.gz", out.name)
-    if not overwrite:
-        refuse_existing(out, fix="replace it with --overwrite, or name another file")
+    _check_out(out, overwrite)
     read = read_object(config, MAX_TEXT)
     check_form(read)
     claimed = _read_claim(result, read) if result is not None else None
@@ -80,6 +77,13 @@ def pack(
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, trial.read_bytes(), new=not overwrite)
     return manifest
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if not out.name.endswith(".tar.gz"):
+        raise InvalidValueError("out", "a name that ends in .tar.gz", out.name)
+    if not overwrite:
+        refuse_existing(out, fix="replace it with --overwrite, or name another file")
 
 
 def _place_weights(config: dict[str, Any], team: str, weights: Path, defense_weights: Path | None) -> dict[str, Path]:

@@ -10,16 +10,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from armory_skelevision.io import parse_json, printable, read_object
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.validation import InvalidValueError, Range, Settings
+from armory_skelevision.validation import InvalidValueError, Range, Seed, Settings, Weight
 
 # Bounds far beyond any training; what exceeds them is a slip that would fill the memory or never end.
-Seed = Annotated[int, Range(0, 2**63 - 1)]
 Steps = Annotated[int, Range(1, 10**8)]
 StepsOrNone = Annotated[int, Range(0, 10**8)]
 BatchSize = Annotated[int, Range(1, 4096)]
 SearchSide = Annotated[int, Range(191, 767)]
 LearningRate = Annotated[float, Range(0, 100, without_low=True)]
-Weight = Annotated[float, Range(0, 1e6)]
 Anchors = Annotated[int, Range(0, 10**5)]
 Workers = Annotated[int, Range(0, 256)]
 Pairs = Annotated[int, Range(1, 10**6)]

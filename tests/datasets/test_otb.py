@@ -214,7 +214,7 @@ def test_names_the_places_of_a_missing_root(tmp_path: Path, monkeypatch: pytest.
         ({"split": "dev"}, "'test'", "'dev'"),
         ({"names": "Walker"}, "a list of values, each text or 'paper' or null", "'Walker'"),
         ({"padding": 3}, "a known key", "an unknown one"),
-        ({"max_frames": 2.5}, "a whole number of at least 1 or null", "2.5"),
+        ({"max_frames": 2.5}, "a whole number in [1, 1000000] or null", "2.5"),
     ],
 )
 def test_refuses_options(tmp_path: Path, options: dict[str, object], expected: str, got: str) -> None:

@@ -87,7 +87,8 @@ def test_values_per_frame_are_recorded_but_not_printed(monkeypatch: pytest.Monke
     module = sys.modules["armory.instrument.instrument"]
     log = SimpleNamespace(log=lambda level, text: printed.append(text.split()[0]), warning=print)
     monkeypatch.setattr(module, "log", log)
-    monkeypatch.setattr(instrument.ResultsLogWriter, "_write", instrument.ResultsLogWriter._write)  # restored at the end
+    writer = instrument.ResultsLogWriter
+    monkeypatch.setattr(writer, "_write", writer._write)  # restored at the end
     boxes = [{"boxes": np.array([[0, 0, 9, 9], [1, 0, 10, 9]], np.float32)}]
     instrument.del_globals()
     try:

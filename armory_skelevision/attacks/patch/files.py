@@ -20,7 +20,6 @@ from armory_skelevision.io.arrays import read_array
 from armory_skelevision.io.images import read_image
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
-
 SUFFIXES = (".png", ".json", ".npy")
 """Of the files of a patch. The last is written last: where it exists, the others do too."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from armory_skelevision.training.settings import RunSettings, Weight, check_text
-from armory_skelevision.validation import Fraction, InvalidValueError, Range
+from armory_skelevision.training.settings import RunSettings, check_text
+from armory_skelevision.validation import Fraction, InvalidValueError, Range, Weight
 
 LossPart = Literal["both", "cls", "reg"]
 Branches = Literal["template", "search", "both"]
