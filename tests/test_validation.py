@@ -21,10 +21,12 @@ from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
 from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.validation import (
+    AnyPath,
     Count,
     Fraction,
     InvalidValueError,
     MissingFileError,
+    PathText,
     Positive,
     Range,
     Settings,
@@ -66,6 +68,12 @@ class Camera(Settings):
         (tuple[float, float], [[1, 2]], [[1], [1, 2, 3]]),
         (Mapping[str, float], [{}, {"a": 1}], [{"a": "b"}, []]),
         (str | os.PathLike[str], ["x", Path("x")], [1, None]),
+        (
+            PathText,
+            ["x", "a/b", "é" * 127, "/" + "a/" * 499],
+            ["", "a" * 256, "é" * 128, "a/" * 501, "a\0", "\ud800", 1],
+        ),
+        (AnyPath | None, ["x", Path("x"), Path("\udcff"), None], ["", Path("a" * 256), 1, True]),
         (Any, [None, 1], []),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
 from armory_skelevision.io import printable
 from armory_skelevision.io.images import encode_png, read_image
-from armory_skelevision.validation import Count, InvalidValueError, WholeNumber
+from armory_skelevision.validation import AnyPath, Count, InvalidValueError, WholeNumber
 
 FRAME_RATE = 30.0
 """Frames per second. OTB states no rate; most of its videos are ordinary camera footage."""
@@ -30,11 +29,11 @@ def otb_person(
     split: str = "test",
     epochs: Count = 1,
     batch_size: Literal[1] = 1,
-    dataset_dir: str | os.PathLike[str] | None = None,
+    dataset_dir: AnyPath | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
     index: list[WholeNumber] | str | None = None,
-    root: str | os.PathLike[str] = "otb",
+    root: AnyPath = "otb",
     names: Sequence[str] | Literal["paper"] | None = None,
     max_frames: Count | None = 100,
 ) -> Any:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from armory_skelevision.io import parse_json, printable, read_object
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.validation import InvalidValueError, Range, Seed, Settings, Weight
+from armory_skelevision.validation import InvalidValueError, PathText, Range, Seed, Settings, Weight
 
 # Bounds far beyond any training; what exceeds them is a slip that would fill the memory or never end.
 Steps = Annotated[int, Range(1, 10**8)]
@@ -57,9 +57,9 @@ class RunSettings(Settings):
             rendered people have this package's (MIT).
     """
 
-    store: str
-    validation_store: str
-    folder: str
+    store: PathText
+    validation_store: PathText
+    folder: PathText
     seed: Seed = 42
     steps: Steps = 2000
     batch_size: BatchSize = 16
@@ -103,7 +103,7 @@ class MultitaskSettings(RunSettings):
             `TrackerSettings`.
     """
 
-    init: str | None = None
+    init: PathText | None = None
     keypoint_head: Literal["shallow", "deep"] | None = None
     lambda_k: Weight = 0.0
     train_only: Literal["keypoint_head"] | None = None

@@ -22,7 +22,7 @@ from armory_skelevision.io import atomic_write, printable, refuse_existing
 from armory_skelevision.io.arrays import read_array
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.windows import initial_state, template_window
-from armory_skelevision.validation import InvalidValueError, Iterations, PositiveFraction, StructuredError
+from armory_skelevision.validation import AnyPath, InvalidValueError, Iterations, PositiveFraction, StructuredError
 
 
 class KeypointUniversal(KeypointIGSM):
@@ -48,8 +48,8 @@ class KeypointUniversal(KeypointIGSM):
         estimator: Any,
         eps: PositiveFraction = 8 / 255,
         max_iter: Iterations = 20,
-        perturbation: str | os.PathLike[str] | None = None,
-        export: str | os.PathLike[str] | None = None,
+        perturbation: AnyPath | None = None,
+        export: AnyPath | None = None,
         verbose: bool = True,
     ) -> None:
         self.perturbation = perturbation

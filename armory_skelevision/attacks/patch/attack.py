@@ -32,7 +32,7 @@ from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.networks.inference import warn_of_slow_bf16
-from armory_skelevision.validation import InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
+from armory_skelevision.validation import AnyPath, InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +96,13 @@ class PatchAttack(TrackerAttack):
         checkpoints: Sequence[WholeNumber] = (),
         restarts: Repeats = 1,
         start: Literal["grey", "random"] = "grey",
-        patch_init: str | os.PathLike[str] | None = None,
+        patch_init: AnyPath | None = None,
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
         tv_weight: Weight = 0.0,
         print_weight: Weight = 0.0,
         universal: bool = False,
         adaptive: bool = True,
-        export: str | os.PathLike[str] | None = None,
+        export: AnyPath | None = None,
         memory: Memory = "auto",
         precision: Precision = "float32",
         seed: Seed = 0,
