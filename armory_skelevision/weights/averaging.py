@@ -12,10 +12,9 @@ from pathlib import Path
 
 import torch
 
-from armory_skelevision.io import printable
+from armory_skelevision.io import printable, refuse_existing
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights.convert import refuse_existing
 from armory_skelevision.weights.loading import load_siamrpn, read_metadata, save_weights
 from armory_skelevision.weights.metadata import START, Metadata
 

@@ -214,7 +214,7 @@ def test_names_the_places_of_a_missing_root(tmp_path: Path, monkeypatch: pytest.
         ({"split": "dev"}, "'test'", "'dev'"),
         ({"names": "Walker"}, "a list of values, each text or 'paper' or null", "'Walker'"),
         ({"padding": 3}, "a known key", "an unknown one"),
-        ({"max_frames": 2.5}, "a whole number of at least 1 or null", "2.5"),
+        ({"max_frames": 2.5}, "a whole number in [1, 1000000] or null", "2.5"),
     ],
 )
 def test_refuses_options(tmp_path: Path, options: dict[str, object], expected: str, got: str) -> None:
@@ -343,9 +343,21 @@ def test_turned_frames_are_refused(tmp_path: Path) -> None:
     assert (caught.value.key, caught.value.got) == (str(folder / "img/0002.png"), "EXIF orientation 3")
 
 
-@pytest.mark.parametrize("box", ["82,1,10,10", "1,101,10,10", "-20,1,10,10"])
-def test_a_target_outside_of_the_first_image_is_refused(tmp_path: Path, box: str) -> None:
-    truth = write_sequence(tmp_path / "otb", truths={"groundtruth_rect.txt": "\n".join([box, *BOXES[1:]])})
+@pytest.mark.parametrize("line", [1, 3])
+@pytest.mark.parametrize("box", ["81,1,10,10", "1,101,10,10", "-9,1,10,10", "1,-9,10,10"])
+def test_a_target_outside_of_its_image_is_refused(tmp_path: Path, box: str, line: int) -> None:
+    lines = list(BOXES)
+    lines[line - 1] = box
+    truth = write_sequence(tmp_path / "otb", truths={"groundtruth_rect.txt": "\n".join(lines)})
     with pytest.raises(InvalidValueError) as caught:
         otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "prepared")
-    assert caught.value.key == str(truth / "groundtruth_rect.txt")
+    assert caught.value.key == f"{truth / 'groundtruth_rect.txt'}:{line}"
+
+
+def test_a_target_partly_outside_or_after_the_frames_that_are_used_is_accepted(tmp_path: Path) -> None:
+    lines = ["80,1,10,10", "-8,1,10,10", "1,-8,10,10", "1,100,10,10", "81,1,10,10"]
+    truth = {"groundtruth_rect.txt": "\n".join(lines)}
+    write_sequence(tmp_path / "otb", truths=truth, numbers=range(1, 6))
+    _, (boxes, _) = next(otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "prepared", max_frames=4))
+    inside = [[79, 0, 89, 10], [-9, 0, 1, 10], [0, -9, 10, 1], [0, 99, 10, 109]]
+    np.testing.assert_array_equal(boxes[0]["boxes"], inside)

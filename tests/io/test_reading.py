@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from armory_skelevision.io import leads_out, parse_json, printable, read_bytes, read_json, read_object, read_text
+from armory_skelevision.io import (
+    leads_out,
+    message,
+    parse_json,
+    printable,
+    read_bytes,
+    read_json,
+    read_object,
+    read_text,
+)
 from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
 
 
@@ -91,6 +100,19 @@ def test_paths_are_printable(tmp_path: Path) -> None:
         read_json(path)
     assert refused.value.key == printable(path) == f"{tmp_path}/a\\xe4\\n\\x1b[31m"
     assert str(refused.value).isprintable()
+
+
+def test_some_characters_may_be_kept() -> None:
+    assert printable("a\nb\tc\x1b", keep="\n\t") == "a\nb\tc\\x1b"
+
+
+@pytest.mark.parametrize("length", [3999, 4000, 4001, 20_000])
+def test_messages_have_one_line_of_bounded_length(length: int) -> None:
+    text = "key: \n" + "x" * (length - 8) + "fix"
+    shown = message(text)
+    assert len(shown) <= 4003 and shown.startswith("key: x") and shown.endswith("xfix")
+    assert ("…" in shown) == (length > 4000)
+    assert message("a\x1b\n b") == "a\\x1b b"
 
 
 def test_any_text_is_printable() -> None:

@@ -26,13 +26,13 @@ from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, ma
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
 from armory_skelevision.attacks.patch.checkpoints import check_checkpoints, record_mean_iou
 from armory_skelevision.attacks.patch.eot import EOT
-from armory_skelevision.attacks.patch.files import check_export_folder, load_start, write_patch
+from armory_skelevision.attacks.patch.files import check_export_folder, load_start, refuse_exported, write_patch
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_labels
 from armory_skelevision.networks.inference import warn_of_slow_bf16
-from armory_skelevision.validation import InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
+from armory_skelevision.validation import AnyPath, InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ class PatchAttack(TrackerAttack):
         print_weight: Weight of the distance from printable colours, per frame.
         universal: One patch for all videos of a call, instead of one for each.
         adaptive: Take the gradient through every preprocessor of the estimator; False attacks it without them.
-        export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json.
+        export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json. Patches
+            that are there already are not replaced: the attack is refused.
         memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
         precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
             and much slower on others.
@@ -95,13 +96,13 @@ class PatchAttack(TrackerAttack):
         checkpoints: Sequence[WholeNumber] = (),
         restarts: Repeats = 1,
         start: Literal["grey", "random"] = "grey",
-        patch_init: str | os.PathLike[str] | None = None,
+        patch_init: AnyPath | None = None,
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
         tv_weight: Weight = 0.0,
         print_weight: Weight = 0.0,
         universal: bool = False,
         adaptive: bool = True,
-        export: str | os.PathLike[str] | None = None,
+        export: AnyPath | None = None,
         memory: Memory = "auto",
         precision: Precision = "float32",
         seed: Seed = 0,
@@ -127,8 +128,11 @@ class PatchAttack(TrackerAttack):
             The videos with their patches, same shape and dtype as ``x``.
 
         Raises:
-            InvalidValueError, InvalidTypeError: For input that does not fit together, naming video and frame.
+            InvalidValueError, InvalidTypeError: For input that does not fit together, naming video and frame; also if
+                the folder ``export`` has a patch of this number already.
         """
+        if self.export is not None:
+            refuse_exported(self.export, self._name())
         videos = check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
         dtype, scenes = dtype_of(x, videos), self._read_scenes(videos, y, y_patch_metadata)
         patched = []
