@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
-from armory_skelevision.weights.checkpoints import read_header, write_checkpoint
+from armory_skelevision.weights.checkpoints import WEIGHTS_FILE, read_header, write_checkpoint
 from armory_skelevision.weights.loading import load_weights, read_metadata, read_state
 
 # Files that are no weights: name, contents, a part of what the error must report.
@@ -27,11 +27,14 @@ OTHER_FILES = {
     "short": ("net.safetensors", b"abc", "no header"),
     "claims_endless_bytes": ("net.pth", b"\x80\x05\x96" + b"\xff" * 7 + b"\x0f" + b"x" * 9, "damaged"),
     "dictionary": ("net.pth", pickle.dumps({"a": 1}, 4), "damaged"),
+    "begins_like_a_pickle": ("net.pth", b"\x80\x02", "EOFError"),
     "module": (
         "net.pth",
         pickle.dumps(torch.nn.Linear(1, 1), protocol=2),
         "torch.nn.modules.linear.Linear",
     ),
+    "module_of_the_first_protocol": ("net.pth", pickle.dumps([torch.nn.Linear(1, 1)], protocol=0), "runs code"),
+    "instance_of_the_first_protocol": ("net.pth", b"(lp0\n(icodecs\nencode\na.", "a pickle that runs code"),
 }
 
 
@@ -42,6 +45,7 @@ def test_files_that_are_no_weights(tmp_path: Path, name: str, data: bytes, found
     with pytest.raises(InvalidValueError) as caught:
         load_weights(SiamRPN(), tmp_path / name)
     assert caught.value.key == str(tmp_path / name)
+    assert caught.value.expected in (WEIGHTS_FILE, "tensors and nothing else")
     assert found in caught.value.got
 
 

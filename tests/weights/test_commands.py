@@ -52,6 +52,9 @@ def test_list_describes_all_weights(run: Run, tmp_path: Path) -> None:
     assert code == 0
     unet, mtl, stl, dwxcorr, _ = out.strip().split("\n\n")
     assert "U-Net, small, of DuaLossDef" in unet
+    assert re.search(
+        r"\n  training  .*, seed \d+; .*\n  tracker   siamrpn_.*, sha256 [0-9a-f]{64}\n  licence   MIT\n", unet
+    )
     assert "siamrpn_alex, keypoint head shallow, lambda_k 0.2" in mtl
     assert re.search(r"training  .* steps of .* seed \d+\n  licence   MIT\n", mtl)
     assert f"sha256    {hash_file(STL)}\n  where     {STL} (12.5 MB)" in stl
@@ -96,6 +99,12 @@ def test_fetch_then_list(run: Run, files: FileServer, tmp_path: Path) -> None:
     assert f"  {target} (25." in run("weights", "list", "--into", target.parent)[1]
     target.write_bytes(target.read_bytes() + b"x")
     assert "(CHANGED)" in run("weights", "list", "--verbose", "--into", target.parent)[1]
+
+
+def test_list_tells_who_put_a_file_there(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    (tmp_path / f"{NAME}.pth").write_bytes(checkpoint.read_bytes())
+    _, out, _ = run("weights", "list", "--verbose", "--into", tmp_path)
+    assert f"sha256    {hash_file(checkpoint)} (not fetched by this command)\n" in out
 
 
 def test_fetch_goes_to_the_folder_of_armory(run: Run, files: FileServer, checkpoint: Path) -> None:

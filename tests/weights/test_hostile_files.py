@@ -23,6 +23,7 @@ from armory_skelevision.weights.checkpoints import MAX_FILE, MAX_HEADER, write_c
 from armory_skelevision.weights.listing import describe_file
 from armory_skelevision.weights.loading import load_siamrpn
 from armory_skelevision.weights.metadata import Metadata
+from armory_skelevision.weights.pickles import check_pickles
 from armory_skelevision.weights.recognition import load_network
 from armory_skelevision.weights.unet import load_unet
 
@@ -255,7 +256,19 @@ def test_pickles_that_ask_for_endless_work(name: str, form: str, tmp_path: Path)
 def test_long_pickles(legacy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"a": "x" * 1000}, tmp_path / "net.pth", _use_new_zipfile_serialization=not legacy)
     monkeypatch.setattr(pickles, "MAX_PICKLE", 1000)
-    assert refused(tmp_path / "net.pth").expected == "a pickle of at most 1000 bytes"
+    error = refused(tmp_path / "net.pth")
+    assert (error.expected, error.got) == ("a pickle of at most 1000 bytes", "a longer one")
+
+
+def test_a_pickle_may_be_as_long_as_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"a": torch.zeros(1)}, path := tmp_path / "net.pth")
+    with zipfile.ZipFile(path) as archive:
+        (size,) = (member.file_size for member in archive.infolist() if member.filename.endswith(".pkl"))
+    monkeypatch.setattr(pickles, "MAX_PICKLE", size)
+    check_pickles(path, MAX_FILE)
+    monkeypatch.setattr(pickles, "MAX_PICKLE", size - 1)
+    with pytest.raises(InvalidValueError):
+        check_pickles(path, MAX_FILE)
 
 
 def test_compressed_checkpoints(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import (
     load_siamrpn,
@@ -21,7 +22,8 @@ from armory_skelevision.weights.loading import (
     read_state,
     save_weights,
 )
-from armory_skelevision.weights.metadata import Metadata
+from armory_skelevision.weights.metadata import Metadata, UNetMetadata
+from armory_skelevision.weights.unet import load_unet, read_unet_metadata, save_unet
 
 STL = Metadata(keypoint_head=None, lambda_k=0.0, training="Ten pairs.", licence="MIT", seed=7)
 MTL = dataclasses.replace(STL, keypoint_head="shallow", lambda_k=0.2)
@@ -102,6 +104,24 @@ def test_save_and_load(tmp_path: Path, depth: Any) -> None:
         original = network.state_dict()[name]
         torch.testing.assert_close(tensor, original, rtol=2**-11, atol=2**-25, msg=name)
         assert tensor.dtype == original.dtype
+
+
+def test_save_and_load_a_unet(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    network, loaded = UNETS["small"](), UNETS["small"]()
+    training = {"settings": "{}", "training": "Ten pairs.", "validation": "None.", "licence": "MIT", "seed": 7}
+    metadata = UNetMetadata(width="small", tracker="net.safetensors", tracker_sha256="0" * 64, **training)
+    path = tmp_path / "new" / "unet.safetensors"
+    save_unet(network, str(path), metadata)
+    assert read_unet_metadata(path) == metadata
+    load_unet(loaded, str(path))
+    for name, tensor in loaded.state_dict().items():
+        torch.testing.assert_close(tensor, network.state_dict()[name], rtol=2**-11, atol=2**-25, msg=name)
+    assert torch.float16 in {tensor.dtype for tensor in load_file(path).values()}
+    with pytest.raises(InvalidValueError) as caught:
+        save_unet(network, tmp_path / "wide.safetensors", dataclasses.replace(metadata, width="base"))
+    assert (caught.value.key, caught.value.got) == (f"{tmp_path}/wide.safetensors.metadata.width", "32")
+    assert not (tmp_path / "wide.safetensors").exists()
 
 
 def test_full_precision_is_exact_whatever_the_memory_layout(tmp_path: Path, state: State) -> None:

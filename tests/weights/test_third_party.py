@@ -139,3 +139,4 @@ def test_lists_are_cut() -> None:
     assert list_some("abc") == "a, b, c"
     assert list_some(["a\n\x1b[2J\ud800", "x" * 1000]) == r"a\n\x1b[2J\ud800, " + "x" * 80 + "…"
     assert list_some(map(str, range(10))) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"
+    assert list_some([*"abcdefg", "x" * 80]) == "a, b, c, d, e, f, g, " + "x" * 80
