@@ -111,7 +111,7 @@ def test_save_and_load_a_unet(tmp_path: Path) -> None:
     network, loaded = UNETS["small"](), UNETS["small"]()
     training = {"settings": "{}", "training": "Ten pairs.", "validation": "None.", "licence": "MIT", "seed": 7}
     metadata = UNetMetadata(width="small", tracker="net.safetensors", tracker_sha256="0" * 64, **training)
-    path = tmp_path / "new" / "unet.safetensors"
+    path = tmp_path / "new" / "deep" / "unet.safetensors"
     save_unet(network, str(path), metadata)
     assert read_unet_metadata(path) == metadata
     load_unet(loaded, str(path))

@@ -7,6 +7,7 @@ import torch
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.weights import third_party
 from armory_skelevision.weights.third_party import current_name, keypoint_depth, legacy_name, list_some, rename, unwrap
 
 # Layers in PySOT's older checkpoints and what they are called now.
@@ -77,7 +78,18 @@ def test_refuses_other_contents(checkpoint: object, found: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         unwrap(checkpoint, PATH)
     assert caught.value.key == PATH
+    assert caught.value.expected == "a dictionary of tensors, possibly inside 'state_dict' or 'model'"
     assert caught.value.got.endswith(found)
+
+
+def test_the_size_of_the_tensors_is_that_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = {"a": torch.zeros(3, dtype=torch.float64), "b": torch.zeros(1).expand(2, 5)}
+    monkeypatch.setattr(third_party, "MAX_TENSORS", 4 * 13)
+    assert unwrap(checkpoint, PATH).keys() == {"a", "b"}
+    monkeypatch.setattr(third_party, "MAX_TENSORS", 4 * 13 - 1)
+    with pytest.raises(InvalidValueError) as caught:
+        unwrap(checkpoint, PATH)
+    assert (caught.value.key, caught.value.got) == (PATH, "52 bytes")
 
 
 def test_a_checkpoint_that_contains_itself_is_refused() -> None:
