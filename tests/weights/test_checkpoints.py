@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
@@ -124,6 +124,7 @@ def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
         write_checkpoint(tensors, strings, path)
     data = files[0].read_bytes()
     assert {path.read_bytes() for path in files} == {data}
+    assert len(data) == len(save(tensors, strings))  # nothing is written in another way than by the library
     size = int.from_bytes(data[:8], "little")
     assert size % 8 == 0
     assert list(json.loads(data[8 : 8 + size])["__metadata__"]) == sorted(strings)
