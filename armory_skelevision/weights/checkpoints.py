@@ -77,7 +77,7 @@ def read_header(path: Path) -> dict[str, str]:
     _check_file(path)
     if path.suffix != ".safetensors":
         return {}
-    with open_regular(path, MAX_FILE) as file:
+    with open_regular(path) as file:
         start = file.read(8)
         size = int.from_bytes(start, "little")
         if len(start) < 8 or size > MAX_HEADER:

@@ -68,7 +68,7 @@ def test_truncated(tmp_path: Path, suffix: str, share: float) -> None:
     with pytest.raises(InvalidValueError) as caught:
         read_state(path)
     assert caught.value.key == str(path)
-    assert ". " not in caught.value.got  # PyTorch says a lot more
+    assert ". " not in caught.value.got and "None" not in caught.value.got  # the first sentence of PyTorch's reason
 
 
 @pytest.mark.parametrize("length", [0x3C20, 0x7B20, 0x3C0A])

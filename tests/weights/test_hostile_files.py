@@ -21,7 +21,7 @@ from armory_skelevision.validation import InvalidValueError, StructuredError
 from armory_skelevision.weights import pickles
 from armory_skelevision.weights.checkpoints import MAX_FILE, MAX_HEADER, write_checkpoint
 from armory_skelevision.weights.listing import describe_file
-from armory_skelevision.weights.loading import load_siamrpn
+from armory_skelevision.weights.loading import load_siamrpn, read_state
 from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.recognition import load_network
 from armory_skelevision.weights.unet import load_unet
@@ -100,6 +100,15 @@ def test_limits_are_named(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(MAX_FILE + 1)
     assert refused(path).expected == f"at most {MAX_FILE} bytes"
+
+
+def test_a_large_file_within_the_limits_is_read(tmp_path: Path) -> None:
+    size = 257 * 2**20  # more than other files may have
+    entry = {"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(header := with_header(json.dumps(entry).encode()))
+    os.truncate(path, len(header) + size)
+    assert read_state(path)["a"].shape == (size,)
 
 
 TRACKING = {
