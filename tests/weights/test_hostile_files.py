@@ -19,9 +19,9 @@ from armory_skelevision.networks import NanoTrack, SiamRPN
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.validation import InvalidValueError, StructuredError
 from armory_skelevision.weights import pickles
-from armory_skelevision.weights.checkpoints import MAX_FILE, MAX_HEADER, write_checkpoint
+from armory_skelevision.weights.checkpoints import MAX_FILE, MAX_HEADER, read_checkpoint, read_header, write_checkpoint
 from armory_skelevision.weights.listing import describe_file
-from armory_skelevision.weights.loading import load_siamrpn, read_state
+from armory_skelevision.weights.loading import load_siamrpn
 from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.recognition import load_network
 from armory_skelevision.weights.unet import load_unet
@@ -90,13 +90,16 @@ HEADERS = {
 def test_headers_of_another_form(name: str, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(HEADERS[name])
-    assert refused(path).key == str(path)
+    error = refused(path)
+    assert error.key == str(path) and "None" not in error.got
 
 
 def test_limits_are_named(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(HEADERS["longer than any"])
     assert str(MAX_HEADER) in refused(path).got
+    path.write_bytes(with_header(b"{}".ljust(MAX_HEADER)))
+    assert read_header(path) == {}
     with path.open("wb") as file:
         file.truncate(MAX_FILE + 1)
     assert refused(path).expected == f"at most {MAX_FILE} bytes"
@@ -108,7 +111,8 @@ def test_a_large_file_within_the_limits_is_read(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(header := with_header(json.dumps(entry).encode()))
     os.truncate(path, len(header) + size)
-    assert read_state(path)["a"].shape == (size,)
+    checkpoint = read_checkpoint(path)
+    assert isinstance(checkpoint, dict) and checkpoint["a"].shape == (size,)
 
 
 TRACKING = {
