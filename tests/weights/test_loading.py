@@ -23,6 +23,7 @@ from armory_skelevision.weights.loading import (
     save_weights,
 )
 from armory_skelevision.weights.metadata import Metadata, UNetMetadata
+from armory_skelevision.weights.state import write_network
 from armory_skelevision.weights.unet import load_unet, read_unet_metadata, save_unet
 
 STL = Metadata(keypoint_head=None, lambda_k=0.0, training="Ten pairs.", licence="MIT", seed=7)
@@ -122,6 +123,22 @@ def test_save_and_load_a_unet(tmp_path: Path) -> None:
         save_unet(network, tmp_path / "wide.safetensors", dataclasses.replace(metadata, width="base"))
     assert (caught.value.key, caught.value.got) == (f"{tmp_path}/wide.safetensors.metadata.width", "32")
     assert not (tmp_path / "wide.safetensors").exists()
+
+
+def test_every_kernel_is_stored_in_half_precision(tmp_path: Path) -> None:
+    write_network(torch.nn.Linear(3, 2), tmp_path / "net.safetensors", {})
+    stored = load_file(tmp_path / "net.safetensors")
+    assert {name: tensor.dtype for name, tensor in stored.items()} == {"weight": torch.float16, "bias": torch.float32}
+
+
+def test_loading_takes_no_random_numbers_from_others(tmp_path: Path, state: State) -> None:
+    network, unet = SiamRPN(), UNETS["small"]()
+    torch.save(state, tmp_path / "net.pth")
+    torch.save(unet.state_dict(), tmp_path / "unet.pth")
+    before = torch.get_rng_state()
+    load_weights(network, tmp_path / "net.pth")
+    load_unet(unet, tmp_path / "unet.pth")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_full_precision_is_exact_whatever_the_memory_layout(tmp_path: Path, state: State) -> None:
@@ -270,6 +287,7 @@ def test_heads_are_never_dropped_or_invented(
 
 def test_metadata_of_another_network_are_refused(tmp_path: Path, state: State) -> None:
     save_file(state, tmp_path / "net.safetensors", metadata=MTL.to_header())
+    assert read_keypoint_depth(tmp_path / "net.safetensors") == "shallow"
     with pytest.raises(InvalidValueError) as caught:
         load_weights(SiamRPN(keypoint_head="shallow"), tmp_path / "net.safetensors")
     assert caught.value.got.startswith("6 missing: keypoint_head.convs.0.weight")
