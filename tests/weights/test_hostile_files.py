@@ -181,8 +181,8 @@ def test_finite_weights_with_infinite_answers(tmp_path: Path, state: State) -> N
         assert "NaN or infinity" in caught.value.got
     write_checkpoint({name: tensor * 1e30 for name, tensor in state.items()}, HEADER, tmp_path / "net.safetensors")
     refused(tmp_path / "net.safetensors")
-    torch.save({**state, "rpn_head.loc.head.3.bias": torch.full((20,), 100.0)}, tmp_path / "net.pth")
-    assert "NaN or infinity" in refused(tmp_path / "net.pth").got  # of boxes, whose sizes are exponentials
+    torch.save({**state, "rpn_head.loc.head.3.bias": torch.full((20,), 1e38)}, tmp_path / "net.pth")
+    assert "NaN or infinity" in refused(tmp_path / "net.pth").got  # of boxes, in pixels
 
 
 def test_a_network_stays_as_it_was_if_its_answers_would_be_infinite(tmp_path: Path) -> None:
