@@ -216,7 +216,7 @@ def test_verify_finds_another_architecture(run: Run, tmp_path: Path) -> None:
 
 
 def test_convert_there_and_back_is_bit_equal(run: Run, tmp_path: Path, checkpoint: Path) -> None:
-    ours, theirs, again = tmp_path / "a.safetensors", tmp_path / "new" / "b.pth", tmp_path / "c.safetensors"
+    ours, theirs, again = tmp_path / "a.safetensors", tmp_path / "new" / "deep" / "b.pth", tmp_path / "c.safetensors"
     assert run("weights", "convert", checkpoint, ours, "--licence", "CC0", "--training", "None.", "--seed", 5)[0] == 0
     assert read_metadata(ours) == Metadata(None, 0.0, "None.", "CC0", 5)
     assert run("weights", "convert", ours, theirs) == (0, f"{theirs}\n", "")
@@ -279,11 +279,19 @@ def test_convert_refuses_what_it_cannot_write(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.pth", "nano.pth"]
 
 
-def test_convert_keeps_a_file_that_appears_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "stl.pth"
-    monkeypatch.setattr(torch, "save", lambda *_: target.write_bytes(b"theirs"))
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_convert_keeps_a_file_that_appears_meanwhile(
+    suffix: str, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / f"stl{suffix}"
+
+    def read(source: Path) -> SiamRPN:
+        target.write_bytes(b"theirs")
+        return load_siamrpn(source)
+
+    monkeypatch.setattr("armory_skelevision.weights.convert.load_network", read)
     with pytest.raises(FileExistsError) as refused:
-        convert(STL, target)
+        convert(STL if suffix == ".pth" else checkpoint, target, "MIT")
     assert refused.value.filename == str(target)
     assert target.read_bytes() == b"theirs"
     assert list(tmp_path.iterdir()) == [target]
