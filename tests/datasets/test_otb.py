@@ -74,6 +74,10 @@ def test_takes_only_the_annotated_frames_of_diving(tmp_path: Path) -> None:
     (sequence,) = find_sequences(tmp_path)
     assert len(sequence.images) == 215
     assert sequence.images[-1].name == "0215.jpg"
+    (folder / "img" / "0215.jpg").unlink()
+    with pytest.raises(InvalidValueError) as caught:
+        find_sequences(tmp_path)
+    assert caught.value.got == "1 missing: 215"
 
 
 def test_takes_own_sequences_and_otbs_persons_only(tmp_path: Path) -> None:
@@ -148,6 +152,7 @@ TRUTH = "groundtruth_rect.txt"
         (write(TRUTH, "10,20,1e30,40"), f"{TRUTH}:1", "'10,20,1e30,40'"),
         (write(TRUTH, "10,20,1e-50,40"), f"{TRUTH}:1", "'10,20,1e-50,40'"),
         (write(TRUTH, "999999,20,1e-3,40"), f"{TRUTH}:1", "'999999,20,1e-3,40'"),
+        (write(TRUTH, "20,999999,40,1e-3"), f"{TRUTH}:1", "'20,999999,40,1e-3'"),
         (write(TRUTH, "1,2,3,infinity"), f"{TRUTH}:1", "'1,2,3,infinity'"),
         (write(TRUTH, "1,2,3,1_0"), f"{TRUTH}:1", "'1,2,3,1_0'"),
         (write(TRUTH, "1,2,3,0x4"), f"{TRUTH}:1", "'1,2,3,0x4'"),
