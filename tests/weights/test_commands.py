@@ -58,7 +58,7 @@ def test_list_describes_all_weights(run: Run, tmp_path: Path) -> None:
     assert "siamrpn_alex, keypoint head shallow, lambda_k 0.2" in mtl
     assert re.search(r"training  .* steps of .* seed \d+\n  licence   MIT\n", mtl)
     assert f"sha256    {hash_file(STL)}\n  where     {STL} (12.5 MB)" in stl
-    assert "CC BY-SA 3.0" in dwxcorr
+    assert "licence   CC BY-SA 3.0\n  sha256    none published\n" in dwxcorr
     assert f"not here yet: skelevision weights fetch {NAME}, or by hand from https://drive.google.com/open" in dwxcorr
 
 
@@ -87,7 +87,7 @@ def test_list_writes_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_fetch_then_list(run: Run, files: FileServer, tmp_path: Path) -> None:
-    target = tmp_path / "saved_models" / f"{NAME}.pth"
+    target = tmp_path / "new" / "saved_models" / f"{NAME}.pth"
     assert run("weights", "fetch", NAME, "--into", target.parent) == (0, f"{target}\n", "")
     assert load_weights(SiamRPN(), target) is None
     assert run("weights", "fetch", NAME, "--into", target.parent) == (0, f"{target}\n", "")
@@ -165,6 +165,13 @@ def test_verify_good_files(run: Run, checkpoint: Path) -> None:
     assert f"metadata  none in the file\n  sha256    {hash_file(checkpoint)}" in out
 
 
+@pytest.mark.parametrize(("backdoor", "training"), [(True, "None., seed 1, BACKDOOR"), (False, "None., seed 1")])
+def test_verify_warns_of_a_backdoor(run: Run, tmp_path: Path, backdoor: bool, training: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save_weights(SiamRPN(), path, Metadata(None, 0.0, "None.", "MIT", 1, backdoor=backdoor))
+    assert f"\n  training  {training}\n" in run("weights", "verify", path)[1]
+
+
 def test_verify_names_every_problem(run: Run, tmp_path: Path, checkpoint: Path) -> None:
     state = torch.load(checkpoint, weights_only=True)
     state["neck.weight"] = torch.zeros(1)
@@ -201,7 +208,7 @@ def test_verify_knows_the_network_without_metadata(run: Run, tmp_path: Path) -> 
     ]:
         torch.save({"state_dict": {f"module.{name}": t for name, t in made.state_dict().items()}}, tmp_path / "net.pth")
         code, out, _ = run("weights", "verify", tmp_path / "net.pth")
-        assert code == 0 and f"  network   {network}\n  metadata  none in the file\n" in out
+        assert code == 0 and f"  network   {network}\n  metadata  none in the file\n  sha256    " in out
     torch.save({**UNETS["small"]().state_dict(), "gate.weight": torch.zeros(1)}, tmp_path / "net.pth")
     code, out, _ = run("weights", "verify", tmp_path / "net.pth")
     assert code == 1 and "U-Net" in out and "gate.weight" in out

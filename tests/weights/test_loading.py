@@ -123,6 +123,10 @@ def test_save_and_load_a_unet(tmp_path: Path) -> None:
         save_unet(network, tmp_path / "wide.safetensors", dataclasses.replace(metadata, width="base"))
     assert (caught.value.key, caught.value.got) == (f"{tmp_path}/wide.safetensors.metadata.width", "32")
     assert not (tmp_path / "wide.safetensors").exists()
+    save_file({"a": torch.zeros(1)}, path, metadata=metadata.to_header() | {"width": "huge"})
+    with pytest.raises(InvalidValueError) as caught:
+        read_unet_metadata(path)
+    assert caught.value.key == f"{path}.width"
 
 
 def test_every_kernel_is_stored_in_half_precision(tmp_path: Path) -> None:
