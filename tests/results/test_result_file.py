@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from handmade_results import METRIC, make_config, make_frames, make_results, write_result
 
+from armory_skelevision.results import values
 from armory_skelevision.results.result_file import read_run
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
@@ -63,6 +64,16 @@ def test_videos_have_the_recorded_names_or_numbers(tmp_path: Path) -> None:
     for results, names in ((named, ["Crossing", "Human7"]), (make_results((0.5, 0.6)), ["video 0", "video 1"])):
         run = read_run(write_result(tmp_path / "r.json", results, make_config(dataset__names=["Jogging", "Walking"])))
         assert [run.video_name(number) for number in (0, 1)] == names
+
+
+def test_the_number_of_videos_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_result(tmp_path / "r.json", make_results((0.5, 0.6), **make_frames((1.0, 0.5), (1.0, 0.6))))
+    monkeypatch.setattr(values, "MAX_VIDEOS", 2)
+    assert read_run(path).benign.video_ious == (0.5, 0.6)
+    monkeypatch.setattr(values, "MAX_VIDEOS", 1)
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(path)
+    assert (caught.value.expected, caught.value.got) == ("values of at most 1 videos", "more, 2")
 
 
 IOU = f"benign_{METRIC}"
