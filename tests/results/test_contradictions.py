@@ -110,6 +110,29 @@ def test_rounding_is_no_contradiction(tmp_path: Path) -> None:
     assert read_run(write_result(tmp_path / "r.json", results)).benign.mean_iou == 0.37500003
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("width", "iou", "fits"),
+    [(10, 0.99, True), (10, 0.986, False), (0.5, 0.895, True), (0.5, 0.85, False), (0, 0.5, True)],
+)
+def test_ious_are_those_of_the_boxes_as_far_as_these_are_rounded(
+    tmp_path: Path, width: float, iou: float, fits: bool
+) -> None:
+    boxes = [[[[0, 0, width, 10]] * 2]]
+    results = {"benign_frame_iou": [[[1.0, iou]]], "benign_true_boxes": boxes, "benign_frame_boxes": boxes}
+    path = write_result(tmp_path / "r.json", {BENIGN: [iou], **results})
+    if fits:
+        assert read_run(path).benign.frame_ious == ((1.0, iou),)
+        return
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(path)
+    assert caught.value.key == f"{path}: benign_frame_iou"
+
+
+def test_of_one_frame_there_is_no_mean_to_compare(tmp_path: Path) -> None:
+    assert read_run(write_result(tmp_path / "r.json", {BENIGN: [0.5], "benign_frame_iou": [[[1.0]]]})).benign.videos
+
+
 Run = Callable[..., tuple[int, str, str]]
 
 
