@@ -59,6 +59,7 @@ def test_the_results_that_are_changed_below_are_right(tmp_path: Path) -> None:
         ({"benign_frame_iou": [[[1.0, 0.5]], [[1.0, 0.25, 0.25]]]}, "benign_frame_boxes"),
         ({"benign_frame_boxes": BOXES["benign_frame_boxes"][:1]}, "benign_frame_boxes"),
         ({"benign_frame_boxes": BOXES["benign_frame_boxes"][::-1]}, "benign_frame_iou"),
+        ({"benign_frame_boxes": [[[[0, 0, 10, 10], [10, 0, 0, 10]]]] * 2}, "benign_frame_iou"),  # of a negative width
         ({"benign_true_boxes": [[[[500, 500, 510, 510]] * 2]] * 2}, "benign_frame_iou"),
         ({"benign_frame_iou": [[[0.5, 0.5]], [[1.0, 0.25]]]}, "benign_frame_iou"),  # the first box is the true one
         ({"benign_frame_iou": [[[1.0, None]], [[1.0, 0.25]]]}, BENIGN),  # of a frame without an IoU no mean
