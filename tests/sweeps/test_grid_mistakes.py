@@ -132,6 +132,15 @@ def test_lists_are_told_apart(tmp_path: Path) -> None:
     assert [run.config["attack"]["kwargs"]["checkpoints"] for run in read_grid(path)] == values
 
 
+def test_a_base_needs_no_description(tmp_path: Path) -> None:
+    content = json.loads((tmp_path / "base.json").read_text())
+    del content["_description"]
+    (tmp_path / "base.json").write_text(json.dumps(content))
+    (tmp_path / "grid.json").write_text(json.dumps({"base": "base.json", "axes": {EPS: [0.1]}}))
+    (run,) = read_grid(tmp_path / "grid.json")
+    assert run.config["_description"] == "; attack.kwargs.eps: 0.1"
+
+
 def test_exclusions_tell_numbers_from_truth(tmp_path: Path) -> None:
     path = tmp_path / "grid.json"
     axes = {"attack.kwargs.verbose": [True, False], SEED: [1, 0]}
