@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from armory_skelevision.datasets import otb_person
+from armory_skelevision.datasets.numbers import MAX_TEXT_BYTES, parse_box_xywh
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
@@ -301,8 +302,22 @@ def test_frames_of_any_kind_are_as_opencv_shows_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_reads_ground_truth_in_unicode(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / TRUTH
-    path.write_bytes("1,2,30,40\r\n5,6,7,8\r".encode(encoding))
-    np.testing.assert_array_equal(read_boxes(path), [[0, 1, 30, 41], [4, 5, 11, 13]])
+    path.write_bytes("1,2,30,40\r\n5,6,7,8\r9,9,1,1\r".encode(encoding))
+    np.testing.assert_array_equal(read_boxes(path), [[0, 1, 30, 41], [4, 5, 11, 13], [8, 8, 9, 9]])
+
+
+def test_the_largest_coordinates_are_read() -> None:
+    assert parse_box_xywh("1e6 -1e6 1 1", "a") == (1e6, -1e6, 1, 1)
+    with pytest.raises(InvalidValueError):
+        parse_box_xywh("1000001 1 1 1", "a")
+
+
+def test_the_size_of_a_ground_truth_is_bounded(tmp_path: Path) -> None:
+    with (tmp_path / TRUTH).open("wb") as file:
+        file.truncate(MAX_TEXT_BYTES + 1)
+    with pytest.raises(InvalidValueError) as caught:
+        read_boxes(tmp_path / TRUTH)
+    assert caught.value.expected == f"at most {MAX_TEXT_BYTES} bytes"
 
 
 def test_sequences_are_named_whatever_their_folders_are_called(tmp_path: Path) -> None:

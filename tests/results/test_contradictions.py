@@ -76,6 +76,7 @@ def test_the_results_that_are_changed_below_are_right(tmp_path: Path) -> None:
         ({"benign_x.success_auc": [0.5, 0.5], "benign_success_auc": [0.5, 0.5]}, "benign_x.success_auc"),
         ({"benign_keypoint_pck": [{"nose": 1.5}]}, "benign_keypoint_pck.nose"),
         ({"benign_keypoint_pck": [{"nose": 1}, {"nose": 0}]}, "benign_keypoint_pck"),
+        ({"benign_keypoint_pck": {"nose": 1}}, "benign_keypoint_pck"),
         ({"relative_pck": [-5]}, "relative_pck"),
         ({"relative_pck": [50, 60]}, "relative_pck"),
         ({"video_names": ["a"]}, "video_names"),

@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 
@@ -40,6 +41,23 @@ def test_reads_our_metrics_by_short_and_by_dotted_name(tmp_path: Path) -> None:
     assert run.adversarial.videos["success_auc"] == (0.3, 0.5)
     assert run.adversarial.frame_ious == ((1.0, 0.75), (1.0, 0.25, 0.0))
     assert run.checkpoints == {5: (0.6, 0.4), 10: (0.2, None)}  # 10 steps were not recorded in both videos
+
+
+@pytest.mark.parametrize("timestamp", [{}, {"timestamp": None}, {"timestamp": math.inf}])
+def test_a_result_may_have_no_time(tmp_path: Path, timestamp: dict[str, float | None]) -> None:
+    (tmp_path / "r.json").write_text(json.dumps({"results": {f"benign_mean_{METRIC}": [0.7]}, **timestamp}))
+    assert read_run(tmp_path / "r.json").timestamp == 0
+
+
+def test_reads_keypoints_as_shares(tmp_path: Path) -> None:
+    results = make_results(
+        (0.5,), (0.5,), relative_pck=[40], adversarial_keypoint_pck=[{"nose": 0.25, "left_eye": None}]
+    )
+    run = read_run(write_result(tmp_path / "r.json", results))
+    assert run.adversarial.means == {METRIC: 0.5, "relative_pck": 0.4, "keypoint_pck.nose": 0.25}
+    assert run.adversarial.missing == set()
+    run = read_run(write_result(tmp_path / "r.json", {**results, "relative_pck": [None]}))
+    assert run.adversarial.missing == {"relative_pck"}
 
 
 def test_a_skipped_side_is_none(tmp_path: Path) -> None:
@@ -103,6 +121,7 @@ def test_a_damaged_value_is_named(tmp_path: Path, results: dict[str, object], pl
         ("\xff", "byte 0xff at position 0"),
         ("[]", "JSON of type list"),
         ('{"results": null}', 'an object without "results"'),
+        ('{"results": {}}', "none"),
         ('{"results": {"benign_mean_accuracy": [1]}}', "benign_mean_accuracy"),
     ],
 )

@@ -178,6 +178,8 @@ def test_any_label_names_a_folder(tmp_path: Path) -> None:
         assert "/" not in name
         assert name.isprintable()
     assert len(set(names)) == len(names) == 2 * len(labels)
+    path.write_text(json.dumps({"base": "base.json", "axes": {"x": {"é": {SEED: 1}}}}))
+    assert [run.name for run in read_grid(path)] == ["x"]
 
 
 @pytest.mark.parametrize(
