@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from armory_skelevision.datasets import otb_person
-from armory_skelevision.datasets.numbers import MAX_TEXT_BYTES, as_array, parse_box_xywh
+from armory_skelevision.datasets.numbers import MAX_TEXT_BYTES, as_array, name_some, parse_box_xywh
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
@@ -311,6 +311,11 @@ def test_the_largest_coordinates_are_read() -> None:
     with pytest.raises(InvalidValueError):
         parse_box_xywh("1000001 1 1 1", "a")
     assert as_array("a", [[1, 2], [-1e6, 1e6]], (2, 2)).tolist() == [[1, 2], [-1e6, 1e6]]
+
+
+def test_long_lists_are_cut() -> None:
+    assert name_some("abcde") == "a, b, c, d, e"
+    assert name_some("abcdef") == "a, b, c, d, e, … (6 in all)"
 
 
 def test_the_size_of_a_ground_truth_is_bounded(tmp_path: Path) -> None:
