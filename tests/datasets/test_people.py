@@ -70,6 +70,7 @@ def test_coco_chooses_as_the_paper_does(tmp_path):
         ({"bbox": [True, 2, 3, 4]}, "bbox: expected numbers of at most 1,000,000, got True"),
         ({"bbox": [1, 2, None, 4]}, "bbox: expected numbers of at most 1,000,000, got None"),
         ({"bbox": [1, 2, 3, 4, 5]}, "bbox: expected numbers (4,), got (5,)"),
+        ({"bbox": []}, "bbox: expected numbers (4,), got (0,)"),
         ({"keypoints": [1, 2, 2] * 16}, "keypoints: expected numbers (51,), got (48,)"),
         ({"keypoints": [1, 2, 3] * 17}, "keypoints: expected visibilities 0, 1 or 2, got [3.0]"),
         ({"num_keypoints": 9}, "num_keypoints: expected 17 as labelled, got 9"),
