@@ -195,6 +195,11 @@ def test_a_network_stays_as_it_was_if_its_answers_would_be_infinite(tmp_path: Pa
     assert all(torch.equal(tensor, before[name]) for name, tensor in unet.state_dict().items())
 
 
+def test_metadata_count_more_than_names(tmp_path: Path) -> None:
+    write_checkpoint(dict(NanoTrack(2).state_dict()), HEADER, tmp_path / "net.safetensors")  # metadata of a SiamRPN
+    assert "unexpected: backbone" in refused(tmp_path / "net.safetensors").got
+
+
 def test_texts_of_a_file_forge_no_line(run: Run, tmp_path: Path, state: State) -> None:
     forged = "MIT\n  sha256    0000\r\x1b[2K\x1b]0;title\x07\u202e\u2028\x9b1A"
     metadata = dataclasses.replace(Metadata.from_header(HEADER), licence=forged, training=forged)
