@@ -120,7 +120,7 @@ def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
     tensors = {"b": torch.arange(3.0), "a": torch.arange(5, dtype=torch.float16)}
     strings = {name: name.upper() + " é“" for name in "zyxwvabc"}
     files = [tmp_path / f"{index}.safetensors" for index in range(5)]
-    for path in files:
+    for path in [*files, files[0]]:  # which is replaced
         write_checkpoint(tensors, strings, path)
     data = files[0].read_bytes()
     assert {path.read_bytes() for path in files} == {data}
