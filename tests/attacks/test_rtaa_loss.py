@@ -45,11 +45,3 @@ def test_rtaa_loss_is_nothing_where_nothing_is_labelled():
     loss = rtaa_loss(output, anchors, box, box)
     (gradient,) = torch.autograd.grad(loss, output.cls)
     assert loss.item() == 0 and not gradient.any()
-
-
-def test_encode_is_the_inverse_of_decode():
-    anchors = anchors_cxcywh(5)
-    box = torch.tensor([7.0, -3, 30, 80])
-    output = RPNOutput(torch.zeros(1, 10, 5, 5), encode(box, anchors).reshape(1, 20, 5, 5))
-    found = decode(output, anchors).boxes_cxcywh
-    torch.testing.assert_close(found, box.expand_as(found), rtol=1e-5, atol=1e-4)
