@@ -1,11 +1,13 @@
 """The crops that a network sees, the defenses on the way, and the network that compares them."""
 
+import pytest
 import torch
 from doubles import SMALL, TinySiamRPN
 
 from armory_skelevision.tracking import CropDefense, Crops, TemplateMatcher, VideoFrames, Window, track
 from armory_skelevision.tracking.tracker import run_tracker
-from armory_skelevision.tracking.windows import resize_crop
+from armory_skelevision.tracking.windows import resize_crop, search_window
+from armory_skelevision.validation import InvalidValueError
 
 VIDEO = torch.rand(3, 60, 80, 3, generator=torch.Generator().manual_seed(0))
 BOX_XYXY = torch.tensor([20.0, 10, 40, 50])
@@ -80,12 +82,28 @@ def test_tracking_runs_the_network_it_is_given():
     assert torch.equal(steps_of_other[2].box_xyxy, expected[2].box_xyxy)
 
 
+def test_an_output_that_is_not_finite_is_named_with_its_frame():
+    crops = crops_of()
+    matcher = TemplateMatcher.embed_template(crops)
+
+    def match(index, window):
+        output = matcher(index, window)
+        return output._replace(loc=output.loc * float("inf")) if index == 1 else output
+
+    tracked = run_tracker(match, crops)
+    next(tracked)
+    with pytest.raises(InvalidValueError) as caught:
+        next(tracked)
+    assert (caught.value.key, caught.value.got) == ("model", "NaN or infinity in the heads' output, frame 1")
+
+
 def test_steps_say_what_was_found_where():
     steps = list(track(crops_of()))
     assert len(steps) == 3
     for step, following in zip(steps, steps[1:], strict=False):
         assert following.previous is step.state
     for step in steps:
+        assert step.window == search_window(step.previous, SMALL)
         cx, cy, width, height = step.state.box_cxcywh.tolist()
         corners = torch.tensor([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2])
         torch.testing.assert_close(step.box_xyxy, corners)
