@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from armory_skelevision.attacks.digital.noise_search import NoiseSearch, draw_blocks
+from armory_skelevision.attacks.digital.noise_search import Candidate, NoiseSearch, draw_blocks
 
 CLEAN = torch.full((8, 8, 3), 0.5)
 HEAVY = CLEAN + 0.4 * torch.randint(-1, 2, CLEAN.shape, generator=torch.Generator().manual_seed(0))
@@ -115,3 +115,76 @@ def test_same_seed_same_frame():
     runs = [search(along_the_way, seed=seed).run(CLEAN, stop_score=0.7).frame for seed in (0, 0, 1)]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
+
+
+def scripted(scores, **kwargs):
+    """A search whose queries get the given scores in turn, and the last one from then on; and the frames asked for."""
+    frames = []
+
+    def score(frame):
+        frames.append(frame)
+        return scores[min(len(frames), len(scores)) - 1]
+
+    return search(score, **kwargs), frames
+
+
+@pytest.mark.parametrize(("accepted", "spread"), [(1, 1 / 0.9), (2, 1 / 0.9), (3, 1), (7, 1), (8, 0.9), (10, 0.9)])
+def test_the_best_of_ten_tangential_steps_is_taken_and_their_success_sets_the_next_size(accepted, spread):
+    scores = [1.0 - 0.01 * k for k in range(accepted)] + [1.5] * (10 - accepted)  # an equal score is accepted
+    walk, frames = scripted(scores)
+    found = walk._search_tangential(Candidate(CLEAN, 1.0))
+    assert len(frames) == 10 and walk.queries_left == 190
+    assert found.score == scores[accepted - 1] and found.frame is frames[accepted - 1]
+    assert walk.spread == pytest.approx(0.05 * spread) and walk.step == 0.05
+
+
+@pytest.mark.parametrize(
+    ("spread", "max_queries", "made", "next_spread"),
+    [(0.05, 200, 50, 0.05 / 0.9**5), (0.28, 200, 10, 0.28 / 0.9), (0.05, 14, 14, 0.05 / 0.9**2)],
+)
+def test_without_success_tangential_steps_grow_until_they_are_given_up(spread, max_queries, made, next_spread):
+    walk, frames = scripted([1.5], max_queries=max_queries)
+    walk.spread, best = spread, Candidate(CLEAN, 1.0)
+    assert walk._search_tangential(best) is best
+    assert len(frames) == made and walk.spread == pytest.approx(next_spread)
+
+
+def test_normal_steps_grow_until_one_is_accepted():
+    walk, frames = scripted([1.5, 1.01, 1.0])
+    found = walk._search_normal(Candidate(CLEAN, 1.0))
+    sizes = [0.05, 0.05 / 0.9, 0.05 / 0.9**2]
+    assert len(frames) == 3 and found.frame is frames[2] and found.score == 1.0
+    for frame, size in zip(frames, sizes, strict=True):
+        torch.testing.assert_close(frame, CLEAN + size * (HEAVY - CLEAN))
+    assert walk.step == pytest.approx(sizes[2] * 0.9) and walk.spread == 0.05
+
+
+@pytest.mark.parametrize(("max_queries", "made"), [(200, 30), (4, 4)])
+def test_normal_steps_end_at_the_heavy_noise(max_queries, made):
+    walk, frames = scripted([1.5], max_queries=max_queries)
+    best = Candidate(CLEAN, 1.0)
+    assert walk._search_normal(best) is best and len(frames) == made
+    assert walk.step == pytest.approx(min(0.05 / 0.9**made, 1.0))
+    torch.testing.assert_close(frames[-1], CLEAN + min(0.05 / 0.9 ** (made - 1), 1.0) * (HEAVY - CLEAN))
+
+
+def test_a_search_starts_with_a_normal_step_from_its_start():
+    walk, frames = scripted([0.5])
+    start = CLEAN + 0.1
+    found = walk.run(start, stop_score=0.5)
+    torch.testing.assert_close(found.frame, start + 0.05 * (HEAVY - start))
+    assert found.score == 0.5 and len(frames) == 1
+
+
+def test_tangential_steps_are_at_a_right_angle_and_of_their_size():
+    walk, frame = search(along_the_way), CLEAN + 0.1
+    walk.spread, way = 0.02, HEAVY - frame
+    step = walk._tangential_step(frame) - frame
+    assert float(step.norm()) == pytest.approx(0.02 * float(way.norm()), rel=1e-4)
+    assert abs(float((step * way).sum())) < 1e-5 * float(step.norm() * way.norm())
+    assert torch.equal(search(along_the_way)._tangential_step(HEAVY), HEAVY)
+
+
+@pytest.mark.parametrize(("noise", "expected"), [(0.0, 0.0), (0.04, 0.04), (0.2, 0.05), (-0.2, -0.05)])
+def test_noise_beyond_the_bound_is_scaled_down_to_it(noise, expected):
+    torch.testing.assert_close(search(along_the_way, eps=0.05)._project(CLEAN + noise), CLEAN + expected)

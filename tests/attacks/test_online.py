@@ -10,10 +10,12 @@ from art.exceptions import EstimatorError
 from doubles import ColourTracker, overlaps, random_estimator, screen_scene
 
 from armory_skelevision.attacks import RTAA, IoUAttack
+from armory_skelevision.attacks.digital.noise_search import Candidate
 from armory_skelevision.attacks.digital.online import TrackingSession
 from armory_skelevision.attacks.digital.rtaa import rtaa_loss
 from armory_skelevision.boxes import cxcywh_to_xyxy
-from armory_skelevision.tracking import TrackerSettings
+from armory_skelevision.tracking import TrackerSettings, TrackerState
+from armory_skelevision.tracking.windows import search_window
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 SCENE = screen_scene(frames=3)
@@ -175,6 +177,35 @@ def test_rtaa_stays_within_eps_where_it_starts_from_the_frame_before(boxes_seen)
     assert (changes[1:] > 0.99 * eps).all() and (changes[1:] <= eps + 1e-6).all()
 
 
+def test_rtaa_steps_against_the_sign_of_the_gradient(monkeypatch):
+    """Whatever the loss, here a linear one: three steps of a third of eps, inside of the frame and of [0, 1]."""
+    eps, weights = 6 / 255, []
+
+    def loss(self, session, shown, direction, generator):
+        weights.append(torch.randn(shown.shape, generator=torch.Generator().manual_seed(len(weights))))
+        return (shown * weights[-1]).sum()
+
+    monkeypatch.setattr(RTAA, "_loss", loss)
+    x = SCENE[0][:, :2].copy()
+    x[0, 1, :60] = 0.0  # where there is nothing darker
+    labels = [{"boxes": SCENE[1][0]["boxes"][:2] + np.array([62, 40, 62, 40], np.float32)}]
+    estimator = restless_estimator()
+    session = TrackingSession(estimator, torch.from_numpy(x[0]), torch.from_numpy(labels[0]["boxes"][0]))
+    window = search_window(session.state, session.settings)
+    x_adv = attack(RTAA, estimator, (x, labels, None), eps=eps, max_iter=3)
+    changes = np.zeros((window.side, window.side, 3))
+    low = np.maximum(-eps, -session.frames.window(1, window).permute(1, 2, 0).numpy())
+    for each in weights:
+        changes = (changes - eps / 3 * each.sign().permute(1, 2, 0).numpy()).clip(low, eps)
+    expected = x[0, 1].astype(np.float64)
+    for row, column in np.ndindex(window.side, window.side):
+        y, x_ = window.y_min + row, window.x_min + column
+        if 0 <= y < 120 and 0 <= x_ < 160:
+            expected[y, x_] += changes[row, column]
+    assert len(weights) == 3 and window.x_min + window.side > 160 and window.y_min < 60
+    np.testing.assert_allclose(x_adv[0, 1], expected, atol=1e-6)
+
+
 def test_rtaa_moves_the_boxes_further_than_noise_of_the_same_size():
     estimator = restless_estimator()
     clean = predict(estimator, SCENE[0])
@@ -287,3 +318,71 @@ def test_iou_attack_skips_frames_where_heavy_noise_leaves_enough():
     with pytest.raises(InvalidValueError) as refused:
         made.set_params(skip_threshold=0)
     assert refused.value.key == "skip_threshold"
+
+
+class SpreadSession:
+    """In place of a tracked video: the box moves to the right by the spread of a frame's colours."""
+
+    def __init__(self, video, shift=40.0):
+        self.video, self.shift, self.advanced = video, shift, []
+        self.state = TrackerState(torch.tensor([50.0, 50, 20, 40], dtype=torch.float64))
+
+    def locate(self, index):
+        spread = float(self.video[index].double().std())
+        return TrackerState(torch.tensor([55 + self.shift * spread, 50, 20, 40], dtype=torch.float64))
+
+    def advance(self, index):
+        self.state = self.locate(index)
+        self.advanced.append(index)
+
+
+def overlap_along_x(first, second, width=20.0):
+    common = max(width - abs(first - second), 0)
+    return common / (2 * width - common)
+
+
+def test_iou_attack_searches_as_published(monkeypatch):
+    searches = []
+
+    class Recorder:
+        def __init__(self, score, clean, heavy, eps, queries_left, block_size, generator):
+            self.given = (clean.clone(), heavy, eps, queries_left, block_size, generator)
+            session_now = session.state.box_cxcywh[0].item()
+            at = 0.25 * clean + 0.1
+            box = 55 + 40 * float(at.double().std())
+            clean_box = 55 + 40 * float(clean.double().std())
+            wanted = 0.9 * overlap_along_x(box, clean_box) + 0.1 * overlap_along_x(box, session_now)
+            assert score(at) == pytest.approx(wanted, rel=1e-6)
+
+        def run(self, start, stop_score):
+            searches.append((*self.given, start, stop_score))
+            return Candidate(self.given[0] * 0.9, 0.0)
+
+    monkeypatch.setattr("armory_skelevision.attacks.digital.iou.NoiseSearch", Recorder)
+    video = torch.rand(3, 12, 16, 3, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
+    session, generator = SpreadSession(video.clone()), torch.Generator().manual_seed(5)
+    made = IoUAttack(restless_estimator(), eps=0.2, block_size=2, max_queries=17, verbose=False)
+    made._attack_frames(session, generator)
+    assert session.advanced == [1, 2] and made.queries == 2 * 3
+    torch.testing.assert_close(session.video, torch.stack([video[0], video[1] * 0.9, video[2] * 0.9]))
+    for index, (clean, heavy, eps, queries_left, block_size, drawn_by, start, stop_score) in enumerate(searches, 1):
+        assert torch.equal(clean, video[index]) and drawn_by is generator
+        assert (eps, queries_left, block_size) == (0.2, 15, 2)
+        signs = torch.where(heavy == clean, 0, (heavy > clean) * 2 - 1)
+        torch.testing.assert_close(heavy, (clean + signs * 128 / 255).clamp(0, 1))
+        assert torch.equal(signs, signs[::2, ::2].repeat_interleave(2, 0).repeat_interleave(2, 1))
+        assert all(0.15 < (signs == sign).float().mean() < 0.55 for sign in (-1, 0, 1))
+        carried = torch.zeros_like(clean) if index == 1 else -0.1 * video[1]
+        torch.testing.assert_close(start, clean + 0.5 * carried)
+        boxes = [55 + 40 * float(frame.double().std()) for frame in (heavy, clean)]
+        assert stop_score == pytest.approx(overlap_along_x(*boxes), rel=1e-6)
+
+
+def test_iou_attack_carries_its_noise_into_a_frame_that_it_skips():
+    video = torch.full((2, 4, 4, 3), 0.9)
+    made = IoUAttack(restless_estimator(), skip_threshold=1, verbose=False)
+    still = SpreadSession(video, shift=0.0)  # the heavy noise has no effect: an overlap of exactly 1
+    shown = made._attack_frame(still, 1, torch.full((4, 4, 3), 0.05), torch.Generator())
+    torch.testing.assert_close(shown, torch.full((4, 4, 3), 0.95))
+    bright = made._attack_frame(still, 1, torch.full((4, 4, 3), 0.3), torch.Generator())
+    assert made.queries == 4 and bright.max() == 1
