@@ -59,6 +59,21 @@ def test_the_state_follows_the_chosen_proposal_as_in_pysot(settings):
         np.testing.assert_allclose(found, [*centre, *size], rtol=1e-12)
 
 
+@KINDS
+def test_steps_are_float64_whatever_the_network_is(settings):
+    single = Proposals(*(values.float() for values in drawn_proposals(settings)))
+    double = Proposals(*(values.double() for values in single))
+    scores, states = zip(
+        *(
+            (penalized_scores(STATE, each, settings), update(STATE, each, 4, FRAME_WH, settings).box_cxcywh)
+            for each in (single, double)
+        ),
+        strict=True,
+    )
+    for found, expected in (scores, states):
+        torch.testing.assert_close(found, expected, rtol=1e-14, atol=0)
+
+
 @pytest.mark.parametrize(
     ("box_cxcywh", "expected"),
     [

@@ -90,7 +90,7 @@ def test_boxes_equal_an_independent_loop_of_pysots_equations(network, frames, co
 
 def test_first_state_and_windows_follow_pysots_rounding():
     state = initial_state(torch.tensor([10.0, 20, 30, 60]))
-    assert state.box_cxcywh.tolist() == [19.5, 39.5, 20, 40]
+    assert state.box_cxcywh.tolist() == [19.5, 39.5, 20, 40] and state.box_cxcywh.dtype == torch.float64
     side = math.sqrt((20 + 30) * (40 + 30))
     assert context_side(torch.tensor(20.0), torch.tensor(40.0), 0.5).item() == pytest.approx(side)
     assert template_window(state, TrackerSettings()).side == round(side)
