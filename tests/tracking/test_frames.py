@@ -36,6 +36,20 @@ def test_a_video_has_its_size_and_renders_as_itself():
     assert torch.equal(frames.frame(2), VIDEO[2].permute(2, 0, 1))
 
 
+def test_regions_have_a_start_and_a_stop_and_nothing_is_read_but_them():
+    read = []
+
+    class Recorded(VideoFrames):
+        def pixels(self, index, region):
+            read.append((index, region))
+            return super().pixels(index, region)
+
+    frames = Recorded(VIDEO)
+    frames.window(1, Window(2, 1, 4))
+    frames.frame(1)
+    assert read == [(1, (slice(1, 5), slice(2, 6))), (1, (slice(0, 6), slice(0, 8)))]
+
+
 def test_chosen_frames_come_in_the_order_of_their_indices():
     chosen = ChosenFrames(VideoFrames(VIDEO), [2, 0, 0, 1])
     assert (len(chosen), chosen.height, chosen.width) == (4, 6, 8)
