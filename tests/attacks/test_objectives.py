@@ -7,7 +7,7 @@ import torch
 from doubles import overlaps
 
 from armory_skelevision.attacks.objectives import LOST_MARGIN, TargetBox, make_objective
-from armory_skelevision.tracking import Step, TrackerSettings, Window
+from armory_skelevision.tracking import Step, TrackerSettings, TrackerState, Window
 from armory_skelevision.tracking.proposals import Proposals
 from armory_skelevision.tracking.tracker import penalized_scores
 from armory_skelevision.tracking.windows import initial_state
@@ -96,14 +96,14 @@ def drawn_steps():
     for truth in TRUTH:
         state = initial_state(truth + torch.tensor([3.0, -2, 5, 4]))
         boxes_cxcywh = rng.normal([0, 0, 43, 86], [8, 8, 6, 12], size=(45, 4))
-        proposals = Proposals(torch.from_numpy(rng.random(45)), torch.from_numpy(boxes_cxcywh))
+        proposals = Proposals(torch.from_numpy(rng.random(45)).float(), torch.from_numpy(boxes_cxcywh).float())
         steps.append(Step(Window(0, 0, 100), state, proposals, state, 0))
     return steps
 
 
 def plain_boxes_xyxy(step):
     """The proposals of a step in pixels of the frame."""
-    (px, py, width, height), boxes = step.previous.box_cxcywh.numpy(), step.proposals.boxes_cxcywh.numpy()
+    (px, py, width, height), boxes = step.previous.box_cxcywh.numpy(), step.proposals.boxes_cxcywh.double().numpy()
     margin = (width + height) / 2
     scale = 127 / np.sqrt((width + margin) * (height + margin))
     centre, half = np.array([px, py]) + boxes[:, :2] / scale, boxes[:, 2:] / scale / 2
@@ -124,10 +124,20 @@ def test_score_is_the_mean_margin_of_what_overlaps_with_the_target_by_half():
     for truth, each in zip(TRUTH.double().numpy(), steps, strict=True):
         covering = overlaps(plain_boxes_xyxy(each), np.tile(truth, (45, 1))) >= 0.5
         assert 5 < covering.sum() < 40
-        scores = each.proposals.scores.numpy()[covering]
+        scores = each.proposals.scores.double().numpy()[covering]
         expected -= np.maximum(np.log(scores / (1 - scores)), -5).mean()
     value = make_objective("score", TRUTH, None, SETTINGS)(TRUTH, steps)
     assert value.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_overlap_of_half_covers_the_target():
+    settings = TrackerSettings(context=0.0, exemplar_size=128)  # a box of 16 x 64 is shown at four times its size
+    truth = torch.tensor([[10.0, 20, 26, 84]])
+    half = step([1.0], [[-2.0, -2, 64, 128]])._replace(
+        previous=TrackerState(torch.tensor([18.5, 52.5, 16, 64]).double())
+    )
+    value = make_objective("score", truth, None, settings)(truth, [half])
+    assert float(value) == pytest.approx(-1.0, abs=1e-6)
 
 
 def test_certain_scores_have_a_finite_margin():

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -70,9 +72,19 @@ def test_momentum_survives_a_gradient_of_0():
 
 
 def test_of_equally_good_iterates_the_first_is_kept():
-    ascent = GradientAscent(0.1, 3)
-    best = ascent.run(lambda image, _: ValueAndGrad(1.0, torch.ones(3)), torch.full((3,), 0.5))
-    assert (best.image == 0.5).all()
+    flags = []
+
+    def objective(image, with_grad):
+        flags.append(with_grad)
+        return ValueAndGrad(1.0, torch.ones(3))
+
+    assert (GradientAscent(0.1, 3).run(objective, torch.full((3,), 0.5)).image == 0.5).all()
+    assert flags == [True, True, True, False]
+
+
+def test_the_start_is_kept_where_nothing_is_better_than_minus_infinity():
+    best = GradientAscent(0.1, 3).run(lambda image, _: ValueAndGrad(-math.inf, torch.ones(3)), torch.full((3,), 0.5))
+    assert best.value == -math.inf and (best.image == 0.5).all()
 
 
 def test_iterates_are_counted_by_the_progress_given():
