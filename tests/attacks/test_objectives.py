@@ -168,6 +168,8 @@ def test_box_losses_sum_over_frames_in_the_precision_of_the_boxes(loss):
     value = objective(boxes_xyxy, None)
     assert value.dtype == torch.float64
     torch.testing.assert_close(value, each[0] + each[1])
+    # Boxes of an estimator on another device; "meta" stands for any.
+    assert objective(boxes_xyxy.to("meta"), None).device.type == "meta"
 
 
 def test_targets_are_moved_by_the_true_size_and_then_scaled():
