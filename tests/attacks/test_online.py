@@ -7,13 +7,14 @@ import pytest
 import torch
 from art.defences.preprocessor import SpatialSmoothing
 from art.exceptions import EstimatorError
-from doubles import ColourTracker, overlaps, random_estimator, screen_scene
+from doubles import ColourTracker, TinySiamRPN, overlaps, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import RTAA, IoUAttack
 from armory_skelevision.attacks.digital.noise_search import Candidate
 from armory_skelevision.attacks.digital.online import TrackingSession
 from armory_skelevision.attacks.digital.rtaa import rtaa_loss
 from armory_skelevision.boxes import cxcywh_to_xyxy
+from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.tracking import TrackerSettings, TrackerState
 from armory_skelevision.tracking.windows import search_window
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
@@ -26,10 +27,12 @@ BOTH = pytest.mark.parametrize("kind", [RTAA, IoUAttack])
 
 def restless_estimator(**kwargs):
     """A random tracker whose boxes jump, as noise makes another anchor's score the highest."""
-    estimator = random_estimator(settings=TrackerSettings(instance_size=SIDE, window_influence=0.1), **kwargs)
+    network = TinySiamRPN()
     with torch.no_grad():
-        estimator.model.rpn_head.cls.head[3].weight *= 30
-    return estimator
+        network.answer.weight[:10] *= 30
+    return SiamRPNEstimator(
+        network, TrackerSettings(instance_size=SIDE, window_influence=0.0), device_type="cpu", **kwargs
+    )
 
 
 def attack(kind, estimator=None, scene=SCENE, **kwargs):
@@ -189,7 +192,7 @@ def test_rtaa_steps_against_the_sign_of_the_gradient(monkeypatch):
     x = SCENE[0][:, :2].copy()
     x[0, 1, :60] = 0.0  # where there is nothing darker
     labels = [{"boxes": SCENE[1][0]["boxes"][:2] + np.array([62, 40, 62, 40], np.float32)}]
-    estimator = restless_estimator()
+    estimator = tiny_estimator()
     session = TrackingSession(estimator, torch.from_numpy(x[0]), torch.from_numpy(labels[0]["boxes"][0]))
     window = search_window(session.state, session.settings)
     x_adv = attack(RTAA, estimator, (x, labels, None), eps=eps, max_iter=3)
