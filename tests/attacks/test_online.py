@@ -87,6 +87,25 @@ def test_same_seed_same_video_and_another_seed_another(kind):
 
 
 @BOTH
+def test_a_seed_gives_the_same_video_in_any_default_precision(kind):
+    estimator = restless_estimator()
+    plain = attack(kind, estimator)
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(attack(kind, estimator), plain)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(("kind", "title"), [(RTAA, "RTAA"), (IoUAttack, "IoU attack")])
+def test_progress_counts_the_frames_after_the_first(kind, title, monkeypatch):
+    bars, progress = [], kind._progress
+    monkeypatch.setattr(kind, "_progress", lambda self, *given: bars.append(given) or progress(self, *given))
+    attack(kind)
+    assert bars == [(range(1, 3), title, "frame")]
+
+
+@BOTH
 def test_the_first_box_is_label_enough(kind):
     boxes = SCENE[1][0]["boxes"]
     plain = attack(kind)
@@ -191,7 +210,7 @@ def test_rtaa_steps_against_the_sign_of_the_gradient(monkeypatch):
     monkeypatch.setattr(RTAA, "_loss", loss)
     x = SCENE[0][:, :2].copy()
     x[0, 1, :60] = 0.0  # where there is nothing darker
-    labels = [{"boxes": SCENE[1][0]["boxes"][:2] + np.array([62, 40, 62, 40], np.float32)}]
+    labels = [{"boxes": SCENE[1][0]["boxes"][:2] + np.array([62, 20, 62, 20], np.float32)}]
     estimator = tiny_estimator()
     session = TrackingSession(estimator, torch.from_numpy(x[0]), torch.from_numpy(labels[0]["boxes"][0]))
     window = search_window(session.state, session.settings)
@@ -254,6 +273,7 @@ def test_rtaa_pulls_to_a_smaller_box_at_the_target_side(monkeypatch):
     assert (shift.abs() >= 0.3).all() and (shift.abs() <= 0.5).all() and len(shift.unique()) == 16
     assert (shift.sign() == shift[0].sign()).all()
     shrink = pseudos[:, 2:] / boxes[:, 2:]
+    torch.testing.assert_close(shrink[:, 0], shrink[:, 1])
     assert (shrink >= 0.7 - 1e-6).all() and (shrink <= 0.9 + 1e-6).all()
 
 
