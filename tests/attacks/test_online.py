@@ -81,9 +81,10 @@ def test_video_keeps_its_form_and_first_frame(kind):
 
 @BOTH
 def test_same_seed_same_video_and_another_seed_another(kind):
-    first = attack(kind, seed=3)
-    np.testing.assert_array_equal(attack(kind, seed=3), first)
-    assert (attack(kind, seed=4) != first).any()
+    estimator = restless_estimator()
+    first = attack(kind, estimator, seed=3)
+    np.testing.assert_array_equal(attack(kind, estimator, seed=3), first)
+    assert (attack(kind, estimator, seed=4) != first).any()
 
 
 @BOTH
@@ -103,6 +104,20 @@ def test_progress_counts_the_frames_after_the_first(kind, title, monkeypatch):
     monkeypatch.setattr(kind, "_progress", lambda self, *given: bars.append(given) or progress(self, *given))
     attack(kind)
     assert bars == [(range(1, 3), title, "frame")]
+
+
+def test_progress_shows_the_queries_of_the_video(monkeypatch):
+    shown = []
+
+    class Bar(list):
+        def set_postfix(self, queries):
+            shown.append(queries)
+
+    monkeypatch.setattr(IoUAttack, "_progress", lambda self, steps, title, unit: Bar(steps))
+    made = IoUAttack(restless_estimator(), max_queries=20, block_size=4, verbose=False)
+    for count in (1, 2):
+        made.generate(x=SCENE[0], y=SCENE[1])
+        assert len(shown) == 2 * count and shown[-1] == made.queries / count > shown[-2]
 
 
 @BOTH
@@ -327,8 +342,11 @@ def test_iou_attack_counts_every_query_and_takes_no_gradient(monkeypatch, caplog
     tracked = 3  # each frame once it is final; the template is the other size
     assert made.queries == passes.count(SIDE) - tracked
     assert 2 * 3 <= made.queries <= 2 * 20
-    assert f"{made.queries} queries for 2 frames" in caplog.text
-    made.generate(x=SCENE[0], y=SCENE[1])
+    expected = f"IoU attack: {made.queries} queries for 2 frames, {made.queries / 2:.1f} a frame"
+    assert caplog.messages == [expected]
+    with caplog.at_level(logging.INFO, logger="armory_skelevision"):
+        made.generate(x=SCENE[0], y=SCENE[1])
+    assert caplog.messages == [expected] * 2  # of this video alone
     assert made.queries == 2 * (passes.count(SIDE) / 2 - tracked)
 
 
@@ -407,5 +425,8 @@ def test_iou_attack_carries_its_noise_into_a_frame_that_it_skips():
     still = SpreadSession(video, shift=0.0)  # the heavy noise has no effect: an overlap of exactly 1
     shown = made._attack_frame(still, 1, torch.full((4, 4, 3), 0.05), torch.Generator())
     torch.testing.assert_close(shown, torch.full((4, 4, 3), 0.95))
-    bright = made._attack_frame(still, 1, torch.full((4, 4, 3), 0.3), torch.Generator())
-    assert made.queries == 4 and bright.max() == 1
+    for carried, colour in ((0.3, 1.0), (-0.95, 0.0)):
+        still.video[1] = 0.9
+        shown = made._attack_frame(still, 1, torch.full((4, 4, 3), carried), torch.Generator())
+        assert (shown == colour).all()
+    assert made.queries == 6
