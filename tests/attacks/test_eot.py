@@ -11,7 +11,7 @@ PLAIN = EOTSample(1.0, 0.0, None, np.zeros((4, 4, 2)), [0, 1, 2, 3])
 
 def test_eot_of_zero_shows_the_patch_as_it_is():
     sample = EOT().sample(np.random.default_rng(0), (20, 30), 4)
-    assert sample.frames == [0, 1, 2, 3] and not sample.corner_offsets_xy.any()
+    assert sample.frames == [0, 1, 2, 3] and sample.noise is None and not sample.corner_offsets_xy.any()
     torch.testing.assert_close(transform_patch(PATCH, sample), PATCH)
 
 

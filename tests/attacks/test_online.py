@@ -215,32 +215,50 @@ def test_rtaa_stays_within_eps_where_it_starts_from_the_frame_before(boxes_seen)
 
 
 def test_rtaa_steps_against_the_sign_of_the_gradient(monkeypatch):
-    """Whatever the loss, here a linear one: three steps of a third of eps, inside of the frame and of [0, 1]."""
+    """Whatever the loss, here a linear one: three steps of eps / 3 inside the frame, eps and [0, 1]."""
     eps, weights = 6 / 255, []
 
     def loss(self, session, shown, direction, generator):
-        weights.append(torch.randn(shown.shape, generator=torch.Generator().manual_seed(len(weights))))
+        drawn = torch.randn(shown.shape, generator=torch.Generator().manual_seed(len(weights)))
+        weights.append(torch.where(drawn.abs() < 0.3, 0, drawn))  # no step where there is no gradient
         return (shown * weights[-1]).sum()
 
     monkeypatch.setattr(RTAA, "_loss", loss)
-    x = SCENE[0][:, :2].copy()
-    x[0, 1, :60] = 0.0  # where there is nothing darker
-    labels = [{"boxes": SCENE[1][0]["boxes"][:2] + np.array([62, 20, 62, 20], np.float32)}]
-    estimator = tiny_estimator()
-    session = TrackingSession(estimator, torch.from_numpy(x[0]), torch.from_numpy(labels[0]["boxes"][0]))
+    video = torch.from_numpy(SCENE[0][0, :2].copy())
+    video[1, :60], video[1, 60:90] = 0.0, 1.0  # where there is nothing darker, and nothing brighter
+    before, estimator = video.clone(), tiny_estimator()
+    box_xyxy = torch.from_numpy(SCENE[1][0]["boxes"][0]) + torch.tensor([62, 20, 62, 20])
+    session = TrackingSession(estimator, video, box_xyxy)
     window = search_window(session.state, session.settings)
-    x_adv = attack(RTAA, estimator, (x, labels, None), eps=eps, max_iter=3)
-    changes = np.zeros((window.side, window.side, 3))
-    low = np.maximum(-eps, -session.frames.window(1, window).permute(1, 2, 0).numpy())
+    clean = session.frames.window(1, window).permute(1, 2, 0).double()
+    start = (torch.rand(3, window.side, window.side, generator=torch.Generator().manual_seed(9)) - 0.5) * 4 * eps
+    y, x = (torch.arange(low, low + window.side) for low in (window.y_min, window.x_min))
+    inside = ((y < 120)[:, None] & (x < 160))[..., None]
+    assert window.y_min >= 0 and window.x_min >= 0 and inside.any(dim=1).sum() > inside.any(dim=0).sum()
+    low, high = (clean - eps).clamp(min=0), (clean + eps).clamp(max=1)
+    found = RTAA(estimator, eps=eps, max_iter=3)._attack_frame(session, 1, start, torch.ones(2), torch.Generator())
+    shown = torch.clamp(clean + inside * start.permute(1, 2, 0), low, high)
     for each in weights:
-        changes = (changes - eps / 3 * each.sign().permute(1, 2, 0).numpy()).clip(low, eps)
-    expected = x[0, 1].astype(np.float64)
-    for row, column in np.ndindex(window.side, window.side):
-        y, x_ = window.y_min + row, window.x_min + column
-        if 0 <= y < 120 and 0 <= x_ < 160:
-            expected[y, x_] += changes[row, column]
-    assert len(weights) == 3 and window.x_min + window.side > 160 and window.y_min < 60
-    np.testing.assert_allclose(x_adv[0, 1], expected, atol=1e-6)
+        shown = torch.clamp(shown - eps / 3 * each.sign().permute(1, 2, 0) * inside, low, high)
+    assert len(weights) == 3
+    torch.testing.assert_close(found.permute(1, 2, 0).double(), shown - clean, atol=1e-6, rtol=0)
+    rows, columns = (slice(window.y_min, 120), slice(window.x_min, 160))
+    before[1, rows, columns] = shown[: 120 - window.y_min, : 160 - window.x_min].float()
+    torch.testing.assert_close(video, before, atol=1e-6, rtol=0)
+
+
+def test_rtaa_draws_the_side_to_which_it_moves_the_box(monkeypatch):
+    directions = []
+
+    def remember(self, session, index, start, direction, generator):
+        directions.append(direction.tolist())
+        return start
+
+    monkeypatch.setattr(RTAA, "_attack_frame", remember)
+    estimator = tiny_estimator()
+    for seed in range(12):
+        attack(RTAA, estimator, seed=seed)
+    assert {tuple(direction) for direction in directions} == {(-1, -1), (-1, 1), (1, -1), (1, 1)}
 
 
 def test_rtaa_moves_the_boxes_further_than_noise_of_the_same_size():
