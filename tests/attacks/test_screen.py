@@ -113,6 +113,17 @@ def test_a_patch_of_the_screens_size_is_shown_pixel_by_pixel():
     torch.testing.assert_close(shown[9:17, 5:13], patch, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize(("left", "top"), [(-3, -4), (5, 9), (34, 25)])
+def test_a_screen_covers_what_lies_inside_the_frame_and_nothing_else(left, top):
+    grey, masks = VideoFrames(torch.full((1, 30, 40, 3), 0.5)), np.ones((1, 30, 40), dtype=bool)
+    views = view_screens(grey, square(left, top, 12)[None], masks, False)
+    frames = PatchedFrames(grey, views, torch.ones(8, 8, 3))
+    expected = torch.full((30, 40, 3), 0.5)
+    expected[max(top, 0) : top + 12, max(left, 0) : left + 12] = 1
+    torch.testing.assert_close(frames.render()[0], expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(frames.mean_colour, expected.mean(dim=(0, 1)))
+
+
 def test_moved_corners_are_those_of_another_screen_unless_they_fold_it():
     mask, moves = np.ones((30, 40), dtype=bool), np.array([[1.0, -1], [2, 0.5], [0, 3], [-1, 1]])
     view = _make_view(square(5, 9, 8), mask, True)
