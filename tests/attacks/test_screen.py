@@ -89,14 +89,14 @@ def test_pixels_at_the_edge_show_the_share_of_the_patch_that_covers_them(left, t
     height, width = 80, 100
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
     view = _make_view(corners, np.ones((height, width), dtype=bool), False)
-    black = VideoFrames(torch.zeros(1, height, width, 3))
-    shown = PatchedFrames(black, [view], torch.ones(8, 8, 3)).render()[0]
+    grey = VideoFrames(torch.full((1, height, width, 3), 0.5))
+    shown = PatchedFrames(grey, [view], torch.ones(8, 8, 3)).render()[0]
     x, y = (torch.arange(size, dtype=torch.float64) for size in (width, height))
     columns = (torch.minimum(x + 1, torch.tensor(right)) - torch.maximum(x, torch.tensor(left))).clamp(min=0)
     rows = (torch.minimum(y + 1, torch.tensor(bottom)) - torch.maximum(y, torch.tensor(top))).clamp(min=0)
     # at a corner, where two edges meet, a pixel shows the smaller share
     expected = torch.minimum(rows[:, None], columns).float()[..., None].expand(-1, -1, 3)
-    torch.testing.assert_close(shown, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(shown, 0.5 + 0.5 * expected, atol=1e-5, rtol=0)
 
 
 def square(left, top, side):
