@@ -57,11 +57,11 @@ class TargetBox(Settings):
     def boxes_xyxy(self, truth_xyxy: Tensor) -> Tensor:
         """The target boxes (F, 4) for the true boxes (F, 4), in pixels."""
         if self.box_xyxy is not None:
-            return torch.tensor(self.box_xyxy, dtype=torch.float32).to(truth_xyxy).expand_as(truth_xyxy)
+            return truth_xyxy.new_tensor(self.box_xyxy).expand_as(truth_xyxy)
         truth_cxcywh = xyxy_to_cxcywh(truth_xyxy)
-        centre, size = truth_cxcywh[..., :2], truth_cxcywh[..., 2:]
-        shift = torch.tensor(self.shift, dtype=torch.float32).to(size)
-        return cxcywh_to_xyxy(torch.cat([centre + shift * size, size * self.scale], dim=-1))
+        centre, size = truth_cxcywh[:, :2], truth_cxcywh[:, 2:]
+        shift = size.new_tensor(self.shift)
+        return cxcywh_to_xyxy(torch.cat([centre + shift * size, size * self.scale], dim=1))
 
 
 def make_objective(
@@ -116,17 +116,17 @@ def _expected_l1(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> T
     chances = (penalized_scores(step.previous, step.proposals, settings) / TEMPERATURE).softmax(dim=0)
     found_cxcywh = step.proposals.boxes_cxcywh.to(previous) / crop_scale(step.previous, settings)
     found_xyxy = cxcywh_to_xyxy(torch.cat([previous[:2] + found_cxcywh[:, :2], found_cxcywh[:, 2:]], dim=1))
-    return chances @ (found_xyxy - truth_xyxy.to(found_xyxy)).abs().sum(dim=1)
+    return chances @ (found_xyxy - truth_xyxy).abs().sum(dim=1)
 
 
 def _score_margin(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
     """Minus the mean logit margin, target over background, of the proposals that cover the target."""
     previous = step.previous.box_cxcywh.detach()
     scale = crop_scale(TrackerState(previous), settings)
-    truth_cxcywh = xyxy_to_cxcywh(truth_xyxy.to(previous))
+    truth_cxcywh = xyxy_to_cxcywh(truth_xyxy)
     in_crop = torch.cat([truth_cxcywh[:2] - previous[:2], truth_cxcywh[2:]]) * scale
-    proposals_xyxy = cxcywh_to_xyxy(step.proposals.boxes_cxcywh.detach().to(in_crop))
+    proposals_xyxy = cxcywh_to_xyxy(step.proposals.boxes_cxcywh.detach())
     covering = iou(proposals_xyxy, cxcywh_to_xyxy(in_crop)) >= COVERING
     margins = torch.logit(step.proposals.scores[covering].double(), eps=1e-7).clamp(min=LOST_MARGIN)
     # Where no proposal covers the target, the frame counts like one whose proposals are all below the margin.
-    return -margins.mean() if covering.any() else -step.proposals.scores.sum().double() * 0 - LOST_MARGIN
+    return -margins.mean() if covering.any() else step.proposals.scores.sum().double() * 0 - LOST_MARGIN
