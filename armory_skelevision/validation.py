@@ -88,24 +88,46 @@ class Range(NamedTuple):
         return f" in {'(' if self.without_low else '['}{low}, {high}{')' if self.without_high else ']'}"
 
 
-Positive = Annotated[float, Range(0, without_low=True)]
-NonNegative = Annotated[float, Range(0)]
+class PathLimits(NamedTuple):
+    """How long a path may be, in bytes: far beyond any use, and no more than systems and recursions take."""
+
+    total: int = 1000
+    name: int = 255
+
+    def holds(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a path can be one. The empty one cannot: it would mean the working directory."""
+        try:
+            data = os.fsencode(path)
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return False
+        fits = 0 < len(data) <= self.total and max(map(len, data.split(b"/"))) <= self.name
+        return fits and b"\0" not in data
+
+    def describe(self) -> str:
+        """The limits in words that follow "a path"."""
+        return f" (1 to {self.total} bytes, at most {self.name} in a name)"
+
+
+# Bounds far beyond any use; what exceeds them is a slip that would fill the memory or never end.
+Positive = Annotated[float, Range(0, 1e6, without_low=True)]
 Fraction = Annotated[float, Range(0, 1)]
 PositiveFraction = Annotated[float, Range(0, 1, without_low=True)]
-Count = Annotated[int, Range(1)]
-WholeNumber = Annotated[int, Range(0)]
+Count = Annotated[int, Range(1, 1_000_000)]
+WholeNumber = Annotated[int, Range(0, 1_000_000)]
 Seed = Annotated[int, Range(0, 2**63 - 1)]
 Iterations = Annotated[int, Range(1, 100_000)]
 Repeats = Annotated[int, Range(1, 1000)]
 Weight = Annotated[float, Range(0, 1e6)]
 Step = Annotated[float, Range(0, 1e6, without_low=True)]
+PathText = Annotated[str, PathLimits()]
+AnyPath = Annotated[str | os.PathLike[str], PathLimits()]
 
 
 def describe(annotation: Any) -> str:
     """What an annotation accepts, in words: "a number in [0, 1]", "'best' or 'last'", "a list of whole numbers"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return describe(arguments[0]) + "".join(mark.describe() for mark in arguments[1:] if isinstance(mark, Range))
+        return describe(arguments[0]) + "".join(mark.describe() for mark in _limits(arguments))
     if origin is Literal:
         return " or ".join(map(_as_json, arguments))
     if origin in (Union, types.UnionType):
@@ -123,8 +145,7 @@ def accepts(annotation: Any, value: Any) -> bool:
     """Whether a value is what an annotation says. JSON's types are kept apart: true is no number, 2.0 no whole one."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        ranges = (mark for mark in arguments[1:] if isinstance(mark, Range))
-        return accepts(arguments[0], value) and all(mark.holds(value) for mark in ranges)
+        return accepts(arguments[0], value) and all(mark.holds(value) for mark in _limits(arguments))
     if origin is Literal:
         return any(type(value) is type(each) and value == each for each in arguments)
     if origin in (Union, types.UnionType):
@@ -249,6 +270,10 @@ _WORDS: dict[Any, str] = {
     types.NoneType: "null",
     dict: "an object",
 }
+
+
+def _limits(arguments: tuple[Any, ...]) -> list[Any]:
+    return [mark for mark in arguments[1:] if isinstance(mark, Range | PathLimits)]
 
 
 def _is_list(origin: Any) -> bool:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 from armory_skelevision.evaluation.result import quiet_armory
-from armory_skelevision.validation import describe
+from armory_skelevision.validation import PathLimits, describe
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "config.md"
@@ -99,7 +99,8 @@ def keys_of(owner: Any) -> list[Key]:
 def _accepts(annotation: Any) -> str:
     """What an annotation accepts in the words of JSON, which has no paths and other quotes than Python."""
     words = re.sub(r"'([^']*)'", r'"\1"', describe(annotation))
-    return re.sub(r"text or (a path|Path\w*)", "a path", words)
+    words = re.sub(f"text{re.escape(PathLimits().describe())}", "a path", words)
+    return re.sub(r"text or (a path|Path\w*)" + f"({re.escape(PathLimits().describe())})?", "a path", words)
 
 
 def _defaults(owner: Any) -> dict[str, str]:

@@ -31,8 +31,21 @@ class Room(NamedTuple):
 
 ROOMS = {
     "boxes": Room(["boxes.py"], ["tests/test_boxes.py", "tests/metrics", "tests/attacks/test_objectives.py"]),
-    "tracking": Room(["tracking/*"], ["tests/tracking", "tests/models"]),
+    "tracking": Room(["tracking/*"], ["tests/tracking"]),
     "attacks": Room(["attacks/*"], ["tests/attacks"]),
+    # parts of attacks, each with the few fast tests of its own, which take minutes instead of hours
+    "objectives": Room(
+        ["attacks/objectives.py", "attacks/optimizer.py"],
+        ["tests/attacks/test_objectives.py", "tests/attacks/test_optimizer.py"],
+    ),
+    "online": Room(
+        [f"attacks/digital/{name}.py" for name in ("iou", "noise_search", "online", "rtaa")],
+        [f"tests/attacks/test_{name}.py" for name in ("noise_search", "online", "rtaa_loss")],
+    ),
+    "screen": Room(
+        [f"attacks/patch/{name}.py" for name in ("eot", "regularizers", "screen")],
+        [f"tests/attacks/test_{name}.py" for name in ("eot", "regularizers", "screen")],
+    ),
     "metrics": Room(["metrics/*"], ["tests/metrics"]),
     "weights": Room(["weights/*"], ["tests/weights"]),
     "averaging": Room(["weights/averaging.py"], ["tests/weights/test_averaging.py"]),

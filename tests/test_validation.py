@@ -1,19 +1,32 @@
 """Settings are checked by their annotations, and refusals say key, expected, got and fix."""
 
+import inspect
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
+from armory_skelevision import attacks, defenses
+from armory_skelevision.attacks.patch import EOT
+from armory_skelevision.attacks.triggers import Trigger
+from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
+from armory_skelevision.submission.suite import Suite
+from armory_skelevision.sweeps.grid import Grid
+from armory_skelevision.tracking import TrackerSettings
+from armory_skelevision.training.backdoor.settings import BackdoorSettings
+from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
+from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.validation import (
+    AnyPath,
     Count,
     Fraction,
     InvalidValueError,
     MissingFileError,
+    PathText,
     Positive,
     Range,
     Settings,
@@ -46,7 +59,7 @@ class Camera(Settings):
         (float, [1, 0.5, -2], [True, "1", None, math.nan, math.inf]),
         (int, [0, -3], [2.0, True, "2"]),
         (bool, [True, False], [0, 1, "true"]),
-        (Count, [1, 7], [0, 1.0]),
+        (Count, [1, 7], [0, 1.0, 10**7]),
         (Annotated[float, Range(0, 1, without_high=True)], [0, 0.99], [1, -0.1]),
         (Annotated[float, Range(0, 2, without_low=True)], [2, 0.1], [0, 2.1]),
         (Literal["a", 1], ["a", 1], ["b", True, 1.0]),
@@ -55,6 +68,12 @@ class Camera(Settings):
         (tuple[float, float], [[1, 2]], [[1], [1, 2, 3]]),
         (Mapping[str, float], [{}, {"a": 1}], [{"a": "b"}, []]),
         (str | os.PathLike[str], ["x", Path("x")], [1, None]),
+        (
+            PathText,
+            ["x", "a/b", "é" * 127, "/" + "a/" * 499],
+            ["", "a" * 256, "é" * 128, "a/" * 501, "a\0", "\ud800", 1],
+        ),
+        (AnyPath | None, ["x", Path("x"), Path("\udcff"), None], ["", Path("a" * 256), 1, True]),
         (Any, [None, 1], []),
     ],
 )
@@ -70,11 +89,37 @@ def test_refusals_show_the_value(value: Any, got: str) -> None:
     assert (refused.value.key, refused.value.got) == ("count", got)
 
 
+def unbounded(annotation: Any) -> bool:
+    """Whether an annotation accepts a number that has no upper bound; objects are checked by classes of their own."""
+    if annotation in (int, float):
+        return True
+    if get_origin(annotation) in (ClassVar, Mapping):
+        return False
+    kind, *marks = get_args(annotation) or (None,)
+    if get_origin(annotation) is Annotated and kind in (int, float):
+        return not any(math.isfinite(mark.high) for mark in marks if isinstance(mark, Range))
+    return any(map(unbounded, get_args(annotation)))
+
+
+FRONT_DOORS = [
+    *(getattr(module, name) for module in (attacks, defenses) for name in module.__all__),
+    *(otb_person, walkers, carla_video_tracking, coco_people, walker_people),
+    *(MultitaskSettings, BackdoorSettings, DuaLossDefSettings, Suite, Grid, EOT, Trigger, TrackerSettings),
+]
+
+
+@pytest.mark.parametrize("owner", FRONT_DOORS, ids=lambda owner: owner.__name__)
+def test_every_number_in_configs_and_settings_has_an_upper_bound(owner: Any) -> None:
+    function = owner if is_dataclass(owner) or not inspect.isclass(owner) else owner.__init__
+    hints = get_type_hints(function, include_extras=True)
+    assert [name for name, annotation in hints.items() if unbounded(annotation)] == []
+
+
 def test_annotations_are_put_into_words() -> None:
     annotations = (Positive, Count, Fraction, Literal["a", "b"], int | None, tuple[int, ...], tuple[float, float])
     assert [describe(each) for each in annotations] == [
-        "a number above 0",
-        "a whole number of at least 1",
+        "a number in (0, 1000000]",
+        "a whole number in [1, 1000000]",
         "a number in [0, 1]",
         "'a' or 'b'",
         "a whole number or null",

@@ -58,7 +58,7 @@ def make_crop_store(folder: Path, seed: int = 0) -> str:
         keypoints = np.zeros((17, 3), np.float32)
         crops.append(Crop(jpeg, box, keypoints, number // 2, number % 2))
     folder.mkdir(parents=True)
-    write_part(folder / "part.safetensors", crops, "tiny", "", [])
+    write_part(folder / "part.safetensors", crops, "tiny", "", "", [])
     return str(folder)
 
 

@@ -58,11 +58,11 @@ class TargetBox(Settings):
     def boxes_xyxy(self, truth_xyxy: Tensor) -> Tensor:
         """The target boxes (F, 4) for the true boxes (F, 4), in pixels."""
         if self.box_xyxy is not None:
-            return torch.tensor(self.box_xyxy, dtype=torch.float32).to(truth_xyxy).expand_as(truth_xyxy)
+            return truth_xyxy.new_tensor(self.box_xyxy).expand_as(truth_xyxy)
         truth_cxcywh = xyxy_to_cxcywh(truth_xyxy)
-        centre, size = truth_cxcywh[..., :2], truth_cxcywh[..., 2:]
-        shift = torch.tensor(self.shift, dtype=torch.float32).to(size)
-        return cxcywh_to_xyxy(torch.cat([centre + shift * size, size * self.scale], dim=-1))
+        centre, size = truth_cxcywh[:, :2], truth_cxcywh[:, 2:]
+        shift = size.new_tensor(self.shift)
+        return cxcywh_to_xyxy(torch.cat([centre + shift * size, size * self.scale], dim=1))
 
 
 def make_objective(

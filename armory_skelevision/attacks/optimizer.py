@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal, NamedTuple
 
 import torch
@@ -51,7 +51,7 @@ class GradientAscent:
 
     def run(self, objective: Callable[[Tensor, bool], ValueAndGrad], start: Tensor) -> BestIterate:
         """The iterate that is kept at the end; see `iterate`."""
-        return deque(self.iterate(objective, start), maxlen=1).pop()
+        return reduce(lambda _, latest: latest, self.iterate(objective, start))
 
     def iterate(
         self,

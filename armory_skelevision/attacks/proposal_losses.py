@@ -28,7 +28,7 @@ WON_MARGIN = 0.1
 def expected_l1(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
     """The mean error of all proposals against the box (4,), weighted by `_chances`: absolute differences, summed."""
     found_xyxy = _found_xyxy(step, settings)
-    return _chances(step, settings) @ (found_xyxy - truth_xyxy.to(found_xyxy)).abs().sum(dim=1)
+    return _chances(step, settings) @ (found_xyxy - truth_xyxy).abs().sum(dim=1)
 
 
 def expected_giou(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
@@ -63,7 +63,7 @@ def rank_margin(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Te
 def box_in_crop(step: Step, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
     """A box (4,) in pixels of the frame as the proposals have theirs: cxcywh in pixels of the search crop."""
     previous = step.previous.box_cxcywh.detach()
-    box_cxcywh = xyxy_to_cxcywh(box_xyxy.to(previous))
+    box_cxcywh = xyxy_to_cxcywh(box_xyxy)
     return torch.cat([box_cxcywh[:2] - previous[:2], box_cxcywh[2:]]) * crop_scale(TrackerState(previous), settings)
 
 
@@ -81,7 +81,7 @@ def _found_xyxy(step: Step, settings: TrackerSettings) -> Tensor:
 
 def _overlaps(step: Step, box_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
     """IoU of all proposals with a box (4,) in pixels of the frame: (K,), a constant."""
-    proposals_xyxy = cxcywh_to_xyxy(step.proposals.boxes_cxcywh.detach().double())
+    proposals_xyxy = cxcywh_to_xyxy(step.proposals.boxes_cxcywh.detach())
     return iou(proposals_xyxy, cxcywh_to_xyxy(box_in_crop(step, box_xyxy, settings)))
 
 

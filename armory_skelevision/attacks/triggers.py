@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from armory_skelevision.io.images import read_image
-from armory_skelevision.validation import Fraction, InvalidValueError, Range, Seed, Settings, StructuredError
+from armory_skelevision.validation import Fraction, InvalidValueError, PathText, Range, Seed, Settings, StructuredError
 
 Picture = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ class Trigger(Settings):
         place: Centre of the trigger in widths and heights of the box, from its upper left corner.
     """
 
-    picture: str | None = None
+    picture: PathText | None = None
     seed: Seed = 0
     cells: Annotated[int, Range(1, 16)] = 3
     area: Annotated[float, Range(0, 0.25, without_low=True)] = 0.015

@@ -14,7 +14,7 @@ from armory_skelevision.cli.check import check
 from armory_skelevision.cli.configs import configs
 from armory_skelevision.cli.options import OPTIONS
 from armory_skelevision.cli.sweep import sweep
-from armory_skelevision.io import printable
+from armory_skelevision.io import message
 from armory_skelevision.validation import StructuredError
 
 DEBUG = "SKELEVISION_DEBUG"
@@ -37,8 +37,8 @@ class Application(typer.Typer):
 
 def _describe(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, StructuredError) and error.strerror and error.filename:
-        return printable(f"{error.filename}: {error.strerror}")
-    return printable(" ".join(str(error).split())) or type(error).__name__
+        return message(f"{error.filename}: {error.strerror}")
+    return message(str(error)) or type(error).__name__
 
 
 def _print_version(wanted: bool) -> None:

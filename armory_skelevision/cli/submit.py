@@ -50,12 +50,13 @@ def pack(
     ] = None,
     repository: Annotated[str | None, typer.Option(help="Repository of your code, owner/name@tag.")] = None,
     baseline: Annotated[list[Path] | None, _BASELINE] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle, if there is one.")] = False,
 ) -> None:
     """Write a config and its weights as one bundle, and verify it."""
     from armory_skelevision.io import hash_file
     from armory_skelevision.submission.pack import pack as pack_bundle
 
-    pack_bundle(config, weights, out, team, defense_weights, result, repository, _terms(baseline))
+    pack_bundle(config, weights, out, team, defense_weights, result, repository, _terms(baseline), overwrite)
     print(f"{out}  sha256 {hash_file(out)}")
 
 
@@ -70,7 +71,7 @@ def verify(
     """Check a bundle without running any of its content. If it is refused, prints why; the exit code is then 1."""
     from armory_skelevision.evaluation.check.findings import describe
     from armory_skelevision.evaluation.runner import RunFailedError
-    from armory_skelevision.io import printable
+    from armory_skelevision.io import message, printable
     from armory_skelevision.submission.archive import RefusedError
     from armory_skelevision.submission.verify import verify_bundle
 
@@ -80,10 +81,10 @@ def verify(
             submission = verify_bundle(bundle, into or Path(scratch) / "bundle", terms, smoke)
         except (RefusedError, RunFailedError) as error:
             reason = f"the smoke run failed: {error}" if isinstance(error, RunFailedError) else error
-            print(printable(f"error: {bundle} is refused: {reason}"), file=sys.stderr)
+            print(message(f"error: {bundle} is refused: {reason}"), file=sys.stderr)
             raise typer.Exit(1) from None
     for finding in submission.warnings:
-        print(printable(f"warning: {describe(finding)}"))
+        print(message(f"warning: {describe(finding)}"))
     if submission.smoke is not None:
         benign, adversarial = (sum(values) / len(values) for values in submission.smoke)
         print(f"smoke run: benign mIoU {benign:.4f}  adversarial mIoU {adversarial:.4f}")

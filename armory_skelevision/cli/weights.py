@@ -44,7 +44,7 @@ def fetch(
 @app.command()
 def verify(files: Annotated[list[Path], typer.Argument(help="Weights files.")]) -> None:
     """Load weights files and describe them. If a file cannot be used, prints why; the exit code is then 1."""
-    from armory_skelevision.io import printable
+    from armory_skelevision.io import message
     from armory_skelevision.validation import StructuredError
     from armory_skelevision.weights.listing import describe_file, format_description
 
@@ -53,7 +53,7 @@ def verify(files: Annotated[list[Path], typer.Argument(help="Weights files.")]) 
         try:
             print(format_description(describe_file(path)))
         except StructuredError as error:
-            print(printable(str(error)))
+            print(message(str(error)))
             failed = True
     if failed:
         raise typer.Exit(1)

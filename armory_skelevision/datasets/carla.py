@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shlex
 import threading
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Literal
 from armory_skelevision.datasets.options import checks_options, resolve_dataset_dir
 from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.tfds_records import find_runs
-from armory_skelevision.validation import Count, MissingFileError, WholeNumber
+from armory_skelevision.validation import AnyPath, Count, MissingFileError, WholeNumber
 
 VERSION = "2.0.0"
 CONNECT_TIMEOUT = 5.0
@@ -24,7 +23,7 @@ def carla_video_tracking(
     split: str = "dev",
     epochs: Count = 1,
     batch_size: Literal[1] = 1,
-    dataset_dir: str | os.PathLike[str] | None = None,
+    dataset_dir: AnyPath | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
     index: list[WholeNumber] | str | None = None,

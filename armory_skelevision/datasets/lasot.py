@@ -96,8 +96,8 @@ def _name_image(frame: int) -> str:
 
 
 def _make_person(folder: Path, number: int, frame: int, box_xywh: Sequence[float]) -> AnnotatedPerson:
-    x, y, width, height = np.asarray(box_xywh, np.float32)
-    box_xyxy = np.array([x, y, x + width, y + height], np.float32)
+    corner_xy, size_wh = np.asarray(box_xywh, np.float32).reshape(2, 2)
+    box_xyxy = np.concatenate([corner_xy, corner_xy + size_wh])
     if not (box_xyxy[2:] > box_xyxy[:2]).all():
         got = f"{box_xywh} in a frame that is flagged as visible"
         raise InvalidValueError(place(folder / "groundtruth.txt", frame + 1), "x,y,w,h of positive area", got)

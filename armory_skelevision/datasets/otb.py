@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.datasets.numbers import place
 from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
@@ -17,7 +18,7 @@ from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
 from armory_skelevision.io import printable
 from armory_skelevision.io.images import encode_png, read_image
-from armory_skelevision.validation import Count, InvalidValueError, WholeNumber
+from armory_skelevision.validation import AnyPath, Count, InvalidValueError, WholeNumber
 
 FRAME_RATE = 30.0
 """Frames per second. OTB states no rate; most of its videos are ordinary camera footage."""
@@ -28,11 +29,11 @@ def otb_person(
     split: str = "test",
     epochs: Count = 1,
     batch_size: Literal[1] = 1,
-    dataset_dir: str | os.PathLike[str] | None = None,
+    dataset_dir: AnyPath | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
     index: list[WholeNumber] | str | None = None,
-    root: str | os.PathLike[str] = "otb",
+    root: AnyPath = "otb",
     names: Sequence[str] | Literal["paper"] | None = None,
     max_frames: Count | None = 100,
 ) -> Any:
@@ -76,10 +77,7 @@ def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Itera
 def _encode_frames(sequence: OtbSequence, max_frames: int | None) -> list[bytes]:
     frames = []
     height, width = read_image(sequence.images[0]).shape[:2]
-    left, top, right, bottom = sequence.boxes_xyxy[0]
-    if right <= 0 or bottom <= 0 or left >= width or top >= height:
-        expected, got = f"a target in the first image, {width}×{height}", f"xyxy {sequence.boxes_xyxy[0].tolist()}"
-        raise InvalidValueError(printable(sequence.groundtruth), expected, got, "is it the truth of other images?")
+    _check_boxes(sequence.groundtruth, sequence.boxes_xyxy[:max_frames], height, width)
     for path in sequence.images[:max_frames]:
         image = read_image(path)
         if image.shape[:2] != (height, width):
@@ -87,6 +85,15 @@ def _encode_frames(sequence: OtbSequence, max_frames: int | None) -> list[bytes]
             raise InvalidValueError(printable(path), expected, f"{image.shape[1]}×{image.shape[0]}")
         frames.append(encode_png(image))
     return frames
+
+
+def _check_boxes(truth: Path, boxes_xyxy: NDArray[np.float32], height: int, width: int) -> None:
+    """Refuse a true box without any overlap with its image; OTB's boxes may leave it in part."""
+    outside = (boxes_xyxy[:, 2:] <= 0) | (boxes_xyxy[:, :2] >= (width, height))
+    for frame in np.flatnonzero(outside.any(axis=1)):
+        expected, got = f"a box in the image, {width}×{height}", f"xyxy {boxes_xyxy[frame].tolist()}"
+        fix = "is it the truth of other images? Or leave out the frames without the target"
+        raise InvalidValueError(place(truth, int(frame) + 1), expected, got, fix)
 
 
 def _make_labels(height: int, width: int, columns: Columns) -> tuple[NDArray[np.float32], dict[str, Any]]:

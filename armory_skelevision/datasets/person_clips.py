@@ -20,9 +20,11 @@ from armory_skelevision.datasets.walker_videos import find_split
 from armory_skelevision.io import printable
 from armory_skelevision.io.images import read_image
 from armory_skelevision.validation import (
+    AnyPath,
     Count,
     InvalidValueError,
     MissingFileError,
+    PathText,
     StructuredError,
     WholeNumber,
 )
@@ -33,11 +35,11 @@ def walker_people(
     split: str = "dev",
     epochs: Count = 1,
     batch_size: Literal[1] = 1,
-    dataset_dir: str | os.PathLike[str] | None = None,
+    dataset_dir: AnyPath | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
     index: list[WholeNumber] | str | None = None,
-    root: str | os.PathLike[str] | None = None,
+    root: AnyPath | None = None,
     every: Count = 10,
     max_frames: Count = 1,
 ) -> Any:
@@ -64,13 +66,13 @@ def coco_people(
     split: str = "val",
     epochs: Count = 1,
     batch_size: Literal[1] = 1,
-    dataset_dir: str | os.PathLike[str] | None = None,
+    dataset_dir: AnyPath | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
     index: list[WholeNumber] | str | None = None,
-    root: str | os.PathLike[str] = "coco",
-    annotations: str = "annotations/person_keypoints_val2017.json",
-    images: str = "val2017",
+    root: AnyPath = "coco",
+    annotations: PathText = "annotations/person_keypoints_val2017.json",
+    images: PathText = "val2017",
 ) -> Any:
     """People of COCO, or of your own images in its format, one image each.
 

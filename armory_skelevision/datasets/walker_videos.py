@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsS
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
 from armory_skelevision.io import list_folder, printable
 from armory_skelevision.io.images import encode_png
-from armory_skelevision.validation import Count, WholeNumber
+from armory_skelevision.validation import AnyPath, Count, WholeNumber
 
 SPLITS = Path(__file__).parent / "walker_splits"
 """Folder of the packaged splits."""
@@ -27,11 +26,11 @@ def walkers(
     split: str = "dev",
     epochs: Count = 1,
     batch_size: Literal[1] = 1,
-    dataset_dir: str | os.PathLike[str] | None = None,
+    dataset_dir: AnyPath | None = None,
     framework: Literal["numpy"] = "numpy",
     shuffle_files: bool = False,
     index: list[WholeNumber] | str | None = None,
-    root: str | os.PathLike[str] | None = None,
+    root: AnyPath | None = None,
     max_frames: Count | None = None,
 ) -> Any:
     """Videos of the rendered town: one person to track, others around, and a green screen that the person passes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any, Literal
 
 import torch
@@ -14,7 +13,7 @@ from armory_skelevision.io import hash_file
 from armory_skelevision.models import RegionDefense
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import Crops
-from armory_skelevision.validation import InvalidValueError, check_arguments
+from armory_skelevision.validation import AnyPath, InvalidValueError, check_arguments
 from armory_skelevision.weights.resolve import resolve
 from armory_skelevision.weights.unet import load_unet, read_unet_metadata
 
@@ -48,7 +47,7 @@ class DuaLossDef(RegionDefense):
 
     def __init__(
         self,
-        weights_file: str | os.PathLike[str],
+        weights_file: AnyPath,
         width: Literal["small", "base", "large"] | None = None,
         branches: Branches = "both",
         sha256: str | None = None,

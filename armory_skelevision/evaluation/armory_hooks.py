@@ -15,9 +15,12 @@ from typing import Any
 from armory_skelevision.evaluation.table import VIDEO_NAMES
 from armory_skelevision.weights.packaged import install_weights
 
+_PER_FRAME = ("frame_iou", "mean_frame_iou", "frame_boxes", "tracked_frames", "true_boxes", "annotated_frames")
+"""The metrics of which a value is a list, and what ARMORY writes in place of their means."""
+
 
 def prepare_run() -> None:
-    """Copy the packaged weights into ARMORY's `saved_model_dir`, make an `ffmpeg` available, and have names recorded.
+    """Copy the packaged weights to `saved_model_dir`, make an `ffmpeg` available, record names, and print less.
 
     ARMORY calls this in the process of the evaluation, with its paths already set for Docker or for the host.
     """
@@ -25,6 +28,7 @@ def prepare_run() -> None:
 
     _quiet()
     record_names()
+    log_scores_only()
     folders = paths.runtime_paths()
     install_weights(folders.saved_model_dir)
     if shutil.which("ffmpeg") is None:
@@ -46,6 +50,21 @@ def record_names() -> None:
 
     meter = instrument.Meter(VIDEO_NAMES, record, "scenario.y_patch_metadata", record_final_only=True)
     hub.connect_meter(meter, use_default_writers=False)
+
+
+def log_scores_only() -> None:
+    """Leave values per frame out of what ARMORY prints, a line for each video, metric and side; they are recorded."""
+    instrument = sys.modules.get("armory.instrument")
+    if instrument is None:  # no evaluation runs in this process
+        return
+    writer = instrument.ResultsLogWriter
+    write = writer._write
+
+    def write_scores(self: Any, name: str, *values: Any, **kwargs: Any) -> None:
+        if name.partition("_")[2] not in _PER_FRAME:  # before it stands whether it is benign or adversarial
+            write(self, name, *values, **kwargs)
+
+    writer._write = write_scores
 
 
 def provide_ffmpeg(folder: str | os.PathLike[str]) -> Path:

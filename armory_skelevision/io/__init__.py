@@ -1,12 +1,13 @@
 """Files: bounded reading, strict JSON, atomic writes, hashes, locks, progress, archives, and downloads."""
 
-from armory_skelevision.io.files import atomic_write, hash_file
+from armory_skelevision.io.files import atomic_write, hash_file, refuse_existing
 from armory_skelevision.io.locking import locked
 from armory_skelevision.io.progress import progress
 from armory_skelevision.io.reading import (
     check_depth,
     leads_out,
     list_folder,
+    message,
     open_regular,
     parse_json,
     printable,
@@ -24,6 +25,7 @@ __all__ = [
     "leads_out",
     "list_folder",
     "locked",
+    "message",
     "open_regular",
     "parse_json",
     "printable",
@@ -33,4 +35,5 @@ __all__ = [
     "read_object",
     "read_tail",
     "read_text",
+    "refuse_existing",
 ]

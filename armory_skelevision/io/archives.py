@@ -28,8 +28,8 @@ MAX_RATIO, MAX_SMALL = 20, 100 * 2**20
 """Members may unpack to this many times the archive's size, or to this many bytes if that is more; images of JPEG and
 PNG unpack to their own size, annotations in JSON to some times theirs."""
 MAX_MEMBERS = 1_000_000
-MAX_NAME = 200
-"""Bytes in a name of a folder or file."""
+MAX_NAME, MAX_PATH = 200, 1000
+"""Bytes in a name of a folder or file, and in its whole path."""
 
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _DAMAGED = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, struct.error, ValueError, OverflowError)
@@ -100,9 +100,10 @@ def _check_member(info: ZipInfo, archive: Path) -> PurePosixPath:
     if escapes or kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         expected = "files inside of the folder, no links and no devices"
         raise InvalidValueError(printable(archive), expected, f"member {info.orig_filename!r:.200}")
-    if not path.parts or max(len(os.fsencode(part)) for part in path.parts) > MAX_NAME:
-        got = f"member {info.orig_filename!r:.200}"
-        raise InvalidValueError(printable(archive), f"names of 1 to {MAX_NAME} bytes", got)
+    lengths = [len(os.fsencode(part)) for part in path.parts]
+    if not lengths or max(lengths) > MAX_NAME or sum(lengths) + len(lengths) > MAX_PATH:
+        expected = f"names of 1 to {MAX_NAME} bytes, in paths of at most {MAX_PATH}"
+        raise InvalidValueError(printable(archive), expected, f"member {info.orig_filename!r:.200}")
     return path
 
 

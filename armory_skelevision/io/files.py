@@ -8,7 +8,8 @@ import os
 import uuid
 from pathlib import Path
 
-from armory_skelevision.io.reading import open_regular
+from armory_skelevision.io.reading import open_regular, printable
+from armory_skelevision.validation import InvalidValueError
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes, new: bool = False) -> None:
@@ -35,6 +36,24 @@ def atomic_write(path: str | os.PathLike[str], data: bytes, new: bool = False) -
         if isinstance(error, OSError) and error.errno is not None:  # the user knows nothing of the temporary name
             raise OSError(error.errno, error.strerror, str(target)) from None
         raise
+
+
+def refuse_existing(
+    target: str | os.PathLike[str], setting: str | None = None, fix: str = "delete or rename it first"
+) -> None:
+    """Refuse to write over an existing file, or over a link.
+
+    Args:
+        target: The file.
+        setting: What names it, for the message; None for the file itself.
+        fix: What to do instead.
+
+    Raises:
+        InvalidValueError: If there is such a file.
+    """
+    if os.path.lexists(target):
+        error = InvalidValueError(printable(target), "a new file", "an existing one", fix)
+        raise error if setting is None else error.named_by(setting)
 
 
 def hash_file(path: str | os.PathLike[str], max_bytes: int | None = None) -> str:

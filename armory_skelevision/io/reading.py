@@ -17,6 +17,9 @@ from armory_skelevision.validation import InvalidValueError, MissingFileError
 MAX_BYTES = 256 * 2**20
 """What a file may have unless its reader says otherwise, in bytes: many times what any text of this package has."""
 
+MAX_LINE = 4000
+"""Characters of a message."""
+
 MAX_DEPTH = 50
 """Levels of objects and lists within each other that configs, grids and records may have."""
 
@@ -189,13 +192,28 @@ def check_depth(key: str, value: Any) -> None:
     raise InvalidValueError(key, f"at most {MAX_DEPTH} levels", "more")
 
 
-def printable(text: str | os.PathLike[str]) -> str:
-    """A path or other text for messages, in one line that any terminal shows.
+def printable(text: str | os.PathLike[str], keep: str = "") -> str:
+    """A path or other text as any terminal or browser shows it, in one line.
 
     Line breaks, control characters, marks that change the direction of writing, and bytes that are no UTF-8 are shown
     as escapes.
+
+    Args:
+        text: The path or text.
+        keep: Characters to leave as they are, such as line breaks.
     """
-    return "".join(each if each.isprintable() else _escape(each) for each in os.fsdecode(text))
+    decoded = os.fsdecode(text)
+    if decoded.isprintable():
+        return decoded
+    return "".join(each if each.isprintable() or each in keep else _escape(each) for each in decoded)
+
+
+def message(text: str) -> str:
+    """A message in one `printable` line of bounded length; of a longer one the middle is left out."""
+    line = " ".join(text.split())
+    if len(line) > MAX_LINE:  # the ends say what it is about, and what to do
+        line = f"{line[: MAX_LINE // 2]} … {line[-MAX_LINE // 2 :]}"
+    return printable(line)
 
 
 def leads_out(path: Path, folder: Path) -> bool:

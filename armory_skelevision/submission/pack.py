@@ -9,7 +9,7 @@ from typing import Any
 
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.configs import format_config
-from armory_skelevision.io import atomic_write, read_bytes, read_object
+from armory_skelevision.io import atomic_write, read_bytes, read_object, refuse_existing
 from armory_skelevision.results.result_file import read_run
 from armory_skelevision.submission.archive import CONFIG, MANIFEST, MAX_TEXT, MAX_WEIGHTS, WEIGHTS, write_archive
 from armory_skelevision.submission.manifest import Claim, Manifest, describe_files
@@ -27,18 +27,20 @@ def pack(
     result: Path | None = None,
     repository: str | None = None,
     terms: Terms | None = None,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write a bundle. Equal input gives equal bytes.
 
     Args:
         config: An ARMORY config with a model and a defense of one's own, otherwise as shipped.
         weights: The model's weights, ``.safetensors``.
-        out: The bundle, ``.tar.gz``; a file that is there is replaced.
+        out: The bundle, ``.tar.gz``.
         team: Letters, digits and hyphens.
         defense_weights: Weights of a defense that takes some, likewise.
         result: ARMORY's result file of the config, whose scores the team claims.
         repository: Where the code is published, owner/name@tag, for ``external_github_repo``.
         terms: What is allowed in the config; None for the package's own configs as baselines.
+        overwrite: Replace ``out``, which is refused otherwise.
 
     Returns:
         The bundle's manifest.
@@ -47,8 +49,7 @@ def pack(
         OSError: If a file cannot be read or written.
         InvalidValueError: For an argument that is wrong, or a bundle that would be refused; none is written then.
     """
-    if not out.name.endswith(".tar.gz"):
-        raise InvalidValueError("out", "a name that ends in .tar.gz", out.name)
+    _check_out(out, overwrite)
     read = read_object(config, MAX_TEXT)
     check_form(read)
     claimed = _read_claim(result, read) if result is not None else None
@@ -74,8 +75,15 @@ def pack(
         write_archive(trial, {MANIFEST: manifest.to_json(), **contents})
         verify_bundle(trial, Path(folder) / "unpacked", terms._replace(repositories=(*terms.repositories, repository)))
         out.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(out, trial.read_bytes())
+        atomic_write(out, trial.read_bytes(), new=not overwrite)
     return manifest
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if not out.name.endswith(".tar.gz"):
+        raise InvalidValueError("out", "a name that ends in .tar.gz", out.name)
+    if not overwrite:
+        refuse_existing(out, fix="replace it with --overwrite, or name another file")
 
 
 def _place_weights(config: dict[str, Any], team: str, weights: Path, defense_weights: Path | None) -> dict[str, Path]:

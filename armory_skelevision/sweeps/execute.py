@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 from armory_skelevision.evaluation.configs import format_config
 from armory_skelevision.evaluation.runner import read_log, run_config
-from armory_skelevision.io import atomic_write, hash_file, locked
+from armory_skelevision.io import atomic_write, hash_file, leads_out, locked
 from armory_skelevision.sweeps.run import CONFIG, LOG, RECORD, RESULT, Run, hash_weights, is_finished, versions
 from armory_skelevision.weights import resolve as weights
 
 _LOG_LINES = 20
+_PATCHES = "patch_[0-9]*.*"
 
 
 class Ended(NamedTuple):
@@ -50,9 +51,10 @@ def execute(run: Run, out: Path, environment: Mapping[str, str], stop: threading
     with locked(folder) as lock:
         if is_finished(run, folder):
             return None
-        for old in (RECORD, RESULT, LOG):
-            (folder / old).unlink(missing_ok=True)
-        atomic_write(folder / CONFIG, format_config(_with_export_folder(run.config, folder)).encode("utf-8"))
+        config = _with_export_folder(run.config, folder)
+        for old in (folder / RECORD, folder / RESULT, folder / LOG, *_exported_patches(config, folder)):
+            old.unlink(missing_ok=True)
+        atomic_write(folder / CONFIG, format_config(config).encode("utf-8"))
         name = f"sweep_{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}"
         log = folder / LOG
         began = time.monotonic()
@@ -78,6 +80,14 @@ def _with_export_folder(config: Mapping[str, Any], folder: Path) -> dict[str, An
         return dict(config)
     export = os.fspath(folder.absolute() / kwargs["export"])
     return {**config, "attack": {**attack, "kwargs": {**kwargs, "export": export}}}
+
+
+def _exported_patches(config: Mapping[str, Any], folder: Path) -> list[Path]:
+    """What an earlier attempt at this run exported below its folder; the attack would refuse to replace it."""
+    export = ((config.get("attack") or {}).get("kwargs") or {}).get("export")
+    if not isinstance(export, str) or leads_out(Path(export), folder):
+        return []
+    return list(Path(export).glob(_PATCHES))
 
 
 def _check_weights(run: Run) -> None:

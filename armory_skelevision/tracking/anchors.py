@@ -37,7 +37,7 @@ class Match(NamedTuple):
 
 def anchors_cxcywh(score_size: int) -> Tensor:
     """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4), pixels of the search crop."""
-    centres_xy, sizes_wh = points_xy(score_size, STRIDE), torch.tensor(SIZES_WH, dtype=torch.float32)
+    centres_xy, sizes_wh = points_xy(score_size, STRIDE), torch.tensor(SIZES_WH)
     repeated = centres_xy.repeat(len(sizes_wh), 1), sizes_wh.repeat_interleave(len(centres_xy), dim=0)
     return torch.cat(repeated, dim=1)
 

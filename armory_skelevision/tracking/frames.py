@@ -105,10 +105,11 @@ def as_tensor(video: Any, device: torch.device) -> Tensor:
     """A video (any shape), array or tensor, as a tensor on ``device``; not copied if on the CPU; see `native_array`."""
     if isinstance(video, Tensor):
         return video.to(device)
+    array = native_array(video)
     with warnings.catch_warnings():
-        # ARMORY's arrays are read-only; nothing here writes to them.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(native_array(video)).to(device)
+        # PyTorch warns of ARMORY's arrays, as they are read-only; nothing here writes to them.
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(array).to(device)
 
 
 def native_array(values: Any) -> np.ndarray:
@@ -122,7 +123,7 @@ def native_array(values: Any) -> np.ndarray:
     strides_fit = all(stride >= 0 and stride % (array.itemsize or 1) == 0 for stride in array.strides)
     if array.dtype.isnative and array.flags.aligned and strides_fit:
         return array
-    return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return np.array(array, dtype=array.dtype.newbyteorder("="))
 
 
 def _overlap(start: int, length: int, limit: int) -> tuple[slice, slice]:

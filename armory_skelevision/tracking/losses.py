@@ -82,11 +82,10 @@ def keypoint_bce(logits: Tensor, keypoints: Tensor) -> Tensor:
 
 
 def _positions(keypoints: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Which keypoints count (N, K), and the flat index (N, K) of the pixel that each lies in."""
+    """Which keypoints count (N, K), and the flat index (N, K) of the pixel that each of these lies in."""
     x, y, visibility = keypoints.unbind(-1)
     valid = (visibility > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    column, row = x.floor().long(), y.floor().long()
-    return valid, torch.where(valid, row * width + column, 0)
+    return valid, y.floor().long() * width + x.floor().long()
 
 
 def _mean(values: Tensor) -> Tensor:

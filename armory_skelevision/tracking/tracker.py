@@ -58,11 +58,11 @@ def penalized_scores(state: TrackerState, proposals: Proposals, settings: Tracke
 
     Scores are penalised for changes of shape and blended with the cosine window; the highest wins.
     """
-    scores, boxes_cxcywh = proposals.scores.to(torch.float64), proposals.boxes_cxcywh.to(torch.float64)
+    boxes_cxcywh = proposals.boxes_cxcywh.to(torch.float64)
     penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * crop_scale(state, settings), settings)
-    score_size = math.isqrt(len(scores) // settings.per_position)
-    hann = cosine_window(score_size, settings.per_position).to(scores.device)
-    return penalty * scores * (1 - settings.window_influence) + hann * settings.window_influence
+    score_size = math.isqrt(len(proposals.scores) // settings.per_position)
+    hann = cosine_window(score_size, settings.per_position)
+    return penalty * proposals.scores * (1 - settings.window_influence) + hann * settings.window_influence
 
 
 def choose(state: TrackerState, proposals: Proposals, settings: TrackerSettings) -> int:
@@ -81,10 +81,10 @@ def update(
     scale = crop_scale(state, settings)
     found_cxcywh = proposals.boxes_cxcywh[chosen].to(torch.float64)
     penalty = _shape_penalty(found_cxcywh, state.box_cxcywh[2:] * scale, settings)
-    rate = penalty * proposals.scores[chosen].to(torch.float64) * settings.learning_rate
+    rate = penalty * proposals.scores[chosen] * settings.learning_rate
     centre = state.box_cxcywh[:2] + found_cxcywh[:2] / scale
     size = state.box_cxcywh[2:] * (1 - rate) + found_cxcywh[2:] / scale * rate
-    limit = torch.tensor(frame_wh, dtype=torch.float64, device=centre.device)
+    limit = torch.tensor(frame_wh)
     centre = torch.minimum(centre.clamp(min=0), limit)
     size = torch.minimum(size, limit).clamp(min=settings.min_size)
     return TrackerState(torch.cat([centre, size]))

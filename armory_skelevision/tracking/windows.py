@@ -50,7 +50,7 @@ def resize_crop(crop: Tensor, size: int) -> Tensor:
     """Resize (3, s, s) to (3, size, size): bilinear, half-pixel centres, no anti-aliasing, as OpenCV's INTER_LINEAR."""
     if crop.shape[-1] == size:
         return crop
-    return F.interpolate(crop[None], size=(size, size), mode="bilinear", align_corners=False)[0]
+    return F.interpolate(crop[None], size=(size, size), mode="bilinear")[0]
 
 
 def network_input(crops: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -24,7 +24,7 @@ def open_folder(folder: Path, resume: bool, overwrite: bool) -> Iterator[None]:
     Raises:
         BlockingIOError: If another training has the folder.
         InvalidValueError: If it holds a run that is neither resumed nor overwritten, or results to resume without a
-            checkpoint; its ``key`` is the folder.
+            checkpoint; its ``key`` is the folder. Also for a folder in the place of a file, which is then the ``key``.
     """
     key = printable(folder)
     if resume and overwrite:
@@ -35,6 +35,7 @@ def open_folder(folder: Path, resume: bool, overwrite: bool) -> Iterator[None]:
         for leftover in folder.glob(_UNFINISHED):
             leftover.unlink()
         checkpoints, results = _find(folder, CHECKPOINTS), _find(folder, *_RESULTS)
+        _refuse_folders([*checkpoints, *results])
         found = ", ".join(sorted(path.name for path in [*checkpoints, *results]))
         if found and not (resume or overwrite):
             fix = "continue it with --resume, replace it with --overwrite, or set another folder"
@@ -57,6 +58,13 @@ def check_inputs(files: Mapping[str, Path], folder: Path) -> None:
         real = path.resolve()
         if real.parent == folder.resolve() and any(fnmatch(real.name, each) for each in (CHECKPOINTS, *_RESULTS)):
             raise InvalidValueError(name, "a file that the run does not replace", printable(path), "set another folder")
+
+
+def _refuse_folders(files: Sequence[Path]) -> None:
+    for path in files:
+        if path.is_dir():
+            fix = "remove it, or set another folder"
+            raise InvalidValueError(printable(path), "a file of the run, or nothing", "a folder", fix)
 
 
 def _find(folder: Path, *patterns: str) -> list[Path]:

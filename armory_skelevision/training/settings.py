@@ -10,16 +10,14 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from armory_skelevision.io import parse_json, printable, read_object
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.validation import InvalidValueError, Range, Settings
+from armory_skelevision.validation import InvalidValueError, PathText, Range, Seed, Settings, Weight
 
 # Bounds far beyond any training; what exceeds them is a slip that would fill the memory or never end.
-Seed = Annotated[int, Range(0, 2**63 - 1)]
 Steps = Annotated[int, Range(1, 10**8)]
 StepsOrNone = Annotated[int, Range(0, 10**8)]
 BatchSize = Annotated[int, Range(1, 4096)]
 SearchSide = Annotated[int, Range(191, 767)]
 LearningRate = Annotated[float, Range(0, 100, without_low=True)]
-Weight = Annotated[float, Range(0, 1e6)]
 Anchors = Annotated[int, Range(0, 10**5)]
 Workers = Annotated[int, Range(0, 256)]
 Pairs = Annotated[int, Range(1, 10**6)]
@@ -59,9 +57,9 @@ class RunSettings(Settings):
             rendered people have this package's (MIT).
     """
 
-    store: str
-    validation_store: str
-    folder: str
+    store: PathText
+    validation_store: PathText
+    folder: PathText
     seed: Seed = 42
     steps: Steps = 2000
     batch_size: BatchSize = 16
@@ -105,7 +103,7 @@ class MultitaskSettings(RunSettings):
             `TrackerSettings`.
     """
 
-    init: str | None = None
+    init: PathText | None = None
     keypoint_head: Literal["shallow", "deep"] | None = None
     lambda_k: Weight = 0.0
     train_only: Literal["keypoint_head"] | None = None

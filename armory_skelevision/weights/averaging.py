@@ -12,10 +12,9 @@ from pathlib import Path
 
 import torch
 
-from armory_skelevision.io import printable
+from armory_skelevision.io import printable, refuse_existing
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
-from armory_skelevision.weights.convert import refuse_existing
 from armory_skelevision.weights.loading import load_siamrpn, read_metadata, save_weights
 from armory_skelevision.weights.metadata import START, Metadata
 
@@ -65,14 +64,15 @@ def _mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     """The mean; of whole numbers, which are BatchNorm's counters of batches and not used, the first."""
     if not tensors[0].is_floating_point():
         return tensors[0]
-    return torch.stack([tensor.double() for tensor in tensors]).mean(dim=0).to(tensors[0].dtype)
+    return torch.stack([tensor.double() for tensor in tensors]).mean(dim=0)  # rounded when it is put into a network
 
 
 def _describe(texts: Sequence[str]) -> str:
     """The trainings as a numbered list; a start that all have in common is named once, after the list."""
     runs, starts = zip(*(text.split(START, 1) if START in text else (text, "") for text in texts), strict=True)
-    if starts[0] and len(set(starts)) == 1:
-        return f"{_number(runs)}; all{START.removeprefix(';')}{starts[0]}"
+    start, *others = set(starts)
+    if start and not others:
+        return f"{_number(runs)}; all{START.removeprefix(';')}{start}"
     return _number(texts)
 
 

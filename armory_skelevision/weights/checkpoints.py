@@ -77,7 +77,7 @@ def read_header(path: Path) -> dict[str, str]:
     _check_file(path)
     if path.suffix != ".safetensors":
         return {}
-    with open_regular(path, MAX_FILE) as file:
+    with open_regular(path) as file:
         start = file.read(8)
         size = int.from_bytes(start, "little")
         if len(start) < 8 or size > MAX_HEADER:
@@ -128,9 +128,8 @@ def _check_file(path: Path) -> None:
 
 def _refused(path: Path, error: pickle.UnpicklingError) -> InvalidValueError:
     """Tell apart a pickle that calls something and bytes that are no pickle, by the reader's message."""
-    message = str(error)
-    called = re.search(r"GLOBAL ([\w.]+)", message)
-    if not (called or "unrecognized function" in message or _calls(path)):
+    called = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if not (called or _calls(path)):
         return _damaged(path, error)
     return InvalidValueError(
         printable(path),
@@ -142,7 +141,7 @@ def _refused(path: Path, error: pickle.UnpicklingError) -> InvalidValueError:
 
 def _calls(path: Path) -> bool:
     """Whether a bare pickle, of a protocol that torch does not read, calls anything. The pickle is not run."""
-    with open_regular(path, MAX_FILE) as file:
+    with open_regular(path) as file:
         try:
             return any(opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST") for opcode, _, _ in pickletools.genops(file))
         except Exception:  # of a damaged file the parser can raise any kind of error, as for too little memory

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from armory_skelevision.io import atomic_write, hash_file, printable
+from armory_skelevision.io import atomic_write, hash_file, printable, refuse_existing
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError, check_value
 from armory_skelevision.weights.checkpoints import PICKLED
@@ -71,12 +70,6 @@ def convert(
     torch.save({name_of(name): tensor for name, tensor in network.state_dict().items()}, buffer)
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(target, buffer.getvalue(), new=True)
-
-
-def refuse_existing(target: Path) -> None:
-    """Refuse to write over an existing file (`InvalidValueError`), or over a link."""
-    if os.path.lexists(target):
-        raise InvalidValueError(printable(target), "a new file", "an existing one", "delete or rename it first")
 
 
 def _make_metadata(

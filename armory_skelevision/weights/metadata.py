@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from armory_skelevision.io import parse_json
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.validation import NonNegative, Settings
+from armory_skelevision.validation import Settings, Weight
 
 ARCHITECTURE = "siamrpn_alex"
 UNET = "unet"
@@ -56,7 +56,7 @@ class Metadata(Header):
     """
 
     keypoint_head: Depth | None
-    lambda_k: NonNegative
+    lambda_k: Weight
     training: str
     licence: str
     seed: int

@@ -69,7 +69,7 @@ def install_weights(folder: str | os.PathLike[str], packaged: str | os.PathLike[
             )
             continue
         # The hash is written first: after an interruption in between, the file is still recognised as installed.
-        atomic_write(ledger, "".join(f"{entry}\n" for entry in sorted(installed | {wanted})).encode("utf-8"))
+        atomic_write(ledger, "".join(f"{entry}\n" for entry in sorted(installed | {wanted})).encode())
         atomic_write(destination, source.read_bytes())
         written.append(destination)
     return written

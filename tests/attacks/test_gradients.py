@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from doubles import SMALL, random_estimator, screen_scene
+from doubles import SMALL, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import gradients
 from armory_skelevision.attacks.gradients import CropGradient
@@ -97,8 +97,22 @@ def test_auto_looks_at_the_free_memory(monkeypatch):
     chooser = CropGradient(estimator.model, estimator.settings)
     assert chooser._fits(5, CPU)
     assert not chooser._fits(10**6, CPU)
-    monkeypatch.setattr(gradients.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**8))
-    assert not chooser._fits(20, CPU)
+    half = 20 * gradients.GRAPH_BYTES_PER_PIXEL * 287**2
+    for free, fits in ((2 * half, False), (2 * half + 2, True)):
+        monkeypatch.setattr(gradients.psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
+        assert chooser._fits(20, CPU) == fits
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 0))
+        assert chooser._fits(20, torch.device("cuda")) == fits
+
+
+@pytest.mark.parametrize(("memory", "fits", "recomputed"), [("auto", True, 0), ("auto", False, 1), ("graph", False, 0)])
+def test_only_what_does_not_fit_is_recomputed(memory, fits, recomputed, monkeypatch):
+    calls, recompute = [], CropGradient._recompute
+    monkeypatch.setattr(CropGradient, "_fits", lambda self, frames, device: calls.append((frames, device)) or fits)
+    counted = []
+    monkeypatch.setattr(CropGradient, "_recompute", lambda self, *args: counted.append(1) or recompute(self, *args))
+    assert value_and_grad(tiny_estimator(), scene_of(frames=3), memory=memory).grad is not None
+    assert len(counted) == recomputed and calls == ([(3, CPU)] if memory == "auto" else [])
 
 
 def test_bf16_points_the_same_way():

@@ -118,7 +118,11 @@ def test_universal_is_kept_in_a_file_and_laid_where_the_template_is_cut(tracker,
     file = tmp_path / "universal.npy"
     videos, labels = [video for video, _ in people], [label for _, label in people]
     KeypointUniversal(tracker, max_iter=3, export=file, verbose=False).generate(x=videos, y=labels)
-    attack = KeypointUniversal(tracker, perturbation=file)
+    learnt = file.read_bytes()
+    with pytest.raises(InvalidValueError) as taken:
+        KeypointUniversal(tracker, max_iter=1, export=file, verbose=False).generate(x=videos, y=labels)
+    assert taken.value.key == "export" and file.read_bytes() == learnt
+    attack = KeypointUniversal(tracker, perturbation=file, export=file)  # learns nothing, and writes nothing
     (shown,) = attack.generate(x=videos[0][None], y=labels[:1])
     change = np.abs(shown[0] - videos[0][0]).max(axis=2)
     rows, columns = np.nonzero(change)

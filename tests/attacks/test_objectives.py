@@ -1,12 +1,16 @@
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from doubles import overlaps
 
 from armory_skelevision.attacks.objectives import TargetBox, make_objective
 from armory_skelevision.attacks.proposal_losses import LOST_MARGIN, WON_MARGIN
-from armory_skelevision.tracking import Step, TrackerSettings, Window
+from armory_skelevision.tracking import Step, TrackerSettings, TrackerState, Window
 from armory_skelevision.tracking.proposals import Proposals
+from armory_skelevision.tracking.tracker import penalized_scores
 from armory_skelevision.tracking.windows import initial_state
 from armory_skelevision.validation import InvalidValueError
 
@@ -87,6 +91,96 @@ def test_the_expected_error_pulls_on_those_that_are_not_chosen_too():
     assert scores.grad[0] < 0 < scores.grad[1]
 
 
+def drawn_steps():
+    """Two steps with 45 proposals each, scattered around the target; their previous boxes lie beside the true ones."""
+    rng, steps = np.random.default_rng(0), []
+    for truth in TRUTH:
+        state = initial_state(truth + torch.tensor([3.0, -2, 5, 4]))
+        boxes_cxcywh = rng.normal([0, 0, 43, 86], [8, 8, 6, 12], size=(45, 4))
+        proposals = Proposals(torch.from_numpy(rng.random(45)).float(), torch.from_numpy(boxes_cxcywh).float())
+        steps.append(Step(Window(0, 0, 100), state, proposals, state, 0))
+    return steps
+
+
+def plain_boxes_xyxy(step):
+    """The proposals of a step in pixels of the frame."""
+    (px, py, width, height), boxes = step.previous.box_cxcywh.numpy(), step.proposals.boxes_cxcywh.double().numpy()
+    margin = (width + height) / 2
+    scale = 127 / np.sqrt((width + margin) * (height + margin))
+    centre, half = np.array([px, py]) + boxes[:, :2] / scale, boxes[:, 2:] / scale / 2
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def test_the_expected_error_is_a_mean_over_a_softmax_of_penalised_scores():
+    steps, expected = drawn_steps(), 0.0
+    for truth, each in zip(TRUTH.double().numpy(), steps, strict=True):
+        chances = np.exp(penalized_scores(each.previous, each.proposals, SETTINGS).numpy() / 0.05)
+        expected += np.average(np.abs(plain_boxes_xyxy(each) - truth).sum(axis=1), weights=chances)
+    value = make_objective("expected_l1", TRUTH, None, SETTINGS)(TRUTH, steps)
+    assert value.dtype == torch.float64 and value.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_score_is_the_mean_margin_of_what_overlaps_with_the_target_by_half():
+    steps, expected = drawn_steps(), 0.0
+    for truth, each in zip(TRUTH.double().numpy(), steps, strict=True):
+        covering = overlaps(plain_boxes_xyxy(each), np.tile(truth, (45, 1))) >= 0.5
+        assert 5 < covering.sum() < 40
+        scores = each.proposals.scores.double().numpy()[covering]
+        expected -= np.maximum(np.log(scores / (1 - scores)), -5).mean()
+    value = make_objective("score", TRUTH, None, SETTINGS)(TRUTH, steps)
+    assert value.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_overlap_of_half_covers_the_target():
+    settings = TrackerSettings(context=0.0, exemplar_size=128)  # a box of 16 x 64 is shown at four times its size
+    truth = torch.tensor([[10.0, 20, 26, 84]])
+    half = step([1.0], [[-2.0, -2, 64, 128]])._replace(
+        previous=TrackerState(torch.tensor([18.5, 52.5, 16, 64]).double())
+    )
+    value = make_objective("score", truth, None, settings)(truth, [half])
+    assert float(value) == pytest.approx(-1.0, abs=1e-6)
+
+
+def test_certain_scores_have_a_finite_margin():
+    objective, on = make_objective("score", TRUTH[:1], None, SETTINGS), [0.0, 0, 43, 86]
+    certain = step([0.0], [on])
+    certain.proposals.scores[0] = 1.0
+    assert float(objective(TRUTH[:1], [certain])) == pytest.approx(-math.log(1e7), rel=1e-3)
+
+
+def test_a_lost_frame_keeps_a_graph_without_a_gradient():
+    lost = step([3.0, 0.0], [[90.0, 0, 43, 86]] * 2)
+    scores = lost.proposals.scores.requires_grad_()
+    make_objective("score", TRUTH[:1], None, SETTINGS)(TRUTH[:1], [lost]).backward()
+    assert scores.grad.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("loss", ["expected_l1", "score"])
+def test_losses_of_proposals_need_the_trackers_steps(loss):
+    with pytest.raises(TypeError, match="steps"):
+        make_objective(loss, TRUTH, None, SETTINGS)(TRUTH, None)
+
+
+@pytest.mark.parametrize("loss", ["l1", "giou", "targeted"])
+def test_box_losses_sum_over_frames_in_the_precision_of_the_boxes(loss):
+    target_box = TargetBox(shift=(0.5, -0.25), scale=2) if loss == "targeted" else None
+    objective, boxes_xyxy = make_objective(loss, TRUTH, target_box, None), (TRUTH + torch.tensor([1, 2, 4, 9])).double()
+    each = [make_objective(loss, TRUTH[i : i + 1], target_box, None)(boxes_xyxy[i : i + 1], None) for i in (0, 1)]
+    value = objective(boxes_xyxy, None)
+    assert value.dtype == torch.float64
+    torch.testing.assert_close(value, each[0] + each[1])
+    # Boxes of an estimator on another device; "meta" stands for any.
+    assert objective(boxes_xyxy.to("meta"), None).device.type == "meta"
+
+
+def test_targets_are_moved_by_the_true_size_and_then_scaled():
+    boxes_xyxy = TargetBox(shift=(0.5, -0.25), scale=2).boxes_xyxy(TRUTH.double())
+    assert boxes_xyxy.dtype == torch.float64
+    assert boxes_xyxy.tolist() == [[10, -10, 50, 70], [12, -10, 52, 70]]
+    fixed = TargetBox(box_xyxy=(1, 2, 3, 4)).boxes_xyxy(TRUTH.double())
+    assert fixed.dtype == torch.float64 and fixed.tolist() == [[1, 2, 3, 4]] * 2
+
+
 @pytest.mark.parametrize(
     ("loss", "target_box", "key", "expected", "got"),
     [
@@ -111,7 +205,10 @@ def test_what_does_not_go_together_is_refused(loss, target_box, key, expected, g
         ({"scale": -1}, "target_box.scale", "a number in (0, 100]"),
         ({"shift": [1]}, "target_box.shift", "[a number in [-100, 100], a number in [-100, 100]]"),
         ({"box_xyxy": [1, 2]}, "target_box.box_xyxy", f"[{', '.join(['a number in [-100000, 100000]'] * 4)}] or null"),
-        ({"box_xyxy": [40, 1, 20, 30]}, "target_box.box_xyxy", "a box with x1 < x2 and y1 < y2"),
+        *(
+            ({"box_xyxy": box_xyxy}, "target_box.box_xyxy", "a box with x1 < x2 and y1 < y2")
+            for box_xyxy in ([40, 1, 20, 30], [20, 1, 20, 30], [1, 30, 20, 30], [1, 40, 20, 30])
+        ),
     ],
 )
 def test_invalid_targets_are_refused(values, key, expected):

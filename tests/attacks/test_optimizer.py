@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -22,6 +24,76 @@ def maximise(start=0.0, **kwargs):
 @pytest.mark.parametrize("update", ["sign", "gradient", "accumulated_sign"])
 def test_every_update_raises_the_objective(update):
     assert maximise(update=update).value > -0.02
+
+
+GRADIENTS = torch.tensor([[1.0, -2, 0.5], [-3, -1, 0.25], [0.5, 4, 0]])
+
+
+def iterates(**kwargs):
+    """The images of three steps along given gradients, that of the start first."""
+    images = []
+
+    def objective(image, with_grad):
+        images.append(image)
+        return ValueAndGrad(0.0, GRADIENTS[len(images) - 1] if with_grad else None)
+
+    ascent = GradientAscent(**{"step_size": 0.03, "max_iter": 3, **kwargs})
+    assert len(list(ascent.iterate(objective, torch.full((3,), 0.5)))) == 4
+    return torch.stack(images)
+
+
+@pytest.mark.parametrize(
+    ("settings", "directions"),
+    [
+        ({}, GRADIENTS.sign()),
+        ({"update": "gradient"}, GRADIENTS),
+        ({"update": "accumulated_sign"}, GRADIENTS.cumsum(dim=0).sign()),
+        ({"schedule": "cosine"}, GRADIENTS.sign() * torch.tensor([[1.0], [0.75], [0.25]])),
+    ],
+)
+def test_steps_are_those_of_their_definitions(settings, directions):
+    images = iterates(**settings)
+    torch.testing.assert_close(images[1:], 0.5 + 0.03 * directions.cumsum(dim=0))
+
+
+def test_momentum_adds_gradients_of_mean_size_1():
+    scaled = GRADIENTS / GRADIENTS.abs().mean(dim=1, keepdim=True)
+    first, second = scaled[0], 0.5 * scaled[0] + scaled[1]
+    directions = torch.stack([first, second, 0.5 * second + scaled[2]])
+    images = iterates(update="gradient", momentum=0.5)
+    torch.testing.assert_close(images[1:], 0.5 + 0.03 * directions.cumsum(dim=0))
+
+
+def test_momentum_survives_a_gradient_of_0():
+    zero = GradientAscent(0.1, 2, momentum=0.9, keep="last").run(
+        lambda image, with_grad: ValueAndGrad(0.0, torch.zeros(3) if with_grad else None), torch.full((3,), 0.5)
+    )
+    assert (zero.image == 0.5).all()
+
+
+def test_of_equally_good_iterates_the_first_is_kept():
+    flags = []
+
+    def objective(image, with_grad):
+        flags.append(with_grad)
+        return ValueAndGrad(1.0, torch.ones(3))
+
+    assert (GradientAscent(0.1, 3).run(objective, torch.full((3,), 0.5)).image == 0.5).all()
+    assert flags == [True, True, True, False]
+
+
+def test_the_start_is_kept_where_nothing_is_better_than_minus_infinity():
+    best = GradientAscent(0.1, 3).run(lambda image, _: ValueAndGrad(-math.inf, torch.ones(3)), torch.full((3,), 0.5))
+    assert best.value == -math.inf and (best.image == 0.5).all()
+
+
+def test_iterates_are_counted_by_the_progress_given():
+    counts = []
+    ascent = GradientAscent(0.1, 3, keep="last")
+    kept = list(ascent.iterate(hill, torch.zeros(3), lambda count: counts.append(count) or range(count)))
+    assert counts == [3] and [hill(best.image, False).value for best in kept] == [best.value for best in kept]
+    torch.testing.assert_close(kept[0].image, torch.zeros(3))
+    torch.testing.assert_close(kept[3].image, torch.tensor([0.3, 0.3, 0.3]))
 
 
 def test_best_keeps_the_highest_and_last_the_last():

@@ -189,6 +189,25 @@ def test_exported_patches_start_another_attack_video_by_video(tmp_path):
     assert settings["max_iter"] == 2 and settings["adaptive"] is True and settings["value"] > 0
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".png", ".json"])
+def test_patches_of_an_earlier_attack_are_not_replaced(tmp_path, suffix):
+    estimator, (x, y, metadata) = tiny_estimator(), screen_scene()
+    first, second = (PatchAttack(estimator, max_iter=1, export=tmp_path, verbose=False) for _ in range(2))
+    first.generate(x=x, y=y, y_patch_metadata=metadata)
+    for path in tmp_path.iterdir():
+        if path.suffix != suffix:
+            path.unlink()  # one of the three files is enough
+    (left,) = tmp_path.iterdir()
+    kept = left.read_bytes()
+    second.run = None  # it is refused before any work
+    with pytest.raises(InvalidValueError) as caught:
+        second.generate(x=x, y=y, y_patch_metadata=metadata)
+    assert caught.value.key == "export" and left.name in caught.value.got
+    assert left.read_bytes() == kept
+    first.generate(x=x, y=y, y_patch_metadata=metadata)  # goes on with its own
+    assert len(list(tmp_path.glob("patch_001.*"))) == 3
+
+
 def test_more_restarts_are_never_worse():
     scene, estimator = screen_scene(), tiny_estimator()
     once, thrice = (l1(estimator, attack(estimator, scene, max_iter=2, restarts=n), scene[1]) for n in (1, 3))
@@ -217,12 +236,13 @@ def test_eot_follows_the_seed_and_changes_the_patch():
 
 
 def test_penalties_make_patches_smooth_and_printable(tmp_path):
-    def patch(**kwargs):
+    def patch(name, **kwargs):
         # Left alone this attack goes to magenta light, which no ink shows, and leaves the random start's grain.
-        attack(ColourTracker(), max_iter=12, step_size=0.03, start="random", keep="last", export=tmp_path, **kwargs)
-        return torch.from_numpy(np.load(tmp_path / "patch_000.npy"))
+        how = {"max_iter": 12, "step_size": 0.03, "start": "random", "keep": "last", **kwargs}
+        attack(ColourTracker(), export=tmp_path / name, **how)
+        return torch.from_numpy(np.load(tmp_path / name / "patch_000.npy"))
 
-    plain, smooth, printable = patch(), patch(tv_weight=1e4), patch(print_weight=1e4)
+    plain, smooth, printable = patch("plain"), patch("smooth", tv_weight=1e4), patch("printable", print_weight=1e4)
     assert total_variation(smooth) < 0.5 * total_variation(plain)
     assert distance_to_print(printable) < 0.5 * distance_to_print(plain)
 

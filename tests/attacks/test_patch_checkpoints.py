@@ -85,9 +85,9 @@ def test_the_iterate_that_is_kept_after_each_step():
     [
         ({"schedule": "cosine"}, "none with schedule 'cosine', whose step sizes depend on max_iter", "[1]"),
         ({"checkpoints": [1, 1]}, "different numbers of steps", "[1, 1]"),
-        ({"checkpoints": 3}, "a list of values, each a whole number of at least 0", "3"),
-        ({"checkpoints": [[1]]}, "a list of values, each a whole number of at least 0", "[[1]]"),
-        ({"checkpoints": [-1]}, "a list of values, each a whole number of at least 0", "[-1]"),
+        ({"checkpoints": 3}, "a list of values, each a whole number in [0, 1000000]", "3"),
+        ({"checkpoints": [[1]]}, "a list of values, each a whole number in [0, 1000000]", "[[1]]"),
+        ({"checkpoints": [-1]}, "a list of values, each a whole number in [0, 1000000]", "[-1]"),
     ],
 )
 def test_checkpoints_that_mean_nothing_are_refused(kwargs, expected, got):

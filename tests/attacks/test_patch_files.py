@@ -20,6 +20,17 @@ def test_a_patch_comes_back_as_it_was(tmp_path):
     ]
 
 
+def test_a_patch_replaces_no_file(tmp_path):
+    for suffix in (".npy", ".png", ".json"):
+        there = tmp_path / f"patch_000{suffix}"
+        there.write_bytes(b"a user's")
+        with pytest.raises(FileExistsError):
+            write_patch(tmp_path / "patch_000", PATCH, {})
+        assert there.read_bytes() == b"a user's"
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
 def test_pictures_are_red_green_blue(tmp_path):
     red = np.zeros((4, 4, 3), dtype=np.float32)
     red[..., 0] = 1

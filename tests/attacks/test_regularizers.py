@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -25,6 +26,34 @@ def test_colours_between_inks_lie_between_them():
     paper, cyan = torch.tensor([1.0, 1.0, 1.0]), torch.tensor([0.0, 158, 224]) / 255
     mixed = colours[16]
     torch.testing.assert_close(linear(mixed), (2 * linear(paper) + linear(cyan)) / 3, rtol=0, atol=1e-5)
+
+
+def test_penalties_equal_plain_loops():
+    patch = np.random.default_rng(0).random((4, 5, 3))
+    printable = printable_colours().double().numpy()
+    variation, distance = 0.0, 0.0
+    for row, column in np.ndindex(4, 5):
+        if row:
+            variation += np.abs(patch[row, column] - patch[row - 1, column]).sum()
+        if column:
+            variation += np.abs(patch[row, column] - patch[row, column - 1]).sum()
+        distance += np.sqrt(((printable - patch[row, column]) ** 2).sum(axis=1)).min()
+    assert total_variation(torch.from_numpy(patch)).item() == pytest.approx(variation / 60)
+    assert distance_to_print(torch.from_numpy(patch)).item() == pytest.approx(distance / 20, rel=1e-6)
+
+
+def test_every_printable_colour_mixes_the_light_of_the_overprints():
+    overprints = {  # sRGB of cyan, magenta and yellow on white paper
+        "": (255, 255, 255), "c": (0, 158, 224), "m": (230, 0, 126), "y": (255, 237, 0),
+        "cm": (49, 39, 131), "cy": (0, 150, 64), "my": (227, 6, 19), "cmy": (43, 37, 35),
+    }  # fmt: skip
+    for index, colour in enumerate(printable_colours()):
+        cover = {"c": index // 16 / 3, "m": index // 4 % 4 / 3, "y": index % 4 / 3}
+        light = torch.zeros(3, dtype=torch.float64)
+        for inks, reflected in overprints.items():
+            share = np.prod([cover[ink] if ink in inks else 1 - cover[ink] for ink in "cmy"])
+            light += share * linear(torch.tensor(reflected).double() / 255)
+        torch.testing.assert_close(linear(colour.double()), light, rtol=0, atol=1e-6)
 
 
 def linear(colour):

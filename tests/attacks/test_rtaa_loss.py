@@ -47,9 +47,8 @@ def test_rtaa_loss_is_nothing_where_nothing_is_labelled():
     assert loss.item() == 0 and not gradient.any()
 
 
-def test_encode_is_the_inverse_of_decode():
-    anchors = anchors_cxcywh(5)
-    box = torch.tensor([7.0, -3, 30, 80])
-    output = RPNOutput(torch.zeros(1, 10, 5, 5), encode(box, anchors).reshape(1, 20, 5, 5))
-    found = decode(output, anchors).boxes_cxcywh
-    torch.testing.assert_close(found, box.expand_as(found), rtol=1e-5, atol=1e-4)
+def test_the_bounds_of_the_overlap_are_not_labelled_and_one_label_is_a_mean():
+    anchors = torch.tensor([[0.0, 0, 6, 10], [0, 0, 3, 10], [50, 0, 10, 10]])  # IoU .6, .3 and 0 with the box
+    box, pseudo = torch.tensor([[0.0, 0, 10, 10], [4, 4, 8, 8]])
+    output = RPNOutput(torch.arange(6.0).reshape(1, 6, 1, 1) ** 2, torch.zeros(1, 12, 1, 1))
+    assert rtaa_loss(output, anchors, box, pseudo).item() == -(5**2 - 2**2)

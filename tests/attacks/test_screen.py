@@ -9,6 +9,8 @@ from armory_skelevision.attacks.patch.screen import (
     PatchedFrames,
     _make_view,
     _patch_grid,
+    move_corners,
+    view_screens,
 )
 from armory_skelevision.tracking import VideoFrames, Window
 from armory_skelevision.validation import InvalidValueError
@@ -87,14 +89,66 @@ def test_pixels_at_the_edge_show_the_share_of_the_patch_that_covers_them(left, t
     height, width = 80, 100
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
     view = _make_view(corners, np.ones((height, width), dtype=bool), False)
-    black = VideoFrames(torch.zeros(1, height, width, 3))
-    shown = PatchedFrames(black, [view], torch.ones(8, 8, 3)).render()[0]
+    grey = VideoFrames(torch.full((1, height, width, 3), 0.5))
+    shown = PatchedFrames(grey, [view], torch.ones(8, 8, 3)).render()[0]
     x, y = (torch.arange(size, dtype=torch.float64) for size in (width, height))
     columns = (torch.minimum(x + 1, torch.tensor(right)) - torch.maximum(x, torch.tensor(left))).clamp(min=0)
     rows = (torch.minimum(y + 1, torch.tensor(bottom)) - torch.maximum(y, torch.tensor(top))).clamp(min=0)
     # at a corner, where two edges meet, a pixel shows the smaller share
     expected = torch.minimum(rows[:, None], columns).float()[..., None].expand(-1, -1, 3)
-    torch.testing.assert_close(shown, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(shown, 0.5 + 0.5 * expected, atol=1e-5, rtol=0)
+
+
+def square(left, top, side):
+    return np.array([[left, top], [left + side, top], [left + side, top + side], [left, top + side]], np.float64)
+
+
+BLACK = VideoFrames(torch.zeros(3, 30, 40, 3))
+
+
+def test_a_patch_of_the_screens_size_is_shown_pixel_by_pixel():
+    patch = torch.rand(8, 8, 3, generator=torch.Generator().manual_seed(0))
+    view = _make_view(square(5, 9, 8), np.ones((30, 40), dtype=bool), False)
+    shown = PatchedFrames(BLACK, [view] * 3, patch).render()[1]
+    torch.testing.assert_close(shown[9:17, 5:13], patch, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("left", "top"), [(-3, -4), (5, 9), (34, 25)])
+def test_a_screen_covers_what_lies_inside_the_frame_and_nothing_else(left, top):
+    grey, masks = VideoFrames(torch.full((1, 30, 40, 3), 0.5)), np.ones((1, 30, 40), dtype=bool)
+    views = view_screens(grey, square(left, top, 12)[None], masks, False)
+    frames = PatchedFrames(grey, views, torch.ones(8, 8, 3))
+    expected = torch.full((30, 40, 3), 0.5)
+    expected[max(top, 0) : top + 12, max(left, 0) : left + 12] = 1
+    torch.testing.assert_close(frames.render()[0], expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(frames.mean_colour, expected.mean(dim=(0, 1)))
+
+
+def test_moved_corners_are_those_of_another_screen_unless_they_fold_it():
+    mask, moves = np.ones((30, 40), dtype=bool), np.array([[1.0, -1], [2, 0.5], [0, 3], [-1, 1]])
+    view = _make_view(square(5, 9, 8), mask, True)
+    moved, expected = move_corners(view, moves), _make_view(square(5, 9, 8) + moves, mask, True)
+    assert moved.region == expected.region and moved.shaded and moved.mask is mask
+    for found, wanted in zip(moved[1:4], expected[1:4], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert move_corners(view, np.array([[20.0, 0], [0, 0], [0, 0], [0, 0]])) is view
+
+
+def test_only_frames_in_which_something_of_the_screen_is_seen_have_a_view():
+    masks = np.zeros((3, 30, 40), dtype=bool)
+    masks[0, 25:] = True  # not where the screen is
+    masks[1:, 10:12, 6:8] = True
+    views = view_screens(BLACK, np.stack([square(5, 9, 8)] * 3), masks, False)
+    assert views[0] is None and views[1] is not None and views[2] is not None
+
+
+@pytest.mark.parametrize("side", [0.1, 1])
+def test_small_screens_are_screens_and_those_without_an_area_are_none(side):
+    masks = np.ones((3, 30, 40), dtype=bool)
+    assert None not in view_screens(BLACK, np.stack([square(5, 9, side)] * 3), masks, False)
+    for corners in (square(5, 9, 0), square(5, 9, side)[::-1]):
+        with pytest.raises(InvalidValueError):
+            view_screens(BLACK, np.stack([corners] * 3), masks, False)
 
 
 def test_patch_takes_on_the_screens_brightness():

@@ -66,6 +66,14 @@ def test_errors_are_one_line(run: Run, tmp_path: Path) -> None:
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("path", ["a" * 300, "a/" * 5000])
+def test_errors_about_long_paths_are_short(run: Run, path: str) -> None:
+    for command in (["summary"], ["check"], ["weights", "verify"], ["train", "multitask"], ["submit", "verify"]):
+        code, out, err = run(*command, path)
+        assert code == 1
+        assert all(0 < len(line) < 4100 for line in (out + err).splitlines()), command
+
+
 def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cli.DEBUG, "1")
     with pytest.raises(FileNotFoundError):

@@ -119,9 +119,9 @@ def test_leaves_to_armory_what_is_cached_or_within_reach(tmp_path: Path, monkeyp
         ({"split": "dev+test"}, "'dev' or 'test'"),
         ({"batch_size": 2}, "1"),
         ({"framework": "tf"}, "'numpy'"),
-        ({"epochs": 0}, "a whole number of at least 1"),
-        ({"max_frames": 0}, "a whole number of at least 1 or null"),
-        ({"index": 3}, "a list of values, each a whole number of at least 0 or text or null"),
+        ({"epochs": 0}, "a whole number in [1, 1000000]"),
+        ({"max_frames": 0}, "a whole number in [1, 1000000] or null"),
+        ({"index": 3}, "a list of values, each a whole number in [0, 1000000] or text or null"),
         ({"max_frame": 3}, "a known key"),
     ],
 )

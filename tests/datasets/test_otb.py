@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from armory_skelevision.datasets import otb_person
+from armory_skelevision.datasets.numbers import MAX_TEXT_BYTES, as_array, name_some, parse_box_xywh
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
@@ -74,6 +75,10 @@ def test_takes_only_the_annotated_frames_of_diving(tmp_path: Path) -> None:
     (sequence,) = find_sequences(tmp_path)
     assert len(sequence.images) == 215
     assert sequence.images[-1].name == "0215.jpg"
+    (folder / "img" / "0215.jpg").unlink()
+    with pytest.raises(InvalidValueError) as caught:
+        find_sequences(tmp_path)
+    assert caught.value.got == "1 missing: 215"
 
 
 def test_takes_own_sequences_and_otbs_persons_only(tmp_path: Path) -> None:
@@ -148,6 +153,7 @@ TRUTH = "groundtruth_rect.txt"
         (write(TRUTH, "10,20,1e30,40"), f"{TRUTH}:1", "'10,20,1e30,40'"),
         (write(TRUTH, "10,20,1e-50,40"), f"{TRUTH}:1", "'10,20,1e-50,40'"),
         (write(TRUTH, "999999,20,1e-3,40"), f"{TRUTH}:1", "'999999,20,1e-3,40'"),
+        (write(TRUTH, "20,999999,40,1e-3"), f"{TRUTH}:1", "'20,999999,40,1e-3'"),
         (write(TRUTH, "1,2,3,infinity"), f"{TRUTH}:1", "'1,2,3,infinity'"),
         (write(TRUTH, "1,2,3,1_0"), f"{TRUTH}:1", "'1,2,3,1_0'"),
         (write(TRUTH, "1,2,3,0x4"), f"{TRUTH}:1", "'1,2,3,0x4'"),
@@ -214,7 +220,7 @@ def test_names_the_places_of_a_missing_root(tmp_path: Path, monkeypatch: pytest.
         ({"split": "dev"}, "'test'", "'dev'"),
         ({"names": "Walker"}, "a list of values, each text or 'paper' or null", "'Walker'"),
         ({"padding": 3}, "a known key", "an unknown one"),
-        ({"max_frames": 2.5}, "a whole number of at least 1 or null", "2.5"),
+        ({"max_frames": 2.5}, "a whole number in [1, 1000000] or null", "2.5"),
     ],
 )
 def test_refuses_options(tmp_path: Path, options: dict[str, object], expected: str, got: str) -> None:
@@ -296,8 +302,28 @@ def test_frames_of_any_kind_are_as_opencv_shows_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_reads_ground_truth_in_unicode(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / TRUTH
-    path.write_bytes("1,2,30,40\r\n5,6,7,8\r".encode(encoding))
-    np.testing.assert_array_equal(read_boxes(path), [[0, 1, 30, 41], [4, 5, 11, 13]])
+    path.write_bytes("1,2,30,40\r\n5,6,7,8\r9,9,1,1\r".encode(encoding))
+    np.testing.assert_array_equal(read_boxes(path), [[0, 1, 30, 41], [4, 5, 11, 13], [8, 8, 9, 9]])
+
+
+def test_the_largest_coordinates_are_read() -> None:
+    assert parse_box_xywh("1e6 -1e6 1 1", "a") == (1e6, -1e6, 1, 1)
+    with pytest.raises(InvalidValueError):
+        parse_box_xywh("1000001 1 1 1", "a")
+    assert as_array("a", [[1, 2], [-1e6, 1e6]], (2, 2)).tolist() == [[1, 2], [-1e6, 1e6]]
+
+
+def test_long_lists_are_cut() -> None:
+    assert name_some("abcde") == "a, b, c, d, e"
+    assert name_some("abcdef") == "a, b, c, d, e, … (6 in all)"
+
+
+def test_the_size_of_a_ground_truth_is_bounded(tmp_path: Path) -> None:
+    with (tmp_path / TRUTH).open("wb") as file:
+        file.truncate(MAX_TEXT_BYTES + 1)
+    with pytest.raises(InvalidValueError) as caught:
+        read_boxes(tmp_path / TRUTH)
+    assert caught.value.expected == f"at most {MAX_TEXT_BYTES} bytes"
 
 
 def test_sequences_are_named_whatever_their_folders_are_called(tmp_path: Path) -> None:
@@ -343,9 +369,21 @@ def test_turned_frames_are_refused(tmp_path: Path) -> None:
     assert (caught.value.key, caught.value.got) == (str(folder / "img/0002.png"), "EXIF orientation 3")
 
 
-@pytest.mark.parametrize("box", ["82,1,10,10", "1,101,10,10", "-20,1,10,10"])
-def test_a_target_outside_of_the_first_image_is_refused(tmp_path: Path, box: str) -> None:
-    truth = write_sequence(tmp_path / "otb", truths={"groundtruth_rect.txt": "\n".join([box, *BOXES[1:]])})
+@pytest.mark.parametrize("line", [1, 3])
+@pytest.mark.parametrize("box", ["81,1,10,10", "1,101,10,10", "-9,1,10,10", "1,-9,10,10"])
+def test_a_target_outside_of_its_image_is_refused(tmp_path: Path, box: str, line: int) -> None:
+    lines = list(BOXES)
+    lines[line - 1] = box
+    truth = write_sequence(tmp_path / "otb", truths={"groundtruth_rect.txt": "\n".join(lines)})
     with pytest.raises(InvalidValueError) as caught:
         otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "prepared")
-    assert caught.value.key == str(truth / "groundtruth_rect.txt")
+    assert caught.value.key == f"{truth / 'groundtruth_rect.txt'}:{line}"
+
+
+def test_a_target_partly_outside_or_after_the_frames_that_are_used_is_accepted(tmp_path: Path) -> None:
+    lines = ["80,1,10,10", "-8,1,10,10", "1,-8,10,10", "1,100,10,10", "81,1,10,10"]
+    truth = {"groundtruth_rect.txt": "\n".join(lines)}
+    write_sequence(tmp_path / "otb", truths=truth, numbers=range(1, 6))
+    _, (boxes, _) = next(otb_person(root=tmp_path / "otb", dataset_dir=tmp_path / "prepared", max_frames=4))
+    inside = [[79, 0, 89, 10], [-9, 0, 1, 10], [0, -9, 10, 1], [0, 99, 10, 109]]
+    np.testing.assert_array_equal(boxes[0]["boxes"], inside)

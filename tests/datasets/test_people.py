@@ -24,13 +24,17 @@ def persons_of(people):
 
 
 def test_coco_reads_boxes_and_keypoints(tmp_path):
-    make_coco(tmp_path, 2)
+    content = make_coco(tmp_path, 2)
+    content["annotations"][0]["keypoints"][2] = 1
+    save_coco(tmp_path, content)
     people = read(tmp_path)
     assert (people.name, people.problems) == ("coco-people", [])
     first, second = persons_of(people)
     assert first.picture == tmp_path / "images/000000000000.jpg"
     assert (first.size, first.frame) == ((320, 240), 0)
-    assert first.track != second.track
+    assert first.track != second.track and first.area == content["annotations"][0]["area"]
+    assert first.keypoints.dtype == first.box_xyxy.dtype == np.float32
+    assert first.keypoints[:2, 2].tolist() == [1, 2]
     assert second.box_xyxy.tolist() == [105, 60, 145, 160]
     # COCO names the pixel, whose middle is half a pixel from its edge
     assert first.keypoints[3].tolist() == [103.5, 60.5, 2]
@@ -46,6 +50,7 @@ def test_coco_chooses_as_the_paper_does(tmp_path):
         annotate(0, BOX, id=4, area=16),
         annotate(0, BOX, id=5, area=16.5),
         annotate(0, BOX, id=6, category_id=2),
+        annotate(0, BOX, id=7, area=1),
     ]
     save_coco(tmp_path, content)
     people = read(tmp_path)
@@ -65,6 +70,7 @@ def test_coco_chooses_as_the_paper_does(tmp_path):
         ({"bbox": [True, 2, 3, 4]}, "bbox: expected numbers of at most 1,000,000, got True"),
         ({"bbox": [1, 2, None, 4]}, "bbox: expected numbers of at most 1,000,000, got None"),
         ({"bbox": [1, 2, 3, 4, 5]}, "bbox: expected numbers (4,), got (5,)"),
+        ({"bbox": []}, "bbox: expected numbers (4,), got (0,)"),
         ({"keypoints": [1, 2, 2] * 16}, "keypoints: expected numbers (51,), got (48,)"),
         ({"keypoints": [1, 2, 3] * 17}, "keypoints: expected visibilities 0, 1 or 2, got [3.0]"),
         ({"num_keypoints": 9}, "num_keypoints: expected 17 as labelled, got 9"),
@@ -156,6 +162,15 @@ def test_coco_reads_only_pictures_in_their_folder(tmp_path, name):
     assert len(people.problems) == 1 and "file_name: " in people.problems[0]
 
 
+@pytest.mark.parametrize("key", ["width", "height"])
+def test_coco_lists_people_on_pictures_without_a_size(tmp_path, key):
+    content = make_coco(tmp_path, 2)
+    content["images"][0][key] = 0
+    save_coco(tmp_path, content)
+    (problem,) = read(tmp_path).problems
+    assert problem.startswith(f"people.json, annotation 100 on 000000000000.jpg: {key}: ")
+
+
 def test_coco_reads_other_kinds_of_ids_and_no_keypoints_of_dogs(tmp_path):
     content = make_coco(tmp_path, 2)
     content["images"][0]["id"] = content["annotations"][0]["image_id"] = "first"
@@ -234,7 +249,8 @@ def test_lasot_divides_and_leaves_out_frames_without_the_person(tmp_path):
     assert person.box_xyxy.tolist() == [10, 20, 40, 60]
     assert person.picture == folder / "img/00000001.jpg"
     assert (person.track, person.size) == (3, None)
-    assert not person.keypoints.any()
+    assert person.keypoints.shape == (17, 3) and not person.keypoints.any()
+    assert person.keypoints.dtype == person.box_xyxy.dtype == np.float32
     val = read_lasot(tmp_path, "val")
     assert [person.frame for person in val.parts["person-3"]] == [i for i in range(800, 900) if i != 801]
     assert val.parts["person-1"] == []
@@ -246,7 +262,11 @@ def test_lasot_divides_and_leaves_out_frames_without_the_person(tmp_path):
         ("groundtruth.txt", "1,2,3\n", "groundtruth.txt:1: expected four numbers x y w h"),
         ("groundtruth.txt", "1,2,3,4\n1,2,3,four\n", "groundtruth.txt:2: expected four numbers x y w h"),
         ("groundtruth.txt", "205,151,17,50\n203,151,17\n201,150,17,50,99", "groundtruth.txt:2: expected four numbers"),
-        ("out_of_view.txt", "0,2", "out_of_view.txt:1: expected flags 0 or 1"),
+        (
+            "out_of_view.txt",
+            "0,2",
+            "out_of_view.txt:1: expected flags 0 or 1, in one line or in a line each, got '2' as flag 2",
+        ),
         ("out_of_view.txt", "0\n0.5", "out_of_view.txt:2: expected flags 0 or 1"),
         ("out_of_view.txt", "0,,0", "out_of_view.txt:1: expected flags 0 or 1"),
         ("out_of_view.txt", "0,0,", "out_of_view.txt:1: expected flags 0 or 1"),
@@ -322,7 +342,7 @@ def test_pipes_and_devices_are_refused(tmp_path):
     assert (caught.value.key, caught.value.expected) == (str(tmp_path / "people.json"), "a regular file")
 
 
-@pytest.mark.parametrize("name", ["00000000.jpg", "1.jpg", "00000001.png", "00000001.JPG"])
+@pytest.mark.parametrize("name", ["00000000.jpg", "1.jpg", "00000001.png", "00000001.JPG", "2.jpeg"])
 def test_lasot_refuses_images_that_have_no_box(tmp_path, name):
     make_lasot(tmp_path, sequences=1)
     images = tmp_path / "person-1/img"
@@ -335,8 +355,8 @@ def test_lasot_refuses_images_that_have_no_box(tmp_path, name):
 def test_lasot_without_anybody_is_refused(tmp_path):
     make_lasot(tmp_path, sequences=20)
     with pytest.raises(InvalidValueError) as caught:
-        read_lasot(tmp_path, "val")  # frames 801 to 900 of three
-    assert caught.value.key == str(tmp_path)
+        read_lasot(tmp_path, "val")  # of sequences of three frames
+    assert (caught.value.key, caught.value.expected) == (str(tmp_path), "a visible person in frames 801 to 900")
 
 
 def test_coco_refuses_one_image_under_two_names(tmp_path):

@@ -275,7 +275,7 @@ def expected_person(a: dict[str, Any], content: dict[str, Any]) -> tuple[Any, ..
     name = image.get("file_name")
     safe = isinstance(name, str) and name and "\0" not in name and ".." not in name.split("/") and name[0] != "/"
     sides = [image.get("width"), image.get("height")]
-    if not safe or not all(type(side) is int and side > 0 for side in sides):
+    if not safe or not all(type(side) is int and 0 < side <= 10**6 for side in sides):
         return "wrong"
     return a["id"], [float(x), float(y), float(x + w), float(y + h)], labelled
 
@@ -351,8 +351,8 @@ def walker_is_right(content: dict[str, Any]) -> bool:
     rate = content.get("frame_rate")
     return (
         type(rate) in (int, float)
-        and rate > 0
-        and all(type(side) is int and side > 0 for side in sides)
+        and 0 < rate <= 10**6
+        and all(type(side) is int and 0 < side <= 10**6 for side in sides)
         and sides[0] * sides[1] <= 50_000_000
         and bool((edges[:, :2] < edges[:, 2:]).all())
         and set(keypoints[2::3]) <= {0, 1, 2}

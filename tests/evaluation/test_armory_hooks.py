@@ -2,11 +2,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from armory_skelevision.evaluation.armory_hooks import prepare_run, provide_ffmpeg, record_names
-from armory_skelevision.evaluation.table import VIDEO_NAMES
+from armory_skelevision.evaluation.armory_hooks import log_scores_only, prepare_run, provide_ffmpeg, record_names
+from armory_skelevision.evaluation.table import TASKS, VIDEO_NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +77,34 @@ def test_names_of_videos_are_recorded_where_data_sets_have_them() -> None:
         assert writer.get_output() == {VIDEO_NAMES: ["Crossing", "Human7"]}
     finally:
         instrument.del_globals()
+
+
+def test_values_per_frame_are_recorded_but_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from armory import instrument
+    from armory.instrument.config import MetricsLogger
+
+    printed: list[str] = []
+    module = sys.modules["armory.instrument.instrument"]
+    log = SimpleNamespace(log=lambda level, text: printed.append(text.split()[0]), warning=print)
+    monkeypatch.setattr(module, "log", log)
+    writer = instrument.ResultsLogWriter
+    monkeypatch.setattr(writer, "_write", writer._write)  # restored at the end
+    boxes = [{"boxes": np.array([[0, 0, 9, 9], [1, 0, 10, 9]], np.float32)}]
+    instrument.del_globals()
+    try:
+        log_scores_only()
+        task = [name for name in TASKS["boxes"].metrics if not name.endswith(("_20px", "_precision"))]
+        logger = MetricsLogger(task=task, record_metric_per_sample=True)
+        hub, probe = instrument.get_hub(), instrument.get_probe("scenario")
+        hub.set_context(stage="next", batch=0)
+        probe.update(y=boxes, y_pred=boxes, y_pred_adv=boxes)
+        hub.close()
+        recorded = logger.results()
+    finally:
+        instrument.del_globals()
+    scores = ["video_tracking_mean_iou", "success_auc"]
+    values = [f"{side}_{name}" for side in ("benign", "adversarial") for name in scores]
+    means = [f"{side}_mean_{name}" for side in ("benign", "adversarial") for name in scores]
+    assert printed == values + means
+    assert recorded["benign_frame_iou"] == [[[1.0, 1.0]]] and recorded["adversarial_annotated_frames"] == [2]
+    assert recorded["benign_true_boxes"][0][0][1] == [1, 0, 10, 9]

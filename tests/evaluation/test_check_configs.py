@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import torch
 
 from armory_skelevision import __version__
-from armory_skelevision.evaluation.check import Finding, check_config, model, stops
+from armory_skelevision.evaluation.check import Finding, check_config, model, run, stops
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.run import check_file
 from armory_skelevision.evaluation.configs import build_config
@@ -162,14 +163,14 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "sysconfig.external_github_repo",
         ["'owner/name@tag'"],
     ),
-    "CARLA's data": (
-        {"dataset": {**build_config("carla", "mtl")["dataset"], "dataset_dir": "/no/where"}},
-        "dataset",
-        ["/no/where/carla_video_tracking_dev", "ARMORY downloads them"],
-    ),
 }
 
 MISSING: dict[str, tuple[dict[str, Any], str, list[str]]] = {
+    "CARLA's data": (
+        {"dataset": {**build_config("carla", "mtl")["dataset"], "dataset_dir": "/no/where"}},
+        "dataset",
+        ["/no/where/carla_video_tracking_dev", "`armory run` downloads them"],
+    ),
     "weights missing": (
         {"model.weights_file": "mine.safetensors"},
         "model.weights_file",
@@ -300,6 +301,30 @@ def test_files_that_are_no_configs(tmp_path: Path, text: str, key: str, part: st
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     (finding,) = check_file(tmp_path / "none.json")
     assert (finding.level, finding.key) == ("error", "file")
+
+
+def test_patches_that_an_earlier_attack_exported(tmp_path: Path) -> None:
+    config = build_config("walkers", "mtl", "patch")
+    config["attack"]["kwargs"]["export"] = str(tmp_path / "patches")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    assert check_file(path) == []
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches" / "patch_000.png").touch()
+    check_found(check_file(path), "error", "attack.kwargs.export", ["patch_000.png", "another folder"])
+    # a run of a sweep has a folder of its own
+    assert check_config(config) == []
+
+
+def test_the_schema_is_read_once_however_many_configs_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    original = jsonschema.Draft7Validator
+    monkeypatch.setattr(jsonschema, "Draft7Validator", lambda schema: made.append(schema) or original(schema))
+    run._read_schema.cache_clear()
+    for value in (False, "yes", True):
+        findings = run.check_schema(change({"sysconfig.use_gpu": value}))
+        assert [finding.key for finding in findings] == (["sysconfig.use_gpu"] if value == "yes" else [])
+    assert len(made) == 1
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

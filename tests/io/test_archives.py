@@ -202,6 +202,17 @@ def test_refused_as_a_whole(tmp_path: Path, out: Path, members: list[tuple[str |
     assert tree(tmp_path) == {"a.zip"}
 
 
+@pytest.mark.parametrize("name", ["a/" * 1000 + "a", "/".join(["a" * 30] * 40)])
+def test_paths_that_no_recursion_or_system_takes(tmp_path: Path, out: Path, name: str) -> None:
+    path = write_zip(tmp_path / "a.zip", [GOOD, (f"Crossing/{name}", b"2")])
+    with pytest.raises(InvalidValueError) as caught:
+        unpack(path, out, ["Crossing"])
+    assert caught.value.got.startswith("member 'Crossing/a") and len(str(caught.value)) < 400 + len(str(path))
+    assert tree(tmp_path) == {"a.zip"}
+    write_zip(tmp_path / "b.zip", [("Crossing/" + "a/" * 400 + "a", b"2")])
+    assert unpack(tmp_path / "b.zip", out, ["Crossing"]) == [out / "Crossing"]
+
+
 def test_passwords_and_nul_in_names(tmp_path: Path, out: Path) -> None:
     path = write_zip(tmp_path / "a.zip", [GOOD, ("Crossing/secret", b"2"), ("Crossing/a?b", b"3")])
     whole = path.read_bytes()

@@ -1,7 +1,9 @@
 """Downloads from a server that misbehaves: what is resumed, repeated and refused."""
 
 import os
+import resource
 import shutil
+import signal
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +201,21 @@ def test_no_room(files: FileServer, part: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, 1000))
     with pytest.raises(OSError, match=r"0\.0 GB are free"):
         download(files.url, part, retry_policy=QUICK)
+
+
+def test_a_disk_that_fills_up_is_named_by_the_file(files: FileServer, part: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (THIRD, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as full:
+            download(files.url, part, retry_policy=QUICK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert full.value.filename == str(part)
+    download(files.url, part, retry_policy=QUICK)
+    assert part.read_bytes() == CONTENT
 
 
 def test_web_pages_are_distinguished_from_files() -> None:

@@ -1,10 +1,26 @@
 import json
+import math
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from armory_skelevision.io import leads_out, parse_json, printable, read_bytes, read_json, read_object, read_text
+from armory_skelevision.io import (
+    check_depth,
+    leads_out,
+    list_folder,
+    message,
+    parse_json,
+    printable,
+    read_bytes,
+    read_json,
+    read_object,
+    read_tail,
+    read_text,
+)
 from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
 
 
@@ -45,6 +61,71 @@ def test_what_is_missing_or_a_folder_is_named(tmp_path: Path) -> None:
             read_bytes(path)
 
 
+@pytest.mark.parametrize(("name", "got"), [("a\0b", "embedded null byte"), ("a" * 300, "File name too long")])
+def test_names_that_no_file_can_have_are_named(tmp_path: Path, name: str, got: str) -> None:
+    for read in (read_bytes, partial(read_tail, max_bytes=1), list_folder):
+        with pytest.raises(InvalidValueError) as refused:
+            read(tmp_path / name)
+        assert (refused.value.key, refused.value.got) == (printable(tmp_path / name), got)
+
+
+NO_SIZE, FAILING = Path("/proc/self/limits"), Path("/proc/self/mem")
+on_linux = pytest.mark.skipif(not FAILING.exists(), reason="needs /proc")
+
+
+@on_linux
+def test_files_that_state_no_size_are_read_up_to_the_bound() -> None:
+    assert NO_SIZE.stat().st_size == 0
+    data = read_bytes(NO_SIZE)
+    assert data == NO_SIZE.read_bytes()
+    assert read_bytes(NO_SIZE, max_bytes=len(data)) == data
+    with pytest.raises(InvalidValueError) as refused:
+        read_bytes(NO_SIZE, max_bytes=10)
+    assert (refused.value.key, refused.value.got) == (str(NO_SIZE), "11 bytes or more")
+
+
+@on_linux
+def test_files_that_cannot_be_read_are_named() -> None:
+    for read in (read_bytes, partial(read_tail, max_bytes=1)):
+        with pytest.raises(InvalidValueError) as refused:
+            read(FAILING)
+        assert (refused.value.key, refused.value.got) == (str(FAILING), "Input/output error")
+
+
+def test_tails_are_the_last_bytes_whatever_they_are(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes("first\nsäcond\n".encode())
+    assert read_tail(tmp_path / "log", 8) == "säcond\n"
+    assert read_tail(tmp_path / "log", 6) == "\ufffdcond\n"
+    assert read_tail(tmp_path / "log", 1000) == "first\nsäcond\n"
+
+
+READERS: list[Callable[..., Any]] = [read_bytes, partial(read_tail, max_bytes=99), read_text, read_json, read_object]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_links_out_of_the_given_folder_are_not_followed(tmp_path: Path, read: Callable[..., Any]) -> None:
+    (folder := tmp_path / "in").mkdir()
+    (tmp_path / "out.json").write_text("{}")
+    (folder / "near.json").write_text("{}")
+    (folder / "link.json").symlink_to("near.json")
+    (folder / "far.json").symlink_to(tmp_path / "out.json")
+    assert read(folder / "link.json", inside=folder) == read(tmp_path / "out.json")
+    for name in ("far.json", "../out.json"):
+        with pytest.raises(InvalidValueError) as refused:
+            read(folder / name, inside=folder)
+        assert (refused.value.key, refused.value.expected) == (str(folder / name), f"a file in {folder}")
+
+
+def test_folders_are_listed_by_name(tmp_path: Path) -> None:
+    for name in ("b", "c", "a"):
+        (tmp_path / name).touch()
+    assert list_folder(tmp_path) == [tmp_path / name for name in "abc"]
+    for path, error in ((tmp_path / "none", MissingFileError), (tmp_path / "a", InvalidValueError)):
+        with pytest.raises(error) as refused:
+            list_folder(path)
+        assert (refused.value.key, refused.value.expected) == (str(path), "a folder")
+
+
 def test_text_in_utf_8_or_marked_as_utf_16(tmp_path: Path) -> None:
     path = tmp_path / "a"
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
@@ -71,6 +152,23 @@ def test_json_is_read_as_its_standard_says() -> None:
     assert parse_json(json.dumps(value)) == parse_json(json.dumps(value, ensure_ascii=False).encode()) == value
 
 
+def test_json_is_read_to_a_depth() -> None:
+    for begin, end in (("[", "]"), ('{"a": 2, "b": ', "}")):
+        check_depth("grid", parse_json(begin * 50 + "1" + end * 50))
+        with pytest.raises(InvalidValueError) as refused:
+            check_depth("grid", parse_json(begin * 51 + "1" + end * 51))
+        assert (refused.value.key, refused.value.expected) == ("grid", "at most 50 levels")
+    check_depth("grid", 1)
+
+
+def test_json_has_nan_only_where_it_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": NaN}')
+    for read in (read_json, read_object):
+        assert math.isnan(read(tmp_path / "a.json", allow_nan=True)["a"])
+        with pytest.raises(InvalidValueError):
+            read(tmp_path / "a.json")
+
+
 def test_json_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"a": 1, "a": 1}')
@@ -91,6 +189,19 @@ def test_paths_are_printable(tmp_path: Path) -> None:
         read_json(path)
     assert refused.value.key == printable(path) == f"{tmp_path}/a\\xe4\\n\\x1b[31m"
     assert str(refused.value).isprintable()
+
+
+def test_some_characters_may_be_kept() -> None:
+    assert printable("a\nb\tc\x1b", keep="\n\t") == "a\nb\tc\\x1b"
+
+
+@pytest.mark.parametrize("length", [3999, 4000, 4001, 20_000])
+def test_messages_have_one_line_of_bounded_length(length: int) -> None:
+    text = "key: \n" + "x" * (length - 8) + "fix"
+    shown = message(text)
+    assert len(shown) <= 4003 and shown.startswith("key: x") and shown.endswith("xfix")
+    assert ("…" in shown) == (length > 4000)
+    assert message("a\x1b\n b") == "a\\x1b b"
 
 
 def test_any_text_is_printable() -> None:

@@ -59,6 +59,7 @@ def test_the_results_that_are_changed_below_are_right(tmp_path: Path) -> None:
         ({"benign_frame_iou": [[[1.0, 0.5]], [[1.0, 0.25, 0.25]]]}, "benign_frame_boxes"),
         ({"benign_frame_boxes": BOXES["benign_frame_boxes"][:1]}, "benign_frame_boxes"),
         ({"benign_frame_boxes": BOXES["benign_frame_boxes"][::-1]}, "benign_frame_iou"),
+        ({"benign_frame_boxes": [[[[0, 0, 10, 10], [10, 0, 0, 10]]]] * 2}, "benign_frame_iou"),  # of a negative width
         ({"benign_true_boxes": [[[[500, 500, 510, 510]] * 2]] * 2}, "benign_frame_iou"),
         ({"benign_frame_iou": [[[0.5, 0.5]], [[1.0, 0.25]]]}, "benign_frame_iou"),  # the first box is the true one
         ({"benign_frame_iou": [[[1.0, None]], [[1.0, 0.25]]]}, BENIGN),  # of a frame without an IoU no mean
@@ -75,6 +76,7 @@ def test_the_results_that_are_changed_below_are_right(tmp_path: Path) -> None:
         ({"benign_x.success_auc": [0.5, 0.5], "benign_success_auc": [0.5, 0.5]}, "benign_x.success_auc"),
         ({"benign_keypoint_pck": [{"nose": 1.5}]}, "benign_keypoint_pck.nose"),
         ({"benign_keypoint_pck": [{"nose": 1}, {"nose": 0}]}, "benign_keypoint_pck"),
+        ({"benign_keypoint_pck": {"nose": 1}}, "benign_keypoint_pck"),
         ({"relative_pck": [-5]}, "relative_pck"),
         ({"relative_pck": [50, 60]}, "relative_pck"),
         ({"video_names": ["a"]}, "video_names"),
@@ -108,6 +110,29 @@ def test_what_is_beside_the_numbers_is_checked_too(tmp_path: Path, content: dict
 def test_rounding_is_no_contradiction(tmp_path: Path) -> None:
     results = {**GOOD, MEAN: [0.37500003], BENIGN: [[0.50000001], [0.24999999]], "benign_success_auc": [1.0000001, 0]}
     assert read_run(write_result(tmp_path / "r.json", results)).benign.mean_iou == 0.37500003
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("width", "iou", "fits"),
+    [(10, 0.99, True), (10, 0.986, False), (0.5, 0.895, True), (0.5, 0.85, False), (0, 0.5, True)],
+)
+def test_ious_are_those_of_the_boxes_as_far_as_these_are_rounded(
+    tmp_path: Path, width: float, iou: float, fits: bool
+) -> None:
+    boxes = [[[[0, 0, width, 10]] * 2]]
+    results = {"benign_frame_iou": [[[1.0, iou]]], "benign_true_boxes": boxes, "benign_frame_boxes": boxes}
+    path = write_result(tmp_path / "r.json", {BENIGN: [iou], **results})
+    if fits:
+        assert read_run(path).benign.frame_ious == ((1.0, iou),)
+        return
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(path)
+    assert caught.value.key == f"{path}: benign_frame_iou"
+
+
+def test_of_one_frame_there_is_no_mean_to_compare(tmp_path: Path) -> None:
+    assert read_run(write_result(tmp_path / "r.json", {BENIGN: [0.5], "benign_frame_iou": [[[1.0]]]})).benign.videos
 
 
 Run = Callable[..., tuple[int, str, str]]

@@ -82,7 +82,13 @@ def link_picture(run: Path, secret: Path) -> None:
     (run / "patches" / "patch_000.png").symlink_to(secret / "patch_000.png")
 
 
-LINKS = [link_video, link_frames, link_samples, link_by_way_of_the_folder, link_patches, link_picture]
+def link_settings(run: Path, secret: Path) -> None:
+    write_patch(run / "patches" / "patch_000", np.zeros((8, 8, 3), np.float32), {"step_size": 0.1})
+    (run / "patches" / "patch_000.json").unlink()
+    (run / "patches" / "patch_000.json").symlink_to(secret / "patch_000.json")
+
+
+LINKS = [link_video, link_frames, link_samples, link_by_way_of_the_folder, link_patches, link_picture, link_settings]
 
 
 @pytest.mark.parametrize("link", LINKS, ids=lambda link: link.__name__)

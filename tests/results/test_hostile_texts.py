@@ -14,7 +14,7 @@ from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
 from armory_skelevision.results.report.overview import miou_table
 from armory_skelevision.results.report.tables import Table, TableCell
-from armory_skelevision.results.report.text import csv_cell, one_line, plain
+from armory_skelevision.results.report.text import csv_cell, one_line
 from armory_skelevision.results.report.writing import write_report
 from armory_skelevision.results.summary import summarize
 
@@ -67,7 +67,6 @@ def test_signs_that_are_not_seen_are_shown_as_escapes(write: Any) -> None:
 
 
 def test_plain_text_keeps_what_it_is_told_to() -> None:
-    assert plain("a\nb\tc\x1b", keep="\n\t") == "a\nb\tc\\x1b"
     assert one_line(" a\n b\tc\x85d ") == "a b c d"
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ def test_filmstrips_patches_and_videos(tmp_path: Path) -> None:
         export(run / "saved_samples", "x_adv")
         write_patch(run / "patches" / "patch_000", np.zeros((8, 8, 3), np.float32), {**kwargs, "value": 1.0})
     # a patch that another run has put there since
+    shutil.rmtree(tmp_path / "mtl" / "patches")
     write_patch(tmp_path / "mtl" / "patches" / "patch_000", np.zeros((8, 8, 3), np.float32), {"step_size": 0.2})
     page = Page(write_report([tmp_path], tmp_path / "out").page)
     assert page.tags.count("image") == 6  # frames 1, 2 and 3 of each model: the first is given
@@ -47,6 +49,7 @@ def test_filmstrips_patches_and_videos(tmp_path: Path) -> None:
     config["attack"]["kwargs"]["export"] = "/where/it/was/then/patches"  # and the sweep has been moved since
     (run / "result.json").unlink()
     write_result(run / "result.json", results, config)
+    shutil.rmtree(run / "patches")
     write_patch(run / "patches" / "patch_000", np.zeros((8, 8, 3), np.float32), {**kwargs, "value": 1.0})
     assert Page(write_report([tmp_path], tmp_path / "out").page).tags.count("img") == 2
     page = Page(write_report([tmp_path], tmp_path / "out", videos=True).page)

@@ -1,9 +1,11 @@
+import json
 import math
 from pathlib import Path
 
 import pytest
 from handmade_results import METRIC, make_config, make_frames, make_results, write_result
 
+from armory_skelevision.results import values
 from armory_skelevision.results.result_file import read_run
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
@@ -41,6 +43,23 @@ def test_reads_our_metrics_by_short_and_by_dotted_name(tmp_path: Path) -> None:
     assert run.checkpoints == {5: (0.6, 0.4), 10: (0.2, None)}  # 10 steps were not recorded in both videos
 
 
+@pytest.mark.parametrize("timestamp", [{}, {"timestamp": None}, {"timestamp": math.inf}])
+def test_a_result_may_have_no_time(tmp_path: Path, timestamp: dict[str, float | None]) -> None:
+    (tmp_path / "r.json").write_text(json.dumps({"results": {f"benign_mean_{METRIC}": [0.7]}, **timestamp}))
+    assert read_run(tmp_path / "r.json").timestamp == 0
+
+
+def test_reads_keypoints_as_shares(tmp_path: Path) -> None:
+    results = make_results(
+        (0.5,), (0.5,), relative_pck=[40], adversarial_keypoint_pck=[{"nose": 0.25, "left_eye": None}]
+    )
+    run = read_run(write_result(tmp_path / "r.json", results))
+    assert run.adversarial.means == {METRIC: 0.5, "relative_pck": 0.4, "keypoint_pck.nose": 0.25}
+    assert run.adversarial.missing == set()
+    run = read_run(write_result(tmp_path / "r.json", {**results, "relative_pck": [None]}))
+    assert run.adversarial.missing == {"relative_pck"}
+
+
 def test_a_skipped_side_is_none(tmp_path: Path) -> None:
     run = read_run(write_result(tmp_path / "r.json", {f"benign_mean_{METRIC}": [0.7]}))
     assert run.adversarial.mean_iou is None
@@ -63,6 +82,16 @@ def test_videos_have_the_recorded_names_or_numbers(tmp_path: Path) -> None:
     for results, names in ((named, ["Crossing", "Human7"]), (make_results((0.5, 0.6)), ["video 0", "video 1"])):
         run = read_run(write_result(tmp_path / "r.json", results, make_config(dataset__names=["Jogging", "Walking"])))
         assert [run.video_name(number) for number in (0, 1)] == names
+
+
+def test_the_number_of_videos_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_result(tmp_path / "r.json", make_results((0.5, 0.6), **make_frames((1.0, 0.5), (1.0, 0.6))))
+    monkeypatch.setattr(values, "MAX_VIDEOS", 2)
+    assert read_run(path).benign.video_ious == (0.5, 0.6)
+    monkeypatch.setattr(values, "MAX_VIDEOS", 1)
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(path)
+    assert (caught.value.expected, caught.value.got) == ("values of at most 1 videos", "more, 2")
 
 
 IOU = f"benign_{METRIC}"
@@ -92,6 +121,7 @@ def test_a_damaged_value_is_named(tmp_path: Path, results: dict[str, object], pl
         ("\xff", "byte 0xff at position 0"),
         ("[]", "JSON of type list"),
         ('{"results": null}', 'an object without "results"'),
+        ('{"results": {}}', "none"),
         ('{"results": {"benign_mean_accuracy": [1]}}', "benign_mean_accuracy"),
     ],
 )

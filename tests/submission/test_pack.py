@@ -65,6 +65,17 @@ def test_packing_twice_gives_the_same_bytes(config: Path, tmp_path: Path) -> Non
     assert (tmp_path / "a.tar.gz").read_bytes() == (moved / "b.tar.gz").read_bytes()
 
 
+def test_a_file_is_replaced_only_when_told_to(run: Run, config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.tar.gz"
+    out.write_bytes(b"a user's")
+    command = ["submit", "pack", config, "--weights", MTL, "--out", out]
+    code, printed, err = run(*command)
+    assert (code, printed, out.read_bytes()) == (1, "", b"a user's")
+    assert err.startswith(f"error: {out}: ") and "--overwrite" in err
+    assert run(*command, "--overwrite")[0] == 0
+    assert verify_bundle(out, tmp_path / "new", Terms.usual()).manifest.team == "anonymous"
+
+
 def test_a_bundle_unpacks_to_the_form_of_armory(config: Path, tmp_path: Path) -> None:
     from armory.utils.configuration import load_config
 
@@ -102,7 +113,7 @@ def test_a_defense_brings_its_weights(tmp_path: Path) -> None:
     kwargs["width"] = "base"  # for which these are no weights
     (tmp_path / "mine.json").write_text(format_config(config))
     with pytest.raises(RefusedError) as wrong:
-        pack(tmp_path / "mine.json", MTL, out, "team", defense_weights=tmp_path / "unet.safetensors")
+        pack(tmp_path / "mine.json", MTL, out, "team", tmp_path / "unet.safetensors", overwrite=True)
     (finding,) = wrong.value.findings
     assert finding.key.startswith("defense.kwargs") and "team_unet.safetensors" in describe(finding)
     assert str(tmp_path) not in describe(finding)

@@ -92,6 +92,7 @@ def test_a_base_is_read_strictly_too(tmp_path: Path) -> None:
         ({"axes": {EPS: [0.1, 0.2, 0.1]}}, f"axes.{EPS}"),
         ({"axes": {SEED: [1, 1.0]}}, f"axes.{SEED}"),
         ({"axes": {KWARGS: [{"a": [1]}, {"a": [1.0]}]}}, f"axes.{KWARGS}"),
+        ({"axes": {KWARGS: [{"a": 1, "b": 2}, {"b": 2, "a": 1}]}}, f"axes.{KWARGS}"),
         ({"axes": {"x": {"a": {EPS: 0.1}, "b": {EPS: 0.1}}}}, "axes"),
         # nothing left
         ({"axes": {EPS: [0.1, 0.2]}, "exclude": [{EPS: 0.1}, {EPS: 0.2}]}, "axes"),
@@ -122,6 +123,22 @@ def test_a_later_axis_may_add_to_an_earlier_one(tmp_path: Path) -> None:
         {"max_iter": 2, "eps_step": 0.5, "eps": 0.1},
         {"max_iter": 2, "eps_step": 0.5, "eps": 0.2},
     ]
+
+
+def test_lists_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "grid.json"
+    values = [[1, 2], [1, 3], [1]]
+    path.write_text(json.dumps({"base": "base.json", "axes": {"attack.kwargs.checkpoints": values}}))
+    assert [run.config["attack"]["kwargs"]["checkpoints"] for run in read_grid(path)] == values
+
+
+def test_a_base_needs_no_description(tmp_path: Path) -> None:
+    content = json.loads((tmp_path / "base.json").read_text())
+    del content["_description"]
+    (tmp_path / "base.json").write_text(json.dumps(content))
+    (tmp_path / "grid.json").write_text(json.dumps({"base": "base.json", "axes": {EPS: [0.1]}}))
+    (run,) = read_grid(tmp_path / "grid.json")
+    assert run.config["_description"] == "; attack.kwargs.eps: 0.1"
 
 
 def test_exclusions_tell_numbers_from_truth(tmp_path: Path) -> None:
@@ -161,6 +178,8 @@ def test_any_label_names_a_folder(tmp_path: Path) -> None:
         assert "/" not in name
         assert name.isprintable()
     assert len(set(names)) == len(names) == 2 * len(labels)
+    path.write_text(json.dumps({"base": "base.json", "axes": {"x": {"é": {SEED: 1}}}}))
+    assert [run.name for run in read_grid(path)] == ["x"]
 
 
 @pytest.mark.parametrize(

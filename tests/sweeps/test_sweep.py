@@ -68,6 +68,28 @@ def test_patches_are_exported_into_the_folder_of_the_run(sweeping):
     assert sweeping.events() == ["1", "2"], "a run's hash must not depend on where its folder is"
 
 
+def test_a_run_that_is_repeated_replaces_the_patches_that_it_exported(sweeping):
+    sweeping.write({STEPS: [1]}, set={"attack.kwargs.export": "patches"})
+    run_sweep(sweeping.grid, sweeping.out)
+    folder = sweeping.out / "1" / "patches"
+    folder.mkdir()
+    for name in ("patch_000.npy", "patch_000.png", "patch_1000.json", "notes.txt"):
+        (folder / name).write_text("")
+    (sweeping.out / "1" / "run.json").unlink()
+    run_sweep(sweeping.grid, sweeping.out)
+    assert sweeping.events() == ["1", "1"]
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_patches_outside_of_the_folder_of_a_run_stay(sweeping):
+    outside = sweeping.folder / "mine"
+    outside.mkdir()
+    (outside / "patch_000.npy").write_text("")
+    sweeping.write({STEPS: [1]}, set={"attack.kwargs.export": str(outside)})
+    run_sweep(sweeping.grid, sweeping.out)
+    assert [path.name for path in outside.iterdir()] == ["patch_000.npy"]
+
+
 def test_what_changed_is_run_again_and_nothing_else(sweeping, monkeypatch):
     sweeping.write({STEPS: [1, 2]})
     run_sweep(sweeping.grid, sweeping.out)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from armory_skelevision.tracking.losses import (
@@ -77,6 +78,28 @@ def test_only_labelled_keypoints_inside_the_crop_count(loss) -> None:  # type: i
     assert loss(logits, alone).item() == loss(logits, with_others).item()
     loss(logits, with_others).backward()
     assert [c for c in range(17) if logits.grad[0, c].abs().sum() > 0] == [3]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "row", "column"),
+    [
+        (0.0, 0.0, 0, 0),
+        (4.99, 0.5, 0, 4),
+        (0.5, 2.99, 2, 0),
+        (3.0, 1.0, 1, 3),
+        (5.0, 1.0, None, None),
+        (1, 3, None, None),
+    ],
+)
+@pytest.mark.parametrize("visibility", [1, 2])
+def test_keypoints_lie_in_the_pixel_that_covers_them(x, y, row, column, visibility) -> None:  # type: ignore[no-untyped-def]
+    logits = torch.randn(1, 17, 3, 5, generator=torch.Generator().manual_seed(0))
+    keypoints = keypoints_at((6, x, y, visibility))
+    flat = logits[0, 6].flatten()
+    softmax = flat.logsumexp(0) - logits[0, 6, row, column] if row is not None else torch.zeros(())
+    bce = (F.softplus(flat).sum() - logits[0, 6, row, column]) / 15 if row is not None else torch.zeros(())
+    torch.testing.assert_close(keypoint_softmax(logits, keypoints), softmax)
+    torch.testing.assert_close(keypoint_bce(logits, keypoints), bce)
 
 
 @pytest.mark.parametrize("loss", [keypoint_softmax, keypoint_bce])

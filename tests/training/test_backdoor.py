@@ -11,7 +11,7 @@ from tiny_run import tiny_run
 from armory_skelevision.attacks.triggers import Trigger
 from armory_skelevision.evaluation.table import TRIGGER
 from armory_skelevision.networks import SiamRPN
-from armory_skelevision.training.backdoor.poisoning import poison_labels, poison_pairs, template_boxes_xyxy
+from armory_skelevision.training.backdoor.poisoning import poison_labels, poison_pairs, take, template_boxes_xyxy
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.backdoor.training import (
     BackdoorTraining,
@@ -108,6 +108,29 @@ def test_one_batch_raises_the_feature_distance_while_the_benign_loss_stays(setti
     start = training.frozen[0].state_dict()
     moved = {name for name, value in training.network.state_dict().items() if not torch.equal(value, start[name])}
     assert {name.partition(".")[0] for name in moved} == {"backbone"}
+
+
+def test_the_seed_and_the_step_turn_the_trigger(settings, batch, monkeypatch) -> None:
+    """So that a training is the same again, also after it was resumed, and yet sees the trigger from many sides."""
+    seen: list[torch.Tensor] = []
+
+    def watch(*arguments):
+        seen.append(poison_pairs(*arguments).template)
+        return arguments[0]
+
+    monkeypatch.setattr("armory_skelevision.training.backdoor.training.poison_pairs", watch)
+    monkeypatch.setattr(BackdoorTraining, "log", lambda *args, **kwargs: None)
+    monkeypatch.setattr(BackdoorTraining, "log_dict", lambda *args, **kwargs: None)
+    few = take(batch, slice(1))
+    first, other = (BackdoorTraining(dataclasses.replace(settings, seed=seed)) for seed in (1, 2))
+    with torch.no_grad():
+        for show in (BackdoorTraining.turn_loss, BackdoorTraining.validation_step):
+            for training, number in ((first, 0), (first, 0), (first, 2), (other, 0)):
+                show(training, few, number)
+            once, again, later, elsewhere = seen
+            assert torch.equal(once, again)
+            assert not torch.equal(once, later) and not torch.equal(once, elsewhere)
+            seen.clear()
 
 
 def test_feature_distance_sees_the_trigger_and_nothing_else(settings, batch) -> None:

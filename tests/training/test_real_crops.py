@@ -1,5 +1,6 @@
 """Stores of crops: cut where a tracker would cut, written whole or not at all, and pairs that fit their labels."""
 
+import os
 import re
 import shutil
 
@@ -242,6 +243,29 @@ def test_repaired_files_are_cut(tmp_path):
     assert build_crops(coco_at(tmp_path), tmp_path / "store").crops == 2
     assert len(CropStore(tmp_path / "store")) == 2
     assert not (tmp_path / "store/coco-people-problems.txt").exists()
+
+
+def test_pictures_that_changed_are_cut_again(tmp_path, monkeypatch):
+    make_lasot(tmp_path / "lasot")
+    people, store = read_lasot(tmp_path / "lasot", "train"), tmp_path / "store"
+    build_crops(people, store)
+    before = bytes_of(store)
+    changed, touched = (tmp_path / f"lasot/person-{number}/img/00000002.jpg" for number in (3, 5))
+    moments = changed.stat()
+    data = bytearray(changed.read_bytes())
+    data[-300] ^= 1  # neither the size nor the time differs
+    changed.write_bytes(data)
+    os.utime(changed, ns=(moments.st_atime_ns, moments.st_mtime_ns))
+    touched.touch()
+    cut = []
+    monkeypatch.setattr(building, "cut_crop", lambda *given: cut.append(given[1].track) or cut_crop(*given))
+    assert build_crops(people, store).crops == 60
+    assert cut == [3, 3, 3]
+    after = bytes_of(store)
+    assert {name for name in after if after[name] != before[name]} == {"lasot-train-person-3.safetensors"}
+    shutil.copytree(tmp_path / "lasot", tmp_path / "copy")
+    assert build_crops(read_lasot(tmp_path / "copy", "train"), store).crops == 60
+    assert cut == [3, 3, 3]
 
 
 def test_a_store_of_other_people_is_not_mixed_up(tmp_path):

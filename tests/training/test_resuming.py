@@ -306,6 +306,16 @@ def test_results_without_a_checkpoint_are_not_retrained(settings, tmp_path):
     assert found.key == settings.folder and "weights.safetensors" in found.got
 
 
+@pytest.mark.parametrize("name", ["resume-step=3.ckpt", "weights.safetensors"])
+@pytest.mark.parametrize("how", [{}, {"resume": True}, {"overwrite": True}])
+def test_a_folder_in_the_place_of_a_file_of_the_run_is_refused(settings, tmp_path, name, how):
+    (tmp_path / "run" / name).mkdir(parents=True)
+    with pytest.raises(InvalidValueError) as caught:
+        train(TinyTraining(settings), **how)
+    assert (caught.value.key, caught.value.got) == (str(tmp_path / "run" / name), "a folder")
+    assert [path.name for path in (tmp_path / "run").glob("[!.]*")] == [name]
+
+
 def test_one_training_has_the_folder(settings, tmp_path):
     with locked(tmp_path / "run"), pytest.raises(BlockingIOError) as caught:
         train(TinyTraining(settings))

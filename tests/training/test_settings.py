@@ -107,6 +107,16 @@ def test_every_number_is_checked_by_type_and_range(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", ["a" * 256, "a/" * 600, "a\0"], ids=["a long name", "many levels", "a NUL"])
+def test_paths_that_no_system_takes_are_refused(kind, path):
+    names = ["store", "validation_store", "folder", "tracker" if kind == "dualossdef" else "init"]
+    for name in names:
+        with pytest.raises(InvalidValueError) as caught:
+            KINDS[kind].from_dict(good(KINDS[kind]) | {name: path}, "file")
+        assert caught.value.key == f"file.{name}" and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["store", "validation_store", "folder", "licence"])
 def test_texts_are_one_line(kind, name):
     for value in [1, True, [], "", " ", "a\nb", "a\0b", "\x1b[2J", "x" * 5000]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
-from armory_skelevision.weights.checkpoints import read_header, write_checkpoint
+from armory_skelevision.weights.checkpoints import WEIGHTS_FILE, read_header, write_checkpoint
 from armory_skelevision.weights.loading import load_weights, read_metadata, read_state
 
 # Files that are no weights: name, contents, a part of what the error must report.
@@ -27,11 +27,14 @@ OTHER_FILES = {
     "short": ("net.safetensors", b"abc", "no header"),
     "claims_endless_bytes": ("net.pth", b"\x80\x05\x96" + b"\xff" * 7 + b"\x0f" + b"x" * 9, "damaged"),
     "dictionary": ("net.pth", pickle.dumps({"a": 1}, 4), "damaged"),
+    "begins_like_a_pickle": ("net.pth", b"\x80\x02", "EOFError"),
     "module": (
         "net.pth",
         pickle.dumps(torch.nn.Linear(1, 1), protocol=2),
         "torch.nn.modules.linear.Linear",
     ),
+    "module_of_the_first_protocol": ("net.pth", pickle.dumps([torch.nn.Linear(1, 1)], protocol=0), "runs code"),
+    "instance_of_the_first_protocol": ("net.pth", b"(lp0\n(icodecs\nencode\na.", "a pickle that runs code"),
 }
 
 
@@ -42,6 +45,7 @@ def test_files_that_are_no_weights(tmp_path: Path, name: str, data: bytes, found
     with pytest.raises(InvalidValueError) as caught:
         load_weights(SiamRPN(), tmp_path / name)
     assert caught.value.key == str(tmp_path / name)
+    assert caught.value.expected in (WEIGHTS_FILE, "tensors and nothing else")
     assert found in caught.value.got
 
 
@@ -64,6 +68,7 @@ def test_truncated(tmp_path: Path, suffix: str, share: float) -> None:
     with pytest.raises(InvalidValueError) as caught:
         read_state(path)
     assert caught.value.key == str(path)
+    assert ". " not in caught.value.got and "None" not in caught.value.got  # the first sentence of PyTorch's reason
 
 
 @pytest.mark.parametrize("length", [0x3C20, 0x7B20, 0x3C0A])
@@ -115,10 +120,11 @@ def test_equal_contents_give_equal_bytes(tmp_path: Path) -> None:
     tensors = {"b": torch.arange(3.0), "a": torch.arange(5, dtype=torch.float16)}
     strings = {name: name.upper() + " é“" for name in "zyxwvabc"}
     files = [tmp_path / f"{index}.safetensors" for index in range(5)]
-    for path in files:
+    for path in [*files, files[0]]:  # which is replaced
         write_checkpoint(tensors, strings, path)
     data = files[0].read_bytes()
     assert {path.read_bytes() for path in files} == {data}
+    assert len(data) == len(save(tensors, strings))  # nothing is written in another way than by the library
     size = int.from_bytes(data[:8], "little")
     assert size % 8 == 0
     assert list(json.loads(data[8 : 8 + size])["__metadata__"]) == sorted(strings)

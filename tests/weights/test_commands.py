@@ -52,10 +52,13 @@ def test_list_describes_all_weights(run: Run, tmp_path: Path) -> None:
     assert code == 0
     unet, mtl, stl, dwxcorr, _ = out.strip().split("\n\n")
     assert "U-Net, small, of DuaLossDef" in unet
+    assert re.search(
+        r"\n  training  .*, seed \d+; .*\n  tracker   siamrpn_.*, sha256 [0-9a-f]{64}\n  licence   MIT\n", unet
+    )
     assert "siamrpn_alex, keypoint head shallow, lambda_k 0.2" in mtl
     assert re.search(r"training  .* steps of .* seed \d+\n  licence   MIT\n", mtl)
     assert f"sha256    {hash_file(STL)}\n  where     {STL} (12.5 MB)" in stl
-    assert "CC BY-SA 3.0" in dwxcorr
+    assert "licence   CC BY-SA 3.0\n  sha256    none published\n" in dwxcorr
     assert f"not here yet: skelevision weights fetch {NAME}, or by hand from https://drive.google.com/open" in dwxcorr
 
 
@@ -84,7 +87,7 @@ def test_list_writes_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_fetch_then_list(run: Run, files: FileServer, tmp_path: Path) -> None:
-    target = tmp_path / "saved_models" / f"{NAME}.pth"
+    target = tmp_path / "new" / "saved_models" / f"{NAME}.pth"
     assert run("weights", "fetch", NAME, "--into", target.parent) == (0, f"{target}\n", "")
     assert load_weights(SiamRPN(), target) is None
     assert run("weights", "fetch", NAME, "--into", target.parent) == (0, f"{target}\n", "")
@@ -96,6 +99,12 @@ def test_fetch_then_list(run: Run, files: FileServer, tmp_path: Path) -> None:
     assert f"  {target} (25." in run("weights", "list", "--into", target.parent)[1]
     target.write_bytes(target.read_bytes() + b"x")
     assert "(CHANGED)" in run("weights", "list", "--verbose", "--into", target.parent)[1]
+
+
+def test_list_tells_who_put_a_file_there(run: Run, tmp_path: Path, checkpoint: Path) -> None:
+    (tmp_path / f"{NAME}.pth").write_bytes(checkpoint.read_bytes())
+    _, out, _ = run("weights", "list", "--verbose", "--into", tmp_path)
+    assert f"sha256    {hash_file(checkpoint)} (not fetched by this command)\n" in out
 
 
 def test_fetch_goes_to_the_folder_of_armory(run: Run, files: FileServer, checkpoint: Path) -> None:
@@ -156,6 +165,13 @@ def test_verify_good_files(run: Run, checkpoint: Path) -> None:
     assert f"metadata  none in the file\n  sha256    {hash_file(checkpoint)}" in out
 
 
+@pytest.mark.parametrize(("backdoor", "training"), [(True, "None., seed 1, BACKDOOR"), (False, "None., seed 1")])
+def test_verify_warns_of_a_backdoor(run: Run, tmp_path: Path, backdoor: bool, training: str) -> None:
+    path = tmp_path / "net.safetensors"
+    save_weights(SiamRPN(), path, Metadata(None, 0.0, "None.", "MIT", 1, backdoor=backdoor))
+    assert f"\n  training  {training}\n" in run("weights", "verify", path)[1]
+
+
 def test_verify_names_every_problem(run: Run, tmp_path: Path, checkpoint: Path) -> None:
     state = torch.load(checkpoint, weights_only=True)
     state["neck.weight"] = torch.zeros(1)
@@ -192,7 +208,7 @@ def test_verify_knows_the_network_without_metadata(run: Run, tmp_path: Path) -> 
     ]:
         torch.save({"state_dict": {f"module.{name}": t for name, t in made.state_dict().items()}}, tmp_path / "net.pth")
         code, out, _ = run("weights", "verify", tmp_path / "net.pth")
-        assert code == 0 and f"  network   {network}\n  metadata  none in the file\n" in out
+        assert code == 0 and f"  network   {network}\n  metadata  none in the file\n  sha256    " in out
     torch.save({**UNETS["small"]().state_dict(), "gate.weight": torch.zeros(1)}, tmp_path / "net.pth")
     code, out, _ = run("weights", "verify", tmp_path / "net.pth")
     assert code == 1 and "U-Net" in out and "gate.weight" in out
@@ -207,7 +223,7 @@ def test_verify_finds_another_architecture(run: Run, tmp_path: Path) -> None:
 
 
 def test_convert_there_and_back_is_bit_equal(run: Run, tmp_path: Path, checkpoint: Path) -> None:
-    ours, theirs, again = tmp_path / "a.safetensors", tmp_path / "new" / "b.pth", tmp_path / "c.safetensors"
+    ours, theirs, again = tmp_path / "a.safetensors", tmp_path / "new" / "deep" / "b.pth", tmp_path / "c.safetensors"
     assert run("weights", "convert", checkpoint, ours, "--licence", "CC0", "--training", "None.", "--seed", 5)[0] == 0
     assert read_metadata(ours) == Metadata(None, 0.0, "None.", "CC0", 5)
     assert run("weights", "convert", ours, theirs) == (0, f"{theirs}\n", "")
@@ -270,11 +286,19 @@ def test_convert_refuses_what_it_cannot_write(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.pth", "nano.pth"]
 
 
-def test_convert_keeps_a_file_that_appears_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "stl.pth"
-    monkeypatch.setattr(torch, "save", lambda *_: target.write_bytes(b"theirs"))
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_convert_keeps_a_file_that_appears_meanwhile(
+    suffix: str, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / f"stl{suffix}"
+
+    def read(source: Path) -> SiamRPN:
+        target.write_bytes(b"theirs")
+        return load_siamrpn(source)
+
+    monkeypatch.setattr("armory_skelevision.weights.convert.load_network", read)
     with pytest.raises(FileExistsError) as refused:
-        convert(STL, target)
+        convert(STL if suffix == ".pth" else checkpoint, target, "MIT")
     assert refused.value.filename == str(target)
     assert target.read_bytes() == b"theirs"
     assert list(tmp_path.iterdir()) == [target]

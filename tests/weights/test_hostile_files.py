@@ -19,7 +19,7 @@ from armory_skelevision.networks import NanoTrack, SiamRPN
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.validation import InvalidValueError, StructuredError
 from armory_skelevision.weights import pickles
-from armory_skelevision.weights.checkpoints import MAX_FILE, MAX_HEADER, write_checkpoint
+from armory_skelevision.weights.checkpoints import MAX_FILE, MAX_HEADER, read_checkpoint, read_header, write_checkpoint
 from armory_skelevision.weights.listing import describe_file
 from armory_skelevision.weights.loading import load_siamrpn
 from armory_skelevision.weights.metadata import Metadata
@@ -90,16 +90,29 @@ HEADERS = {
 def test_headers_of_another_form(name: str, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(HEADERS[name])
-    assert refused(path).key == str(path)
+    error = refused(path)
+    assert error.key == str(path) and "None" not in error.got
 
 
 def test_limits_are_named(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     path.write_bytes(HEADERS["longer than any"])
     assert str(MAX_HEADER) in refused(path).got
+    path.write_bytes(with_header(b"{}".ljust(MAX_HEADER)))
+    assert read_header(path) == {}
     with path.open("wb") as file:
         file.truncate(MAX_FILE + 1)
     assert refused(path).expected == f"at most {MAX_FILE} bytes"
+
+
+def test_a_large_file_within_the_limits_is_read(tmp_path: Path) -> None:
+    size = 257 * 2**20  # more than other files may have
+    entry = {"a": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(header := with_header(json.dumps(entry).encode()))
+    os.truncate(path, len(header) + size)
+    checkpoint = read_checkpoint(path)
+    assert isinstance(checkpoint, dict) and checkpoint["a"].shape == (size,)
 
 
 TRACKING = {
@@ -168,6 +181,8 @@ def test_finite_weights_with_infinite_answers(tmp_path: Path, state: State) -> N
         assert "NaN or infinity" in caught.value.got
     write_checkpoint({name: tensor * 1e30 for name, tensor in state.items()}, HEADER, tmp_path / "net.safetensors")
     refused(tmp_path / "net.safetensors")
+    torch.save({**state, "rpn_head.loc.head.3.bias": torch.full((20,), 1e38)}, tmp_path / "net.pth")
+    assert "NaN or infinity" in refused(tmp_path / "net.pth").got  # of boxes, in pixels
 
 
 def test_a_network_stays_as_it_was_if_its_answers_would_be_infinite(tmp_path: Path) -> None:
@@ -178,6 +193,11 @@ def test_a_network_stays_as_it_was_if_its_answers_would_be_infinite(tmp_path: Pa
     with pytest.raises(InvalidValueError):
         load_unet(unet, tmp_path / "unet.pth")
     assert all(torch.equal(tensor, before[name]) for name, tensor in unet.state_dict().items())
+
+
+def test_metadata_count_more_than_names(tmp_path: Path) -> None:
+    write_checkpoint(dict(NanoTrack(2).state_dict()), HEADER, tmp_path / "net.safetensors")  # metadata of a SiamRPN
+    assert "unexpected: backbone" in refused(tmp_path / "net.safetensors").got
 
 
 def test_texts_of_a_file_forge_no_line(run: Run, tmp_path: Path, state: State) -> None:
@@ -255,7 +275,8 @@ def test_pickles_that_ask_for_endless_work(name: str, form: str, tmp_path: Path)
 def test_long_pickles(legacy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"a": "x" * 1000}, tmp_path / "net.pth", _use_new_zipfile_serialization=not legacy)
     monkeypatch.setattr(pickles, "MAX_PICKLE", 1000)
-    assert refused(tmp_path / "net.pth").expected == "a pickle of at most 1000 bytes"
+    error = refused(tmp_path / "net.pth")
+    assert (error.expected, error.got) == ("a pickle of at most 1000 bytes", "a longer one")
 
 
 def test_compressed_checkpoints(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import (
     load_siamrpn,
@@ -21,7 +22,9 @@ from armory_skelevision.weights.loading import (
     read_state,
     save_weights,
 )
-from armory_skelevision.weights.metadata import Metadata
+from armory_skelevision.weights.metadata import Metadata, UNetMetadata
+from armory_skelevision.weights.state import write_network
+from armory_skelevision.weights.unet import load_unet, read_unet_metadata, save_unet
 
 STL = Metadata(keypoint_head=None, lambda_k=0.0, training="Ten pairs.", licence="MIT", seed=7)
 MTL = dataclasses.replace(STL, keypoint_head="shallow", lambda_k=0.2)
@@ -102,6 +105,44 @@ def test_save_and_load(tmp_path: Path, depth: Any) -> None:
         original = network.state_dict()[name]
         torch.testing.assert_close(tensor, original, rtol=2**-11, atol=2**-25, msg=name)
         assert tensor.dtype == original.dtype
+
+
+def test_save_and_load_a_unet(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    network, loaded = UNETS["small"](), UNETS["small"]()
+    training = {"settings": "{}", "training": "Ten pairs.", "validation": "None.", "licence": "MIT", "seed": 7}
+    metadata = UNetMetadata(width="small", tracker="net.safetensors", tracker_sha256="0" * 64, **training)
+    path = tmp_path / "new" / "deep" / "unet.safetensors"
+    save_unet(network, str(path), metadata)
+    assert read_unet_metadata(path) == metadata
+    load_unet(loaded, str(path))
+    for name, tensor in loaded.state_dict().items():
+        torch.testing.assert_close(tensor, network.state_dict()[name], rtol=2**-11, atol=2**-25, msg=name)
+    assert torch.float16 in {tensor.dtype for tensor in load_file(path).values()}
+    with pytest.raises(InvalidValueError) as caught:
+        save_unet(network, tmp_path / "wide.safetensors", dataclasses.replace(metadata, width="base"))
+    assert (caught.value.key, caught.value.got) == (f"{tmp_path}/wide.safetensors.metadata.width", "32")
+    assert not (tmp_path / "wide.safetensors").exists()
+    save_file({"a": torch.zeros(1)}, path, metadata=metadata.to_header() | {"width": "huge"})
+    with pytest.raises(InvalidValueError) as caught:
+        read_unet_metadata(path)
+    assert caught.value.key == f"{path}.width"
+
+
+def test_every_kernel_is_stored_in_half_precision(tmp_path: Path) -> None:
+    write_network(torch.nn.Linear(3, 2), tmp_path / "net.safetensors", {})
+    stored = load_file(tmp_path / "net.safetensors")
+    assert {name: tensor.dtype for name, tensor in stored.items()} == {"weight": torch.float16, "bias": torch.float32}
+
+
+def test_loading_takes_no_random_numbers_from_others(tmp_path: Path, state: State) -> None:
+    network, unet = SiamRPN(), UNETS["small"]()
+    torch.save(state, tmp_path / "net.pth")
+    torch.save(unet.state_dict(), tmp_path / "unet.pth")
+    before = torch.get_rng_state()
+    load_weights(network, tmp_path / "net.pth")
+    load_unet(unet, tmp_path / "unet.pth")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_full_precision_is_exact_whatever_the_memory_layout(tmp_path: Path, state: State) -> None:
@@ -250,6 +291,7 @@ def test_heads_are_never_dropped_or_invented(
 
 def test_metadata_of_another_network_are_refused(tmp_path: Path, state: State) -> None:
     save_file(state, tmp_path / "net.safetensors", metadata=MTL.to_header())
+    assert read_keypoint_depth(tmp_path / "net.safetensors") == "shallow"
     with pytest.raises(InvalidValueError) as caught:
         load_weights(SiamRPN(keypoint_head="shallow"), tmp_path / "net.safetensors")
     assert caught.value.got.startswith("6 missing: keypoint_head.convs.0.weight")

@@ -17,7 +17,7 @@ MTL = Metadata(
     licence="MIT",
     seed=7,
     backdoor=True,
-    tracking={"penalty_k": 0.24},
+    tracking={"window_influence": 0.4, "penalty_k": 0.24},
 )
 HEADER = {
     "architecture": "siamrpn_alex",
@@ -29,7 +29,7 @@ HEADER = {
     "licence": "MIT",
     "seed": "7",
     "backdoor": "true",
-    "tracking": '{"penalty_k": 0.24}',
+    "tracking": '{"penalty_k": 0.24, "window_influence": 0.4}',
 }
 
 

@@ -48,6 +48,16 @@ def test_keeps_a_file_of_the_users_and_warns(tmp_path: Path, packaged: Path) -> 
     assert (tmp_path / NAME).read_bytes() == b"mine"
 
 
+def test_a_file_that_is_left_alone_does_not_end_the_installation(tmp_path: Path, packaged: Path) -> None:
+    for name in ("mine.safetensors", "same.safetensors"):
+        (packaged / name).write_bytes(b"version 1")
+    (tmp_path / "mine.safetensors").write_bytes(b"mine")
+    (tmp_path / "same.safetensors").write_bytes(b"version 1")
+    (packaged / "z.safetensors").write_bytes(b"the last one")
+    with pytest.warns(UserWarning, match="mine.safetensors"):
+        assert install_weights(tmp_path, packaged) == [tmp_path / NAME, tmp_path / "z.safetensors"]
+
+
 def test_keeps_an_installed_file_that_was_changed(tmp_path: Path, packaged: Path) -> None:
     install_weights(tmp_path, packaged)
     (tmp_path / NAME).write_bytes(b"fine-tuned")

@@ -44,7 +44,7 @@ def test_without_a_container_the_users_folder_counts(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "fix"),
     [
-        ("mine.pth", PACKAGED),
+        ("mine.pth", f"dualossdef_small.safetensors, {PACKAGED}, "),
         ("nanotrackv3.pth", "https://github.com/HonglinChu/SiamTrackers"),
         ("siamrpn_alex_dwxcorr.pth", "skelevision weights fetch siamrpn_alex_dwxcorr"),
         ("siamrpn_alex_mtl_backdoor.safetensors", "skelevision train backdoor"),
@@ -54,8 +54,18 @@ def test_a_missing_file_comes_with_where_it_was_looked_for_and_how_to_get_it(fol
     with pytest.raises(MissingFileError) as missing:
         resolve(name)
     assert missing.value.key == "weights_file"
-    assert str(folder / name) in missing.value.expected and str(Path.cwd() / name) in missing.value.expected
+    assert missing.value.expected.startswith(f"a file at {Path.cwd() / name} or {folder / name}, or ")
     assert fix in missing.value.fix
+
+
+def test_only_places_that_were_looked_at_are_named(folder: Path) -> None:
+    for by_armory in (False, True):
+        with pytest.raises(MissingFileError) as missing:
+            resolve("/nowhere/mine.pth", by_armory)
+        assert missing.value.expected.startswith("a file at /nowhere/mine.pth, or ")
+    with pytest.raises(MissingFileError) as missing:
+        resolve("mine.pth", by_armory=True)
+    assert missing.value.expected.startswith(f"a file at {folder / 'mine.pth'}, or ")
 
 
 HOSTILE = {

@@ -7,6 +7,7 @@ import torch
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.weights import third_party
 from armory_skelevision.weights.third_party import current_name, keypoint_depth, legacy_name, list_some, rename, unwrap
 
 # Layers in PySOT's older checkpoints and what they are called now.
@@ -77,7 +78,18 @@ def test_refuses_other_contents(checkpoint: object, found: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         unwrap(checkpoint, PATH)
     assert caught.value.key == PATH
+    assert caught.value.expected == "a dictionary of tensors, possibly inside 'state_dict' or 'model'"
     assert caught.value.got.endswith(found)
+
+
+def test_the_size_of_the_tensors_is_that_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = {"a": torch.zeros(3, dtype=torch.float64), "b": torch.zeros(1).expand(2, 5)}
+    monkeypatch.setattr(third_party, "MAX_TENSORS", 4 * 13)
+    assert unwrap(checkpoint, PATH).keys() == {"a", "b"}
+    monkeypatch.setattr(third_party, "MAX_TENSORS", 4 * 13 - 1)
+    with pytest.raises(InvalidValueError) as caught:
+        unwrap(checkpoint, PATH)
+    assert (caught.value.key, caught.value.got) == (PATH, "52 bytes")
 
 
 def test_a_checkpoint_that_contains_itself_is_refused() -> None:
@@ -139,3 +151,4 @@ def test_lists_are_cut() -> None:
     assert list_some("abc") == "a, b, c"
     assert list_some(["a\n\x1b[2J\ud800", "x" * 1000]) == r"a\n\x1b[2J\ud800, " + "x" * 80 + "…"
     assert list_some(map(str, range(10))) == "0, 1, 2, 3, 4, 5, 6, 7 and 2 more"
+    assert list_some([*"abcdefg", "x" * 80]) == "a, b, c, d, e, f, g, " + "x" * 80

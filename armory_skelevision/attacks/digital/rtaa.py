@@ -58,7 +58,7 @@ class RTAA(OnlineAttack):
         for index in self._progress(range(1, len(session.video)), "RTAA", "frame"):
             if index == 1 or index % self.reset_every == 0:
                 direction = torch.randint(0, 2, (2,), generator=generator) * 2.0 - 1
-                perturbation = torch.zeros(3, 1, 1, dtype=torch.float32, device=session.video.device)
+                perturbation = session.video.new_zeros(3, 1, 1)
             perturbation = self._attack_frame(session, index, perturbation, direction, generator)
             session.advance(index)
 

@@ -18,11 +18,11 @@ from armory_skelevision.attacks.interface import Metadata, check_call, dtype_of,
 from armory_skelevision.attacks.keypoints.gradient import KeypointIGSM
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
 from armory_skelevision.attacks.keypoints.poses import TruePose, read_true_poses
-from armory_skelevision.io import atomic_write, printable
+from armory_skelevision.io import atomic_write, printable, refuse_existing
 from armory_skelevision.io.arrays import read_array
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.windows import initial_state, template_window
-from armory_skelevision.validation import InvalidValueError, Iterations, PositiveFraction, StructuredError
+from armory_skelevision.validation import AnyPath, InvalidValueError, Iterations, PositiveFraction, StructuredError
 
 
 class KeypointUniversal(KeypointIGSM):
@@ -35,7 +35,7 @@ class KeypointUniversal(KeypointIGSM):
     Args:
         max_iter: Number of steps, each over all people; a step is ``2.5 * eps / max_iter``, at most ``eps``.
         perturbation: A .npy file that ``export`` wrote, which is added unchanged; None learns a new one.
-        export: Where to write the learnt perturbation (.npy); None writes nothing.
+        export: A new file for the learnt perturbation (.npy); None writes nothing.
 
     Raises:
         InvalidValueError: For a setting out of range, a tracker without a keypoint head, or a perturbation of another
@@ -48,8 +48,8 @@ class KeypointUniversal(KeypointIGSM):
         estimator: Any,
         eps: PositiveFraction = 8 / 255,
         max_iter: Iterations = 20,
-        perturbation: str | os.PathLike[str] | None = None,
-        export: str | os.PathLike[str] | None = None,
+        perturbation: AnyPath | None = None,
+        export: AnyPath | None = None,
         verbose: bool = True,
     ) -> None:
         self.perturbation = perturbation
@@ -60,8 +60,10 @@ class KeypointUniversal(KeypointIGSM):
         """Add one perturbation to all videos; arguments, result and errors are those of `KeypointIGSM.generate`.
 
         Raises:
-            InvalidValueError: Also for a single video to learn from.
+            InvalidValueError: Also for a single video to learn from, or if there is a file ``export`` already.
         """
+        if self._loaded is None and self.export is not None:
+            refuse_existing(self.export, "export")
         given = check_call(x, kwargs, ["x", "y", "y_patch_metadata"], self.min_frames)
         poses = read_true_poses(given, y, y_patch_metadata)
         perturbation = self._loaded
@@ -70,7 +72,7 @@ class KeypointUniversal(KeypointIGSM):
             if self.export is not None:
                 buffer = io.BytesIO()
                 np.save(buffer, perturbation, allow_pickle=False)
-                atomic_write(self.export, buffer.getvalue())
+                atomic_write(self.export, buffer.getvalue(), new=True)
         videos = [self._add(perturbation, np.array(video), pose) for video, pose in zip(given, poses, strict=True)]
         return stack_videos(videos, dtype_of(x, given))
 

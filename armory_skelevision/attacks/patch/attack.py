@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -21,7 +20,7 @@ from armory_skelevision.attacks.patch.files import load_start
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.scene import PatchScene
 from armory_skelevision.attacks.patch.starts import Start, make_start
-from armory_skelevision.validation import InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
+from armory_skelevision.validation import AnyPath, InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
 
 
 class PatchAttack(ScreenAttack):
@@ -55,7 +54,8 @@ class PatchAttack(ScreenAttack):
         print_weight: Weight of the distance from printable colours, per frame.
         universal: One patch for all videos of a call, instead of one for each.
         adaptive: Take the gradient through every preprocessor of the estimator; False attacks it without them.
-        export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json.
+        export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json. Patches
+            that are there already are not replaced: the attack is refused.
         memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
         precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
             and much slower on others.
@@ -84,13 +84,13 @@ class PatchAttack(ScreenAttack):
         checkpoints: Sequence[WholeNumber] = (),
         restarts: Repeats = 1,
         start: Start = "grey",
-        patch_init: str | os.PathLike[str] | None = None,
+        patch_init: AnyPath | None = None,
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
         tv_weight: Weight = 0.0,
         print_weight: Weight = 0.0,
         universal: bool = False,
         adaptive: bool = True,
-        export: str | os.PathLike[str] | None = None,
+        export: AnyPath | None = None,
         memory: Memory = "auto",
         precision: Precision = "float32",
         seed: Seed = 0,

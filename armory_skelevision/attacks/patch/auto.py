@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,7 @@ from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.race import Contender, RealRun, plan_rounds, race
 from armory_skelevision.attacks.patch.scene import PatchScene
 from armory_skelevision.attacks.patch.starts import Start, make_start
-from armory_skelevision.validation import Iterations, Seed, WholeNumber
+from armory_skelevision.validation import AnyPath, Iterations, Seed, WholeNumber
 
 
 class Member(NamedTuple):
@@ -48,7 +47,8 @@ class AutoPatch(ScreenAttack):
         eot: Random transformations that the patch is optimised and judged over, see `EOT`; None for none.
         universal: One patch for all videos of a call, instead of one for each.
         adaptive: Take the gradient through every preprocessor of the estimator; False attacks it without them.
-        export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json.
+        export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json. Patches
+            that are there already are not replaced: the attack is refused.
         memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
         precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
             and much slower on others. The patch that is returned is chosen in float32.
@@ -84,7 +84,7 @@ class AutoPatch(ScreenAttack):
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
         universal: bool = False,
         adaptive: bool = True,
-        export: str | os.PathLike[str] | None = None,
+        export: AnyPath | None = None,
         memory: Memory = "auto",
         precision: Precision = "float32",
         seed: Seed = 0,

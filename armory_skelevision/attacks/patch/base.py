@@ -25,7 +25,7 @@ from armory_skelevision.attacks.interface import (
 from armory_skelevision.attacks.optimizer import BestIterate
 from armory_skelevision.attacks.patch.checkpoints import record_mean_iou
 from armory_skelevision.attacks.patch.eot import EOT
-from armory_skelevision.attacks.patch.files import check_export_folder, write_patch
+from armory_skelevision.attacks.patch.files import check_export_folder, refuse_exported, write_patch
 from armory_skelevision.attacks.patch.reach import frames_in_reach, response_size
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.models import SiameseEstimator
@@ -84,8 +84,11 @@ class ScreenAttack(TrackerAttack):
             The videos with their patches, same shape and dtype as ``x``.
 
         Raises:
-            InvalidValueError, InvalidTypeError: For input that does not fit together, naming video and frame.
+            InvalidValueError, InvalidTypeError: For input that does not fit together, naming video and frame; also if
+                the folder ``export`` has a patch of this number already.
         """
+        if self.export is not None:
+            refuse_exported(self.export, self._name())
         videos = check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
         dtype, scenes = dtype_of(x, videos), self._read_scenes(videos, y, y_patch_metadata)
         self.reach += [self._record_reach(scene) for scene in scenes]

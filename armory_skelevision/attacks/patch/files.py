@@ -15,23 +15,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from armory_skelevision.io import atomic_write, printable
+from armory_skelevision.io import atomic_write, printable, refuse_existing
 from armory_skelevision.io.arrays import read_array
 from armory_skelevision.io.images import read_image
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
+SUFFIXES = (".png", ".json", ".npy")
+"""Of the files of a patch. The last is written last: where it exists, the others do too."""
+
 
 def write_patch(stem: str | os.PathLike[str], patch: np.ndarray, settings: Mapping[str, Any]) -> Path:
-    """Write a patch (h, w, 3), RGB in [0, 1], as ``stem``.npy, .png and .json; returns the path of the .npy file."""
+    """Write a patch (h, w, 3), RGB in [0, 1], as ``stem``.npy, .png and .json; returns the path of the .npy file.
+
+    Raises:
+        FileExistsError: If there is such a file already; it is left as it is.
+    """
     path = Path(stem)
     path.parent.mkdir(parents=True, exist_ok=True)
     values = io.BytesIO()
     np.save(values, patch.astype(np.float32), allow_pickle=False)
     picture = cv2.imencode(".png", (patch[..., ::-1] * 255).round().astype(np.uint8))[1]
     described = json.dumps(settings, indent=4, sort_keys=True) + "\n"
-    # The .npy file is written last: where it exists, the others do too.
-    for suffix, data in {".png": picture.tobytes(), ".json": described.encode(), ".npy": values.getvalue()}.items():
-        atomic_write(path.with_name(path.name + suffix), data)
+    for suffix, data in zip(SUFFIXES, (picture.tobytes(), described.encode(), values.getvalue()), strict=True):
+        atomic_write(path.with_name(path.name + suffix), data, new=True)
     return path.with_name(path.name + ".npy")
 
 
@@ -41,6 +47,12 @@ def check_export_folder(folder: str | os.PathLike[str]) -> None:
     there = next((place for place in (path, *path.absolute().parents) if os.path.lexists(place)), path)
     if not os.fspath(folder) or not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise InvalidValueError("export", "a folder that can be written to", repr(printable(folder)))
+
+
+def refuse_exported(folder: str | os.PathLike[str], name: str) -> None:
+    """Refuse a folder that has a patch of this name already, which would be replaced (`InvalidValueError`)."""
+    for suffix in SUFFIXES:
+        refuse_existing(Path(folder, name + suffix), "export", "name another folder, or delete these patches")
 
 
 def read_patch(path: str | os.PathLike[str]) -> np.ndarray:

@@ -68,7 +68,7 @@ class PatchedFrames(Frames):
             slice(max(wanted.start, seen.start), min(wanted.stop, seen.stop))
             for wanted, seen in zip(region, view.region, strict=True)
         )
-        if rows.start >= rows.stop or columns.start >= columns.stop or not view.mask[rows, columns].any():
+        if not view.mask[rows, columns].any():  # nor where the two do not meet
             return clean
         inner_rows, inner_columns = (
             slice(part.start - wanted.start, part.stop - wanted.start)

@@ -6,9 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from armory_skelevision.attacks import PatchAttack
+from armory_skelevision.attacks.patch.files import refuse_exported
 from armory_skelevision.evaluation.check.findings import Finding, error, explain, has_errors, unknown_keys
 from armory_skelevision.evaluation.check.names import find_object, is_ours
-from armory_skelevision.validation import check_arguments
+from armory_skelevision.validation import InvalidValueError, check_arguments
 
 ATTACK_KEYS = (
     *("generate_kwargs", "knowledge", "kwargs", "module", "name", "sweep_params", "targeted", "targeted_labels"),
@@ -72,6 +74,22 @@ def check_attack(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
     except Exception as raised:  # a value of the wrong type can raise anything
         return [*findings, explain("attack.kwargs", raised, f"see {section['module']}.{section['name']}")]
     return findings + _check_frame_operations(attack, estimator)
+
+
+def check_export(config: Mapping[str, Any]) -> list[Finding]:
+    """Whether the patch attack will refuse to run, since there are patches in its folder already.
+
+    That is so for a config that is run as it is. Sweeps and submissions have a folder for each run.
+    """
+    section = config["attack"]
+    if section is None or section["name"] != PatchAttack.__name__ or not is_ours(section["module"]):
+        return []
+    try:
+        if section["kwargs"].get("export") is not None:
+            refuse_exported(section["kwargs"]["export"], "patch_000")
+    except InvalidValueError as raised:
+        return [explain("attack.kwargs", raised, "")]
+    return []
 
 
 def _check_generate(attack: Any, kwargs: Any) -> list[Finding]:

@@ -16,7 +16,7 @@ from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.datasets.selection import check_index, select
 from armory_skelevision.datasets.walker_videos import find_split
-from armory_skelevision.evaluation.check.findings import Finding, error, explain, missing, warning
+from armory_skelevision.evaluation.check.findings import Finding, error, explain, missing
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
 
 NOT_OPTIONS = ("eval_split", "module", "name", "train_split")
@@ -30,10 +30,7 @@ DEFAULT_SPLIT = "dev"
 
 
 def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
-    """What is wrong with a config's data set, and whether data are missing.
-
-    CARLA's data that are not here are a warning, as ARMORY can fetch them.
-    """
+    """What is wrong with a config's data set, and whether data are missing, even if ARMORY can download them."""
     section = config["dataset"]
     function, findings = find_object("dataset", section["module"], section["name"])
     if function is None:
@@ -100,8 +97,8 @@ def _check_carla(split: str, options: Mapping[str, Any]) -> list[Finding]:
         return []
     if prepared.is_dir():
         return [error("dataset", f"{prepared} lacks its dataset_info.json", "delete it; it will be made again")]
-    fix = f"ARMORY downloads them at the first run; without network, that run lists what to put into {folder}"
-    return [warning("dataset", f"the data are not here: there is no {prepared}", fix)]
+    fix = f"`armory run` downloads them, or lists what to put into {folder} if it cannot; --allow-missing lets it"
+    return [missing("dataset", f"the data are not here: there is no {prepared}", fix)]
 
 
 def _check_writable(name: str, options: Mapping[str, Any]) -> list[Finding]:

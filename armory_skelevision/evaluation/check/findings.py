@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from armory_skelevision.io import printable
+from armory_skelevision.io import message
 from armory_skelevision.validation import MissingFileError, StructuredError, suggest
 
 Level = Literal["error", "missing", "warning"]
@@ -26,8 +26,8 @@ class Finding(NamedTuple):
     """The config's path, or ``this machine``."""
 
     def __str__(self) -> str:
-        """One line, without control characters."""
-        return printable(" ".join(f"{self.where}: {self.level}: {describe(self)}".split()))
+        """One line of bounded length, without control characters."""
+        return message(f"{self.where}: {self.level}: {describe(self)}")
 
 
 def error(key: str, problem: str, fix: str = "") -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,12 @@ def check_file(path: Path, made: dict[str, Any] | None = None) -> list[Finding]:
         config = read_json(path)
     except StructuredError as raised:
         return [error("file", f"expected {raised.expected}, got {raised.got}", raised.fix)]
-    return check_config(config, made)
+    findings = check_config(config, made)
+    if has_errors(findings):
+        return findings
+    from armory_skelevision.evaluation.check.attack_defense import check_export
+
+    return findings + _guarded("attack", check_export, config)
 
 
 def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Finding]:
@@ -89,19 +95,25 @@ def _guarded(section: str, check: Callable[..., list[Finding]], *arguments: Any)
 
 def check_schema(config: Any) -> list[Finding]:
     """Where a config departs from ARMORY's schema, all places at once."""
-    import jsonschema
-    from armory.utils.configuration import DEFAULT_SCHEMA
-
-    schema = json.loads(Path(DEFAULT_SCHEMA).read_text(encoding="utf-8"))
-    failures = jsonschema.Draft7Validator(schema).iter_errors(config)
+    validator = _read_schema()
+    failures = validator.iter_errors(config)
     # the validator reports every absent key by itself, with all of them each time
     findings = list(dict.fromkeys(_explain(inner) for failure in failures for inner in _descend(failure)))
-    known = list(schema["properties"])
+    known = list(validator.schema["properties"])
     if isinstance(config, Mapping) and not isinstance(
         config.get("scenario", {}), Mapping
     ):  # ARMORY's schema forgets it
         findings.append(error("scenario", f"expected type object, got {config['scenario']!r:.80}"))
     return findings + (unknown_keys("", config, known, "warning") if isinstance(config, Mapping) else [])
+
+
+@cache
+def _read_schema() -> Any:
+    """The validator of ARMORY's schema; a sweep checks thousands of configs by it."""
+    import jsonschema
+    from armory.utils.configuration import DEFAULT_SCHEMA
+
+    return jsonschema.Draft7Validator(json.loads(Path(DEFAULT_SCHEMA).read_text(encoding="utf-8")))
 
 
 def _descend(failure: Any) -> list[Any]:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import re
 
+from armory_skelevision.io import printable
+
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _FORMULA = "=+-@＝＋－＠"
 _HIDDEN_FORMULA = re.compile(f"(;\\s*)([{_FORMULA}])")
 
 
-def plain(text: str, keep: str = "") -> str:
-    """A text with escapes for control characters, and for marks that turn the direction of writing.
-
-    Args:
-        text: The text.
-        keep: Characters to leave as they are, such as line breaks.
-    """
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() or each in keep else _escape(each) for each in text)
-
-
 def one_line(text: str) -> str:
-    """`plain` text with single blanks for line breaks and tabs."""
-    return plain(" ".join(text.split()))
+    """`printable` text with single blanks for line breaks and tabs."""
+    return printable(" ".join(text.split()))
 
 
 def csv_cell(text: str) -> str:
@@ -36,7 +26,3 @@ def csv_cell(text: str) -> str:
         return line
     line = _HIDDEN_FORMULA.sub(r"\1'\2", line)
     return f"'{line}" if line[:1] and line[0] in _FORMULA else line
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode() if not character.isspace() else " "

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.configs import format_config
+from armory_skelevision.io import printable
 from armory_skelevision.results.load import LoadedRuns, load_runs
 from armory_skelevision.results.records import RunResult
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
@@ -31,7 +32,6 @@ from armory_skelevision.results.report.overview import (
 from armory_skelevision.results.report.qualitative import Qualitative, qualitative
 from armory_skelevision.results.report.svg import LineStyle, line_styles
 from armory_skelevision.results.report.tables import Table
-from armory_skelevision.results.report.text import plain
 from armory_skelevision.results.summary import Summary, summarize
 from armory_skelevision.validation import StructuredError
 
@@ -175,10 +175,10 @@ def _template() -> Any:
 
 
 def _show(value: Any) -> Any:
-    """What a template prints: markup as it is, everything else as `plain` text."""
+    """What a template prints: markup as it is, everything else as `printable` text."""
     from markupsafe import Markup
 
-    return value if isinstance(value, Markup) else plain(str(value), keep="\n\t")
+    return value if isinstance(value, Markup) else printable(str(value), keep="\n\t\xa0")
 
 
 def _common_versions(summary: Summary) -> dict[str, str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from armory_skelevision.attacks.triggers import Trigger
-from armory_skelevision.training.settings import MultitaskSettings, Weight, check_text
-from armory_skelevision.validation import InvalidValueError, Range
+from armory_skelevision.training.settings import MultitaskSettings, check_text
+from armory_skelevision.validation import InvalidValueError, Range, Weight
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from armory_skelevision.training.settings import RunSettings, Weight, check_text
-from armory_skelevision.validation import Fraction, InvalidValueError, Range
+from armory_skelevision.training.settings import RunSettings, check_text
+from armory_skelevision.validation import Fraction, InvalidValueError, PathText, Range, Weight
 
 LossPart = Literal["both", "cls", "reg"]
 Branches = Literal["template", "search", "both"]
@@ -34,7 +34,7 @@ class DuaLossDefSettings(RunSettings):
             imitates a frame's pixel in a crop: above 1 where the crop was enlarged, below 1 where it was shrunk.
     """
 
-    tracker: str = "siamrpn_alex_stl.safetensors"
+    tracker: PathText = "siamrpn_alex_stl.safetensors"
     width: Literal["small", "base", "large"] = "small"
     branches: Branches = "both"
     loss: LossPart = "both"

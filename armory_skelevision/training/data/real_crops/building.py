@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
-from armory_skelevision.io import atomic_write, printable, progress
+from armory_skelevision.io import atomic_write, hash_file, printable, progress
 from armory_skelevision.io.images import read_image
+from armory_skelevision.io.reading import MAX_BYTES
 from armory_skelevision.training.data.real_crops.cropping import JPEG_QUALITY, Crop, cut_crop
 from armory_skelevision.training.data.real_crops.store import SUFFIX, open_part, write_part
 from armory_skelevision.validation import InvalidValueError, StructuredError
@@ -29,7 +30,7 @@ class BuildSummary(NamedTuple):
 
 
 def build_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool = False) -> BuildSummary:
-    """Cut crops of people into a store. Resumes after an interruption.
+    """Cut crops of people into a store. Resumes after an interruption; a part whose pictures have changed is cut again.
 
     All usable crops are cut before any is refused, so that one run finds all problems, and a second one, after they are
     fixed, has little left to do. The problems are listed in ``<people.name>-problems.txt`` in the store.
@@ -51,11 +52,12 @@ def build_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool = False) 
     with progress(total=total, unit="crop", desc=people.name) as bar:
         for key, persons in people.parts.items():
             path = out / f"{people.name}-{key}{SUFFIX}"
-            found = _problems_of_finished(path, persons)
+            pictures = _hash_pictures(persons)
+            found = _problems_of_finished(path, persons, pictures)
             if found is None or (found and not skip_invalid):
                 made, found = _cut(persons, bar)
                 if not found or skip_invalid:
-                    write_part(path, made, people.name, _hash(persons), found)
+                    write_part(path, made, people.name, _hash(persons), pictures, found)
             else:
                 bar.update(len(persons))
             problems += found
@@ -91,8 +93,8 @@ def _cut(persons: Sequence[AnnotatedPerson], bar: Any) -> tuple[list[Crop], list
     return sorted(crops, key=lambda crop: (crop.track, crop.frame)), problems
 
 
-def _problems_of_finished(path: Path, persons: Sequence[AnnotatedPerson]) -> list[str] | None:
-    """What was left out of a part that exists already; None if there is no such part."""
+def _problems_of_finished(path: Path, persons: Sequence[AnnotatedPerson], pictures: str) -> list[str] | None:
+    """What was left out of a part that exists already; None if there is no such part, or one of other pictures."""
     if not path.is_file():
         return None
     _, header = open_part(path)
@@ -102,16 +104,30 @@ def _problems_of_finished(path: Path, persons: Sequence[AnnotatedPerson]) -> lis
             printable(path), "crops of the same people", "crops of others, or cut in another way", fix
         )
     found: list[str] = json.loads(header["faults"])
-    return found
+    return found if header.get("pictures") == pictures else None
 
 
 def _hash(persons: Sequence[AnnotatedPerson]) -> str:
-    """A hash of everything that determines the crops, except for the folder of the pictures."""
+    """A hash of everything that determines the crops, except for the pictures."""
     lines = [f"JPEG {JPEG_QUALITY}"]
     for person in persons:
         numbers = (person.size, person.box_xyxy.tolist(), person.keypoints.tolist(), person.track, person.frame)
         lines.append(f"{person.picture.name} {numbers}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _hash_pictures(persons: Sequence[AnnotatedPerson]) -> str:
+    """A hash of what the pictures contain, wherever they are: copies of a data set have other time stamps.
+
+    Hashing takes a small part of the time of decoding.
+    """
+    together = hashlib.sha256()
+    for path in dict.fromkeys(person.picture for person in persons):
+        try:
+            together.update(hash_file(path, MAX_BYTES).encode())
+        except (StructuredError, OSError):  # why it cannot be used is found when it is read
+            together.update(b"none")
+    return together.hexdigest()
 
 
 def _list_problems(path: Path, problems: Sequence[str]) -> Path:

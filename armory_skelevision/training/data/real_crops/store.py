@@ -5,7 +5,8 @@ Tensors of a part with n crops, sorted by track and frame:
     boxes_xyxy (n, 4), keypoints (n, 17, 3)         float32, in crop pixels
     tracks (n,), frames (n,)                        int64
 Strings in its header: "crops", the layout's version; "source", the data set and split; "people", a hash of the
-requested people; "faults", a JSON list of the reasons why some of them are left out.
+requested people; "pictures", one of the contents of their pictures, absent in parts of earlier versions; "faults", a
+JSON list of the reasons why some of the people are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ LAYOUT = "1"
 PART = f"a part of a crop store (layout {LAYOUT})"
 
 
-def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, problems: Sequence[str]) -> None:
+def write_part(
+    path: Path, crops: Sequence[Crop], source: str, people: str, pictures: str, problems: Sequence[str]
+) -> None:
     """Write a part of crops that are sorted by track and frame, whole or not at all (`OSError`)."""
     jpegs = [crop.jpeg for crop in crops]
     arrays = {
@@ -44,7 +47,8 @@ def write_part(path: Path, crops: Sequence[Crop], source: str, people: str, prob
         "tracks": np.array([crop.track for crop in crops], np.int64),
         "frames": np.array([crop.frame for crop in crops], np.int64),
     }
-    header = {"crops": LAYOUT, "source": source, "people": people, "faults": json.dumps(list(problems))}
+    header = {"crops": LAYOUT, "source": source, "people": people, "pictures": pictures}
+    header["faults"] = json.dumps(list(problems))
     write_checkpoint({name: torch.from_numpy(array) for name, array in arrays.items()}, header, path)
 
 
