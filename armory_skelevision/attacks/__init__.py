@@ -3,12 +3,13 @@
 from armory_skelevision.attacks.backdoor import BackdoorTrigger
 from armory_skelevision.attacks.digital import FGSM, PGD, RTAA, IoUAttack
 from armory_skelevision.attacks.keypoints import KeypointFGSM, KeypointIGSM, KeypointUniversal
-from armory_skelevision.attacks.patch import PatchAttack
+from armory_skelevision.attacks.patch import AutoPatch, PatchAttack
 
 __all__ = [
     "FGSM",
     "PGD",
     "RTAA",
+    "AutoPatch",
     "BackdoorTrigger",
     "IoUAttack",
     "KeypointFGSM",

@@ -12,23 +12,24 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from armory_skelevision.boxes import cxcywh_to_xyxy, giou, iou, xyxy_to_cxcywh
-from armory_skelevision.tracking import Step, TrackerSettings, TrackerState
-from armory_skelevision.tracking.tracker import crop_scale, penalized_scores
+from armory_skelevision.attacks.proposal_losses import expected_giou, expected_l1, rank_margin, score_margin
+from armory_skelevision.boxes import cxcywh_to_xyxy, giou, xyxy_to_cxcywh
+from armory_skelevision.tracking import Step, TrackerSettings
 from armory_skelevision.validation import InvalidValueError, Range, Settings
 
-Loss = Literal["l1", "expected_l1", "giou", "score", "targeted"]
+Loss = Literal["l1", "expected_l1", "giou", "expected_giou", "score", "rank_margin", "targeted"]
 Shift = Annotated[float, Range(-100, 100)]
 Pixels = Annotated[float, Range(-100_000, 100_000)]
 Objective = Callable[[Tensor, Sequence[Step] | None], Tensor]
 """Maps the tracked boxes (F, 4), xyxy in pixels, and the tracker's steps (None where not known) to a scalar."""
 
-# IoU with the target from which on a proposal would keep the tracker on it.
-COVERING = 0.5
-# Logit margin below which a proposal cannot win; lowering it further would only take weight from other frames.
-LOST_MARGIN = -5.0
-# Of the softmax over penalised scores, which lie near [0, 1].
-TEMPERATURE = 0.05
+# The losses that see the tracker's proposals, and not only the boxes that it chose.
+PROPOSAL_LOSSES = {
+    "expected_l1": expected_l1,
+    "expected_giou": expected_giou,
+    "score": score_margin,
+    "rank_margin": rank_margin,
+}
 
 
 @dataclass(frozen=True)
@@ -70,34 +71,27 @@ def make_objective(
     """The objective of a loss against the true boxes.
 
     Args:
-        loss: "l1" is the sum of absolute box errors (SkeleVision, Eq. 3); "expected_l1" is its expectation if the
-            tracker chose among all proposals at random, by their scores; "giou" is one minus the generalised IoU;
-            "score" lowers the target's score; "targeted" pulls the box to ``target_box``.
+        loss: "l1" is the sum of absolute box errors (SkeleVision, Eq. 3), "giou" one minus the generalised IoU;
+            "expected_l1" and "expected_giou" are their expectations if the tracker chose among all proposals at random,
+            by their scores; "score" lowers the target's score; "rank_margin" puts the best proposal away from the
+            target ahead of the best one on it; "targeted" pulls the box to ``target_box``.
         truth_xyxy: True boxes (F, 4), pixels.
         target_box: Required by "targeted", and by it alone.
-        settings: Constants of the tracker, for "expected_l1" and "score"; None for a third-party tracker.
+        settings: Constants of the tracker, for the losses of its proposals; None for a third-party tracker.
 
     Raises:
-        InvalidValueError: For "targeted" without a target box, a target box with another loss, or "expected_l1" or
-            "score" on a third-party tracker.
+        InvalidValueError: For "targeted" without a target box, a target box with another loss, or a loss of
+            proposals on a third-party tracker.
     """
     if loss == "targeted" and target_box is None:
         raise InvalidValueError("target_box", "one for loss 'targeted'", "none", "set shift, scale or box_xyxy")
     if loss != "targeted" and target_box is not None:
         raise InvalidValueError("target_box", f"none with loss {loss!r}", "one", "use loss 'targeted', or leave it out")
-    if loss in ("expected_l1", "score"):
+    if loss in PROPOSAL_LOSSES:
         if settings is None:
             fix = "this loss needs the proposals of our own trackers"
             raise InvalidValueError("loss", "'l1', 'giou' or 'targeted'", repr(loss), fix)
-        rate = _expected_l1 if loss == "expected_l1" else _score_margin
-
-        def sum_steps(_: Tensor, steps: Sequence[Step] | None) -> Tensor:
-            if steps is None:
-                raise TypeError("this objective needs the tracker's steps")
-            rates = [rate(step, truth, settings) for step, truth in zip(steps, truth_xyxy, strict=True)]
-            return torch.stack(rates).sum()
-
-        return sum_steps
+        return sum_frames(PROPOSAL_LOSSES[loss], truth_xyxy, settings)
     if target_box is not None:
         target_xyxy = target_box.boxes_xyxy(truth_xyxy)
         return lambda boxes_xyxy, _: -(boxes_xyxy - target_xyxy.to(boxes_xyxy)).abs().sum()
@@ -106,27 +100,15 @@ def make_objective(
     return lambda boxes_xyxy, _: (boxes_xyxy - truth_xyxy.to(boxes_xyxy)).abs().sum()
 
 
-def _expected_l1(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
-    """The mean box error of all proposals, weighted by a softmax over their penalised scores.
+def sum_frames(
+    loss: Callable[[Step, Tensor, TrackerSettings], Tensor], boxes_xyxy: Tensor, settings: TrackerSettings
+) -> Objective:
+    """The sum of a loss of single frames, each with its box of (F, 4), in pixels; see `proposal_losses`."""
 
-    The tracker's own choice is an argmax without a gradient, so "l1" can change the chosen box but cannot favour the
-    choice of another. Here every proposal with a score near the highest contributes.
-    """
-    previous = step.previous.box_cxcywh
-    chances = (penalized_scores(step.previous, step.proposals, settings) / TEMPERATURE).softmax(dim=0)
-    found_cxcywh = step.proposals.boxes_cxcywh.to(previous) / crop_scale(step.previous, settings)
-    found_xyxy = cxcywh_to_xyxy(torch.cat([previous[:2] + found_cxcywh[:, :2], found_cxcywh[:, 2:]], dim=1))
-    return chances @ (found_xyxy - truth_xyxy).abs().sum(dim=1)
+    def sum_steps(_: Tensor, steps: Sequence[Step] | None) -> Tensor:
+        if steps is None:
+            raise TypeError("this objective needs the tracker's steps")
+        losses = [loss(step, box_xyxy, settings) for step, box_xyxy in zip(steps, boxes_xyxy, strict=True)]
+        return torch.stack(losses).sum()
 
-
-def _score_margin(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Tensor:
-    """Minus the mean logit margin, target over background, of the proposals that cover the target."""
-    previous = step.previous.box_cxcywh.detach()
-    scale = crop_scale(TrackerState(previous), settings)
-    truth_cxcywh = xyxy_to_cxcywh(truth_xyxy)
-    in_crop = torch.cat([truth_cxcywh[:2] - previous[:2], truth_cxcywh[2:]]) * scale
-    proposals_xyxy = cxcywh_to_xyxy(step.proposals.boxes_cxcywh.detach())
-    covering = iou(proposals_xyxy, cxcywh_to_xyxy(in_crop)) >= COVERING
-    margins = torch.logit(step.proposals.scores[covering].double(), eps=1e-7).clamp(min=LOST_MARGIN)
-    # Where no proposal covers the target, the frame counts like one whose proposals are all below the margin.
-    return -margins.mean() if covering.any() else step.proposals.scores.sum().double() * 0 - LOST_MARGIN
+    return sum_steps

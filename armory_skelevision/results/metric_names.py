@@ -15,6 +15,9 @@ KEYPOINT_PCK = "keypoint_pck"
 RELATIVE_PCK = "relative_pck"
 """PCK under attack divided by benign PCK; ARMORY's results hold it in per cent, and for neither side."""
 
+IN_REACH = 0.5
+"""Share of frames that a patch could win in, from which on a video counts as one in its reach."""
+
 PER_VIDEO = {
     METRIC: "mean IoU",
     "success_auc": "success AUC",

@@ -24,6 +24,7 @@ class TrackerSettings(Settings):
         instance_size: Side of the search crop in pixels; larger than ``exemplar_size``.
         min_size: Smallest width and height of a tracked box in pixels.
         per_position: Number of proposals at each position of the response map; no setting.
+        stride: Pixels of the search crop from one position to the next; no setting.
     """
 
     penalty_k: Annotated[float, Range(0, 100)] = 0.16
@@ -34,6 +35,7 @@ class TrackerSettings(Settings):
     instance_size: Annotated[int, Range(104, 1023)] = 287
     min_size: Annotated[float, Range(0, 1000)] = 10.0
     per_position: ClassVar[int] = len(anchors.SIZES_WH)
+    stride: ClassVar[int] = anchors.STRIDE
 
     def check(self) -> None:
         """Check that the search crop is larger than the template (`InvalidValueError`)."""
@@ -56,6 +58,7 @@ class PointSettings(TrackerSettings):
     exemplar_size: Annotated[int, Range(113, 128)] = 127
     instance_size: Annotated[int, Range(114, 1023)] = 255
     per_position: ClassVar[int] = 1
+    stride: ClassVar[int] = points.STRIDE
 
     def decode(self, output: RPNOutput) -> Proposals:
         """The proposals in the network's output for one search crop (batch of 1); see `points.decode`."""

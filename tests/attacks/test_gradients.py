@@ -40,7 +40,7 @@ PLACES = {"behind": (0, 0), "beside": (62, 10)}
 
 
 @pytest.mark.parametrize("shift", PLACES.values(), ids=PLACES.keys())
-@pytest.mark.parametrize("loss", ["l1", "expected_l1", "giou", "score", "targeted"])
+@pytest.mark.parametrize("loss", ["l1", "expected_l1", "giou", "expected_giou", "score", "rank_margin", "targeted"])
 def test_both_memory_modes_give_the_same_gradient(loss, shift):
     estimator, scene = random_estimator(settings=SMALL), scene_of(frames=4, shift=shift)
     graph = value_and_grad(estimator, scene, loss, memory="graph")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from doubles import overlaps
 
-from armory_skelevision.attacks.objectives import LOST_MARGIN, TargetBox, make_objective
+from armory_skelevision.attacks.objectives import TargetBox, make_objective
+from armory_skelevision.attacks.proposal_losses import LOST_MARGIN, WON_MARGIN
 from armory_skelevision.tracking import Step, TrackerSettings, TrackerState, Window
 from armory_skelevision.tracking.proposals import Proposals
 from armory_skelevision.tracking.tracker import penalized_scores
@@ -214,3 +215,38 @@ def test_invalid_targets_are_refused(values, key, expected):
     with pytest.raises(InvalidValueError) as caught:
         TargetBox.from_dict(values, "target_box")
     assert (caught.value.key, caught.value.expected) == (key, expected)
+
+
+def test_the_expected_giou_is_that_of_the_chosen_box_where_the_choice_is_clear():
+    settings = replace(SETTINGS, penalty_k=0.0, window_influence=0.0)
+    objective = make_objective("expected_giou", TRUTH[:1], None, settings)
+    scale = 127 / 59.1608
+    on, beside = [0.5 * scale, 0.5 * scale, 20 * scale, 40 * scale], [20.5 * scale, 0.5 * scale, 20 * scale, 40 * scale]
+    assert float(objective(TRUTH[:1], [five([9.0, -9.0], [on, beside])])) == pytest.approx(0, abs=1e-3)
+    # Side by side they have no overlap, and their hull nothing else: GIoU is 0.
+    assert float(objective(TRUTH[:1], [five([-9.0, 9.0], [on, beside])])) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_rank_margin_is_that_of_the_best_proposals_by_penalised_scores():
+    settings = replace(SETTINGS, penalty_k=0.0, window_influence=0.0)
+    objective = make_objective("rank_margin", TRUTH[:1], None, settings)
+    on, between, off = [0.0, 0, 43, 86], [20.0, 0, 43, 86], [90.0, 0, 43, 86]
+    scores = torch.tensor([2.0, 0.5]).sigmoid()
+
+    def margin(*logits):
+        return float(objective(TRUTH[:1], [five(list(logits), [on, off, between])]))
+
+    # A smooth maximum over two proposals of which one has a score of 0 is a little above the other's score.
+    assert margin(2.0, 0.5, 9.0) == pytest.approx(float(scores[1] - scores[0]), abs=1e-3)
+    assert margin(-9.0, 9.0, 9.0) == WON_MARGIN
+    assert margin(2.0, 0.5, 9.0) == margin(2.0, 0.5, -9.0), "what is neither on the target nor away from it counts"
+
+
+def test_the_rank_margin_has_a_gradient_towards_winning():
+    logits = torch.tensor([1.0, 0.0], requires_grad=True)
+    state = initial_state(TRUTH[0])
+    boxes = torch.tensor([[0.0, 0, 43, 86], *[[90.0, 0, 43, 86]] * 4])
+    scores = torch.cat([logits.sigmoid(), torch.zeros(3)])
+    objective = make_objective("rank_margin", TRUTH[:1], None, SETTINGS)
+    objective(TRUTH[:1], [Step(Window(0, 0, 100), state, Proposals(scores, boxes), state, 0)]).backward()
+    assert logits.grad[0] < 0 < logits.grad[1]

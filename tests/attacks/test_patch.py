@@ -114,7 +114,7 @@ def test_attack_goes_through_a_full_frame_preprocessor():
     ("kwargs", "key", "expected", "got"),
     [
         ({"update": "adam"}, "update", "'sign' or 'gradient' or 'accumulated_sign'", "'adam'"),
-        ({"start": "black"}, "start", "'grey' or 'random'", "'black'"),
+        ({"start": "black"}, "start", "'grey' or 'random' or 'decoy'", "'black'"),
         ({"step_size": 0}, "step_size", "a number in (0, 1000000]", "0"),
         ({"max_iter": -1}, "max_iter", "a whole number in [0, 100000]", "-1"),
         ({"seed": 0.5}, "seed", "a whole number in [0, 9223372036854775807]", "0.5"),

@@ -37,6 +37,17 @@ def test_steps_go_on_where_they_were_stopped(script, tmp_path):
     assert kept.read_bytes() != before
 
 
+def test_attacks_under_one_budget_go_on_where_they_were_stopped(script, tmp_path):
+    few = ("--videos", "0", "--frames", "3", "--budget", "2", "--models", "stl", "--keep", tmp_path)
+    _, result = script("experiments.auto_patch", *few, "--attacks", "grey", "flytrap", "auto", "expected_l1+l1:grey")
+    videos = {row["attack"]: row["videos"][0] for row in result["rows"]}
+    assert {video["benign"] for video in videos.values()} == {videos["grey"]["benign"]}
+    assert 0.5 < videos["auto"]["left"] < videos["grey"]["left"] and videos["grey"]["reach"] == 1
+    assert len(list(tmp_path.iterdir())) == 4
+    _, again = script("experiments.auto_patch", *few, "--attacks", "auto")
+    assert again["rows"] == [row for row in result["rows"] if row["attack"] == "auto"]
+
+
 def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
     files = {"stl-1": "stl", "stl-2": "mtl", "mtl-1": "mtl", "mtl-2": "stl", "lone-9": "stl"}
     for folder, model in files.items():

@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+import torch
+from doubles import SMALL, ColourTracker, IdentityTracker, overlaps, random_estimator, screen_scene, tiny_estimator
+
+from armory_skelevision.attacks import AutoPatch, PatchAttack
+from armory_skelevision.attacks.gradients import ValueAndGrad
+from armory_skelevision.attacks.optimizer import BestIterate
+from armory_skelevision.attacks.patch import read_scene
+from armory_skelevision.attacks.patch.auto import Member
+from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, Round, plan_rounds, race
+from armory_skelevision.attacks.patch.starts import make_decoy, make_start
+
+
+def attack(estimator, scene=None, **kwargs):
+    x, y, metadata = scene or screen_scene()
+    return AutoPatch(estimator, verbose=False, **kwargs).generate(x=x, y=y, y_patch_metadata=metadata)
+
+
+def mean_iou(estimator, x, y):
+    boxes = estimator.predict(x, y_init=y[0]["boxes"][:1])[0]["boxes"]
+    return float(overlaps(np.asarray(boxes, np.float64), y[0]["boxes"].astype(np.float64))[1:].mean())
+
+
+@pytest.mark.parametrize(("members", "budget"), [(1, 1), (4, 1), (4, 7), (4, 100), (6, 100), (7, 33), (8, 1000)])
+def test_rounds_spend_the_budget_to_the_last_evaluation(members, budget):
+    rounds = plan_rounds(members, budget)
+    assert sum(count * steps for count, steps in rounds) == budget
+    assert rounds[-1].contenders == 1 and rounds[0].contenders <= members
+    counts = [count for count, _ in rounds]
+    assert counts == [counts[0]] if len(counts) == 1 else counts[1:] == [(count + 1) // 2 for count in counts[:-1]]
+    assert len(rounds) == 1 or min(steps for _, steps in rounds) >= MIN_STEPS
+
+
+def test_four_members_share_a_hundred_evaluations():
+    assert plan_rounds(4, 100) == [Round(4, 8), Round(2, 16), Round(1, 36)]
+
+
+def test_the_patch_is_better_than_that_of_its_members_first_steps():
+    scene, estimator = screen_scene(frames=3), random_estimator(settings=SMALL)
+    short, long = (mean_iou(estimator, attack(estimator, scene, budget=budget), scene[1]) for budget in (1, 12))
+    assert long < short <= mean_iou(estimator, scene[0], scene[1])
+
+
+def test_every_evaluation_is_counted(monkeypatch):
+    counts = []
+    monkeypatch.setattr(AutoPatch, "_progress", lambda self, steps, *_, **__: Bar(len(steps), counts))
+    attack(tiny_estimator(), budget=25)
+    assert counts == [25, *[1] * 25]
+
+
+class Bar:
+    """A progress bar that keeps its total and its updates."""
+
+    def __init__(self, total, counts):
+        self.counts = counts
+        counts.append(total)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self):
+        self.counts.append(1)
+
+
+def test_the_same_seed_gives_the_same_patch_and_another_seed_another(monkeypatch):
+    monkeypatch.setattr(AutoPatch, "members", (Member(("l1",), "random"), Member(("giou",), "random")))
+    first, again, other = (attack(tiny_estimator(), budget=20, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert (other != first).any()
+
+
+def test_checkpoints_never_rise_and_end_at_the_returned_patch():
+    scene, estimator = screen_scene(frames=3), random_estimator(settings=SMALL)
+    auto = AutoPatch(estimator, budget=12, checkpoints=(1, 4, 12), verbose=False)
+    x_adv = auto.generate(scene[0], scene[1], scene[2])
+    values = list(auto.mean_iou[0].values())
+    assert list(auto.mean_iou[0]) == [1, 4, 12] and values == sorted(values, reverse=True)
+    assert values[-1] == pytest.approx(mean_iou(estimator, x_adv, scene[1]), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["l1", "giou"])
+def test_the_known_best_patch_is_found_without_proposals(loss):
+    scene = screen_scene()
+    scene[2][0]["shading"] = False
+    tracker = ColourTracker()
+    auto = AutoPatch(tracker, budget=20, verbose=False)
+    auto.whole_frame_members = (Member((loss,), "grey"),)
+    labels = [{"boxes": np.repeat(scene[1][0]["boxes"][:1], 5, axis=0)}]
+    x_adv = auto.generate(scene[0], labels, scene[2])
+    best = scene[0].copy()
+    best[0][scene[2][0]["masks"][..., 0] > 0] = [1, 0, 1]
+    gained, possible = (mean_iou(tracker, scene[0], labels) - mean_iou(tracker, x, labels) for x in (x_adv, best))
+    assert gained >= 0.95 * possible > 0
+
+
+def test_a_tracker_without_gradient_keeps_its_start():
+    x, y, metadata = screen_scene()
+    first = PatchAttack(IdentityTracker(), max_iter=0, start="decoy", verbose=False).generate(x, y, metadata)
+    np.testing.assert_array_equal(attack(IdentityTracker(), (x, y, metadata), budget=30), first)
+
+
+def test_one_patch_for_several_videos_is_judged_by_all():
+    estimator = random_estimator(settings=SMALL)
+    scenes = [screen_scene(frames=3, seed=seed) for seed in (0, 1)]
+    x, y, metadata = (
+        np.concatenate([scene[0] for scene in scenes]),
+        *([each for scene in scenes for each in scene[part]] for part in (1, 2)),
+    )
+    auto = AutoPatch(estimator, budget=6, universal=True, checkpoints=(6,), verbose=False)
+    x_adv = auto.generate(x, y, metadata)
+    assert len(auto.mean_iou) == 2
+    before, after = (
+        np.mean([mean_iou(estimator, video[None], [labels]) for video, labels in zip(videos, y, strict=True)])
+        for videos in (x, x_adv)
+    )
+    assert after < before
+
+
+def test_a_decoy_is_full_of_pictures_of_the_target():
+    scene = scene_of(screen_scene())
+    # The target of 20 x 45 pixels with its margins is a picture of 26 x 58, of which there are three in each direction.
+    decoy = make_decoy(scene, (3 * 58, 3 * 26)).numpy()
+    assert decoy.shape == (3 * 58, 3 * 26, 3)
+    person = np.isclose(decoy, [0.8, 0.2, 0.3]).all(axis=2)
+    assert person.sum() == 9 * 20 * 45 and person[58 + 29, 26 + 13]
+
+
+def test_a_decoy_of_a_target_at_the_border_is_what_can_be_seen_of_it():
+    x, y, metadata = screen_scene()
+    y[0]["boxes"][:] = [-30, 90, 20, 140]
+    decoy = make_decoy(scene_of((x, y, metadata)), (100, 70)).numpy()
+    np.testing.assert_array_equal(decoy[:20, :20], decoy[38:58, 27:47])
+
+
+def test_further_starts_of_different_seeds_are_different():
+    scene = scene_of(screen_scene())
+    starts = [make_start("random", [scene], seed, number) for seed in range(3) for number in range(3)]
+    assert len({start.sum().item() for start in starts}) == 9
+
+
+def test_the_better_half_goes_on_from_its_best_patches():
+    seen = []
+
+    class Known:
+        """A run whose mean IoU is 1 - the patch's mean, times a constant."""
+
+        def __init__(self, name, gain):
+            self.name, self.gain = name, gain
+
+        def __call__(self, patch, with_grad):
+            seen.append(self.name)
+            return ValueAndGrad(self.gain * float(patch.mean()) - 1, torch.ones_like(patch) if with_grad else None)
+
+    start = BestIterate(-np.inf, torch.zeros(1, 1, 3))
+    contenders = [Contender(Known(name, gain), start) for name, gain in (("slow", 0.1), ("fast", 0.9), ("stuck", -1.0))]
+    values = [best.value for best in race(contenders, [Round(3, 2), Round(2, 3), Round(1, 4)])]
+    assert len(values) == 6 + 6 + 4 and values == sorted(values)
+    without_judging = [name for name, following in zip(seen, [*seen[1:], None], strict=True) if name == following]
+    assert without_judging == ["slow"] * 2 + ["fast"] * 2 + ["stuck"] * 2 + ["fast"] * 3 + ["slow"] * 3 + ["fast"] * 4
+    assert contenders[1].best.image.mean() > contenders[0].best.image.mean() * 0.999 > 0
+
+
+def scene_of(scene):
+    x, y, metadata = scene
+    return read_scene(x[0], y[0]["boxes"], metadata[0], torch.device("cpu"), 0)
