@@ -18,6 +18,9 @@ RELATIVE_PCK = "relative_pck"
 IN_REACH = 0.5
 """Share of frames that a patch could win in, from which on a video counts as one in its reach."""
 
+IOU_IN_REACH = "iou_in_reach"
+"""The mean IoU over the videos in reach, which is derived from both; no result file has it."""
+
 PER_VIDEO = {
     METRIC: "mean IoU",
     "success_auc": "success AUC",
@@ -27,7 +30,14 @@ PER_VIDEO = {
 }
 """Names of metrics in [0, 1] with one value for each video."""
 
-SHARES = {**PER_VIDEO, "pck": "PCK", RELATIVE_PCK: "relative PCK", "oks": "OKS"}
+SHARES = {
+    METRIC: PER_VIDEO[METRIC],
+    IOU_IN_REACH: "mean IoU in reach",
+    **PER_VIDEO,
+    "pck": "PCK",
+    RELATIVE_PCK: "relative PCK",
+    "oks": "OKS",
+}
 """Names of metrics that reports show in per cent; all but the relative PCK, which may exceed 1, are in [0, 1]."""
 
 
