@@ -81,6 +81,9 @@ VIDEO_NAMES = "video_names"
 REACH = "reach"
 """Key of the share of each video's frames that a perfect patch could win in; absent where an attack knows of none."""
 
+IN_REACH = 0.5
+"""Share of frames that a patch could win in, from which on a video counts as one in its reach."""
+
 METRICS = "armory_skelevision.metrics"
 _BOX_METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou", "frame_boxes", "true_boxes")
 _OF_BOXES = (METRIC, *(f"{METRICS}.{name}" for name in _BOX_METRICS))

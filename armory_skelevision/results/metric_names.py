@@ -15,9 +15,6 @@ KEYPOINT_PCK = "keypoint_pck"
 RELATIVE_PCK = "relative_pck"
 """PCK under attack divided by benign PCK; ARMORY's results hold it in per cent, and for neither side."""
 
-IN_REACH = 0.5
-"""Share of frames that a patch could win in, from which on a video counts as one in its reach."""
-
 IOU_IN_REACH = "iou_in_reach"
 """The mean IoU over the videos in reach, which is derived from both; no result file has it."""
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, IN_REACH, IOU_IN_REACH, TRUE_BOXES
+from armory_skelevision.evaluation.table import IN_REACH, METRIC
+from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, IOU_IN_REACH, TRUE_BOXES
 from armory_skelevision.validation import InvalidValueError
 
 SIDES = ("benign", "adversarial")

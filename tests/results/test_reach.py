@@ -8,8 +8,9 @@ from handmade_results import METRIC, make_config, make_results, write_result
 from html_page import Page
 
 from armory_skelevision.evaluation.configs import build_config
+from armory_skelevision.evaluation.table import IN_REACH
 from armory_skelevision.results.load import load_runs
-from armory_skelevision.results.metric_names import IN_REACH, IOU_IN_REACH
+from armory_skelevision.results.metric_names import IOU_IN_REACH
 from armory_skelevision.results.records import with_checkpoints
 from armory_skelevision.results.report.figures import steps_panels
 from armory_skelevision.results.report.overview import metrics_table, miou_table

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from armory_skelevision.evaluation.table import METRIC
+from armory_skelevision.evaluation.table import IN_REACH, METRIC
 from armory_skelevision.results.metric_names import (
-    IN_REACH,
     IOU_IN_REACH,
     KEYPOINT_PCK,
     SHARES,
