@@ -126,3 +126,19 @@ def test_a_budget_is_written_with_its_name(tmp_path: Path) -> None:
     config = build_config("walkers", "mtl", "autopatch")
     path = write_result(tmp_path / "r.json", make_results(BENIGN, ATTACKED), config)
     assert "AutoPatch · budget 30" in miou_table(summarize(load_runs([path]).runs)).caption
+
+
+def test_the_benign_row_is_named_in_the_column_of_the_budget(tmp_path: Path) -> None:
+    paths = []
+    for split, budget in (("mini", 30), ("dev", 100)):
+        config = build_config("walkers", "mtl", "autopatch")
+        config["attack"]["kwargs"]["budget"], config["dataset"]["eval_split"] = budget, split
+        paths.append(write_result(tmp_path / f"{split}.json", make_results(BENIGN, ATTACKED), config))
+    rows = Page(write_report(paths, tmp_path / "out").page).tables["miou"]
+    assert [row[:2] for row in rows] == [
+        ["data set", "budget"],
+        ["walkers dev", "benign"],
+        ["walkers dev", "100"],
+        ["walkers mini", "benign"],
+        ["walkers mini", "30"],
+    ]
