@@ -148,15 +148,15 @@ class RunResult:
         """The name of a video that the result gives it, or else "video 0" and so on."""
         return self.names[number] if number < len(self.names) else f"video {number}"
 
-    def count_in_reach(self) -> int:
-        """How many videos a patch could win in; see `IN_REACH`."""
-        return sum(map(_is_in_reach, self.reach))
+    def videos_in_reach(self) -> tuple[int, ...]:
+        """The numbers of the videos that a patch could win in; see `IN_REACH`."""
+        return tuple(number for number, share in enumerate(self.reach) if _is_in_reach(share))
 
     def __str__(self) -> str:
         """Both mean IoUs on one line, and those of the videos in reach where that is recorded."""
         words = [f"{name} mIoU {_describe(self.side(name))}" for name in SIDES]
         if self.reach:
-            words.append(f"{self.count_in_reach()} of {len(self.reach)} videos in reach")
+            words.append(f"{len(self.videos_in_reach())} of {len(self.reach)} videos in reach")
         return "  ".join(words)
 
 

@@ -93,6 +93,14 @@ def test_the_report_shows_both_means_and_the_reach_of_each_video(tmp_path: Path)
     assert [row[at] for row in page.tables["videos"][1:]] == ["100.00", "60.00", "0.00", "0.00", "10.00", "20.00"]
 
 
+def test_means_over_other_videos_are_not_compared(tmp_path: Path) -> None:
+    for reach, change in (([1.0, 0.0, 1.0], ""), ([1.0, 0.6, 0.0], "0.0")):
+        paths = [write(tmp_path / "stl.json", [1.0, 0.6, 0.0], "stl"), write(tmp_path / "mtl.json", reach)]
+        table = miou_table(summarize(load_runs(paths).runs))
+        (cell,) = [row[-1] for row in table.rows if [each.number for each in row[:2]] == ["attacked", "in reach"]]
+        assert (cell.signed_change, cell.note) == (change, "2 of 3 videos")
+
+
 def test_a_run_without_reach_beside_one_that_has_it(tmp_path: Path) -> None:
     paths = [write(tmp_path / "stl.json", [1.0, None, 0.0], "stl"), write(tmp_path / "mtl.json", None)]
     page = Page(write_report(paths, tmp_path / "out").page)

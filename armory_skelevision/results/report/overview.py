@@ -42,7 +42,10 @@ def miou_table(summary: Summary) -> Table:
         rows.append({**place, **({"videos": "all"} if knows_reach else {}), **compared(cells, summary.baseline)})
         if any(_reach_counts(group) for group in groups.values()):
             cells = {model: _in_reach_cell(groups.get(model), side) for model in summary.models}
-            rows.append({**place, "videos": "in reach", **compared(cells, summary.baseline)})
+            runs = [run for group in groups.values() for run in group.finished if run.reach]
+            if len({run.videos_in_reach() for run in runs}) == 1:  # means over other videos are no comparison
+                cells = compared(cells, summary.baseline)
+            rows.append({**place, "videos": "in reach", **cells})
     how = f"in reach: videos in at least {100 * IN_REACH:.0f} % of whose frames a perfect patch could win"
     caption = _join(constant_part(summary), "in per cent", _seeds_note(summary), how if knows_reach else "")
     return Table("miou", "Mean IoU", rows, caption, numeric=summary.models)
@@ -155,7 +158,7 @@ def _in_reach_cell(group: Group | None, side: str) -> TableCell:
 
 def _reach_counts(group: Group) -> list[str]:
     """Of how many videos runs were in reach, such as "2 of 3 videos"; empty where none recorded it."""
-    counts = [f"{run.count_in_reach()} of {len(run.reach)} videos" for run in group.finished if run.reach]
+    counts = [f"{len(run.videos_in_reach())} of {len(run.reach)} videos" for run in group.finished if run.reach]
     return list(dict.fromkeys(counts))
 
 
