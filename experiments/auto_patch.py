@@ -31,9 +31,9 @@ import numpy as np
 from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import AutoPatch, PatchAttack
 from armory_skelevision.attacks.patch.auto import Member
+from armory_skelevision.evaluation.table import IN_REACH
 from armory_skelevision.io import hash_file, progress
 from armory_skelevision.models import SiameseEstimator
-from armory_skelevision.results.metric_names import IN_REACH
 from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
 from benchmarks.walkers import COUNTS

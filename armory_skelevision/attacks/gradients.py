@@ -28,7 +28,6 @@ from armory_skelevision.tracking import (
     Step,
     TemplateMatcher,
     TrackerSettings,
-    TrackerState,
     Window,
     track,
 )
@@ -63,27 +62,14 @@ class TrackerGradient(ABC):
         with torch.no_grad():
             return float(self._evaluate(frames, box_xyxy, objective))
 
-    def value_and_grad(
-        self,
-        frames: Frames,
-        box_xyxy: Tensor,
-        objective: Objective,
-        source: Tensor,
-        states: Sequence[TrackerState] | None = None,
-    ) -> ValueAndGrad:
-        """The objective and its gradient with respect to ``source``, a leaf of any shape that the frames depend on.
-
-        With ``states`` the windows are those of these states, one per frame, in place of the tracker's own; only our
-        own trackers have such windows.
-        """
-        value = self._evaluate(frames, box_xyxy, objective, states)
+    def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
+        """The objective and its gradient with respect to ``source``, a leaf of any shape that the frames depend on."""
+        value = self._evaluate(frames, box_xyxy, objective)
         grad = torch.autograd.grad(value, source, allow_unused=True)[0] if value.requires_grad else None
         return ValueAndGrad(float(value.detach()), grad)
 
     @abstractmethod
-    def _evaluate(
-        self, frames: Frames, box_xyxy: Tensor, objective: Objective, states: Sequence[TrackerState] | None = None
-    ) -> Tensor:
+    def _evaluate(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> Tensor:
         """The objective, a scalar, with a graph where gradients are on."""
 
 
@@ -105,32 +91,16 @@ class CropGradient(TrackerGradient):
     precision: Precision = "float32"
     defenses: Sequence[CropDefense] = ()
 
-    def value_and_grad(
-        self,
-        frames: Frames,
-        box_xyxy: Tensor,
-        objective: Objective,
-        source: Tensor,
-        states: Sequence[TrackerState] | None = None,
-    ) -> ValueAndGrad:
+    def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
         """See `TrackerGradient.value_and_grad`."""
         if self.memory == "recompute" or (self.memory == "auto" and not self._fits(len(frames), source.device)):
-            return self._recompute(frames, box_xyxy, objective, source, states)
-        return super().value_and_grad(frames, box_xyxy, objective, source, states)
+            return self._recompute(frames, box_xyxy, objective, source)
+        return super().value_and_grad(frames, box_xyxy, objective, source)
 
-    def _evaluate(
-        self, frames: Frames, box_xyxy: Tensor, objective: Objective, states: Sequence[TrackerState] | None = None
-    ) -> Tensor:
-        return _apply(objective, list(track(self._crops(frames, box_xyxy), self._network, states)))
+    def _evaluate(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> Tensor:
+        return _apply(objective, list(track(self._crops(frames, box_xyxy), self._network)))
 
-    def _recompute(
-        self,
-        frames: Frames,
-        box_xyxy: Tensor,
-        objective: Objective,
-        source: Tensor,
-        states: Sequence[TrackerState] | None,
-    ) -> ValueAndGrad:
+    def _recompute(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
         # The colour beyond the border is computed once, here, where its dependence on the source is kept.
         _ = frames.mean_colour
         crops = self._crops(frames, box_xyxy)
@@ -144,7 +114,7 @@ class CropGradient(TrackerGradient):
             outputs.append(RPNOutput(*(values.requires_grad_() for values in output)))
             return outputs[-1]
 
-        steps = list(run_tracker(match, crops, states))
+        steps = list(run_tracker(match, crops))
         value = _apply(objective, steps)
         if not value.requires_grad:
             return ValueAndGrad(float(value), None)
@@ -206,11 +176,7 @@ class EstimatorGradient(TrackerGradient):
     estimator: Any
     settings: TrackerSettings | None = None
 
-    def _evaluate(
-        self, frames: Frames, box_xyxy: Tensor, objective: Objective, states: Sequence[TrackerState] | None = None
-    ) -> Tensor:
-        if states is not None:
-            raise TypeError("an estimator of whole frames chooses its windows itself")
+    def _evaluate(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> Tensor:
         return objective(self.estimator.predict(frames.render()[None], y_init=box_xyxy[None])[0]["boxes"], None)
 
 

@@ -75,7 +75,8 @@ def evaluate(
         start = time.perf_counter()
         attacked = _attack(attack, frames, video)
         seconds = time.perf_counter() - start
-        return EvaluationResult(tracker, video, benign, _track(tracker, attacked, video), attack, defense, seconds)
+        adversarial, reach = _track(tracker, attacked, video), _read_reach(attack)
+        return EvaluationResult(tracker, video, benign, adversarial, attack, defense, seconds, reach)
 
 
 @contextlib.contextmanager
@@ -97,6 +98,13 @@ def _track(tracker: Any, frames: np.ndarray, video: Video) -> TrackedVideo:
     if not isinstance(predictions, Sequence) or len(predictions) != 1:
         raise InvalidTypeError("tracker", "a list of one prediction for one video", f"{predictions!r:.80}")
     return measure(frames, predictions[0], video.boxes_xyxy)
+
+
+def _read_reach(attack: Any) -> float | None:
+    """What an attack that shows a patch recorded of the video that it attacked last."""
+    from armory_skelevision.attacks.patch.base import ScreenAttack  # ART takes seconds, and whoever attacks has it
+
+    return attack.reach[-1] if isinstance(attack, ScreenAttack) else None
 
 
 def _attack(attack: Any, frames: np.ndarray, video: Video) -> np.ndarray:

@@ -21,7 +21,7 @@ from armory_skelevision.boxes import read_numbers
 from armory_skelevision.datasets.video import Video
 from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.evaluation.drawing import Panel, draw_video
-from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES
+from armory_skelevision.evaluation.table import METRIC, REACH, VIDEO_NAMES
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError, check_value
 
@@ -123,6 +123,7 @@ class EvaluationResult:
         attack: The attack, or None.
         defense: The defense, or None.
         attack_seconds: How long the attack took to make the adversarial video; None without one.
+        reach: The share of frames that a perfect patch could win in, in [0, 1]; None where the attack knows of none.
     """
 
     tracker: Any = field(repr=False)
@@ -132,6 +133,7 @@ class EvaluationResult:
     attack: Any = field(default=None, repr=False)
     defense: Any = field(default=None, repr=False)
     attack_seconds: float | None = None
+    reach: float | None = None
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``result.json``, ``boxes.csv`` and ``video.mp4`` (H.264, plays in any browser).
@@ -196,6 +198,8 @@ class EvaluationResult:
             values |= {"frame_iou": tracked.frame_ious, "frame_boxes": boxes[side], "true_boxes": boxes["true"]}
             results |= {f"{side}_{metric}": [[value]] for metric, value in values.items()}
         results[VIDEO_NAMES] = [self.video.name]
+        if self.reach is not None:
+            results[REACH] = [self.reach]
         config = {
             "model": _describe(self.tracker, ""),
             "attack": _describe(self.attack, "attack_params"),

@@ -78,6 +78,12 @@ METRIC = "video_tracking_mean_iou"
 VIDEO_NAMES = "video_names"
 """Key of the videos' names among the results of a run, one for each video; absent where the data set has none."""
 
+REACH = "reach"
+"""Key of the share of each video's frames that a perfect patch could win in; absent where an attack knows of none."""
+
+IN_REACH = 0.5
+"""Share of frames that a patch could win in, from which on a video counts as one in its reach."""
+
 METRICS = "armory_skelevision.metrics"
 _BOX_METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou", "frame_boxes", "true_boxes")
 _OF_BOXES = (METRIC, *(f"{METRICS}.{name}" for name in _BOX_METRICS))
@@ -127,6 +133,14 @@ ATTACKS = {
         {"adaptive": True, "keep": "best", "seed": 0, "step_size": 0.1, "update": "sign", "verbose": True},
         ("stl", "mtl"),
         {"carla": {"max_iter": 100}, "otb": {"max_iter": 20}, "walkers": {"max_iter": 10}},
+    ),
+    "autopatch": AttackEntry(
+        "AutoPatch",
+        "the strongest patch that a budget buys",
+        "white",
+        {"adaptive": True, "seed": 0, "verbose": True},
+        ("mtl",),
+        {"carla": {"budget": 100}, "otb": {"budget": 50}, "walkers": {"budget": 30}},
     ),
     "pgd": AttackEntry(
         "PGD",
@@ -255,4 +269,5 @@ def list_evaluations() -> list[EvaluationName]:
         for name, defense in DEFENSES.items()
         for dataset in defense.datasets
     ]
-    return [*attacked, EvaluationName("walkers", "nanotrack"), *defended]
+    others = [("nanotrack", "patch"), ("stl", "autopatch"), ("nanotrack", "autopatch")]
+    return [*attacked, *(EvaluationName("walkers", model, name) for model, name in others), *defended]

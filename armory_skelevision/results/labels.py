@@ -26,7 +26,15 @@ _MODEL = "model label"  # not a key of any config
 _NAME_OF = {"model": _MODEL, "scenario": "attack.name"} | {
     part: f"{part}.name" for part in ("dataset", "attack", "defense")
 }
-_NAMES = {"attack.kwargs.step_size": "δ", "attack.kwargs.max_iter": "steps", "attack.kwargs.eps": BOUND}
+_NAMES = {
+    "attack.kwargs.step_size": "δ",
+    "attack.kwargs.max_iter": "steps",
+    "attack.kwargs.budget": "budget",
+    "attack.kwargs.eps": BOUND,
+}
+LENGTHS = ("steps", "budget")
+"""Names of what says how long an attack is: its steps, or its gradient evaluations."""
+
 _NAMED = ("dataset.name", "dataset.eval_split", "attack.name", "defense.name")  # part of every setting
 _COLUMNS = (
     "attack",
@@ -35,6 +43,7 @@ _COLUMNS = (
     "defense",
     "hash",
     "model",
+    "reach",
     "run",
     "seconds",
     "seed",
@@ -43,6 +52,7 @@ _COLUMNS = (
     "side",
     "state",
     "video",
+    "videos",
 )  # of tables, beside settings
 
 Flat = Mapping[str, Any]

@@ -15,8 +15,8 @@ KEYPOINT_PCK = "keypoint_pck"
 RELATIVE_PCK = "relative_pck"
 """PCK under attack divided by benign PCK; ARMORY's results hold it in per cent, and for neither side."""
 
-IN_REACH = 0.5
-"""Share of frames that a patch could win in, from which on a video counts as one in its reach."""
+IOU_IN_REACH = "iou_in_reach"
+"""The mean IoU over the videos in reach, which is derived from both; no result file has it."""
 
 PER_VIDEO = {
     METRIC: "mean IoU",
@@ -27,7 +27,14 @@ PER_VIDEO = {
 }
 """Names of metrics in [0, 1] with one value for each video."""
 
-SHARES = {**PER_VIDEO, "pck": "PCK", RELATIVE_PCK: "relative PCK", "oks": "OKS"}
+SHARES = {
+    METRIC: PER_VIDEO[METRIC],
+    IOU_IN_REACH: "mean IoU in reach",
+    **PER_VIDEO,
+    "pck": "PCK",
+    RELATIVE_PCK: "relative PCK",
+    "oks": "OKS",
+}
 """Names of metrics that reports show in per cent; all but the relative PCK, which may exceed 1, are in [0, 1]."""
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, TRUE_BOXES
+from armory_skelevision.evaluation.table import IN_REACH, METRIC
+from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, IOU_IN_REACH, TRUE_BOXES
 from armory_skelevision.validation import InvalidValueError
 
 SIDES = ("benign", "adversarial")
@@ -86,6 +86,8 @@ class RunResult:
         benign: What was measured without the attack.
         adversarial: What was measured under it.
         checkpoints: By number of steps, the mean IoU of each video had the attack ended there; None if missing.
+        reach: For each video, the share of frames that a perfect patch could win in, in [0, 1], None for a missing one;
+            empty where not recorded.
         names: Of the videos, in their order; empty where not recorded.
         timestamp: Start of the run, seconds since 1970; 0 if unknown.
         seconds: Wall-clock time of the whole run, if known.
@@ -111,6 +113,7 @@ class RunResult:
     benign: SideResult = field(default_factory=SideResult)
     adversarial: SideResult = field(default_factory=SideResult)
     checkpoints: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
+    reach: tuple[float | None, ...] = ()
     names: tuple[str, ...] = ()
     timestamp: float = 0.0
     seconds: float | None = None
@@ -145,9 +148,16 @@ class RunResult:
         """The name of a video that the result gives it, or else "video 0" and so on."""
         return self.names[number] if number < len(self.names) else f"video {number}"
 
+    def videos_in_reach(self) -> tuple[int, ...]:
+        """The numbers of the videos that a patch could win in; see `IN_REACH`."""
+        return tuple(number for number, share in enumerate(self.reach) if _is_in_reach(share))
+
     def __str__(self) -> str:
-        """Both mean IoUs on one line."""
-        return "  ".join(f"{name} mIoU {_describe(self.side(name))}" for name in SIDES)
+        """Both mean IoUs on one line, and those of the videos in reach where that is recorded."""
+        words = [f"{name} mIoU {_describe(self.side(name))}" for name in SIDES]
+        if self.reach:
+            words.append(f"{len(self.videos_in_reach())} of {len(self.reach)} videos in reach")
+        return "  ".join(words)
 
 
 def with_checkpoints(run: RunResult) -> list[RunResult]:
@@ -158,17 +168,17 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
     attack, kwargs = run.config.get("attack"), run.setting("attack", "kwargs")
     if not isinstance(attack, Mapping) or not isinstance(kwargs, Mapping):
         return [run]
-    planned = kwargs.get("checkpoints")
+    length, planned = "budget" if "budget" in kwargs else "max_iter", kwargs.get("checkpoints")
     counts = run.checkpoints if run.is_finished else planned if isinstance(planned, list) else ()
     runs = [run]
     for steps in counts:
-        if isinstance(steps, int) and steps != kwargs.get("max_iter"):
+        if isinstance(steps, int) and steps != kwargs.get(length):
             ious = run.checkpoints.get(steps, ())
-            attacked = summarize_videos({METRIC: ious}) if ious else SideResult()
+            attacked = with_mean_in_reach(summarize_videos({METRIC: ious}), run.reach) if ious else SideResult()
             checkpoint = replace(
                 run,
                 name=f"{run.name} after {steps} steps",
-                config={**run.config, "attack": {**attack, "kwargs": {**kwargs, "max_iter": steps}}},
+                config={**run.config, "attack": {**attack, "kwargs": {**kwargs, length: steps}}},
                 benign=SideResult(run.benign.means, run.benign.videos, run.benign.missing),
                 adversarial=attacked,
                 checkpoints={},
@@ -187,7 +197,21 @@ def summarize_videos(videos: Mapping[str, tuple[float | None, ...]]) -> SideResu
     return SideResult(means, videos, missing)
 
 
+def with_mean_in_reach(side: SideResult, reach: Sequence[float | None]) -> SideResult:
+    """A side with its mean IoU over the videos in reach: none if no video is, missing if one of them has no value."""
+    ious = [iou for iou, share in zip(side.video_ious, reach, strict=False) if _is_in_reach(share)]
+    complete = [iou for iou in ious if iou is not None]
+    if len(complete) < len(ious):
+        return replace(side, missing=side.missing | {IOU_IN_REACH})
+    return replace(side, means={**side.means, IOU_IN_REACH: math.fsum(complete) / len(complete)}) if complete else side
+
+
+def _is_in_reach(share: float | None) -> bool:
+    return share is not None and share >= IN_REACH
+
+
 def _describe(side: SideResult) -> str:
     if side.mean_iou is None:
         return "missing" if METRIC in side.missing else "skipped"
-    return f"{side.mean_iou:.2f}"
+    in_reach = side.means.get(IOU_IN_REACH)
+    return f"{side.mean_iou:.2f}" + (f" ({in_reach:.2f} in reach)" if in_reach is not None else "")

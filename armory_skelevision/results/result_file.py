@@ -9,18 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES
+from armory_skelevision.evaluation.table import METRIC, REACH, VIDEO_NAMES
 from armory_skelevision.io import check_depth, printable, read_object
 from armory_skelevision.results.consistency import check_counts, check_frames, check_mean
 from armory_skelevision.results.metric_names import (
     FRAME_BOXES,
     FRAME_IOU,
+    IOU_IN_REACH,
     KEYPOINT_PCK,
     RELATIVE_PCK,
     SHARES,
     TRUE_BOXES,
 )
-from armory_skelevision.results.records import SIDES, RunResult, SideResult, summarize_videos
+from armory_skelevision.results.records import SIDES, RunResult, SideResult, summarize_videos, with_mean_in_reach
 from armory_skelevision.results.values import (
     read_checkpoints,
     read_frame_boxes,
@@ -76,9 +77,12 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         raise InvalidValueError("", f"{METRIC} among the results", found, fix)
     checkpoints = read_checkpoints(CHECKPOINTS, results.get(CHECKPOINTS))
     names = read_names(VIDEO_NAMES, results.get(VIDEO_NAMES))
-    check_counts(sides, {CHECKPOINTS: len(results.get(CHECKPOINTS) or ()), VIDEO_NAMES: len(names)})
+    reach = read_numbers(REACH, results.get(REACH), True)
+    counts = {CHECKPOINTS: len(results.get(CHECKPOINTS) or ()), REACH: len(reach), VIDEO_NAMES: len(names)}
+    check_counts(sides, counts)
     for name, side in sides.items():
         check_frames(name, side)
+    sides = {name: with_mean_in_reach(side, reach) for name, side in sides.items()}
     version = content.get("armory_version")
     return RunResult(
         name="",
@@ -87,6 +91,7 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         benign=sides["benign"],
         adversarial=_with_relative_pck(sides["adversarial"], results.get(RELATIVE_PCK)),
         checkpoints=checkpoints,
+        reach=reach,
         names=names,
         timestamp=float(timestamp) if timestamp is not None and math.isfinite(timestamp) else 0.0,
         versions={"armory-testbed": str(version)} if version else {},
@@ -106,6 +111,8 @@ def _read_side(results: Mapping[str, Any], side: str) -> SideResult:
             continue
         is_mean = rest.startswith("mean_")
         metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may be written in full
+        if metric == IOU_IN_REACH:
+            raise InvalidValueError(key, "another name, since this mean is derived", f"{value!r:.80}")
         if (is_mean, metric) in seen:
             raise InvalidValueError(key, f"one record of {metric}", "several")
         seen.add((is_mean, metric))

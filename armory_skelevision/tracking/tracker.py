@@ -8,7 +8,7 @@ the boxes back to the pixels, save the choice of the best proposal and the windo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -90,20 +90,15 @@ def update(
     return TrackerState(torch.cat([centre, size]))
 
 
-def track(
-    crops: Crops, network: SiameseNetwork | None = None, states: Sequence[TrackerState] | None = None
-) -> Iterator[Step]:
+def track(crops: Crops, network: SiameseNetwork | None = None) -> Iterator[Step]:
     """The steps of tracking one target through a video, frame 0 included; they carry a graph where gradients are on.
 
-    ``network`` is used in place of ``crops.network``, for instance its copy in bfloat16; for ``states`` see
-    `run_tracker`.
+    ``network`` is used in place of ``crops.network``, for instance its copy in bfloat16.
     """
-    return run_tracker(TemplateMatcher.embed_template(crops, network), crops, states)
+    return run_tracker(TemplateMatcher.embed_template(crops, network), crops)
 
 
-def run_tracker(
-    match: Callable[[int, Window], RPNOutput], crops: Crops, states: Sequence[TrackerState] | None = None
-) -> Iterator[Step]:
+def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iterator[Step]:
     """The recurrence from frame to frame, with any source of network outputs.
 
     It runs on the CPU wherever the network does: one transfer per frame instead of a wait at every small operation.
@@ -111,15 +106,13 @@ def run_tracker(
     Args:
         match: The heads' output (batch of 1) for the search window of a frame; a `TemplateMatcher` or a wrapper of one.
         crops: The video, the target and the constants of the tracker.
-        states: The state before each frame, in place of the one that the tracker was left in by the frame before
-            (teacher forcing: Williams and Zipser 1989). None tracks.
 
     Yields:
         The step of each frame, frame 0 included.
     """
     state = initial_state(crops.box_xyxy.cpu())
     for index in range(len(crops.frames)):
-        step = track_frame(match, crops, index, state if states is None else states[index])
+        step = track_frame(match, crops, index, state)
         state = step.state
         yield step
 

@@ -17,6 +17,7 @@ from armory_skelevision.attacks import (
     FGSM,
     PGD,
     RTAA,
+    AutoPatch,
     BackdoorTrigger,
     IoUAttack,
     KeypointFGSM,
@@ -39,6 +40,7 @@ SETTINGS = {
     IoUAttack: {"max_queries": 8, "skip_threshold": 2, "verbose": False},
     BackdoorTrigger: {},
     PatchAttack: {"max_iter": 1, "verbose": False},
+    AutoPatch: {"budget": 2, "verbose": False},
     KeypointFGSM: {},
     KeypointIGSM: {"max_iter": 1, "verbose": False},
 }
@@ -99,7 +101,7 @@ def test_labels_and_metadata_of_a_single_video_need_no_list(kind, trackers):
     label = {"boxes": Y[0]["boxes"].tolist(), "keypoints": KEYPOINTS.tolist()}
     np.testing.assert_array_equal(generate(make(kind, trackers), y=label, metadata=METADATA[0]), expected)
     for y in (Y * 2, [Y[0]["boxes"]], {"box": 1}, None, "boxes", 3):
-        if kind is PatchAttack or y is not None:
+        if kind in (PatchAttack, AutoPatch) or y is not None:
             with pytest.raises((InvalidValueError, InvalidTypeError)) as caught:
                 generate(make(kind, trackers), y=y)
             assert caught.value.key.startswith("y")
@@ -154,6 +156,7 @@ BAD_SETTINGS = {
     IoUAttack: {"block_size": 10**6},
     BackdoorTrigger: {"trigger": {"area": 1}},
     PatchAttack: {"momentum": 0.5, "update": "accumulated_sign"},
+    AutoPatch: {"budget": 0},
     KeypointFGSM: {"target_pose": [[0, 0]]},
     KeypointIGSM: {"target_pose": "sitting"},
 }

@@ -111,9 +111,12 @@ def test_armorys_results_get_one_curve_per_video():
     try:
         attack(tiny_estimator(), max_iter=1, checkpoints=[1])  # nobody writes results here
         get_hub().connect_writer(ResultsWriter(sink=written.update), default=True)
-        curves = [attack(tiny_estimator(), max_iter=1, checkpoints=[0, 1])[0].mean_iou[0] for _ in range(2)]
-        attack(tiny_estimator(), max_iter=1)
+        attacks = [
+            attack(tiny_estimator(), max_iter=1, checkpoints=checkpoints)[0] for checkpoints in ([0, 1], [1], [])
+        ]
         get_hub().close()
     finally:
         del_globals()
-    assert written == {"adversarial_checkpoints": curves}
+    curves = [curve for made in attacks for curve in made.mean_iou]
+    assert len(curves) == 2
+    assert written == {"adversarial_checkpoints": curves, "reach": [made.reach[0] for made in attacks]}

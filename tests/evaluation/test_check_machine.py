@@ -19,6 +19,7 @@ from armory_skelevision.evaluation.check.findings import (
     error,
     explain,
     format_findings,
+    note,
     to_json,
     unknown_keys,
 )
@@ -234,6 +235,8 @@ def test_findings_are_printed_errors_first() -> None:
         "w: warning: a: b; c",
         "1 error, 1 missing file, 1 warning: this machine and 1 config checked",
     ]
+    lines = format_findings([note("attack", "told"), *findings], 1).splitlines()
+    assert lines[2:] == [": note: attack: told", "1 error, 1 warning: this machine and 1 config checked"]
     content = json.loads(to_json(findings, 2))
     assert (content["configs"], content["errors"], content["warnings"]) == (2, 1, 1)
     assert content["findings"][1] == {"level": "error", "key": "d", "problem": "e", "fix": "", "where": "v"}

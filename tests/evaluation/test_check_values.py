@@ -164,6 +164,12 @@ CANNOT_RUN = {
     "index beyond the end": {"dataset.index": [7]},
     "sliced index beyond the end": {"dataset.index": "[2:9]"},
     "no patch on people": {"dataset.name": "walker_people", "dataset.max_frames": 5},
+    "no strongest patch on people": {
+        "attack.name": "AutoPatch",
+        "attack.kwargs": {},
+        "dataset.name": "walker_people",
+        "dataset.max_frames": 5,
+    },
     "keypoint metrics": {"metric.task": ["armory_skelevision.metrics.pck"]},
     "keypoint scenario": {
         "scenario.module": "armory_skelevision.evaluation.scenarios",

@@ -10,6 +10,7 @@ from armory_skelevision import __version__
 from armory_skelevision.evaluation import configs
 from armory_skelevision.validation import InvalidValueError
 
+WALKERS = [f"walkers_{model}" for model in ("mtl", "stl", "nanotrack")]
 NAMES = sorted(configs.render_configs())
 
 
@@ -19,13 +20,14 @@ def load(name: str) -> dict[str, Any]:
 
 def test_all_are_there() -> None:
     patch = [f"{data}_{model}_patch.json" for data in ("carla", "otb", "walkers") for model in ("mtl", "stl")]
+    strongest = [f"{each}_autopatch.json" for each in ("carla_mtl", "otb_mtl", *WALKERS)]
     digital = [f"{data}_mtl_{attack}.json" for data in ("otb", "walkers") for attack in ("iou", "pgd", "rtaa")]
     defended = [f"walkers_mtl_patch_{defense}.json" for defense in ("jpeg", "smoothing", "squeezing", "video")]
     adapted = [f"{data}_mtl_patch_templateadaptation.json" for data in ("carla", "otb", "walkers")]
     cleaned = [f"{data}_mtl_patch_dualossdef.json" for data in ("carla", "otb", "walkers")]
     others = ["walkers_nanotrack_patch.json", "carla_mtl_patch_video.json", "walkers_mtl_keypoints_igsm.json"]
     backdoors = ["walkers_backdoor_oneshot.json", "walkers_backdoor_fewshot.json"]
-    assert sorted(NAMES) == sorted(patch + digital + defended + adapted + cleaned + others + backdoors)
+    assert sorted(NAMES) == sorted(patch + strongest + digital + defended + adapted + cleaned + others + backdoors)
 
 
 def test_files_in_git_equal_the_table(root: Path) -> None:

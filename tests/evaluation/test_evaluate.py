@@ -5,7 +5,16 @@ import pytest
 import torch
 from art.attacks.attack import EvasionAttack
 from art.defences.preprocessor import FeatureSqueezing
-from doubles import ColourTracker, IdentityTracker, cleaner, overlaps, screen_scene, tiny_estimator
+from doubles import (
+    SMALL,
+    ColourTracker,
+    IdentityTracker,
+    cleaner,
+    overlaps,
+    random_estimator,
+    screen_scene,
+    tiny_estimator,
+)
 
 from armory_skelevision import evaluate, load_video
 from armory_skelevision.attacks import PGD, PatchAttack
@@ -145,6 +154,28 @@ def test_saved_files(video, tmp_path):
     shown = read_video(folder / "video.mp4")
     assert len(shown) == len(video)
     assert shown.shape[2] > 2 * video.frames.shape[2]
+
+
+def test_the_reach_of_a_patch_is_saved(video, tmp_path):
+    tracker = random_estimator(settings=SMALL)
+    attack = PatchAttack(tracker, max_iter=0, verbose=False)
+    hidden = load_video(video.frames, video.boxes_xyxy, gs_coords=video.gs_coords, masks=0 * video.masks)
+    results = evaluate(tracker, [hidden, video], attack)
+    assert [result.reach for result in results] == attack.reach
+    assert results[0].reach == 0 < results[1].reach <= 1
+    (saved,) = load_runs([results[1].save(tmp_path / "out")]).runs
+    assert saved.reach == (results[1].reach,)
+
+
+def test_attacks_that_know_of_no_reach_save_none(video, tmp_path):
+    own = Darkness(estimator=ColourTracker())
+    own.reach = "far"
+    third_party = PatchAttack(ColourTracker(), max_iter=0, verbose=False)
+    for number, attack in enumerate((own, third_party, None)):
+        result = evaluate(ColourTracker(), video, attack)
+        assert result.reach is None
+        saved = json.loads((result.save(tmp_path / str(number)) / "result.json").read_text())
+        assert "reach" not in saved["results"]
 
 
 def test_scores_of_the_network_are_saved(video, tmp_path):

@@ -17,12 +17,16 @@ import torch
 from armory_runs import armorys_folder, evaluate
 from signals import hear_ctrl_c
 
+from armory_skelevision import load_video
+from armory_skelevision.attacks.patch import read_scene
+from armory_skelevision.attacks.patch.reach import frames_in_reach, response_size
 from armory_skelevision.boxes import iou
 from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.defenses import TemplateAdaptation
 from armory_skelevision.evaluation.configs import build_config, format_config
 from armory_skelevision.evaluation.runner import run_config
+from armory_skelevision.evaluation.table import IN_REACH
 from armory_skelevision.models import siamrpn_mtl
 from armory_skelevision.results.result_file import read_run
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
@@ -37,7 +41,8 @@ def changed_config(
 ) -> dict[str, Any]:
     """A walkers config: short videos, few steps of the attack, what else is asked for."""
     config = copy.deepcopy(build_config("walkers", "mtl", attack, defense))
-    config["attack"]["kwargs"]["max_queries" if attack == "iou" else "max_iter"] = 4 if attack == "iou" else steps
+    length = {"iou": "max_queries", "autopatch": "budget"}.get(attack, "max_iter")
+    config["attack"]["kwargs"][length] = 4 if attack == "iou" else steps
     config["dataset"]["max_frames"] = frames
     config["scenario"].update(scenario)
     return config
@@ -61,6 +66,7 @@ def test_benign_adversarial_and_exported_videos(tmp_path: Path) -> None:
     assert run.adversarial.mean_iou is not None
     assert 0.5 < run.benign.mean_iou <= 1
     assert 0 <= run.adversarial.mean_iou < run.benign.mean_iou
+    assert len(run.reach) == 1
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 1
     assert not Path("~/.armory/config.json").expanduser().exists()
 
@@ -124,6 +130,19 @@ def test_skip_attack_and_number_of_videos(tmp_path: Path) -> None:
     result = evaluate(changed_config(frames=3), tmp_path, batches=2, skip_attack=True)
     assert read_run(result).adversarial.mean_iou is None
     assert len(results_of(result)["benign_video_tracking_mean_iou"]) == 2
+
+
+def test_the_strongest_patch_runs_from_its_config_and_its_reach_is_in_the_result(tmp_path: Path) -> None:
+    run = read_run(evaluate(changed_config("autopatch", frames=8), tmp_path, batches=2))
+    videos = [load_video(f"walkers/mini/{number}")[:8] for number in range(2)]
+    tracker = siamrpn_mtl({}, {"device_type": "cpu"})
+    scenes = [
+        read_scene(video.frames, video.boxes_xyxy, video.patch_metadata, torch.device("cpu"), 0) for video in videos
+    ]
+    size = response_size(tracker.model, tracker.settings)
+    assert run.reach == tuple(frames_in_reach(scene, tracker.settings, size).mean() for scene in scenes)
+    near = [iou for iou, share in zip(run.adversarial.complete_ious(), run.reach, strict=True) if share >= IN_REACH]
+    assert near and run.adversarial.means["iou_in_reach"] == pytest.approx(np.mean(near))
 
 
 @pytest.mark.parametrize("attack", ["pgd", "rtaa", "iou"])

@@ -33,6 +33,7 @@ RESULT: dict[str, Any] = {
             benign_mean_success_auc=[0.625],
             benign_keypoint_pck=[{"nose": 0.5, "left_eye": None}],
             relative_pck=[50.0],
+            reach=[0.5, 0.25],
             video_names=["Crossing", "Human7"],
         ),
         **FRAMES[0],
@@ -87,6 +88,13 @@ def expected_mean(results: dict[str, Any], side: str) -> float | None:
     return mean[0] if mean else math.fsum(videos) / len(videos) if videos else None
 
 
+def expected_mean_in_reach(results: dict[str, Any], side: str) -> float | None:
+    """The same of the videos that a patch could win in for at least half of their frames."""
+    videos, reach = (with_gaps(results.get(key) or []) for key in (f"{side}_{METRIC}", "reach"))
+    near = [video for video, share in zip(videos, reach, strict=False) if share is not None and share >= 0.5]
+    return math.fsum(near) / len(near) if near and None not in near else None
+
+
 @given(data=mutated_files(RESULT))
 def test_a_result_is_read_as_it_is_or_refused_by_name(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -102,6 +110,7 @@ def test_a_result_is_read_as_it_is_or_refused_by_name(data: bytes) -> None:
         found = run.side(side)
         assert list(found.video_ious) == with_gaps(results.get(f"{side}_{METRIC}") or [])
         assert found.mean_iou == expected_mean(results, side)
+        assert found.means.get("iou_in_reach") == expected_mean_in_reach(results, side)
         assert all(0 <= value <= 1 for value in (*leaves(list(found.video_ious)), found.mean_iou or 0))
         frames = [number for video in found.frame_ious for number in video]
         assert [None if math.isnan(number) else number for number in frames] == with_gaps(
@@ -110,6 +119,7 @@ def test_a_result_is_read_as_it_is_or_refused_by_name(data: bytes) -> None:
         assert len({len(videos) for videos in found.frames().values() if videos}) <= 1
     steps = {int(name) for video in results.get("adversarial_checkpoints") or [] for name in video}
     assert set(run.checkpoints) == steps
+    assert list(run.reach) == with_gaps(results.get("reach") or [])
     if run.names:
         assert [run.video_name(number) for number in range(len(run.names))] == leaves(results["video_names"])
 

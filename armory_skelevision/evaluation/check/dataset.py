@@ -57,16 +57,17 @@ def check_dataset(config: Mapping[str, Any]) -> list[Finding]:
 
 
 def _check_walkers(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    select(len(list(_find_walkers(split, options).glob("*.mp4"))), split, options.get("index"))
+    select(len(list(find_walkers(split, options).glob("*.mp4"))), split, options.get("index"))
     return []
 
 
 def _check_walker_people(split: str, options: Mapping[str, Any]) -> list[Finding]:
-    _find_walkers(split, options)
+    find_walkers(split, options)
     return []
 
 
-def _find_walkers(split: str, options: Mapping[str, Any]) -> Path:
+def find_walkers(split: str, options: Mapping[str, Any]) -> Path:
+    """The folder of a split of `walkers`; ``options`` has the ``root``, if any."""
     root = options.get("root")
     return find_split(split, None if root is None else find_root(root, _dataset_dir(options)))
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from armory_skelevision.io import message
 from armory_skelevision.validation import MissingFileError, StructuredError, suggest
 
-Level = Literal["error", "missing", "warning"]
+Level = Literal["error", "missing", "warning", "note"]
 
 
 class Finding(NamedTuple):
     """One thing that keeps an evaluation from running, or from measuring what its config seems to ask for."""
 
     level: Level
-    """An "error" would end the run or falsify it, a "missing" file would end it; a "warning" may be intended."""
+    """An "error" would end the run or falsify it, a "missing" file would end it; a "warning" may be intended; a
+    "note" only informs."""
     key: str
     """In a config the way to the value, such as ``attack.kwargs.max_iter``; on the machine, what it is about."""
     problem: str
@@ -43,6 +44,11 @@ def warning(key: str, problem: str, fix: str = "") -> Finding:
 def missing(key: str, problem: str, fix: str = "") -> Finding:
     """A finding on a file or a folder that is not here, though the config may be right."""
     return Finding("missing", key, problem, fix)
+
+
+def note(key: str, problem: str) -> Finding:
+    """A finding that is no fault, but that readers of a result should know."""
+    return Finding("note", key, problem)
 
 
 def describe(finding: Finding) -> str:
@@ -85,8 +91,9 @@ def stops(findings: Iterable[Finding], allow_missing: bool = False) -> bool:
 
 
 def format_findings(findings: Sequence[Finding], configs: int) -> str:
-    """All findings, a line each, errors first, and a last line that counts them."""
-    lines = [str(finding) for finding in sorted(findings, key=lambda finding: finding.level)]
+    """All findings, a line each, errors first, and a last line that counts all but notes."""
+    levels = get_args(Level)
+    lines = [str(finding) for finding in sorted(findings, key=lambda finding: levels.index(finding.level))]
     counted = f"{_count(findings, 'error')}, {_count_missing(findings)}{_count(findings, 'warning')}"
     return "\n".join([*lines, f"{counted}: this machine and {configs} config{'' if configs == 1 else 's'} checked"])
 

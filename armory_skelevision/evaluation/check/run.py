@@ -27,6 +27,8 @@ def check_all(configs: Sequence[Path]) -> list[Finding]:
         made: dict[str, Any] = {}
         for path in configs:
             found = _guarded("file", check_file, path, made)
+            if not has_errors(found) and not any(finding.key.startswith("dataset") for finding in found):
+                found += _guarded("attack", _note_reach, path, made)
             findings += [finding._replace(where=printable(path)) for finding in found]
     return findings
 
@@ -82,6 +84,12 @@ def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Findin
     for section, check in sections.items():
         findings += _guarded(section, check, config)
     return findings if has_errors(findings) else findings + _guarded("config", check_together, config, models[0])
+
+
+def _note_reach(path: Path, made: dict[str, Any]) -> list[Finding]:
+    from armory_skelevision.evaluation.check.reach import note_reach  # which needs torch and ART
+
+    return note_reach(path, made)
 
 
 def _guarded(section: str, check: Callable[..., list[Finding]], *arguments: Any) -> list[Finding]:

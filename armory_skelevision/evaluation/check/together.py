@@ -8,6 +8,7 @@ from typing import Any
 
 from armory_skelevision import attacks, datasets
 from armory_skelevision.attacks.keypoints import KeypointIGSM, KeypointUniversal
+from armory_skelevision.attacks.patch.base import ScreenAttack
 from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
 from armory_skelevision.evaluation.check.findings import Finding, error
 from armory_skelevision.evaluation.check.names import is_ours
@@ -35,8 +36,8 @@ def check_together(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
     data = getattr(datasets, section["name"])
     attack = getattr(attacks, config["attack"]["name"], None) if is_ours(config["attack"]["module"]) else None
     findings = _check_frames(config, _count_frames(data, section), estimator, attack)
-    if attack is attacks.PatchAttack and data not in SCREENS:
-        findings.append(_lacks("attack", "PatchAttack", "a data set with a screen", section["name"], SCREENS))
+    if inspect.isclass(attack) and issubclass(attack, ScreenAttack) and data not in SCREENS:
+        findings.append(_lacks("attack", attack.__name__, "a data set with a screen", section["name"], SCREENS))
     if inspect.isclass(attack) and issubclass(attack, KeypointIGSM):
         if data not in (*KEYPOINT_LABELS, walkers):
             known = (*KEYPOINT_LABELS, walkers)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from armory_skelevision.evaluation.table import METRIC
 from armory_skelevision.io import progress
 from armory_skelevision.results.intervals import Estimate
+from armory_skelevision.results.labels import LENGTHS
 from armory_skelevision.results.records import Setting
 from armory_skelevision.results.report.charts import precision_chart, steps_chart, success_chart
 from armory_skelevision.results.report.curves import Curve, precision_curve, success_curve
@@ -30,8 +31,8 @@ def steps_panels(summary: Summary, styles: Mapping[str, LineStyle]) -> list[Pane
     """A chart for each setting (δ, data set, …) that was attacked with several numbers of steps."""
     curves: dict[Setting, dict[str, dict[float, Estimate]]] = {}
     for setting, groups in summary.groups.items():
-        steps = dict(setting).get("steps", "")
-        rest = tuple(pair for pair in setting if pair[0] != "steps")
+        steps = next((value for name, value in setting if name in LENGTHS), "")
+        rest = tuple(pair for pair in setting if pair[0] not in LENGTHS)
         for model, group in groups.items():
             value, benign = group.measure("adversarial", METRIC), group.measure("benign", METRIC)
             if value is not None and _STEPS.fullmatch(steps):

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from armory_skelevision.evaluation.table import METRIC
-from armory_skelevision.results.metric_names import KEYPOINT_PCK, SHARES, Metric, describe_metric
+from armory_skelevision.evaluation.table import IN_REACH, METRIC
+from armory_skelevision.results.metric_names import (
+    IOU_IN_REACH,
+    KEYPOINT_PCK,
+    SHARES,
+    Metric,
+    describe_metric,
+)
 from armory_skelevision.results.records import SIDES, RunResult, Setting
 from armory_skelevision.results.report.tables import (
     MISSING,
@@ -28,12 +34,20 @@ _MIOU = describe_metric(METRIC)
 
 
 def miou_table(summary: Summary) -> Table:
-    """Mean IoU, a row for each setting and a column for each model."""
+    """Mean IoU, a row for each setting and a column for each model; a second row is of the videos in reach alone."""
     rows: list[Row] = []
+    knows_reach = _knows_reach(summary)
     for place, side, groups in rows_by_side(summary):
         cells = {model: _miou_cell(groups.get(model), side) for model in summary.models}
-        rows.append({**place, **compared(cells, summary.baseline)})
-    caption = _join(constant_part(summary), "in per cent", _seeds_note(summary))
+        rows.append({**place, **({"videos": "all"} if knows_reach else {}), **compared(cells, summary.baseline)})
+        if any(_reach_counts(group) for group in groups.values()):
+            cells = {model: _in_reach_cell(groups.get(model), side) for model in summary.models}
+            runs = [run for group in groups.values() for run in group.finished if run.reach]
+            if len({run.videos_in_reach() for run in runs}) == 1:  # means over other videos are no comparison
+                cells = compared(cells, summary.baseline)
+            rows.append({**place, "videos": "in reach", **cells})
+    how = f"in reach: videos in at least {100 * IN_REACH:.0f} % of whose frames a perfect patch could win"
+    caption = _join(constant_part(summary), "in per cent", _seeds_note(summary), how if knows_reach else "")
     return Table("miou", "Mean IoU", rows, caption, numeric=summary.models)
 
 
@@ -67,18 +81,23 @@ def metrics_table(summary: Summary) -> Table:
 
 
 def videos_table(summary: Summary) -> Table:
-    """The mean IoU of every video, in every run that counts."""
+    """The mean IoU of every video in every run that counts, and how far the patch reached where that is known."""
     rows: list[Row] = []
+    knows_reach = _knows_reach(summary)
     for setting, groups in summary.groups.items():
         for model, group in groups.items():
             for run in group.finished:
                 head = {**setting_cells(summary, setting), "model": model, "seed": _seed_text(run)}
                 ious = [run.side(side).video_ious for side in summary.sides]
+                reach = dict(enumerate(run.reach))
                 for video in range(max(map(len, ious))):
                     texts = [_write_share(found[video], True) if video < len(found) else "–" for found in ious]
                     shares = dict(zip(_miou_titles(summary), texts, strict=True))
+                    if knows_reach:
+                        shares["reach"] = _write_share(reach.get(video), video in reach)
                     rows.append({**head, "video": run.video_name(video), **shares})
-    return Table("videos", "Every video", rows, numeric=_miou_titles(summary))
+    caption = "reach: frames that a perfect patch could win in, in per cent" if knows_reach else ""
+    return Table("videos", "Every video", rows, caption, numeric=(*_miou_titles(summary), "reach"))
 
 
 def runs_table(summary: Summary) -> Table:
@@ -126,6 +145,25 @@ def _miou_cell(group: Group | None, side: str) -> TableCell:
     if value is None and not group.finished:
         return TableCell(group.state, state=group.state, published=number)
     return replace(_measured_cell(group, side, _MIOU), published=number)
+
+
+def _in_reach_cell(group: Group | None, side: str) -> TableCell:
+    """The mean IoU over the videos in reach, with their number."""
+    counts = _reach_counts(group) if group is not None else []
+    if group is None or not counts:
+        return TableCell("–", state="absent")
+    cell = _measured_cell(group, side, describe_metric(IOU_IN_REACH))
+    return replace(cell, note=", ".join(filter(None, [cell.note, *counts])))
+
+
+def _reach_counts(group: Group) -> list[str]:
+    """Of how many videos runs were in reach, such as "2 of 3 videos"; empty where none recorded it."""
+    counts = [f"{len(run.videos_in_reach())} of {len(run.reach)} videos" for run in group.finished if run.reach]
+    return list(dict.fromkeys(counts))
+
+
+def _knows_reach(summary: Summary) -> bool:
+    return any(_reach_counts(group) for groups in summary.groups.values() for group in groups.values())
 
 
 def _measured_cell(group: Group, side: str, metric: Metric) -> TableCell:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from armory_skelevision.results.intervals import Estimate
-from armory_skelevision.results.labels import is_attacked
+from armory_skelevision.results.labels import LENGTHS, is_attacked
 from armory_skelevision.results.metric_names import Metric
 from armory_skelevision.results.records import Setting
 from armory_skelevision.results.summary import Group, Summary
@@ -159,7 +159,7 @@ def rows_by_side(summary: Summary) -> Iterator[tuple[dict[str, str], str, Mappin
 def _benign_cells(summary: Summary, unattacked: Setting) -> dict[str, str]:
     """First cells of a row without attack: "benign" in the first column of the attack, or else in the first."""
     texts = {name: dict(unattacked).get(name, "") for name in summary.varying or [""]}
-    attack = next((name for name in texts if name in ("attack", "δ", "steps")), None)
+    attack = next((name for name in texts if name in ("attack", "δ", *LENGTHS)), None)
     if attack is not None:
         return {**texts, attack: "benign"}
     first = next(iter(texts))
