@@ -62,4 +62,4 @@ def check_checkpoints(checkpoints: Sequence[int], steps: int, schedule: Schedule
         raise InvalidValueError("checkpoints", expected, repr(checkpoints), fix)
     beyond = sorted(count for count in checkpoints if count > steps)
     if beyond:
-        log.warning("checkpoints %s are not reached in %d steps: nothing is recorded for them", beyond, steps)
+        log.warning("checkpoints %s are beyond the last step, %d: nothing is recorded for them", beyond, steps)
