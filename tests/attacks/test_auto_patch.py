@@ -10,6 +10,7 @@ from armory_skelevision.attacks.patch import read_scene
 from armory_skelevision.attacks.patch.auto import Member
 from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, Round, plan_rounds, race
 from armory_skelevision.attacks.patch.starts import make_decoy, make_start
+from armory_skelevision.validation import InvalidValueError
 
 
 def attack(estimator, scene=None, **kwargs):
@@ -167,3 +168,10 @@ def test_the_better_half_goes_on_from_its_best_patches():
 def scene_of(scene):
     x, y, metadata = scene
     return read_scene(x[0], y[0]["boxes"], metadata[0], torch.device("cpu"), 0)
+
+
+def test_checkpoints_are_checked_as_those_of_the_patch_attack(caplog):
+    with pytest.raises(InvalidValueError, match="checkpoints"):
+        AutoPatch(tiny_estimator(), checkpoints=(5, 5))
+    AutoPatch(tiny_estimator(), budget=10, checkpoints=(5, 11))
+    assert "[11]" in caplog.text

@@ -99,7 +99,7 @@ def test_checkpoints_that_mean_nothing_are_refused(kwargs, expected, got):
 def test_checkpoints_out_of_reach_are_named(caplog):
     with caplog.at_level(logging.WARNING):
         made, _ = attack(tiny_estimator(), max_iter=1, checkpoints=[1, 20, 10])
-    assert "checkpoints [10, 20] are not reached with max_iter 1" in caplog.text
+    assert "checkpoints [10, 20] are beyond the last step, 1" in caplog.text
     assert list(made.mean_iou[0]) == [1]
 
 

@@ -5,9 +5,9 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
-from doubles import cleaner, screen_scene, tiny_estimator
+from doubles import cleaner, overlaps, screen_scene, tiny_estimator
 
-from armory_skelevision.attacks import RTAA, PatchAttack
+from armory_skelevision.attacks import RTAA, AutoPatch, PatchAttack
 from armory_skelevision.attacks.gradients import CropGradient
 from armory_skelevision.attacks.objectives import make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
@@ -35,9 +35,25 @@ def from_config(name, folder):
     return getattr(import_module(chosen.module), chosen.name)(**kwargs)
 
 
+def mean_iou(estimator, x):
+    boxes = estimator.predict(x, y_init=SCENE[1][0]["boxes"][:1])[0]["boxes"]
+    return overlaps(np.asarray(boxes, np.float64), SCENE[1][0]["boxes"].astype(np.float64))[1:].mean()
+
+
 def l1(estimator, x):
     boxes = estimator.predict(x, y_init=SCENE[1][0]["boxes"][:1])[0]["boxes"]
     return float(np.abs(boxes - SCENE[1][0]["boxes"]).sum())
+
+
+@pytest.mark.parametrize("make", CHAINS.values(), ids=CHAINS.keys())
+def test_the_strongest_patch_goes_through_every_defense(make, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    estimator = tiny_estimator(*make(tmp_path))
+    x, y, metadata = SCENE
+    x_adv = AutoPatch(estimator, budget=4, verbose=False).generate(x=x, y=y, y_patch_metadata=metadata)
+    start = PatchAttack(estimator, max_iter=0, start="decoy", verbose=False).generate(x, y, metadata)
+    assert (x_adv != start).any()
+    assert mean_iou(estimator, x_adv) < mean_iou(estimator, start)
 
 
 @pytest.mark.parametrize("make", CHAINS.values(), ids=CHAINS.keys())

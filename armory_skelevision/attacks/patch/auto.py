@@ -15,6 +15,7 @@ from armory_skelevision.attacks.gradients import CropGradient, Memory, Precision
 from armory_skelevision.attacks.objectives import Loss, Objective, make_objective
 from armory_skelevision.attacks.optimizer import BestIterate
 from armory_skelevision.attacks.patch.base import ScreenAttack
+from armory_skelevision.attacks.patch.checkpoints import check_checkpoints
 from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.attacks.patch.race import Contender, RealRun, plan_rounds, race
@@ -129,6 +130,10 @@ class AutoPatch(ScreenAttack):
             judge = RealRun([replace(loss, tracker=_in_float32(loss.tracker), rng=rng)])
             judged.append(BestIterate(judge(each.best.image, False).value, each.best.image))
         return max(judged, key=lambda best: best.value)
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        check_checkpoints(self.checkpoints, self.budget)
 
 
 def _in_float32(tracker: TrackerGradient) -> TrackerGradient:

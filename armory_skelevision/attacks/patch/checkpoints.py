@@ -49,10 +49,10 @@ def record_mean_iou(
     return mean_iou
 
 
-def check_checkpoints(checkpoints: Sequence[int], max_iter: int, schedule: Schedule) -> None:
+def check_checkpoints(checkpoints: Sequence[int], steps: int, schedule: Schedule = "constant") -> None:
     """Check that checkpoints differ and are compatible with the schedule (`InvalidValueError`).
 
-    Warns, through logging, of those beyond ``max_iter``: `armory run --check` sets it to 1.
+    Warns, through logging, of those beyond the attack's number of steps: `armory run --check` sets ``max_iter`` to 1.
     """
     if len(set(checkpoints)) < len(checkpoints):
         raise InvalidValueError("checkpoints", "different numbers of steps", repr(checkpoints))
@@ -60,6 +60,6 @@ def check_checkpoints(checkpoints: Sequence[int], max_iter: int, schedule: Sched
         expected = f"none with schedule {schedule!r}, whose step sizes depend on max_iter"
         fix = "use schedule 'constant', or a run for each number of steps"
         raise InvalidValueError("checkpoints", expected, repr(checkpoints), fix)
-    beyond = sorted(steps for steps in checkpoints if steps > max_iter)
+    beyond = sorted(count for count in checkpoints if count > steps)
     if beyond:
-        log.warning("checkpoints %s are not reached with max_iter %d: nothing is recorded for them", beyond, max_iter)
+        log.warning("checkpoints %s are beyond the last step, %d: nothing is recorded for them", beyond, steps)
