@@ -42,7 +42,7 @@ PLACES = {"behind": (0, 0), "beside": (62, 10)}
 @pytest.mark.parametrize("shift", PLACES.values(), ids=PLACES.keys())
 @pytest.mark.parametrize("loss", ["l1", "expected_l1", "giou", "score", "targeted"])
 def test_both_memory_modes_give_the_same_gradient(loss, shift):
-    estimator, scene = random_estimator(settings=SMALL), scene_of(frames=4, shift=shift)
+    estimator, scene = tiny_estimator(), scene_of(frames=4, shift=shift)
     graph = value_and_grad(estimator, scene, loss, memory="graph")
     recompute = value_and_grad(estimator, scene, loss, memory="recompute")
     assert graph.value == pytest.approx(recompute.value, rel=1e-6)
@@ -63,14 +63,14 @@ def test_the_colour_beyond_the_border_depends_on_the_patch_in_both_memory_modes(
     x, y, metadata = screen_scene()
     y[0]["boxes"] -= np.array([62, 0, 62, 0], dtype=np.float32)  # partly outside
     scene = read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0)
-    estimator, ways = random_estimator(settings=SMALL), ("graph", "recompute")
+    estimator, ways = tiny_estimator(), ("graph", "recompute")
     graph, recompute = (value_and_grad(estimator, scene, memory=memory).grad for memory in ways)
     torch.testing.assert_close(recompute, graph, rtol=1e-4, atol=1e-5 * float(graph.abs().max()))
 
 
 @pytest.mark.parametrize("memory", ["graph", "recompute"])
 def test_a_patch_out_of_sight_has_no_gradient(memory):
-    outcome = value_and_grad(random_estimator(settings=SMALL), scene_of(shift=(1000, 0)), memory=memory)
+    outcome = value_and_grad(tiny_estimator(), scene_of(shift=(1000, 0)), memory=memory)
     assert outcome.grad is None and np.isfinite(outcome.value)
 
 

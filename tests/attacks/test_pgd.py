@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
 from art.defences.preprocessor import SpatialSmoothing
-from doubles import ColourTracker, IdentityTracker, random_estimator, screen_scene
+from doubles import ColourTracker, IdentityTracker, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import FGSM, PGD
 from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
-from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 EPS = 8 / 255
 SCENE = screen_scene(frames=3)
-SMALL = TrackerSettings(instance_size=191)  # a smaller search crop makes for faster tests
 FRAME_VALUES = SCENE[0][0, 0].size
 # An l2 norm about as large as that of EPS everywhere.
 EPS_L2 = EPS * np.sqrt(FRAME_VALUES)
@@ -57,7 +55,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("kind", "kwargs"), VARIANTS)
 def test_perturbation_is_bounded_and_raises_the_loss_more_than_noise_does(kind, kwargs):
-    estimator = random_estimator(settings=SMALL)
+    estimator = tiny_estimator()
     x_adv = attack(estimator, kind, **kwargs)
     assert x_adv.shape == SCENE[0].shape and x_adv.dtype == np.float32
     assert x_adv.min() >= 0 and x_adv.max() <= 1
@@ -90,13 +88,13 @@ def test_known_optimum_is_reached(kind, kwargs):
 @pytest.mark.parametrize("norm", ["inf", 2])
 def test_universal_perturbation_is_the_same_on_all_frames(norm):
     eps = EPS if norm == "inf" else EPS_L2
-    x_adv = attack(random_estimator(settings=SMALL), norm=norm, eps=eps, eps_step=eps / 2, universal=True)
+    x_adv = attack(tiny_estimator(), norm=norm, eps=eps, eps_step=eps / 2, universal=True)
     added = (x_adv - SCENE[0])[0]
     unclipped = ((x_adv > 0) & (x_adv < 1))[0].all(axis=0)
     assert unclipped.mean() > 0.5
     spread = np.ptp(added, axis=0)
     assert spread[unclipped].max() <= 1e-6
-    each = attack(random_estimator(settings=SMALL), norm=norm, eps=eps, eps_step=eps / 2)
+    each = attack(tiny_estimator(), norm=norm, eps=eps, eps_step=eps / 2)
     assert np.ptp((each - SCENE[0])[0], axis=0)[unclipped].max() > EPS / 2
 
 
@@ -116,7 +114,7 @@ def test_gradient_of_a_shared_perturbation_counts_the_frames_that_show_it():
 
 
 def test_plain_forms_are_arts_own_attacks():
-    estimator = random_estimator(settings=SMALL)
+    estimator = tiny_estimator()
     x, y, _ = SCENE
     pgd = ProjectedGradientDescent(estimator, eps=EPS, eps_step=EPS / 2, max_iter=2, verbose=False).generate(x=x, y=y)
     np.testing.assert_array_equal(attack(estimator, eps=EPS, eps_step=EPS / 2), pgd.clip(0, 1))
@@ -125,9 +123,7 @@ def test_plain_forms_are_arts_own_attacks():
 
 
 def test_attack_goes_through_a_full_frame_preprocessor():
-    estimator = random_estimator(
-        settings=SMALL, preprocessing_defences=SpatialSmoothing(window_size=3, clip_values=(0, 1))
-    )
+    estimator = tiny_estimator(SpatialSmoothing(window_size=3, clip_values=(0, 1)))
     assert l1(estimator, attack(estimator)) > l1(estimator, SCENE[0]) * 1.02
 
 
