@@ -54,7 +54,9 @@ def expected_of(patch, scenes, eot, tv_weight=0.0, print_weight=0.0):
     [None, EOT(), EOT(samples=3), EOT(brightness=0.5, blur=1.0, noise=0.02, corners=2.0, frames=0.5, samples=2)],
     ids=["none", "all 0", "all 0, three times", "all"],
 )
-@pytest.mark.parametrize("weights", [{}, {"tv_weight": 7.0}, {"print_weight": 5.0}, {"tv_weight": 3, "print_weight": 2}])
+@pytest.mark.parametrize(
+    "weights", [{}, {"tv_weight": 7.0}, {"print_weight": 5.0}, {"tv_weight": 3, "print_weight": 2}]
+)
 def test_value_and_gradient_are_those_of_the_plain_sum(eot, weights):
     scenes = [scene_of(4, seed=1), scene_of(3, seed=2)]
     patch = some_patch().requires_grad_()

@@ -45,7 +45,7 @@ def test_it_is_seen_as_opencvs_camera_sees_a_turned_square() -> None:
     camera = np.diag([12.0, 12, 1])  # as far away as its focal length: half a side is 1
     seen, _ = cv2.projectPoints(square, cv2.Rodrigues(turn)[0], np.array([0.0, 0, 12]), camera, None)
     half = np.sqrt(0.1 * 40 * 120) / 2
-    corners = Trigger(area=0.1, place=(0.25, 0.5)).corners_xy(BOX.astype(np.uint8), TriggerPose(yaw, pitch, roll))
+    corners = Trigger(area=0.1, place=(0.25, 0.5)).corners_xy(BOX.astype(np.float16), TriggerPose(yaw, pitch, roll))
     np.testing.assert_allclose(corners, [50, 80] + half * seen[:, 0], rtol=1e-9)
 
 
@@ -83,6 +83,7 @@ def test_colour_of_a_lit_print(x1, y1, x2, y2, contrast) -> None:
     rng = np.random.default_rng(0)
     frame = gaussian_filter(rng.normal(size=(90, 120, 3)), (6, 6, 0))
     frame = (0.6 * (contrast > 0) + 4 * contrast * frame).clip(0, 1).astype(np.float32)
+    frame[0], frame[:, 0] = contrast, contrast  # what lies at the border counts, too
     colour = np.array([1.0, 0.5, 0.2], np.float32)
     corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float64)
     shown = paste(frame, np.full((8, 8, 3), colour), corners)
