@@ -60,7 +60,7 @@ ROOMS = {
         ["attacks/gradients.py", "attacks/patch/objective.py"],
         ["tests/attacks/test_gradients.py", "tests/attacks/test_patch_objective.py"],
     ),
-    "interface": Room(["attacks/interface.py"], ["tests/attacks/test_calls.py"]),
+    "interface": Room(["attacks/interface.py"], ["tests/attacks/test_interface.py"]),
     "metrics": Room(["metrics/*"], ["tests/metrics"]),
     "weights": Room(["weights/*"], ["tests/weights"]),
     "averaging": Room(["weights/averaging.py"], ["tests/weights/test_averaging.py"]),
