@@ -6,7 +6,7 @@ from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
 from art.defences.preprocessor import SpatialSmoothing
 from doubles import ColourTracker, IdentityTracker, screen_scene, tiny_estimator
 
-from armory_skelevision.attacks import FGSM, PGD
+from armory_skelevision.attacks import FGSM, PGD, interface
 from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -83,6 +83,81 @@ def test_known_optimum_is_reached(kind, kwargs):
     possible = 3 * 4 * shift
     gained = l1(tracker, x_adv, labels) - l1(tracker, x, labels)
     assert 0.95 * possible <= gained <= 1.001 * possible
+
+
+def steps_of(estimator, x, norm, eps, eps_step, max_iter, decay, universal):
+    """The attacked video, by the definition of projected gradient descent."""
+
+    def per_sample(values):
+        values = np.abs(values) if norm == "inf" else values**2
+        size = values.max(axis=(1, 2, 3), keepdims=True) if norm == "inf" else values.sum((1, 2, 3), keepdims=True)
+        return size if norm == "inf" else np.sqrt(size)
+
+    added = np.zeros((1 if universal else len(x), *x.shape[1:]))
+    direction = 0 * added
+    for _ in range(max_iter):
+        shown = (x + added).astype(np.float32)
+        gradient = estimator.loss_gradient(shown.clip(0, 1)[None], SCENE[1])[0] * ((shown >= 0) & (shown <= 1))
+        gradient = gradient.sum(axis=0, keepdims=True) if universal else gradient
+        direction = (decay or 0) * direction + gradient / np.abs(gradient).sum(axis=(1, 2, 3), keepdims=True)
+        step = np.sign(direction) if norm == "inf" else direction / per_sample(direction)
+        added = added + eps_step * step
+        added = added if universal else (x + added).clip(0, 1) - x
+        added = added.clip(-eps, eps) if norm == "inf" else added * np.minimum(1, eps / per_sample(added))
+    return (x + added).clip(0, 1)
+
+
+@pytest.mark.parametrize("norm", ["inf", 2])
+@pytest.mark.parametrize("decay", [None, 0.8])
+@pytest.mark.parametrize("universal", [False, True])
+def test_steps_are_those_of_projected_gradient_descent(norm, decay, universal):
+    x = SCENE[0].copy()
+    x[0, 0, :30] = 0.99
+    x[0, 1, -30:] = 0.01
+    eps = EPS if norm == "inf" else EPS_L2
+    how = {"norm": norm, "eps": eps, "eps_step": eps * 0.4, "max_iter": 4, "decay": decay, "universal": universal}
+    found = attack(tiny_estimator(), scene=(x, *SCENE[1:]), **how)[0]
+    expected = steps_of(tiny_estimator(), x[0], **how)
+    # Where a gradient is nearly 0 its sign may differ.
+    assert (np.abs(found - expected) > 1e-5).mean() < 1e-3
+
+
+@pytest.mark.parametrize(("kind", "kwargs"), [(FGSM, {}), (PGD, {"decay": 0.5}), (FGSM, {"universal": True})])
+def test_all_frames_are_attacked_at_once(kind, kwargs):
+    scene = screen_scene(frames=40, height=40, width=180)  # more than ART's batches have
+    scene[1][0]["boxes"] *= [1, 0.25, 1, 0.4]
+    tracker = ColourTracker()
+    x_adv = attack(tracker, kind, (scene[0], *scene[1:]), **kwargs)
+    gradient = tracker.loss_gradient(scene[0], scene[1])[0]
+    expected = np.sign(gradient.sum(axis=0) if kwargs.get("universal") else gradient)
+    size = EPS if kind is FGSM else 2 * 2 / 255
+    np.testing.assert_allclose(x_adv[0], (scene[0][0] + size * expected).clip(0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "steps"), [(PGD, 3), (FGSM, 1)])
+@pytest.mark.parametrize("universal", [False, True])
+def test_progress_is_that_of_the_attack_alone(kind, steps, universal, monkeypatch, capsys):
+    shown, progress = [], interface.progress
+    monkeypatch.setattr(interface, "progress", lambda *args, **_: shown.append(args) or progress(*args, disable=True))
+    attack(ColourTracker(), kind, universal=universal, **({"max_iter": 3} if kind is PGD else {}))
+    assert shown == [(range(steps), kind.__name__)]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", [PGD, FGSM])
+def test_settings_have_the_documented_defaults(kind):
+    made = kind(IdentityTracker())
+    assert (made.norm, made.eps, made.universal) == ("inf", 8 / 255, False)
+    if kind is PGD:
+        assert (made.eps_step, made.max_iter, made.decay, made.verbose) == (2 / 255, 10, None, True)
+
+
+def test_frames_alone_are_not_tracked():
+    frames = PerFrameEstimator(ColourTracker(), 0.0)
+    for function in (frames.predict, lambda x: frames.fit(x, None)):
+        with pytest.raises(NotImplementedError):
+            function(SCENE[0][0])
+    assert frames.input_shape == (None, None, 3)
 
 
 @pytest.mark.parametrize("norm", ["inf", 2])
