@@ -12,6 +12,7 @@ from armory_skelevision.attacks.objectives import TargetBox, make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.networks.inference import warn_of_slow_bf16
+from armory_skelevision.tracking import TrackerSettings
 
 CPU = torch.device("cpu")
 
@@ -51,7 +52,7 @@ def test_both_memory_modes_give_the_same_gradient(loss, shift):
 
 
 def test_chunks_do_not_matter(monkeypatch):
-    estimator, scene = random_estimator(settings=SMALL), scene_of()
+    estimator, scene = tiny_estimator(), scene_of()
     whole = value_and_grad(estimator, scene, memory="recompute")
     monkeypatch.setattr(gradients, "CHUNK", 2)
     parts = value_and_grad(estimator, scene, memory="recompute")
@@ -88,13 +89,12 @@ def test_frames_that_do_not_show_the_patch_are_not_differentiated(memory, monkey
 
     monkeypatch.setattr(SiamRPN, "_embed", SiamRPN.embed, raising=False)
     monkeypatch.setattr(SiamRPN, "embed", embed)
-    assert value_and_grad(random_estimator(), scene, memory=memory).grad is not None
-    assert differentiated == [287, 287]
+    assert value_and_grad(tiny_estimator(), scene, memory=memory).grad is not None
+    assert differentiated == [SMALL.instance_size] * 2
 
 
 def test_auto_looks_at_the_free_memory(monkeypatch):
-    estimator = random_estimator()
-    chooser = CropGradient(estimator.model, estimator.settings)
+    chooser = CropGradient(tiny_estimator().model, TrackerSettings())
     assert chooser._fits(5, CPU)
     assert not chooser._fits(10**6, CPU)
     half = 20 * gradients.GRAPH_BYTES_PER_PIXEL * 287**2
