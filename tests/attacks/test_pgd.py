@@ -152,6 +152,36 @@ def test_settings_have_the_documented_defaults(kind):
         assert (made.eps_step, made.max_iter, made.decay, made.verbose) == (2 / 255, 10, None, True)
 
 
+@pytest.mark.parametrize("kind", [PGD, FGSM])
+@pytest.mark.parametrize("norm", ["inf", 2])
+def test_nothing_leaves_the_range_by_rounding(kind, norm):
+    rng = np.random.default_rng(0)
+    near = rng.uniform(0, EPS, SCENE[0].shape).astype(np.float32)
+    x = np.where(rng.random(near.shape) < 0.5, near, 1 - near)
+    x_adv = attack(ColourTracker(), kind, (x, *SCENE[1:]), norm=norm, eps=EPS if norm == "inf" else 3 * EPS_L2)
+    assert x_adv.min() >= 0 and x_adv.max() <= 1 and (x_adv != x).any()
+
+
+def test_the_tracker_sees_frames_in_their_range_and_its_gradient_counts_there():
+    class Seeing(ColourTracker):
+        def loss_gradient(self, x, y, **kwargs):
+            assert x.dtype == np.float32 and x.min() >= 0 and x.max() <= 1
+            np.testing.assert_array_equal(y[0]["boxes"], boxes)
+            return np.ones_like(x)
+
+    boxes = SCENE[1][0]["boxes"]
+    base = np.full((3, 1, 4, 3), 0.5, np.float32)
+    sample = np.array([-0.75, -0.5, 0.5, 0.75], np.float32)[None, None, :, None].repeat(3, axis=3)
+    shared, frames, plain = (PerFrameEstimator(Seeing(), each) for each in (base, 0.0, None))
+    assert shared.clip_values.tolist() == [-1, 1] and frames.clip_values.tolist() == plain.clip_values.tolist() == [
+        0,
+        1,
+    ]
+    np.testing.assert_array_equal(shared.loss_gradient(sample, boxes[None])[0, 0, :, 0], [0, 3, 3, 0])
+    np.testing.assert_array_equal(frames.loss_gradient(base + sample, boxes)[:, 0, :, 0], [[0, 1, 1, 0]] * 3)
+    np.testing.assert_array_equal(plain.loss_gradient(base, boxes), np.ones_like(base))
+
+
 def test_frames_alone_are_not_tracked():
     frames = PerFrameEstimator(ColourTracker(), 0.0)
     for function in (frames.predict, lambda x: frames.fit(x, None)):
