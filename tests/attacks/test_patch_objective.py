@@ -55,7 +55,7 @@ def expected_of(patch, scenes, eot, tv_weight=0.0, print_weight=0.0):
     ids=["none", "all 0", "all 0, three times", "all"],
 )
 @pytest.mark.parametrize(
-    "weights", [{}, {"tv_weight": 7.0}, {"print_weight": 5.0}, {"tv_weight": 3, "print_weight": 2}]
+    "weights", [{}, {"tv_weight": 7.0}, {"print_weight": 5.0}, {"tv_weight": 1, "print_weight": 1}]
 )
 def test_value_and_gradient_are_those_of_the_plain_sum(eot, weights):
     scenes = [scene_of(4, seed=1), scene_of(3, seed=2)]
@@ -68,6 +68,13 @@ def test_value_and_gradient_are_those_of_the_plain_sum(eot, weights):
     alone = objective_of(scenes, eot, **weights)(patch.detach(), with_grad=False)
     assert alone.value == pytest.approx(found.value, rel=1e-6) and alone.grad is None
     assert patch.grad is None
+
+
+def test_without_transformations_each_scene_is_tracked_once(monkeypatch):
+    tracked, predict = [], ColourTracker.predict
+    monkeypatch.setattr(ColourTracker, "predict", lambda *args, **kwargs: tracked.append(1) or predict(*args, **kwargs))
+    objective_of([scene_of(3, seed=1), scene_of(3, seed=2)])(some_patch(), with_grad=True)
+    assert len(tracked) == 2
 
 
 @pytest.mark.parametrize("eot", [None, EOT(noise=0.1)], ids=["none", "noise"])
