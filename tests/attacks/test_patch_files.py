@@ -20,7 +20,7 @@ PATCH = np.random.default_rng(0).random((6, 9, 3)).astype(np.float32)
 
 
 def test_a_patch_comes_back_as_it_was(tmp_path):
-    path = write_patch(tmp_path / "new" / "patch_000", PATCH, {"seed": 3})
+    path = write_patch(tmp_path / "new" / "below" / "patch_000", PATCH, {"seed": 3})
     np.testing.assert_array_equal(read_patch(path), PATCH)
     np.testing.assert_allclose(read_patch(path.with_suffix(".png")), PATCH, atol=0.5 / 255 + 1e-6)
     assert json.loads(path.with_suffix(".json").read_text()) == {"seed": 3}
@@ -66,6 +66,7 @@ def test_a_folder_with_one_file_of_a_patch_is_refused(tmp_path, suffix):
     with pytest.raises(InvalidValueError) as caught:
         refuse_exported(tmp_path, "patch_000")
     assert caught.value.key == "export" and f"patch_000{suffix}" in caught.value.got
+    assert "another folder" in caught.value.fix
 
 
 def test_a_folder_for_patches_is_there_or_can_be_made(tmp_path, monkeypatch):
