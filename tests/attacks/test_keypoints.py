@@ -6,7 +6,7 @@ import pytest
 import torch
 from doubles import TinySiamRPN, random_estimator, screen_scene
 
-from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal
+from armory_skelevision.attacks import KeypointFGSM, KeypointIGSM, KeypointUniversal, interface
 from armory_skelevision.attacks.keypoints import pose as pose_module
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
 from armory_skelevision.attacks.keypoints.poses import read_true_poses, target_keypoints
@@ -148,6 +148,7 @@ def test_steps_go_along_the_sign_of_the_gradient(tracker, make, steps, size, sig
         expected = expected + sign * size * np.sign(pose.loss_gradient(expected, keypoints[None]))
         expected = expected.clip(video[:1] - attack.eps, video[:1] + attack.eps).clip(0, 1).astype(np.float32)
     attacked = attack.generate(x=video[None], y=[label])[0]
+    assert isinstance(attack, KeypointFGSM) <= (attack.eps == size)
     assert (np.abs(attacked[:1] - expected) > 1e-5).mean() < 1e-3  # where a gradient is nearly 0 its sign may differ
 
 
@@ -174,6 +175,7 @@ def test_a_perturbation_is_resized_to_the_window_and_cut_at_the_border(tracker, 
     np.save(tmp_path / "a.npy", perturbation)
     video, label = scene()
     video[:, :, ::2] = 0.9
+    video[:, ::3] = 0.1
     (shown,) = KeypointUniversal(tracker, eps=0.4, perturbation=tmp_path / "a.npy").generate([video], [label])
     # the window around the box: 89 wide (sqrt(75 * 105)), its middle pixel (44, 49)
     change = cv2.resize(perturbation, (89, 89), interpolation=cv2.INTER_LINEAR)
@@ -209,6 +211,59 @@ def test_a_perturbation_of_another_kind_is_refused(tracker, tmp_path, array) -> 
         KeypointUniversal(tracker, perturbation=tmp_path / "a.npy")
     assert (refused.value.key, refused.value.expected) == ("perturbation", "floats (127, 127, 3)")
     assert refused.value.got.startswith(f"{array.dtype} {array.shape} in ")
+
+
+@pytest.mark.parametrize("kind", [KeypointFGSM, KeypointIGSM])
+def test_all_pictures_are_perturbed_at_once(tracker, kind) -> None:
+    pictures, boxes, keypoints = people(34)  # more than ART's batches have
+    attack = kind(tracker) if kind is KeypointFGSM else kind(tracker, max_iter=1, verbose=False)
+    together = attack.perturb(PoseEstimator(tracker, boxes), pictures, keypoints)
+    alone = attack.perturb(PoseEstimator(tracker, boxes[33:]), pictures[33:], keypoints[33:])
+    assert (np.abs(together[33:] - alone) > 1e-5).mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "steps"),
+    [(KeypointFGSM, {}, 1), (KeypointIGSM, {"max_iter": 2}, 2), (KeypointUniversal, {"max_iter": 3}, 3)],
+)
+def test_progress_is_that_of_the_attack_alone(tracker, kind, settings, steps, monkeypatch, capsys) -> None:
+    shown, progress = [], interface.progress
+
+    def recording(*args, **options):
+        shown.append((*args, options["disable"]))
+        return progress(*args, disable=True)
+
+    monkeypatch.setattr(interface, "progress", recording)
+    for verbose in (True,) if kind is KeypointFGSM else (True, False):
+        silent = {} if verbose else {"verbose": False}
+        videos, labels = zip(*(scene(seed) for seed in range(2)), strict=True)
+        kind(tracker, **settings, **silent).generate(x=list(videos), y=list(labels))
+        assert set(shown) == {(range(steps), kind.__name__, not verbose)}
+        shown.clear()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_universal_is_learnt_from_two_pictures_and_metadata(tracker, tmp_path, monkeypatch) -> None:
+    people_seen = [scene(seed) for seed in range(2)]
+    x = np.stack([video[:1] for video, _ in people_seen]).astype(np.float64)
+    y = [{"boxes": label["boxes"][:1]} for _, label in people_seen]
+    metadata = [{"keypoints": label["keypoints"][None]} for _, label in people_seen]
+    attack = KeypointUniversal(tracker, max_iter=1, verbose=False, export=tmp_path / "a.npy")
+    attacked = attack.generate(x, y, metadata)
+    assert attacked.dtype == np.float64 and attacked.shape == x.shape and (attacked != x).any()
+    attack.set_params(export=None)
+    with pytest.raises(InvalidTypeError) as unknown:
+        attack.generate(x, y, metadata, mask=1)
+    assert unknown.value.key == "mask" and unknown.value.fix == "known are x, y, y_patch_metadata"
+
+    def meanwhile(self, *_):
+        (tmp_path / "b.npy").write_text("another's")
+        return np.zeros((127, 127, 3), np.float32)
+
+    monkeypatch.setattr(KeypointUniversal, "learn", meanwhile)
+    with pytest.raises(FileExistsError):
+        KeypointUniversal(tracker, export=tmp_path / "b.npy").generate(x, y, metadata)
+    assert (tmp_path / "b.npy").read_text() == "another's"
 
 
 def test_labels_come_before_metadata_and_frame_0_before_the_others() -> None:
@@ -342,6 +397,7 @@ def test_a_single_picture_has_keypoints_and_can_be_attacked(tracker) -> None:
 
 def test_upside_down_turns_around_the_middle_of_the_box() -> None:
     keypoints = np.array([[31.0, 22.0, 2.0]] + [[45.0, 50.0, 0.0]] * 16)
+    assert target_keypoints("upside_down", keypoints, BOX).dtype == np.float32
     np.testing.assert_allclose(target_keypoints("upside_down", keypoints, BOX)[0], [59, 78, 2])
     np.testing.assert_allclose(target_keypoints([[0.5, 0.25]] * 17, keypoints, BOX), [[45, 35, 2]] * 17)
 
