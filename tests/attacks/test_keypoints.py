@@ -113,6 +113,7 @@ def test_a_keypoint_counts_inside_the_template_only(tracker) -> None:
         *((127, 60, 2, False), (60, 127, 2, False), (60, 60, 0, False), (60, 60, -1, False)),
     ]:
         keypoints = np.zeros((2, 17, 3), np.float32)
+        keypoints[:, 16] = [-50, 200, 2]  # one that is outside spoils nothing
         keypoints[0, 3] = [60, 60, 2]
         keypoints[1, 5] = [x, y, visible]
         if counts:
@@ -167,6 +168,7 @@ def test_universal_steps_go_along_the_sum_of_all_gradients(tracker) -> None:
     assert (np.abs(learnt - expected) > 1e-5).mean() < 1e-3
     default = KeypointUniversal(tracker)
     assert (default.eps, default.max_iter, default.eps_step, default.target_pose) == (8 / 255, 20, None, None)
+    assert KeypointIGSM(tracker).max_iter == 10
 
 
 def test_a_perturbation_is_resized_to_the_window_and_cut_at_the_border(tracker, tmp_path) -> None:
@@ -422,10 +424,10 @@ def test_what_does_not_fit_is_refused(tracker) -> None:
         with pytest.raises(InvalidValueError) as refused:
             kind(random_estimator())
         assert refused.value.key == "estimator" and "siamrpn_mtl" in refused.value.fix
-    for keypoints in (None, label["keypoints"][:3], label["keypoints"] * np.nan):
-        with pytest.raises(InvalidValueError) as refused:
+    for keypoints in (None, label["keypoints"][:3], label["keypoints"] * np.nan, "none"):
+        with pytest.raises((InvalidValueError, InvalidTypeError)) as refused:
             KeypointIGSM(tracker).generate(x=video[None], y=[label | {"keypoints": keypoints}])
-        assert refused.value.key == "y[0].keypoints"
+        assert refused.value.key == "y[0].keypoints" and "(17, 3) of frame 0" in refused.value.expected
     with pytest.raises(InvalidTypeError) as unknown:
         KeypointIGSM(tracker).generate(x=video[None], y=[label], mask=1)
     assert unknown.value.key == "mask"
