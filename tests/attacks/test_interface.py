@@ -47,7 +47,7 @@ class Brighten(VideoAttack):
 
 def test_settings_are_the_constructors_parameters() -> None:
     attack = Brighten(IdentityTracker(), amount=0.2)
-    assert Brighten.attack_params == ["amount", "max_iter", "verbose"]
+    assert Brighten.attack_params == ["amount", "max_iter", "verbose"] and VideoAttack.attack_params == []
     assert (attack.amount, attack.max_iter, attack.verbose, attack.doubled) == (0.2, 3, False, 0.4)
     attack.set_params(amount=0.3, max_iter=1)
     assert (attack.amount, attack.max_iter, attack.doubled) == (0.3, 1, 0.6)
@@ -112,11 +112,29 @@ def test_each_video_is_attacked_with_its_own_boxes() -> None:
         assert refused.value.key == key
 
 
+def test_a_kind_of_attack_says_what_it_needs_of_a_video() -> None:
+    class OfMetadata(Brighten):
+        min_frames = 1
+
+        def _read_targets(self, videos, y, metadata):
+            assert y is None
+            return [np.array([[each["left"], 0, 0, 0]]) for each in metadata]
+
+    attack, x = OfMetadata(IdentityTracker()), video_of(1, dtype=np.float64)[None]
+    attacked = attack.generate(x, y_patch_metadata=[{"left": 200}])
+    assert attacked.dtype == np.float64
+    np.testing.assert_allclose(attacked, x + 0.3, rtol=1e-6)
+    with pytest.raises(InvalidTypeError) as unknown:
+        attack.generate(x, mask=1)
+    assert unknown.value.fix == "known are x, y, y_patch_metadata"
+
+
 def test_a_call_is_checked_and_its_videos_are_arrays() -> None:
     given = [video_of(1), torch.from_numpy(video_of(2))]
     videos = check_call(given, {}, ["x"], min_frames=1)
     assert all(isinstance(video, np.ndarray) for video in videos) and videos[0] is given[0]
     np.testing.assert_array_equal(videos[1], video_of(2))
+    assert len(check_call([video_of(2)], {}, ["x"])) == 1
     with pytest.raises(InvalidValueError) as refused:
         check_call(given, {}, ["x"])
     assert refused.value.key == "x[0]"
