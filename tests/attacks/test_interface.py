@@ -120,10 +120,13 @@ def test_a_kind_of_attack_says_what_it_needs_of_a_video() -> None:
             assert y is None
             return [np.array([[each["left"], 0, 0, 0]]) for each in metadata]
 
-    attack, x = OfMetadata(IdentityTracker()), video_of(1, dtype=np.float64)[None]
+    attack, x = OfMetadata(IdentityTracker()), video_of(1, dtype=np.float16)[None]
     attacked = attack.generate(x, y_patch_metadata=[{"left": 200}])
-    assert attacked.dtype == np.float64
-    np.testing.assert_allclose(attacked, x + 0.3, rtol=1e-6)
+    assert attacked.dtype == np.float16
+    np.testing.assert_allclose(attacked, x + 0.3, rtol=1e-3)
+    objects = np.empty(1, object)
+    objects[0] = x[0]
+    assert attack.generate(objects, y_patch_metadata=[{"left": 200}]).dtype == object
     with pytest.raises(InvalidTypeError) as unknown:
         attack.generate(x, mask=1)
     assert unknown.value.fix == "known are x, y, y_patch_metadata"
