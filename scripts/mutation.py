@@ -46,6 +46,21 @@ ROOMS = {
         [f"attacks/patch/{name}.py" for name in ("eot", "regularizers", "screen")],
         [f"tests/attacks/test_{name}.py" for name in ("eot", "regularizers", "screen")],
     ),
+    "triggers": Room(["attacks/backdoor.py", "attacks/triggers.py"], ["tests/attacks/test_triggers.py"]),
+    "pgd": Room(
+        ["attacks/digital/gradient.py", "attacks/digital/per_frame.py"],
+        ["tests/attacks/test_pgd.py"],
+    ),
+    "keypoints": Room(["attacks/keypoints/*"], ["tests/attacks/test_keypoints.py"]),
+    "files": Room(
+        ["attacks/patch/checkpoints.py", "attacks/patch/files.py"],
+        ["tests/attacks/test_patch_checkpoints.py", "tests/attacks/test_patch_files.py"],
+    ),
+    "gradients": Room(
+        ["attacks/gradients.py", "attacks/patch/objective.py"],
+        ["tests/attacks/test_gradients.py", "tests/attacks/test_patch_objective.py"],
+    ),
+    "interface": Room(["attacks/interface.py"], ["tests/attacks/test_interface.py"]),
     "metrics": Room(["metrics/*"], ["tests/metrics"]),
     "weights": Room(["weights/*"], ["tests/weights"]),
     "averaging": Room(["weights/averaging.py"], ["tests/weights/test_averaging.py"]),

@@ -119,7 +119,7 @@ class CropGradient(TrackerGradient):
         if not value.requires_grad:
             return ValueAndGrad(float(value), None)
         leaves = [values for output in outputs for values in output]
-        grads = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
+        grads = torch.autograd.grad(value, leaves, materialize_grads=True)
         output_grads = [RPNOutput(*pair) for pair in zip(grads[::2], grads[1::2], strict=True)]
         windows = [step.window for step in steps]
         grad = self._backward(self._crops(frames, box_xyxy), windows, output_grads, source)

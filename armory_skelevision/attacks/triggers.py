@@ -84,7 +84,7 @@ class Trigger(Settings):
         """
         x1, y1, x2, y2 = np.asarray(box_xyxy, np.float64)
         half = np.sqrt(self.area * (x2 - x1) * (y2 - y1)) / 2
-        square = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], np.float64)
+        square = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]])
         rotated = square @ _rotation(pose).T
         projected = rotated[:, :2] / (1 + rotated[:, 2:] / CAMERA_DISTANCE)
         centre = np.array([x1 + self.place[0] * (x2 - x1), y1 + self.place[1] * (y2 - y1)])
@@ -115,7 +115,7 @@ def paste(frame: Picture, picture: Picture, corners_xy: NDArray[np.float64]) -> 
     part = frame[y1:y2, x1:x2]
     projected, opacity = _project(picture, corners_xy - (x1, y1), (x2 - x1, y2 - y1))
     around = frame[max(2 * y1 - y2, 0) : 2 * y2 - y1, max(2 * x1 - x2, 0) : 2 * x2 - x1]
-    lit = (projected * _light(part, around)).clip(0, 1)
+    lit = np.minimum(projected * _light(part, around), 1)
     result[y1:y2, x1:x2] = part + opacity[..., None] * (lit - part)
     return result
 
@@ -156,7 +156,7 @@ def _light(part: Picture, around: Picture) -> Picture:
 
     ``part`` is the frame under the print, (h, w, 3), and ``around`` the frame under and around it, (h', w', 3).
     """
-    level = float(np.clip(np.quantile(around.max(axis=2), 0.9), DARKEST, 1))
+    level = max(float(np.quantile(around.max(axis=2), 0.9)), DARKEST)
     brightness = part.max(axis=2)
     soft = cv2.GaussianBlur(brightness, (0, 0), max(min(brightness.shape) / 4, 0.5))
     shades = np.clip(soft / max(float(soft.mean()), 1e-3), *SHADES)

@@ -5,11 +5,13 @@ import logging
 import numpy as np
 import pytest
 import torch
-from doubles import IdentityTracker, random_estimator, screen_scene, tiny_estimator
+from doubles import ColourTracker, IdentityTracker, overlaps, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import PatchAttack
 from armory_skelevision.attacks.gradients import ValueAndGrad
-from armory_skelevision.attacks.optimizer import GradientAscent
+from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent
+from armory_skelevision.attacks.patch.checkpoints import check_checkpoints, record_mean_iou
+from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.validation import InvalidValueError
 
 
@@ -59,6 +61,47 @@ def test_a_run_that_ends_early_keeps_its_last_patch():
     metadata[0]["masks"] = np.zeros_like(metadata[0]["masks"])
     (found,) = attack(tiny_estimator(), (x, y, metadata), max_iter=3, checkpoints=[0, 3])[0].mean_iou
     assert found[0] == found[3]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_mean_iou_is_that_of_all_frames_but_the_first(dtype):
+    class Recording(ColourTracker):
+        dtypes = []
+
+        def predict(self, x, **kwargs):
+            self.dtypes.append(x.dtype)
+            found = super().predict(x.astype(np.float32), **kwargs)
+            found[0]["boxes"][0] += 1  # in frame 0, which does not count
+            return found
+
+    x, y, (metadata,) = screen_scene()
+    scene = read_scene(x[0], y[0]["boxes"], metadata, torch.device("cpu"), 0)
+    patches = {3: BestIterate(0.0, torch.zeros(4, 5, 3)), 1: BestIterate(9.0, torch.rand(4, 5, 3))}
+    found = record_mean_iou(Recording(), scene, patches, np.dtype(dtype))
+    assert list(found) == [3, 1] and Recording.dtypes == [dtype] * 2
+    for steps, patch in patches.items():
+        colours = scene.render(patch.image).mean(axis=(1, 2), dtype=np.float64)
+        boxes = y[0]["boxes"][0] + (colours @ ColourTracker.weights.numpy())[:, None]
+        assert found[steps] == pytest.approx(overlaps(boxes, y[0]["boxes"])[1:].mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_tracker_whose_boxes_are_none_is_named(value):
+    class Lost(ColourTracker):
+        def boxes(self, video, box_xyxy):
+            return torch.cat([box_xyxy.repeat(len(video) - 1, 1), torch.tensor([[value, 0, 1, 1]])])
+
+    x, y, (metadata,) = screen_scene()
+    scene = read_scene(x[0], y[0]["boxes"], metadata, torch.device("cpu"), 0)
+    with pytest.raises(InvalidValueError) as caught:
+        record_mean_iou(Lost(), scene, {7: BestIterate(0.0, torch.zeros(4, 5, 3))}, x.dtype)
+    assert (caught.value.key, caught.value.expected) == ("estimator", "finite boxes") and "7 steps" in caught.value.got
+
+
+def test_checkpoints_within_reach_are_no_reason_to_warn(caplog):
+    check_checkpoints([1, 5], 5, "constant")
+    check_checkpoints([], 5, "cosine")
+    assert not caplog.records
 
 
 def test_every_video_has_its_curve():

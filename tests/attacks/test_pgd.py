@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
 from art.defences.preprocessor import SpatialSmoothing
-from doubles import ColourTracker, IdentityTracker, random_estimator, screen_scene
+from doubles import ColourTracker, IdentityTracker, screen_scene, tiny_estimator
 
-from armory_skelevision.attacks import FGSM, PGD
+from armory_skelevision.attacks import FGSM, PGD, interface
 from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
-from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 EPS = 8 / 255
 SCENE = screen_scene(frames=3)
-SMALL = TrackerSettings(instance_size=191)  # a smaller search crop makes for faster tests
 FRAME_VALUES = SCENE[0][0, 0].size
 # An l2 norm about as large as that of EPS everywhere.
 EPS_L2 = EPS * np.sqrt(FRAME_VALUES)
@@ -57,7 +55,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("kind", "kwargs"), VARIANTS)
 def test_perturbation_is_bounded_and_raises_the_loss_more_than_noise_does(kind, kwargs):
-    estimator = random_estimator(settings=SMALL)
+    estimator = tiny_estimator()
     x_adv = attack(estimator, kind, **kwargs)
     assert x_adv.shape == SCENE[0].shape and x_adv.dtype == np.float32
     assert x_adv.min() >= 0 and x_adv.max() <= 1
@@ -87,16 +85,121 @@ def test_known_optimum_is_reached(kind, kwargs):
     assert 0.95 * possible <= gained <= 1.001 * possible
 
 
+def steps_of(estimator, x, norm, eps, eps_step, max_iter, decay, universal):
+    """The attacked video, by the definition of projected gradient descent."""
+
+    def per_sample(values):
+        values = np.abs(values) if norm == "inf" else values**2
+        size = values.max(axis=(1, 2, 3), keepdims=True) if norm == "inf" else values.sum((1, 2, 3), keepdims=True)
+        return size if norm == "inf" else np.sqrt(size)
+
+    added = np.zeros((1 if universal else len(x), *x.shape[1:]))
+    direction = 0 * added
+    for _ in range(max_iter):
+        shown = (x + added).astype(np.float32)
+        gradient = estimator.loss_gradient(shown.clip(0, 1)[None], SCENE[1])[0] * ((shown >= 0) & (shown <= 1))
+        gradient = gradient.sum(axis=0, keepdims=True) if universal else gradient
+        direction = (decay or 0) * direction + gradient / np.abs(gradient).sum(axis=(1, 2, 3), keepdims=True)
+        step = np.sign(direction) if norm == "inf" else direction / per_sample(direction)
+        added = added + eps_step * step
+        added = added if universal else (x + added).clip(0, 1) - x
+        added = added.clip(-eps, eps) if norm == "inf" else added * np.minimum(1, eps / per_sample(added))
+    return (x + added).clip(0, 1)
+
+
+@pytest.mark.parametrize("norm", ["inf", 2])
+@pytest.mark.parametrize("decay", [None, 0.8])
+@pytest.mark.parametrize("universal", [False, True])
+def test_steps_are_those_of_projected_gradient_descent(norm, decay, universal):
+    x = SCENE[0].copy()
+    x[0, 0, :30] = 0.99
+    x[0, 1, -30:] = 0.01
+    eps = EPS if norm == "inf" else EPS_L2
+    how = {"norm": norm, "eps": eps, "eps_step": eps * 0.4, "max_iter": 4, "decay": decay, "universal": universal}
+    found = attack(tiny_estimator(), scene=(x, *SCENE[1:]), **how)[0]
+    expected = steps_of(tiny_estimator(), x[0], **how)
+    # Where a gradient is nearly 0 its sign may differ.
+    assert (np.abs(found - expected) > 1e-5).mean() < 1e-3
+
+
+@pytest.mark.parametrize(("kind", "kwargs"), [(FGSM, {}), (PGD, {"decay": 0.5}), (FGSM, {"universal": True})])
+def test_all_frames_are_attacked_at_once(kind, kwargs):
+    scene = screen_scene(frames=40, height=40, width=180)  # more than ART's batches have
+    scene[1][0]["boxes"] *= [1, 0.25, 1, 0.4]
+    tracker = ColourTracker()
+    x_adv = attack(tracker, kind, (scene[0], *scene[1:]), **kwargs)
+    gradient = tracker.loss_gradient(scene[0], scene[1])[0]
+    expected = np.sign(gradient.sum(axis=0) if kwargs.get("universal") else gradient)
+    size = EPS if kind is FGSM else 2 * 2 / 255
+    np.testing.assert_allclose(x_adv[0], (scene[0][0] + size * expected).clip(0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "steps"), [(PGD, 3), (FGSM, 1)])
+@pytest.mark.parametrize("universal", [False, True])
+def test_progress_is_that_of_the_attack_alone(kind, steps, universal, monkeypatch, capsys):
+    shown, progress = [], interface.progress
+    monkeypatch.setattr(interface, "progress", lambda *args, **_: shown.append(args) or progress(*args, disable=True))
+    attack(ColourTracker(), kind, universal=universal, **({"max_iter": 3} if kind is PGD else {}))
+    assert shown == [(range(steps), kind.__name__)]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", [PGD, FGSM])
+def test_settings_have_the_documented_defaults(kind):
+    made = kind(IdentityTracker())
+    assert (made.norm, made.eps, made.universal) == ("inf", 8 / 255, False)
+    if kind is PGD:
+        assert (made.eps_step, made.max_iter, made.decay, made.verbose) == (2 / 255, 10, None, True)
+
+
+@pytest.mark.parametrize("kind", [PGD, FGSM])
+@pytest.mark.parametrize("norm", ["inf", 2])
+def test_nothing_leaves_the_range_by_rounding(kind, norm):
+    rng = np.random.default_rng(0)
+    near = rng.uniform(0, EPS, SCENE[0].shape).astype(np.float32)
+    x = np.where(rng.random(near.shape) < 0.5, near, 1 - near)
+    x_adv = attack(ColourTracker(), kind, (x, *SCENE[1:]), norm=norm, eps=EPS if norm == "inf" else 3 * EPS_L2)
+    assert x_adv.min() >= 0 and x_adv.max() <= 1 and (x_adv != x).any()
+
+
+def test_the_tracker_sees_frames_in_their_range_and_its_gradient_counts_there():
+    class Seeing(ColourTracker):
+        def loss_gradient(self, x, y, **kwargs):
+            assert x.dtype == np.float32 and x.min() >= 0 and x.max() <= 1
+            np.testing.assert_array_equal(y[0]["boxes"], boxes)
+            return np.ones_like(x)
+
+    boxes = SCENE[1][0]["boxes"]
+    base = np.full((3, 1, 4, 3), 0.5, np.float32)
+    sample = np.array([-0.75, -0.5, 0.5, 0.75], np.float32)[None, None, :, None].repeat(3, axis=3)
+    shared, frames, plain = (PerFrameEstimator(Seeing(), each) for each in (base, 0.0, None))
+    assert shared.clip_values.tolist() == [-1, 1] and frames.clip_values.tolist() == plain.clip_values.tolist() == [
+        0,
+        1,
+    ]
+    np.testing.assert_array_equal(shared.loss_gradient(sample, boxes[None])[0, 0, :, 0], [0, 3, 3, 0])
+    np.testing.assert_array_equal(frames.loss_gradient(base + sample, boxes)[:, 0, :, 0], [[0, 1, 1, 0]] * 3)
+    np.testing.assert_array_equal(plain.loss_gradient(base, boxes), np.ones_like(base))
+
+
+def test_frames_alone_are_not_tracked():
+    frames = PerFrameEstimator(ColourTracker(), 0.0)
+    for function in (frames.predict, lambda x: frames.fit(x, None)):
+        with pytest.raises(NotImplementedError):
+            function(SCENE[0][0])
+    assert frames.input_shape == (None, None, 3)
+
+
 @pytest.mark.parametrize("norm", ["inf", 2])
 def test_universal_perturbation_is_the_same_on_all_frames(norm):
     eps = EPS if norm == "inf" else EPS_L2
-    x_adv = attack(random_estimator(settings=SMALL), norm=norm, eps=eps, eps_step=eps / 2, universal=True)
+    x_adv = attack(tiny_estimator(), norm=norm, eps=eps, eps_step=eps / 2, universal=True)
     added = (x_adv - SCENE[0])[0]
     unclipped = ((x_adv > 0) & (x_adv < 1))[0].all(axis=0)
     assert unclipped.mean() > 0.5
     spread = np.ptp(added, axis=0)
     assert spread[unclipped].max() <= 1e-6
-    each = attack(random_estimator(settings=SMALL), norm=norm, eps=eps, eps_step=eps / 2)
+    each = attack(tiny_estimator(), norm=norm, eps=eps, eps_step=eps / 2)
     assert np.ptp((each - SCENE[0])[0], axis=0)[unclipped].max() > EPS / 2
 
 
@@ -116,7 +219,7 @@ def test_gradient_of_a_shared_perturbation_counts_the_frames_that_show_it():
 
 
 def test_plain_forms_are_arts_own_attacks():
-    estimator = random_estimator(settings=SMALL)
+    estimator = tiny_estimator()
     x, y, _ = SCENE
     pgd = ProjectedGradientDescent(estimator, eps=EPS, eps_step=EPS / 2, max_iter=2, verbose=False).generate(x=x, y=y)
     np.testing.assert_array_equal(attack(estimator, eps=EPS, eps_step=EPS / 2), pgd.clip(0, 1))
@@ -125,9 +228,7 @@ def test_plain_forms_are_arts_own_attacks():
 
 
 def test_attack_goes_through_a_full_frame_preprocessor():
-    estimator = random_estimator(
-        settings=SMALL, preprocessing_defences=SpatialSmoothing(window_size=3, clip_values=(0, 1))
-    )
+    estimator = tiny_estimator(SpatialSmoothing(window_size=3, clip_values=(0, 1)))
     assert l1(estimator, attack(estimator)) > l1(estimator, SCENE[0]) * 1.02
 
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from doubles import IdentityTracker, screen_scene
+from scipy.ndimage import gaussian_filter
 
 from armory_skelevision.attacks import BackdoorTrigger
 from armory_skelevision.attacks.triggers import Trigger, TriggerPose, paste
@@ -34,6 +35,69 @@ def test_turned_it_is_smaller_and_its_near_side_larger() -> None:
     assert abs(left - right) > 0.5
     rolled = trigger.corners_xy(BOX, TriggerPose(roll=0.2))
     assert rolled[1, 1] > rolled[0, 1] and area_of(rolled) == pytest.approx(area_of(trigger.corners_xy(BOX)))
+
+
+def test_it_is_seen_as_opencvs_camera_sees_a_turned_square() -> None:
+    yaw, pitch, roll = 0.5, 0.3, -0.2
+    axes = [(0, yaw, 0), (pitch, 0, 0), (0, 0, roll)]
+    turn = np.linalg.multi_dot([cv2.Rodrigues(np.array(axis, float))[0] for axis in axes])
+    square = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)
+    camera = np.diag([12.0, 12, 1])  # as far away as its focal length: half a side is 1
+    seen, _ = cv2.projectPoints(square, cv2.Rodrigues(turn)[0], np.array([0.0, 0, 12]), camera, None)
+    half = np.sqrt(0.1 * 40 * 120) / 2
+    corners = Trigger(area=0.1, place=(0.25, 0.5)).corners_xy(BOX.astype(np.float16), TriggerPose(yaw, pitch, roll))
+    np.testing.assert_allclose(corners, [50, 80] + half * seen[:, 0], rtol=1e-9)
+
+
+def covered(low, high, count):
+    """Share of each of ``count`` pixels in a row that lies between two edges."""
+    pixels = np.arange(count)
+    return (np.minimum(pixels + 1, high) - np.maximum(pixels, low)).clip(0, 1)
+
+
+def lit_print(frame, colour, x1, y1, x2, y2):
+    """`paste` of one colour into the rectangle between edges, from what it says of light, on whole arrays."""
+    height, width = frame.shape[:2]
+    top, bottom = max(int(np.floor(y1)) - 2, 0), min(int(np.ceil(y2)) + 2, height)
+    left, right = max(int(np.floor(x1)) - 2, 0), min(int(np.ceil(x2)) + 2, width)
+    tall, wide = bottom - top, right - left
+    around = frame[max(top - tall, 0) : bottom + tall, max(left - wide, 0) : right + wide]
+    level = max(np.quantile(around.max(axis=2), 0.9), 0.25)
+    soft = gaussian_filter(frame[top:bottom, left:right].max(axis=2), max(min(tall, wide) / 4, 0.5), mode="mirror")
+    light = level * (soft / max(soft.mean(), 1e-3)).clip(0.6, 1.4)
+    opacity = np.outer(covered(y1, y2, height), covered(x1, x2, width))[..., None]
+    lit = frame.copy()
+    lit[top:bottom, left:right] = (light[..., None] * colour).clip(0, 1)
+    return frame + opacity * (lit - frame)
+
+
+@pytest.mark.parametrize(
+    ("x1", "y1", "x2", "y2"),
+    [
+        *((40.25, 50.5, 52.75, 58), (60, 30.75, 66.25, 45), (-3, 20, 9.5, 31), (50, -4.5, 61, 2.25)),
+        *((110, 85, 130, 99.5), (-9, 20, 0.5, 31), (60, 89.75, 70, 99)),
+    ],
+)
+@pytest.mark.parametrize("contrast", [0.25, 1.0, 0.0])
+def test_colour_of_a_lit_print(x1, y1, x2, y2, contrast) -> None:
+    rng = np.random.default_rng(0)
+    frame = gaussian_filter(rng.normal(size=(90, 120, 3)), (6, 6, 0))
+    frame = (0.6 * (contrast > 0) + 4 * contrast * frame).clip(0, 1).astype(np.float32)
+    frame[0], frame[:, 0] = contrast, contrast  # what lies at the border counts, too
+    colour = np.array([1.0, 0.5, 0.2], np.float32)
+    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]], np.float64)
+    shown = paste(frame, np.full((8, 8, 3), colour), corners)
+    assert shown.dtype == np.float32
+    np.testing.assert_allclose(shown, lit_print(frame, colour, x1, y1, x2, y2), atol=2e-3)
+
+
+@pytest.mark.parametrize(("direction", "first"), [((1, 0), 30), ((0, 1), 30), ((-1, 0), 12), ((0, -1), 12)])
+def test_beside_the_frame_it_changes_nothing(direction, first) -> None:
+    frame = np.random.default_rng(0).random((40, 40, 3), dtype=np.float32)
+    corners = np.array([[10, 10], [12, 10], [12, 12], [10, 12]], np.float64)
+    for distance in range(first, first + 9):
+        beside = corners + distance * np.array(direction)
+        np.testing.assert_array_equal(paste(frame, np.ones((8, 8, 3), np.float32), beside), frame)
 
 
 def test_pasted_where_it_should_be_and_nowhere_else() -> None:
@@ -99,6 +163,40 @@ def test_attack_shows_it_in_its_frames_on_the_person(settings, frames) -> None:
         assert x1 <= columns.min() and columns.max() < x2 and y1 <= rows.min() and rows.max() < y2
         assert 0.01 * (x2 - x1) * (y2 - y1) < len(rows) < 0.09 * (x2 - x1) * (y2 - y1)
     np.testing.assert_array_equal(shown, attack.generate(x=x, y=y))
+
+
+def test_it_swings_as_a_walking_person_does() -> None:
+    x, y, _ = screen_scene(frames=25)
+    trigger = Trigger(area=0.2)
+    shown = BackdoorTrigger(IdentityTracker(), {"area": 0.2}, "rate", rate=1).generate(x=x, y=y)
+    # in a period of 24 frames; the pitch is a quarter of it ahead of the yaw, the roll half of it
+    poses = {0: (0, 0.12, 0), 6: (0.35, 0, -0.08), 12: (0, -0.12, 0), 18: (-0.35, 0, 0.08), 24: (0, 0.12, 0)}
+    for frame, pose in poses.items():
+        corners = trigger.corners_xy(y[0]["boxes"][frame], TriggerPose(*pose))
+        np.testing.assert_allclose(shown[0, frame], paste(x[0, frame], trigger.draw(), corners), atol=1e-6)
+
+
+def test_left_alone_it_shows_the_first_pattern_once() -> None:
+    attack = BackdoorTrigger(IdentityTracker())
+    assert attack.chosen_frames(40) == [0] and attack.trigger == {}
+    assert BackdoorTrigger(IdentityTracker(), show="few_shot").chosen_frames(40) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("cells", [1, 3, 7, 16])
+def test_pattern_has_squares_of_full_colours(cells) -> None:
+    picture = Trigger(cells=cells, seed=5).draw()
+    side = next(side for side in range(cells, 100, cells) if side > 48)  # the smallest one above 48 pixels
+    assert picture.shape == (side, side, 3) and picture.dtype == np.float32
+    colours = np.random.default_rng(5).integers(0, 2, (cells, cells, 3))
+    np.testing.assert_array_equal(picture, colours.repeat(side // cells, axis=0).repeat(side // cells, axis=1))
+
+
+def test_large_pictures_are_averaged(tmp_path) -> None:
+    large = np.random.default_rng(0).integers(0, 256, (256, 128, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "large.png"), large[..., ::-1])
+    picture = Trigger(picture=str(tmp_path / "large.png")).draw()
+    assert picture.dtype == np.float32
+    np.testing.assert_allclose(picture, large.reshape(64, 4, 64, 2, 3).mean(axis=(1, 3)) / 255, atol=0.6 / 255)
 
 
 def test_pattern_and_picture(tmp_path) -> None:
