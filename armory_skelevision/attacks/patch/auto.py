@@ -36,9 +36,9 @@ class AutoPatch(ScreenAttack):
     """The strongest patch that a budget buys for each video, without settings to choose.
 
     Several losses and starts compete. They share the budget in rounds; after each, the better half goes on, from its
-    best patches and with smaller steps (successive halving: Jamieson and Talwalkar 2016). Whatever loss is followed,
-    what is kept is the patch with the lowest mean IoU in the tracker's own run. An attacker has the true boxes of the
-    videos that it made, so judging by them is fair; what is measured is the worst case of each video.
+    best patches (successive halving: Jamieson and Talwalkar 2016). Whatever loss is followed, what is kept is the patch
+    with the lowest mean IoU in the tracker's own run. An attacker has the true boxes of the videos that it made, so
+    judging by them is fair; what is measured is the worst case of each video.
 
     Args:
         estimator: The tracker; ours, or any of ART's object trackers that takes tensors.
