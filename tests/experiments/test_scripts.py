@@ -39,7 +39,7 @@ def test_steps_go_on_where_they_were_stopped(script, tmp_path):
 
 def test_attacks_under_one_budget_go_on_where_they_were_stopped(script, tmp_path):
     few = ("--videos", "0", "--frames", "3", "--budget", "2", "--models", "stl", "--keep", tmp_path)
-    _, result = script("experiments.auto_patch", *few, "--attacks", "grey", "flytrap", "auto", "expected_l1+l1:grey")
+    _, result = script("experiments.auto_patch", *few, "--attacks", "grey", "flytrap", "auto", "expected_l1+l1:random")
     videos = {row["attack"]: row["videos"][0] for row in result["rows"]}
     assert {video["benign"] for video in videos.values()} == {videos["grey"]["benign"]}
     assert 0.5 < videos["auto"]["left"] < videos["grey"]["left"] and videos["grey"]["reach"] == 1

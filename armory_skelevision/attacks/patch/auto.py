@@ -36,9 +36,9 @@ class AutoPatch(ScreenAttack):
     """The strongest patch that a budget buys for each video, without settings to choose.
 
     Several losses and starts compete. They share the budget in rounds; after each, the better half goes on, from its
-    best patches and with smaller steps (successive halving: Jamieson and Talwalkar 2016). Whatever loss is followed,
-    what is kept is the patch with the lowest mean IoU in the tracker's own run. An attacker has the true boxes of the
-    videos that it made, so judging by them is fair; what is measured is the worst case of each video.
+    best patches (successive halving: Jamieson and Talwalkar 2016). Whatever loss is followed, what is kept is the patch
+    with the lowest mean IoU in the tracker's own run. An attacker has the true boxes of the videos that it made, so
+    judging by them is fair; what is measured is the worst case of each video.
 
     Args:
         estimator: The tracker; ours, or any of ART's object trackers that takes tensors.
@@ -53,7 +53,7 @@ class AutoPatch(ScreenAttack):
         memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
         precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
             and much slower on others. The patch that is returned is chosen in float32.
-        seed: Seed of random starts and transformations.
+        seed: Seed of the random starts, which are those of some members, and of transformations.
         verbose: Show progress: a bar on terminals, else a line a minute.
 
     Attributes:
@@ -67,7 +67,7 @@ class AutoPatch(ScreenAttack):
         Member(("expected_giou", "rank_margin"), "decoy"),
         Member(("expected_giou", "rank_margin"), "grey"),
         Member(("expected_giou",), "decoy"),
-        Member(("expected_l1", "l1"), "grey"),
+        Member(("expected_l1", "l1"), "random"),
     )
     """Those that compete, in order of their prospects: a small budget has room for the first ones only."""
     whole_frame_members: Sequence[Member] = (
@@ -115,7 +115,6 @@ class AutoPatch(ScreenAttack):
         """A member with its start and its objective, which follow the seed and its number."""
         start = make_start(member.start, scenes, self.seed, number)
         rng = np.random.default_rng([self.seed, number])
-
         losses = [
             PatchObjective(scenes, tracker, partial(_make_objective, loss, tracker), self._transformations(), rng)
             for loss in member.losses

@@ -1,7 +1,7 @@
 """A race of attacks for a budget of gradient evaluations, which the tracker's own run decides.
 
 Successive halving (Jamieson and Talwalkar 2016): all contenders begin, and after each round the better half goes on,
-each from its own best patch and with steps half as large.
+each from its own best patch. In each round steps become smaller along half a cosine, beginning anew with large ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.boxes import iou
 from armory_skelevision.tracking import Step
 
-# Of the first round's steps, in units of the colour range.
+# Of the first step of each round, in units of the colour range.
 STEP_SIZE = 0.4
 MOMENTUM = 0.75
 # Fewer steps in a round tell nothing about a contender.
@@ -52,10 +52,10 @@ def plan_rounds(contenders: int, budget: int) -> list[Round]:
 def race(contenders: Sequence[Contender], rounds: Sequence[Round]) -> Iterator[BestIterate]:
     """Let contenders compete; yields the best patch so far after each gradient evaluation."""
     leaders = list(contenders)
-    for number, (count, steps) in enumerate(rounds):
+    for count, steps in rounds:
         leaders = sorted(leaders, key=lambda each: each.best.value, reverse=True)[:count]
         for leader in leaders:
-            for _ in leader.advance(STEP_SIZE / 2**number, steps):
+            for _ in leader.advance(steps):
                 yield max((each.best for each in contenders), key=lambda best: best.value)
 
 
@@ -71,9 +71,9 @@ class Contender:
     run: RealRun
     best: BestIterate
 
-    def advance(self, step_size: float, steps: int) -> Iterator[None]:
+    def advance(self, steps: int) -> Iterator[None]:
         """Take some steps from the best patch so far; yields after each gradient evaluation."""
-        ascent = GradientAscent(step_size, steps, "sign", "cosine", MOMENTUM)
+        ascent = GradientAscent(STEP_SIZE, steps, "sign", "cosine", MOMENTUM)
         for step, best in enumerate(ascent.iterate(self.run, self.best.image)):
             if best.value > self.best.value:
                 self.best = best
