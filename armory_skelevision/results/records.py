@@ -86,7 +86,7 @@ class RunResult:
         benign: What was measured without the attack.
         adversarial: What was measured under it.
         checkpoints: By number of steps, the mean IoU of each video had the attack ended there; None if missing.
-        reach: For each video, the share of frames in which a perfect patch could win, in [0, 1], None for a missing one;
+        reach: For each video, the share of frames in which a perfect patch could win, in [0, 1]; None where missing,
             empty where not recorded.
         names: Of the videos, in their order; empty where not recorded.
         timestamp: Start of the run, seconds since 1970; 0 if unknown.

@@ -107,7 +107,7 @@ def test_a_run_without_reach_beside_one_that_has_it(tmp_path: Path) -> None:
     page = Page(write_report(paths, tmp_path / "out").page)
     at = page.tables["videos"][0].index("reach")
     assert [row[at] for row in page.tables["videos"][1:]] == ["100.00", "missing", "0.00", "–", "–", "–"]
-    assert page.tables["miou"][-1][1:] == ["in reach", "50.0 1 of 3 videos", "–"]
+    assert page.tables["miou"][-1][1:] == ["in reach", "50.0 1 of 2 videos", "–"]
 
 
 def test_checkpoints_of_a_budget_are_attacks_with_a_smaller_one(tmp_path: Path) -> None:
