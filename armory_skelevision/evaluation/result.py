@@ -123,7 +123,7 @@ class EvaluationResult:
         attack: The attack, or None.
         defense: The defense, or None.
         attack_seconds: How long the attack took to make the adversarial video; None without one.
-        reach: The share of frames that a perfect patch could win in, in [0, 1]; None where the attack knows of none.
+        reach: The share of frames in which a perfect patch could win, in [0, 1]; None where the attack knows of none.
     """
 
     tracker: Any = field(repr=False)

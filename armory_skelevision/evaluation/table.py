@@ -79,7 +79,7 @@ VIDEO_NAMES = "video_names"
 """Key of the videos' names among the results of a run, one for each video; absent where the data set has none."""
 
 REACH = "reach"
-"""Key of the share of each video's frames that a perfect patch could win in; absent where an attack knows of none."""
+"""Key of the share of each video's frames in which a perfect patch could win; absent where an attack knows of none."""
 
 IN_REACH = 0.5
 """Share of frames that a patch could win in, from which on a video counts as one in its reach."""

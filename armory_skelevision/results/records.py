@@ -86,7 +86,7 @@ class RunResult:
         benign: What was measured without the attack.
         adversarial: What was measured under it.
         checkpoints: By number of steps, the mean IoU of each video had the attack ended there; None if missing.
-        reach: For each video, the share of frames that a perfect patch could win in, in [0, 1], None for a missing one;
+        reach: For each video, the share of frames in which a perfect patch could win, in [0, 1]; None where missing,
             empty where not recorded.
         names: Of the videos, in their order; empty where not recorded.
         timestamp: Start of the run, seconds since 1970; 0 if unknown.
@@ -152,11 +152,16 @@ class RunResult:
         """The numbers of the videos that a patch could win in; see `IN_REACH`."""
         return tuple(number for number, share in enumerate(self.reach) if _is_in_reach(share))
 
+    def count_in_reach(self) -> str:
+        """How many videos are in reach, such as "2 of 3 videos"; those of unknown reach are not counted."""
+        known = sum(share is not None for share in self.reach)
+        return f"{len(self.videos_in_reach())} of {known} videos"
+
     def __str__(self) -> str:
         """Both mean IoUs on one line, and those of the videos in reach where that is recorded."""
         words = [f"{name} mIoU {_describe(self.side(name))}" for name in SIDES]
         if self.reach:
-            words.append(f"{len(self.videos_in_reach())} of {len(self.reach)} videos in reach")
+            words.append(f"{self.count_in_reach()} in reach")
         return "  ".join(words)
 
 
@@ -168,7 +173,8 @@ def with_checkpoints(run: RunResult) -> list[RunResult]:
     attack, kwargs = run.config.get("attack"), run.setting("attack", "kwargs")
     if not isinstance(attack, Mapping) or not isinstance(kwargs, Mapping):
         return [run]
-    length, planned = "budget" if "budget" in kwargs else "max_iter", kwargs.get("checkpoints")
+    length = "budget" if "budget" in kwargs or attack.get("name") == "AutoPatch" else "max_iter"
+    planned = kwargs.get("checkpoints")
     counts = run.checkpoints if run.is_finished else planned if isinstance(planned, list) else ()
     runs = [run]
     for steps in counts:

@@ -91,7 +91,7 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         benign=sides["benign"],
         adversarial=_with_relative_pck(sides["adversarial"], results.get(RELATIVE_PCK)),
         checkpoints=checkpoints,
-        reach=reach,
+        reach=reach if any(share is not None for share in reach) else (),
         names=names,
         timestamp=float(timestamp) if timestamp is not None and math.isfinite(timestamp) else 0.0,
         versions={"armory-testbed": str(version)} if version else {},

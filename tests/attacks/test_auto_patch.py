@@ -8,7 +8,7 @@ from armory_skelevision.attacks.gradients import ValueAndGrad
 from armory_skelevision.attacks.optimizer import BestIterate
 from armory_skelevision.attacks.patch import read_scene
 from armory_skelevision.attacks.patch.auto import Member
-from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, Round, plan_rounds, race
+from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, Round, judge, plan_rounds, race
 from armory_skelevision.attacks.patch.starts import make_decoy, make_start
 from armory_skelevision.validation import InvalidValueError
 
@@ -173,5 +173,63 @@ def scene_of(scene):
 def test_checkpoints_are_checked_as_those_of_the_patch_attack(caplog):
     with pytest.raises(InvalidValueError, match="checkpoints"):
         AutoPatch(tiny_estimator(), checkpoints=(5, 5))
+    with pytest.raises(InvalidValueError, match="checkpoints"):
+        AutoPatch(tiny_estimator(), checkpoints=(0, 5))
     AutoPatch(tiny_estimator(), budget=10, checkpoints=(5, 11))
     assert "[11]" in caplog.text
+
+
+def test_checkpoints_are_recorded_though_nothing_is_left_to_change():
+    x, y, metadata = screen_scene(frames=2)
+    metadata[0]["masks"] = np.zeros_like(metadata[0]["masks"])
+    auto = AutoPatch(tiny_estimator(), budget=40, checkpoints=(1, 10, 40), verbose=False)
+    np.testing.assert_array_equal(auto.generate(x, y, metadata), x)
+    assert list(auto.mean_iou[0]) == [1, 10, 40] and len(set(auto.mean_iou[0].values())) == 1
+
+
+class LostTracker(IdentityTracker):
+    """A tracker whose boxes are NaN, and have no gradient."""
+
+    def boxes(self, video, box_xyxy):
+        return super().boxes(video, box_xyxy) * np.nan
+
+
+def test_boxes_that_are_no_numbers_do_not_win():
+    with pytest.raises(InvalidValueError, match="finite boxes"):
+        attack(LostTracker(), budget=5)
+
+
+def test_a_seed_where_nothing_is_random_is_refused():
+    for budget in (1, 59):
+        with pytest.raises(InvalidValueError, match="seed"):
+            AutoPatch(tiny_estimator(), budget=budget, seed=1)
+    AutoPatch(tiny_estimator(), budget=60, seed=1)
+    AutoPatch(tiny_estimator(), budget=1, seed=1, eot={"noise": 0.1})
+
+
+def test_transformed_patches_are_judged_alike():
+    seen = []
+
+    class Watched(AutoPatch):
+        def _make_judge(self, tracker, scenes):
+            objective = super()._make_judge(tracker, scenes)
+            seen.append(objective.rng.bit_generator.state["state"]["state"])
+            return objective
+
+    eot = {"brightness": 0.9, "frames": 0.6}
+    x, y, metadata = screen_scene()
+    auto = Watched(tiny_estimator(), budget=6, eot=eot, verbose=False)
+    scene = scene_of((x, y, metadata))
+    kept = auto.run([scene])[6]
+    assert len(seen) > 6 and len(set(seen)) == 1
+    fresh = auto._make_judge(auto._tracker_gradient(), [scene])
+    assert judge(fresh, kept.image, False).value == kept.value
+
+
+def test_an_earlier_patch_of_any_number_is_not_replaced(tmp_path):
+    x, y, metadata = screen_scene(frames=2)
+    videos = (np.concatenate([x, x]), y * 2, metadata * 2)
+    (tmp_path / "patch_001.npy").write_bytes(b"mine")
+    with pytest.raises(InvalidValueError, match="patch_001"):
+        attack(tiny_estimator(), videos, budget=1, export=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["patch_001.npy"]

@@ -47,6 +47,7 @@ def test_a_heavy_window_bounds_the_reach_as_the_formula_says():
 def test_a_light_window_reaches_as_far_as_the_search_window():
     light = TrackerSettings(window_influence=0.4)
     assert frames_in_reach(scene_of(40), light, 21).all()
+    assert frames_in_reach(scene_of(48), light, 21).all(), "the outermost positions, where hann is 0"
     assert not frames_in_reach(scene_of(100), light, 21).any()
     assert frames_in_reach(scene_of(40), replace(light, window_influence=0.0), 21).all()
     assert not frames_in_reach(scene_of(0), replace(light, window_influence=1.0), 21).any()
@@ -56,3 +57,14 @@ def test_a_hidden_screen_is_out_of_reach():
     scene = scene_of(10)
     scene.views[2] = None
     assert frames_in_reach(scene, HEAVY, 21).tolist() == [True, False, True]
+
+
+def test_what_counts_is_where_the_patch_is_drawn_and_not_its_bounding_box():
+    x, y, metadata = screen_scene(frames=2, height=240, width=400)
+    y[0]["boxes"][:] = [90, 90, 130, 130]
+    corners = np.array([[20, 200], [200, 20], [204, 24], [24, 204]])  # a thin screen, past the target
+    metadata[0] = {"gs_coords": corners, "masks": np.ones((2, 240, 400))}
+    heavy = TrackerSettings(window_influence=0.9)
+    assert frames_in_reach(read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0), heavy, 21).all()
+    y[0]["boxes"][:] = [40, 40, 80, 80]
+    assert not frames_in_reach(read_scene(x[0], y[0]["boxes"], metadata[0], CPU, 0), heavy, 21).any()

@@ -47,11 +47,12 @@ def test_the_mean_over_the_videos_in_reach(
     assert (run.benign.means.get(IOU_IN_REACH), run.adversarial.means.get(IOU_IN_REACH)) == means
     assert run.benign.mean_iou == 0.5
     count = sum(share is not None and share >= IN_REACH for share in reach)
-    assert str(run) == f"{told}  {count} of 3 videos in reach"
+    assert str(run) == f"{told}  {count} of {3 - reach.count(None)} videos in reach"
 
 
-def test_without_a_record_of_the_reach_nothing_is_said_of_it(tmp_path: Path) -> None:
-    run = read_run(write(tmp_path / "r.json", None))
+@pytest.mark.parametrize("reach", [None, [None, None, None]])
+def test_without_a_record_of_the_reach_nothing_is_said_of_it(tmp_path: Path, reach: list[None] | None) -> None:
+    run = read_run(write(tmp_path / "r.json", reach))
     assert run.reach == () and IOU_IN_REACH not in run.benign.means
     assert str(run) == "benign mIoU 0.50  adversarial mIoU 0.25"
     summary = summarize([run])
@@ -106,7 +107,7 @@ def test_a_run_without_reach_beside_one_that_has_it(tmp_path: Path) -> None:
     page = Page(write_report(paths, tmp_path / "out").page)
     at = page.tables["videos"][0].index("reach")
     assert [row[at] for row in page.tables["videos"][1:]] == ["100.00", "missing", "0.00", "–", "–", "–"]
-    assert page.tables["miou"][-1][1:] == ["in reach", "50.0 1 of 3 videos", "–"]
+    assert page.tables["miou"][-1][1:] == ["in reach", "50.0 1 of 2 videos", "–"]
 
 
 def test_checkpoints_of_a_budget_are_attacks_with_a_smaller_one(tmp_path: Path) -> None:
@@ -150,3 +151,11 @@ def test_the_benign_row_is_named_in_the_column_of_the_budget(tmp_path: Path) -> 
         ["walkers mini", "benign"],
         ["walkers mini", "30"],
     ]
+
+
+def test_checkpoints_of_the_strongest_patch_are_budgets_though_its_own_is_the_default(tmp_path: Path) -> None:
+    config = make_config("mtl")
+    config["attack"] = {"name": "AutoPatch", "kwargs": {"checkpoints": [10]}}
+    results = make_results(BENIGN, ATTACKED, adversarial_checkpoints=[{"10": 0.5}] * 3)
+    _, checkpoint = with_checkpoints(read_run(write_result(tmp_path / "r.json", results, config)))
+    assert checkpoint.config["attack"]["kwargs"] == {"checkpoints": [10], "budget": 10}

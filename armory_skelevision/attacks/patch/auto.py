@@ -18,10 +18,13 @@ from armory_skelevision.attacks.patch.base import ScreenAttack
 from armory_skelevision.attacks.patch.checkpoints import check_checkpoints
 from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.objective import PatchObjective
-from armory_skelevision.attacks.patch.race import Contender, RealRun, plan_rounds, race
+from armory_skelevision.attacks.patch.race import Contender, RealRun, Round, judge, plan_rounds, race
 from armory_skelevision.attacks.patch.scene import PatchScene
 from armory_skelevision.attacks.patch.starts import Start, make_start
-from armory_skelevision.validation import AnyPath, Iterations, Seed, WholeNumber
+from armory_skelevision.validation import AnyPath, Count, InvalidValueError, Iterations, Seed
+
+# Transformations under which patches are judged, at least.
+JUDGING_SAMPLES = 4
 
 
 class Member(NamedTuple):
@@ -37,7 +40,7 @@ class AutoPatch(ScreenAttack):
 
     Several losses and starts compete. They share the budget in rounds; after each, the better half goes on, from its
     best patches (successive halving: Jamieson and Talwalkar 2016). Whatever loss is followed, what is kept is the patch
-    with the lowest mean IoU in the tracker's own run. An attacker has the true boxes of the videos that it made, so
+    with the lowest mean IoU in the tracker's own run. The attacker chose the videos and knows their true boxes, so
     judging by them is fair; what is measured is the worst case of each video.
 
     Args:
@@ -45,7 +48,8 @@ class AutoPatch(ScreenAttack):
         budget: Number of gradient evaluations per video, each through all of its frames.
         checkpoints: Numbers of evaluations after which the mean IoU of the best patch so far is recorded. The rounds
             depend on ``budget``, so an attack with a smaller budget is not the first part of a longer one.
-        eot: Random transformations that the patch is optimised and judged over, see `EOT`; None for none.
+        eot: Random transformations that the patch is optimised over, see `EOT`; None for none. Patches are judged under
+            further ones, the same for all.
         universal: One patch for all videos of a call, instead of one for each.
         adaptive: Take the gradient through every preprocessor of the estimator; False attacks it without them.
         export: A folder for patches, ``patch_000`` and so on, as .npy and .png, with their settings as .json. Patches
@@ -53,7 +57,8 @@ class AutoPatch(ScreenAttack):
         memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
         precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
             and much slower on others. The patch that is returned is chosen in float32.
-        seed: Seed of the random starts, which are those of some members, and of transformations.
+        seed: Seed of ``eot`` and of random first patches, which compete from a budget of 60 on (45 for trackers without
+            proposals). Where nothing is random, only 0 is accepted.
         verbose: Show progress: a bar on terminals, else a line a minute.
 
     Attributes:
@@ -81,7 +86,7 @@ class AutoPatch(ScreenAttack):
         self,
         estimator: Any,
         budget: Iterations = 100,
-        checkpoints: Sequence[WholeNumber] = (),
+        checkpoints: Sequence[Count] = (),
         eot: Annotated[Mapping[str, Any], EOT] | None = None,
         universal: bool = False,
         adaptive: bool = True,
@@ -97,42 +102,62 @@ class AutoPatch(ScreenAttack):
     def run(self, scenes: Sequence[PatchScene]) -> dict[int, BestIterate]:
         """See `ScreenAttack.run`; the value of a patch is minus its mean IoU."""
         tracker = self._tracker_gradient()
-        members = self.members if isinstance(tracker, CropGradient) else self.whole_frame_members
-        rounds = plan_rounds(len(members), self.budget)
-        contenders = [
-            self._enter(member, number, tracker, scenes)
-            for number, member in enumerate(members[: rounds[0].contenders])
-        ]
+        members, rounds = self._plan(tracker)
+        contenders = [self._enter(member, number, tracker, scenes) for number, member in enumerate(members)]
         kept: dict[int, BestIterate] = {}
         with self._progress(range(self.budget), "AutoPatch", "evaluation") as bar:
             for evaluations, best in enumerate(race(contenders, rounds), 1):
                 bar.update()
                 if evaluations in self.checkpoints:
                     kept[evaluations] = best
-        return {**kept, self.budget: self._choose(contenders)}
+        # Contenders without a gradient end early, with the patches that they would keep.
+        later = {count: best for count in self.checkpoints if count < self.budget}
+        return {**later, **kept, self.budget: self._choose(contenders, tracker, scenes)}
+
+    def _plan(self, tracker: TrackerGradient) -> tuple[Sequence[Member], list[Round]]:
+        """The members that the budget has room for, and its rounds."""
+        members = self.members if isinstance(tracker, CropGradient) else self.whole_frame_members
+        rounds = plan_rounds(len(members), self.budget)
+        return members[: rounds[0].contenders], rounds
 
     def _enter(self, member: Member, number: int, tracker: TrackerGradient, scenes: Sequence[PatchScene]) -> Contender:
-        """A member with its start and its objective, which follow the seed and its number."""
+        """A member with its start and its losses, which follow the seed and its number."""
         start = make_start(member.start, scenes, self.seed, number)
-        rng = np.random.default_rng([self.seed, number])
+        rng, eot = np.random.default_rng([self.seed, number + 1]), self._transformations()
         losses = [
-            PatchObjective(scenes, tracker, partial(_make_objective, loss, tracker), self._transformations(), rng)
-            for loss in member.losses
+            PatchObjective(scenes, tracker, partial(_make_objective, loss, tracker), eot, rng) for loss in member.losses
         ]
-        return Contender(RealRun(losses), BestIterate(-math.inf, start.to(self.estimator.device)))
+        judge = None if eot is None else partial(self._make_judge, tracker, scenes)
+        return Contender(RealRun(losses, judge), BestIterate(-math.inf, start.to(self.estimator.device)))
 
-    def _choose(self, contenders: Sequence[Contender]) -> BestIterate:
-        """The best patch of all contenders, judged alike: in float32 and under the same transformations."""
-        judged = []
-        for each in contenders:
-            loss, rng = each.run.losses[0], np.random.default_rng(self.seed)
-            judge = RealRun([replace(loss, tracker=_in_float32(loss.tracker), rng=rng)])
-            judged.append(BestIterate(judge(each.best.image, False).value, each.best.image))
+    def _choose(
+        self, contenders: Sequence[Contender], tracker: TrackerGradient, scenes: Sequence[PatchScene]
+    ) -> BestIterate:
+        """The best patch of all contenders, judged in float32."""
+        exact = _in_float32(tracker)
+        images = [each.best.image for each in contenders]
+        judged = [BestIterate(judge(self._make_judge(exact, scenes), image, False).value, image) for image in images]
         return max(judged, key=lambda best: best.value)
+
+    def _make_judge(self, tracker: TrackerGradient, scenes: Sequence[PatchScene]) -> PatchObjective:
+        """An objective whose run judges patches: with the same transformations for all, which are not those of losses.
+
+        A single one would favour the patches that it suits.
+        """
+        eot = self._transformations()
+        if eot is not None:
+            eot = replace(eot, samples=max(eot.samples, JUDGING_SAMPLES))
+        rng = np.random.default_rng([self.seed, 0, JUDGING_SAMPLES])
+        return PatchObjective(scenes, tracker, partial(_make_objective, "l1", tracker), eot, rng)
 
     def _check_params(self) -> None:
         super()._check_params()
         check_checkpoints(self.checkpoints, self.budget)
+        members, _ = self._plan(self._tracker_gradient())
+        is_random = any(member.start == "random" for member in members) or (self._transformations() or EOT()).is_random
+        if self.seed != 0 and not is_random:
+            fix = "leave it out, or choose a larger budget, which has room for random starts, or eot"
+            raise InvalidValueError("seed", "0 where nothing is random", str(self.seed), fix)
 
 
 def _in_float32(tracker: TrackerGradient) -> TrackerGradient:

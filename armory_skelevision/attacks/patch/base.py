@@ -52,7 +52,7 @@ class ScreenAttack(TrackerAttack):
     Attributes:
         mean_iou: Per attacked video the mean IoU at each checkpoint, ``{steps: mean IoU}``.
         reach: Per attacked video the share of frames in which a perfect distractor on the screen could win at all, see
-            `frames_in_reach`; None for a third-party tracker.
+            `frames_in_reach`; None for a third-party tracker, whose constants are unknown.
     """
 
     universal: bool
@@ -85,20 +85,22 @@ class ScreenAttack(TrackerAttack):
 
         Raises:
             InvalidValueError, InvalidTypeError: For input that does not fit together, naming video and frame; also if
-                the folder ``export`` has a patch of this number already.
+                the folder ``export`` has a patch of one of the numbers already.
         """
-        if self.export is not None:
-            refuse_exported(self.export, self._name())
         videos = check_call(x, kwargs, ["x", "y", "y_patch_metadata"])
         dtype, scenes = dtype_of(x, videos), self._read_scenes(videos, y, y_patch_metadata)
-        self.reach += [self._record_reach(scene) for scene in scenes]
+        groups = [scenes] if self.universal else [[scene] for scene in scenes]
+        if self.export is not None:
+            for number in range(len(groups)):
+                refuse_exported(self.export, self._name(number))
         patched = []
-        for group in [scenes] if self.universal else [[scene] for scene in scenes]:
+        for group in groups:
             patches = self.run(group)
             final, checkpoints = patches[max(patches)], {k: patches[k] for k in patches if k in self.checkpoints}
             self._export(final)
             if self.checkpoints:
                 self.mean_iou += [record_mean_iou(self.estimator, each, checkpoints, videos[0].dtype) for each in group]
+            self.reach += [self._record_reach(scene) for scene in group]
             patched += [scene.render(final.image) for scene in group]
         return stack_videos(patched, dtype)
 
@@ -148,8 +150,9 @@ class ScreenAttack(TrackerAttack):
             write_patch(Path(self.export) / self._name(), patch.image.cpu().numpy(), described)
         self._videos += 1
 
-    def _name(self) -> str:
-        return f"patch_{self._videos:03d}"
+    def _name(self, further: int = 0) -> str:
+        """The name of the next patch, or of one that follows it."""
+        return f"patch_{self._videos + further:03d}"
 
     def _check_params(self) -> None:
         super()._check_params()

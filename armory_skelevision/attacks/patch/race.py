@@ -7,7 +7,7 @@ each from its own best patch. In each round steps become smaller along half a co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent
 from armory_skelevision.attacks.patch.objective import PatchObjective
 from armory_skelevision.boxes import iou
 from armory_skelevision.tracking import Step
+from armory_skelevision.validation import InvalidValueError
 
 # Of the first step of each round, in units of the colour range.
 STEP_SIZE = 0.4
@@ -89,9 +90,12 @@ class RealRun:
 
     Attributes:
         losses: Each over all scenes and transformations.
+        judge: Makes the objective whose run judges, with the same transformations each time; None where there are no
+            transformations: then the run of the loss itself judges.
     """
 
     losses: Sequence[PatchObjective]
+    judge: Callable[[], PatchObjective] | None = None
     _turn: int = 0
 
     def __call__(self, patch: Tensor, with_grad: bool) -> ValueAndGrad:
@@ -101,20 +105,34 @@ class RealRun:
         """
         loss = self.losses[self._turn % len(self.losses)]
         self._turn += with_grad
-        overlaps: list[Tensor] = []
+        if self.judge is None:
+            return judge(loss, patch, with_grad)
+        grad = loss(patch, True).grad if with_grad else None
+        return ValueAndGrad(judge(self.judge(), patch, False).value, grad)
 
-        def watch(truth_xyxy: Tensor) -> Objective:
-            objective = loss.objective(truth_xyxy)
 
-            def judge(boxes_xyxy: Tensor, steps: Sequence[Step] | None) -> Tensor:
-                found_xyxy = boxes_xyxy.detach().double()
-                overlaps.append(iou(found_xyxy, truth_xyxy.to(found_xyxy))[1:].mean())
-                return objective(boxes_xyxy, steps)
+def judge(loss: PatchObjective, patch: Tensor, with_grad: bool) -> ValueAndGrad:
+    """Minus the mean IoU in the run of a loss, with the loss's gradient if wanted.
 
-            return judge
+    Raises:
+        InvalidValueError: For boxes that are not finite.
+    """
+    overlaps: list[Tensor] = []
 
-        grad = replace(loss, objective=watch)(patch, with_grad).grad
-        return ValueAndGrad(-float(torch.stack(overlaps).mean()), grad)
+    def watch(truth_xyxy: Tensor) -> Objective:
+        objective = loss.objective(truth_xyxy)
+
+        def measure(boxes_xyxy: Tensor, steps: Sequence[Step] | None) -> Tensor:
+            found_xyxy = boxes_xyxy.detach().double()
+            if not bool(torch.isfinite(found_xyxy).all()):
+                raise InvalidValueError("estimator", "finite boxes", "NaN or infinity")
+            overlaps.append(iou(found_xyxy, truth_xyxy.to(found_xyxy))[1:].mean())
+            return objective(boxes_xyxy, steps)
+
+        return measure
+
+    grad = replace(loss, objective=watch)(patch, with_grad).grad
+    return ValueAndGrad(-float(torch.stack(overlaps).mean()), grad)
 
 
 def _count_rounds(contenders: int) -> int:

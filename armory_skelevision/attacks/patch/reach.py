@@ -2,8 +2,9 @@
 
 A tracker ranks proposals by ``(1 - w) * score + w * hann``, w being its window influence and hann a cosine window
 around the previous position. Against a target in the middle (hann 1) whose score is 0, a distractor of score 1 wins
-only where ``hann > 1 - (1 - w) / w``. Elsewhere a patch can still bend the chosen box, and let it drift until it comes
-into reach; but a heavy window is no robustness of the weights.
+only where ``hann > 1 - (1 - w) / w``. A target that has moved since the frame before has a lower hann itself, so fast
+ones are easier to draw away than this says. Elsewhere a patch can still bend the chosen box, and let it drift until it
+comes into reach; but a heavy window is no robustness of the weights.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.patch.scene import PatchScene
+from armory_skelevision.attacks.patch.screen import coverage
 from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.tracking import TrackerSettings, TrackerState
 from armory_skelevision.tracking.tracker import crop_scale
@@ -35,7 +37,7 @@ def frames_in_reach(scene: PatchScene, settings: TrackerSettings, score_size: in
     needed = 2 - 1 / settings.window_influence if settings.window_influence else -np.inf
     states = [initial_state(box_xyxy) for box_xyxy in scene.truth_xyxy[:-1]]
     windows = [_highest_window(scene, index, state, settings, score_size) for index, state in enumerate(states, 1)]
-    return np.array(windows) > max(needed, 0)
+    return np.array(windows) > needed
 
 
 def response_size(network: SiameseNetwork, settings: TrackerSettings) -> int:
@@ -50,14 +52,18 @@ def response_size(network: SiameseNetwork, settings: TrackerSettings) -> int:
 def _highest_window(
     scene: PatchScene, index: int, state: TrackerState, settings: TrackerSettings, score_size: int
 ) -> float:
-    """The highest value of the cosine window among the positions whose cell shows the screen in frame ``index``."""
+    """The highest value of the cosine window among the positions whose cell shows the screen in frame ``index``.
+
+    Minus infinity where none does.
+    """
     view = scene.views[index]
     if view is None:
-        return 0.0
-    rows, columns = np.nonzero(view.mask[view.region])
+        return -np.inf
+    painted = coverage(view.edges, view.region, scene.truth_xyxy).numpy() > 0
+    rows, columns = np.nonzero(painted & view.mask[view.region])
     visible_xy = torch.from_numpy(np.stack([columns + view.region[1].start, rows + view.region[0].start], axis=1) + 0.5)
     in_crop = (visible_xy - state.box_cxcywh[:2]) * crop_scale(state, settings)
     position = (in_crop / settings.stride).round().long() + score_size // 2
     inside = position[((position >= 0) & (position < score_size)).all(dim=1)]
     hann: Tensor = torch.hann_window(score_size, periodic=False, dtype=torch.float64)
-    return float(hann[inside].prod(dim=1).max()) if len(inside) else 0.0
+    return float(hann[inside].prod(dim=1).max()) if len(inside) else -np.inf

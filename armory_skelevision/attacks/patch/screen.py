@@ -92,7 +92,7 @@ class PatchedFrames(Frames):
         patch = F.grid_sample(self.patch, grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
         if view.shaded:
             patch = patch * (clean.detach().amax(dim=0) / GREEN_SCREEN_VALUE)
-        opacity = _coverage(view.edges, part, clean) * torch.as_tensor(view.mask[part], device=clean.device)
+        opacity = coverage(view.edges, part, clean) * torch.as_tensor(view.mask[part], device=clean.device)
         return (clean + opacity * (patch - clean)).clamp(0, 1)
 
 
@@ -144,7 +144,7 @@ def _patch_grid(homography: np.ndarray, region: Region, like: Tensor) -> Tensor:
     return (torch.stack([x, y], dim=-1) / scale[..., None]).nan_to_num(2.0).clamp(-2, 2).to(like.dtype)
 
 
-def _coverage(edges: np.ndarray, region: Region, like: Tensor) -> Tensor:
+def coverage(edges: np.ndarray, region: Region, like: Tensor) -> Tensor:
     """1 inside a convex quadrilateral, 0 outside, a ramp one pixel wide along its edges: (rows, columns)."""
     distances = [_plane(edge, region, like.device) for edge in edges]
     return (reduce(torch.minimum, distances) + 0.5).clamp(0, 1).to(like.dtype)

@@ -96,7 +96,7 @@ def videos_table(summary: Summary) -> Table:
                     if knows_reach:
                         shares["reach"] = _write_share(reach.get(video), video in reach)
                     rows.append({**head, "video": run.video_name(video), **shares})
-    caption = "reach: frames that a perfect patch could win in, in per cent" if knows_reach else ""
+    caption = "reach: frames in which a perfect patch could win, in per cent" if knows_reach else ""
     return Table("videos", "Every video", rows, caption, numeric=(*_miou_titles(summary), "reach"))
 
 
@@ -158,7 +158,7 @@ def _in_reach_cell(group: Group | None, side: str) -> TableCell:
 
 def _reach_counts(group: Group) -> list[str]:
     """Of how many videos runs were in reach, such as "2 of 3 videos"; empty where none recorded it."""
-    counts = [f"{len(run.videos_in_reach())} of {len(run.reach)} videos" for run in group.finished if run.reach]
+    counts = [run.count_in_reach() for run in group.finished if run.reach]
     return list(dict.fromkeys(counts))
 
 
