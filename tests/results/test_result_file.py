@@ -84,17 +84,31 @@ def test_videos_have_the_recorded_names_or_numbers(tmp_path: Path) -> None:
         assert [run.video_name(number) for number in (0, 1)] == names
 
 
-def test_the_number_of_videos_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_result(tmp_path / "r.json", make_results((0.5, 0.6), **make_frames((1.0, 0.5), (1.0, 0.6))))
+IOU = f"benign_{METRIC}"
+FRAMES = make_frames((1.0, 0.5), (1.0, 0.6))
+
+
+@pytest.mark.parametrize(
+    ("key", "recorded"),
+    [
+        (IOU, [[0.5], [0.6]]),
+        ("benign_frame_iou", FRAMES["benign_frame_iou"]),
+        ("benign_frame_boxes", FRAMES["benign_frame_boxes"]),
+        ("adversarial_checkpoints", [{"5": 0.5}, {"5": 0.6}]),
+        ("video_names", ["a", "b"]),
+    ],
+)
+def test_the_number_of_videos_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, recorded: list[object]
+) -> None:
+    path = write_result(tmp_path / "r.json", {f"benign_mean_{METRIC}": [0.55], key: recorded})
     monkeypatch.setattr(values, "MAX_VIDEOS", 2)
-    assert read_run(path).benign.video_ious == (0.5, 0.6)
+    assert read_run(path).benign.mean_iou == 0.55
     monkeypatch.setattr(values, "MAX_VIDEOS", 1)
     with pytest.raises(InvalidValueError) as caught:
         read_run(path)
+    assert caught.value.key == f"{path}: {key}"
     assert (caught.value.expected, caught.value.got) == ("values of at most 1 videos", "more, 2")
-
-
-IOU = f"benign_{METRIC}"
 
 
 @pytest.mark.parametrize(
