@@ -111,6 +111,24 @@ def test_the_number_of_videos_is_bounded(
     assert (caught.value.expected, caught.value.got) == ("values of at most 1 videos", "more, 2")
 
 
+def test_the_largest_values_are_read(tmp_path: Path) -> None:
+    box = [0, 0, 1e9, 1e9]
+    results = {IOU: [0.5], "benign_frame_boxes": [[[box]]], "benign_foo": [1e100], "adversarial_success_auc": [1.000001]}
+    benign = read_run(write_result(tmp_path / "r.json", results)).benign
+    assert (benign.boxes_xyxy, benign.videos["foo"]) == (((tuple(box),),), (1e100,))
+    results |= {"adversarial_success_auc": [-0.000001]}
+    assert read_run(write_result(tmp_path / "r.json", results)).adversarial.means == {"success_auc": -0.000001}
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_metric_may_have_recorded_nothing(tmp_path: Path, nothing: list[float] | None) -> None:
+    names = ("benign_success_auc", "benign_frame_iou", "benign_frame_boxes", "adversarial_checkpoints", "video_names")
+    run = read_run(write_result(tmp_path / "r.json", {IOU: [0.5], **dict.fromkeys(names, nothing)}))
+    assert run.benign.videos == {METRIC: (0.5,)}
+    assert run.benign.frame_ious == run.benign.boxes_xyxy == run.names == ()
+    assert run.checkpoints == {}
+
+
 @pytest.mark.parametrize(
     ("results", "place", "got"),
     [
