@@ -14,8 +14,9 @@ def test_lines_end_as_on_any_system_and_keep_what_is_no_blank(tmp_path: Path) ->
     path = tmp_path / "boxes.txt"
     path.write_bytes("\ta b \r\n\r\nX\xa0c\x0bX\r dX\n \t\r\n\n".encode())
     assert read_lines(path) == ["a b", "", "X\xa0c\x0bX", "dX"]
-    path.write_bytes("\xa0".encode())
-    assert read_lines(path) == ["\xa0"]
+    for text in ("\xa0", "X"):
+        path.write_text(text, encoding="utf-8")
+        assert read_lines(path) == [text]
     path.write_bytes(b" \t\r\n")
     assert read_lines(path) == []
 
@@ -38,6 +39,7 @@ def test_a_box_may_have_any_form_of_number_up_to_the_limit() -> None:
         ([[1, 2]], (2, 1), "(1, 2)"),
         ([[1, 2], [3]], (2, 2), "(2, 2)"),
         ([], (2,), "(0,)"),
+        ([[1, 2, 3]], (2, 3), "(1, 3)"),
         ("x" * 200, (200,), "'" + "x" * 79),
         ([1, None], (2,), "None"),
         ([1, False], (2,), "False"),
