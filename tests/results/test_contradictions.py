@@ -143,7 +143,8 @@ def test_ious_are_those_of_the_boxes_as_far_as_these_are_rounded(
 
 
 def test_the_mean_of_the_frames_may_be_off_by_a_thousandth(tmp_path: Path) -> None:
-    assert read_run(write_result(tmp_path / "r.json", {BENIGN: [0.001], "benign_frame_iou": [[[1.0, 0]]]})).benign.videos
+    results = {BENIGN: [0.001], "benign_frame_iou": [[[1.0, 0]]]}
+    assert read_run(write_result(tmp_path / "r.json", results)).benign.mean_iou == 0.001
 
 
 def test_of_one_frame_there_is_no_mean_to_compare(tmp_path: Path) -> None:

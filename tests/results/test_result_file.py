@@ -113,11 +113,11 @@ def test_the_number_of_videos_is_bounded(
 
 def test_the_largest_values_are_read(tmp_path: Path) -> None:
     box = [0, 0, 1e9, 1e9]
-    results = {IOU: [0.5], "benign_frame_boxes": [[[box]]], "benign_foo": [1e100], "adversarial_success_auc": [1.000001]}
-    benign = read_run(write_result(tmp_path / "r.json", results)).benign
-    assert (benign.boxes_xyxy, benign.videos["foo"]) == (((tuple(box),),), (1e100,))
-    results |= {"adversarial_success_auc": [-0.000001]}
-    assert read_run(write_result(tmp_path / "r.json", results)).adversarial.means == {"success_auc": -0.000001}
+    results = {IOU: [0.5], "benign_frame_boxes": [[[box]]], "benign_foo": [1e100]}
+    for share in (1.000001, -0.000001):
+        run = read_run(write_result(tmp_path / "r.json", {**results, "adversarial_success_auc": [share]}))
+        assert run.benign.boxes_xyxy == ((tuple(box),),)
+        assert (run.benign.videos["foo"], run.adversarial.means) == ((1e100,), {"success_auc": share})
 
 
 @pytest.mark.parametrize("nothing", [None, []])
