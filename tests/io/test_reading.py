@@ -82,6 +82,21 @@ def test_files_that_state_no_size_are_read_up_to_the_bound() -> None:
     with pytest.raises(InvalidValueError) as refused:
         read_bytes(NO_SIZE, max_bytes=10)
     assert (refused.value.key, refused.value.got) == (str(NO_SIZE), "11 bytes or more")
+    assert len(read_tail(NO_SIZE, 10)) == 10
+
+
+def test_a_file_that_vanishes_while_it_is_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, fstat = tmp_path / "a", os.fstat
+    path.touch()
+
+    def vanish(descriptor: int) -> os.stat_result:
+        path.unlink(missing_ok=True)
+        return fstat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", vanish)
+    with pytest.raises(InvalidValueError) as refused:
+        read_bytes(path, inside=tmp_path)
+    assert (refused.value.key, refused.value.got) == (str(path), "No such file or directory")
 
 
 @on_linux
