@@ -80,6 +80,7 @@ def test_the_results_that_are_changed_below_are_right(tmp_path: Path) -> None:
         ({"benign_keypoint_pck": {"nose": 1}}, "benign_keypoint_pck"),
         ({"relative_pck": [-5]}, "relative_pck"),
         ({"relative_pck": [50, 60]}, "relative_pck"),
+        ({"relative_pck": [1e200]}, "relative_pck"),
         ({"video_names": ["a"]}, "video_names"),
         ({"video_names": ["a", 2]}, "video_names"),
     ],
@@ -96,6 +97,7 @@ def test_what_cannot_be_is_refused_by_name(tmp_path: Path, changed: dict[str, An
     ("content", "key"),
     [
         ({"config": [1]}, "config"),
+        ({"config": {"model": json.loads("[" * 60 + "]" * 60)}}, "config"),
         ({"timestamp": "now"}, "timestamp"),
         ({"timestamp": True}, "timestamp"),
     ],
@@ -106,6 +108,12 @@ def test_what_is_beside_the_numbers_is_checked_too(tmp_path: Path, content: dict
     with pytest.raises(InvalidValueError) as caught:
         read_run(path)
     assert caught.value.key == f"{path}: {key}"
+
+
+def test_a_contradiction_may_have_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(write_result(tmp_path / "r.json", {**GOOD, MEAN: [0.1]}))
+    assert caught.value.fix == "the file was changed"
 
 
 def test_rounding_is_no_contradiction(tmp_path: Path) -> None:
