@@ -50,7 +50,7 @@ def read_numbers(key: str, value: Any, is_share: bool) -> tuple[float | None, ..
             raise InvalidValueError(key, "numbers", _show(wrong[0]))
         return ()
     if is_share:
-        return tuple(None if leaf is None else read_share(key, leaf) for leaf in leaves)
+        return tuple(read_share(key, leaf) for leaf in leaves)
     if any(leaf is not None and MAX_NUMBER < abs(leaf) < math.inf for leaf in leaves):
         raise InvalidValueError(key, f"numbers of at most {MAX_NUMBER:g}", _show(max(filter(None, leaves), key=abs)))
     # infinity, as of a ratio to nothing, is no value that a mean could be taken of

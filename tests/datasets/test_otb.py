@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from armory_skelevision.datasets import otb_person
-from armory_skelevision.datasets.numbers import MAX_TEXT_BYTES, as_array, name_some, parse_box_xywh
+from armory_skelevision.datasets.numbers import MAX_TEXT_BYTES
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
@@ -67,6 +67,14 @@ def test_frames_may_start_at_any_number(tmp_path: Path) -> None:
     assert [path.name for path in sequence.images] == ["0247.png", "0248.png", "0249.png"]
 
 
+def test_what_are_no_images_is_passed_over(tmp_path: Path) -> None:
+    folder = write_sequence(tmp_path)
+    for name in (".0004.png", "Thumbs.db", "0004.txt"):
+        (folder / "img" / name).touch()
+    (sequence,) = find_sequences(tmp_path)
+    assert len(sequence.images) == 3
+
+
 def test_takes_only_the_annotated_frames_of_diving(tmp_path: Path) -> None:
     folder = write_sequence(tmp_path, "Diving", {"groundtruth_rect.txt": "1,1,9,9\n" * 215}, range(1))
     for number in range(1, 232):
@@ -75,10 +83,18 @@ def test_takes_only_the_annotated_frames_of_diving(tmp_path: Path) -> None:
     (sequence,) = find_sequences(tmp_path)
     assert len(sequence.images) == 215
     assert sequence.images[-1].name == "0215.jpg"
-    (folder / "img" / "0215.jpg").unlink()
-    with pytest.raises(InvalidValueError) as caught:
-        find_sequences(tmp_path)
-    assert caught.value.got == "1 missing: 215"
+    for name in ("0001.jpg", "0215.jpg"):
+        (folder / "img" / name).unlink()
+        with pytest.raises(InvalidValueError) as caught:
+            find_sequences(tmp_path)
+        assert caught.value.got == f"1 missing: {int(name[:4])}"
+        (folder / "img" / name).touch()
+
+
+def test_takes_all_frames_of_diving_where_each_has_a_box(tmp_path: Path) -> None:
+    write_sequence(tmp_path, "Diving", numbers=range(301, 304))
+    (sequence,) = find_sequences(tmp_path)
+    assert len(sequence.images) == 3
 
 
 def test_takes_own_sequences_and_otbs_persons_only(tmp_path: Path) -> None:
@@ -304,18 +320,6 @@ def test_reads_ground_truth_in_unicode(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / TRUTH
     path.write_bytes("1,2,30,40\r\n5,6,7,8\r9,9,1,1\r".encode(encoding))
     np.testing.assert_array_equal(read_boxes(path), [[0, 1, 30, 41], [4, 5, 11, 13], [8, 8, 9, 9]])
-
-
-def test_the_largest_coordinates_are_read() -> None:
-    assert parse_box_xywh("1e6 -1e6 1 1", "a") == (1e6, -1e6, 1, 1)
-    with pytest.raises(InvalidValueError):
-        parse_box_xywh("1000001 1 1 1", "a")
-    assert as_array("a", [[1, 2], [-1e6, 1e6]], (2, 2)).tolist() == [[1, 2], [-1e6, 1e6]]
-
-
-def test_long_lists_are_cut() -> None:
-    assert name_some("abcde") == "a, b, c, d, e"
-    assert name_some("abcdef") == "a, b, c, d, e, … (6 in all)"
 
 
 def test_the_size_of_a_ground_truth_is_bounded(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from people_data import annotate, make_coco, make_lasot, save_coco
 
-from armory_skelevision.datasets import coco
+from armory_skelevision.datasets import coco, coco_tables
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
 from armory_skelevision.validation import InvalidValueError, MissingFileError
@@ -34,10 +34,10 @@ def test_coco_reads_boxes_and_keypoints(tmp_path):
     assert (first.size, first.frame) == ((320, 240), 0)
     assert first.track != second.track and first.area == content["annotations"][0]["area"]
     assert first.keypoints.dtype == first.box_xyxy.dtype == np.float32
-    assert first.keypoints[:2, 2].tolist() == [1, 2]
+    assert (first.name, second.name) == ("COCO annotation 100", "COCO annotation 101")
     assert second.box_xyxy.tolist() == [105, 60, 145, 160]
     # COCO names the pixel, whose middle is half a pixel from its edge
-    assert first.keypoints[3].tolist() == [103.5, 60.5, 2]
+    assert first.keypoints[[0, 3]].tolist() == [[100.5, 60.5, 1], [103.5, 60.5, 2]]
 
 
 def test_coco_chooses_as_the_paper_does(tmp_path):
@@ -51,10 +51,11 @@ def test_coco_chooses_as_the_paper_does(tmp_path):
         annotate(0, BOX, id=5, area=16.5),
         annotate(0, BOX, id=6, category_id=2),
         annotate(0, BOX, id=7, area=1),
+        annotate(0, BOX, id=8, area=3361),
     ]
     save_coco(tmp_path, content)
     people = read(tmp_path)
-    assert [person.track for person in persons_of(people)] == [1, 5, 100]
+    assert [person.track for person in persons_of(people)] == [1, 5, 8, 100]
     assert not persons_of(people)[0].keypoints[6:].any()
     assert people.problems == []
 
@@ -136,6 +137,21 @@ def test_coco_refuses_files_whose_entries_cannot_be_told_apart(tmp_path, spoil, 
     with pytest.raises(InvalidValueError) as caught:
         read(tmp_path)
     assert caught.value.key == str(tmp_path / key) and caught.value.got.startswith(got)
+    if got.startswith("several"):
+        name = "file_name" if ".jpg" in got else "id"
+        assert caught.value.expected == f"another {name} for each entry"
+        assert ("number them anew" in caught.value.fix) is (name == "id")
+
+
+def test_coco_files_are_bounded(tmp_path, monkeypatch):
+    make_coco(tmp_path, 1)
+    size = (tmp_path / "people.json").stat().st_size
+    monkeypatch.setattr(coco_tables, "MAX_BYTES", size)
+    assert len(persons_of(read(tmp_path))) == 1
+    monkeypatch.setattr(coco_tables, "MAX_BYTES", size - 1)
+    with pytest.raises(InvalidValueError) as caught:
+        read(tmp_path)
+    assert caught.value.expected == f"at most {size - 1} bytes"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +264,7 @@ def test_lasot_divides_and_leaves_out_frames_without_the_person(tmp_path):
     person = train.parts["person-3"][0]
     assert person.box_xyxy.tolist() == [10, 20, 40, 60]
     assert person.picture == folder / "img/00000001.jpg"
-    assert (person.track, person.size) == (3, None)
+    assert (person.name, person.track, person.size) == ("LaSOT person-3, frame 1", 3, None)
     assert person.keypoints.shape == (17, 3) and not person.keypoints.any()
     assert person.keypoints.dtype == person.box_xyxy.dtype == np.float32
     val = read_lasot(tmp_path, "val")
@@ -268,6 +284,9 @@ def test_lasot_divides_and_leaves_out_frames_without_the_person(tmp_path):
             "out_of_view.txt:1: expected flags 0 or 1, in one line or in a line each, got '2' as flag 2",
         ),
         ("out_of_view.txt", "0\n0.5", "out_of_view.txt:2: expected flags 0 or 1"),
+        ("out_of_view.txt", "0,0\n0", "out_of_view.txt:1: expected flags 0 or 1"),
+        ("out_of_view.txt", "0,X1X", "out_of_view.txt:1: expected flags 0 or 1"),
+        ("out_of_view.txt", "0,\x0b1", "out_of_view.txt:1: expected flags 0 or 1"),
         ("out_of_view.txt", "0,,0", "out_of_view.txt:1: expected flags 0 or 1"),
         ("out_of_view.txt", "0,0,", "out_of_view.txt:1: expected flags 0 or 1"),
         ("out_of_view.txt", "0 0", "out_of_view.txt:1: expected flags 0 or 1"),
@@ -350,6 +369,13 @@ def test_lasot_refuses_images_that_have_no_box(tmp_path, name):
     with pytest.raises(MissingFileError) as caught:
         read_lasot(tmp_path, "train")
     assert f"{images}: expected images 00000001.jpg to 00000003.jpg" in caught.value.got
+
+
+def test_lasot_passes_over_what_are_no_images(tmp_path):
+    make_lasot(tmp_path, frames=1, sequences=1)
+    for name in (".00000002.jpg", "Thumbs.db"):
+        (tmp_path / "person-1/img" / name).touch()
+    assert len(read_lasot(tmp_path, "train").parts["person-1"]) == 1
 
 
 def test_lasot_without_anybody_is_refused(tmp_path):

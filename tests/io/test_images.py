@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from armory_skelevision.io import images
-from armory_skelevision.io.images import decode_image, read_cutout, read_image
+from armory_skelevision.io.images import decode_image, encode_png, read_cutout, read_image
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 RNG = np.random.default_rng(0)
@@ -29,8 +29,8 @@ def save(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def from_opencv(pixels: np.ndarray, suffix: str = ".png") -> bytes:
-    return bytes(cv2.imencode(suffix, pixels)[1])
+def from_opencv(pixels: np.ndarray, suffix: str = ".png", level: int | None = None) -> bytes:
+    return bytes(cv2.imencode(suffix, pixels, [] if level is None else [cv2.IMWRITE_PNG_COMPRESSION, level])[1])
 
 
 def with_opaque_alpha(pixels: np.ndarray) -> np.ndarray:
@@ -66,7 +66,8 @@ SHOWN = {
     "JPEG in RGB": save(PICTURE, "JPEG", keep_rgb=True),
     "JPEG and its preview": MPO,
     "JPEG upright": save(PICTURE, "JPEG", exif=orient(1)),
-    "JPEG of unknown orientation": save(PICTURE, "JPEG", exif=orient(0)),
+    **{f"JPEG of unknown orientation {n}": save(PICTURE, "JPEG", exif=orient(n)) for n in (0, 9)},
+    "JPEG with damaged EXIF data": save(PICTURE, "JPEG", exif=b"Exif\0\0MM\0*\0\0"),
     "with a colour profile": save(PICTURE, icc_profile=b"any"),
     "with a gamma value": save(PICTURE)[:33] + chunk(b"gAMA", struct.pack(">I", 100_000)) + save(PICTURE)[33:],
 }
@@ -188,6 +189,21 @@ def test_cutouts_keep_their_transparency(tmp_path: Path, deep: bool) -> None:
     with pytest.raises(InvalidValueError) as caught:
         read_cutout(path)
     assert caught.value.got == "mode RGB"
+    for data in (NOISE[:-2000], REFUSED["one shade transparent"][0]):
+        path.write_bytes(data)
+        with pytest.raises(InvalidValueError) as caught:
+            read_cutout(path)
+        assert caught.value.key == str(path)
+
+
+def test_images_are_written_as_they_are() -> None:
+    for pixels in (COLOUR, GREY):
+        data = encode_png(pixels)
+        assert data == from_opencv(pixels[..., ::-1] if pixels.ndim == 3 else pixels, level=1)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), pixels)
+    with pytest.raises(InvalidValueError) as caught:
+        encode_png(COLOUR[None])
+    assert caught.value.key == "image"
 
 
 PREVIEW = orient(1)  # as of a camera: a small JPEG file, with an end, within the file
@@ -207,6 +223,7 @@ def make_png(kind: int, rows: bytes) -> bytes:
         "rows missing": make_png(2, ROWS[:100]),
         "no palette": make_png(3, ROWS[: 9 * 8]),
         "rest of the file not written": PHOTO[: len(PHOTO) * 2 // 3] + bytes(len(PHOTO) // 3),
+        "rest without lines": PHOTO[: len(PHOTO) * 2 // 3] + b"\xff\xd0" * 99,
     }.items(),
     ids=lambda item: item[0],
 )

@@ -67,6 +67,7 @@ def test_names_that_no_file_can_have_are_named(tmp_path: Path, name: str, got: s
         with pytest.raises(InvalidValueError) as refused:
             read(tmp_path / name)
         assert (refused.value.key, refused.value.got) == (printable(tmp_path / name), got)
+        assert refused.value.expected.endswith(" that can be read")
 
 
 NO_SIZE, FAILING = Path("/proc/self/limits"), Path("/proc/self/mem")
@@ -82,6 +83,21 @@ def test_files_that_state_no_size_are_read_up_to_the_bound() -> None:
     with pytest.raises(InvalidValueError) as refused:
         read_bytes(NO_SIZE, max_bytes=10)
     assert (refused.value.key, refused.value.got) == (str(NO_SIZE), "11 bytes or more")
+    assert len(read_tail(NO_SIZE, 10)) == 10
+
+
+def test_a_file_that_vanishes_while_it_is_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, fstat = tmp_path / "a", os.fstat
+    path.touch()
+
+    def vanish(descriptor: int) -> os.stat_result:
+        path.unlink(missing_ok=True)
+        return fstat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", vanish)
+    with pytest.raises(InvalidValueError) as refused:
+        read_bytes(path, inside=tmp_path)
+    assert (refused.value.key, refused.value.got) == (str(path), "No such file or directory")
 
 
 @on_linux
@@ -140,7 +156,17 @@ def test_text_in_utf_8_or_marked_as_utf_16(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", '{"a": 1, "a": 2}', '[{"a": [{"b": 1, "b": 1}]}]', "NaN", "-Infinity", "1e999", "9" * 400, "9" * 5000]
-    + [str(2**63), '"\\ud800"', "[" * 100_000, "1 2", "'a'", "\ufeff1"],
+    + [
+        str(2**63),
+        str(-(2**63) - 1),
+        "1" * 21,
+        "[" + "0" * 21 + "]",
+        '"\\ud800"',
+        "[" * 100_000,
+        "1 2",
+        "'a'",
+        "\ufeff1",
+    ],
 )
 def test_json_is_read_strictly(text: str) -> None:
     with pytest.raises(ValueError, match="."):
@@ -199,13 +225,15 @@ def test_some_characters_may_be_kept() -> None:
 def test_messages_have_one_line_of_bounded_length(length: int) -> None:
     text = "key: \n" + "x" * (length - 8) + "fix"
     shown = message(text)
-    assert len(shown) <= 4003 and shown.startswith("key: x") and shown.endswith("xfix")
+    assert len(shown) == (4003 if length > 4000 else length)
+    assert shown.startswith("key: x") and shown.endswith("xfix")
     assert ("…" in shown) == (length > 4000)
     assert message("a\x1b\n b") == "a\\x1b b"
 
 
 def test_any_text_is_printable() -> None:
     assert printable("é“ \ud800\udce4\u202e\x85\u2028\U000e0001\t") == (r"é“ \ud800\xe4\u202e\x85\u2028\U000e0001\t")
+    assert printable("\udc7f\udc80\udcff\udd00") == r"\udc7f\x80\xff\udd00"
 
 
 def test_links_that_lead_out(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def test_the_results_that_are_changed_below_are_right(tmp_path: Path) -> None:
         ({BENIGN: {"0": 0.5, "1": 0.25}}, BENIGN),
         ({BENIGN: [[0.5], [0.25], [0.375]]}, "benign_frame_iou"),
         ({BENIGN: [[0.25], [0.5]]}, BENIGN),  # not the means of these frames
+        ({BENIGN: [[None], [0.5]]}, BENIGN),
         ({"adversarial_success_auc": [0.5]}, "adversarial_success_auc"),
         ({"adversarial_success_auc": [0.5, 2]}, "adversarial_success_auc"),
         (
@@ -88,6 +89,7 @@ def test_the_results_that_are_changed_below_are_right(tmp_path: Path) -> None:
         ({"benign_keypoint_pck": {"nose": 1}}, "benign_keypoint_pck"),
         ({"relative_pck": [-5]}, "relative_pck"),
         ({"relative_pck": [50, 60]}, "relative_pck"),
+        ({"relative_pck": [1e200]}, "relative_pck"),
         ({"video_names": ["a"]}, "video_names"),
         ({"video_names": ["a", 2]}, "video_names"),
     ],
@@ -104,6 +106,7 @@ def test_what_cannot_be_is_refused_by_name(tmp_path: Path, changed: dict[str, An
     ("content", "key"),
     [
         ({"config": [1]}, "config"),
+        ({"config": {"model": json.loads("[" * 60 + "]" * 60)}}, "config"),
         ({"timestamp": "now"}, "timestamp"),
         ({"timestamp": True}, "timestamp"),
     ],
@@ -116,20 +119,36 @@ def test_what_is_beside_the_numbers_is_checked_too(tmp_path: Path, content: dict
     assert caught.value.key == f"{path}: {key}"
 
 
+def test_a_contradiction_may_have_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(write_result(tmp_path / "r.json", {**GOOD, MEAN: [0.1]}))
+    assert caught.value.fix == "the file was changed"
+
+
 def test_rounding_is_no_contradiction(tmp_path: Path) -> None:
     results = {**GOOD, MEAN: [0.37500003], BENIGN: [[0.50000001], [0.24999999]], "benign_success_auc": [1.0000001, 0]}
+    results |= {"benign_mean_large": [1000.001], "benign_large": [1000, 1000]}
+    results |= {"benign_mean_small": [0.000001], "benign_small": [0, 0]}
     assert read_run(write_result(tmp_path / "r.json", results)).benign.mean_iou == 0.37500003
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    ("width", "iou", "fits"),
-    [(10, 0.99, True), (10, 0.986, False), (0.5, 0.895, True), (0.5, 0.85, False), (0, 0.5, True)],
+    ("width", "height", "iou", "fits"),
+    [
+        (10, 10, 0.99, True),
+        (10, 10, 0.986, False),
+        (0.5, 10, 0.895, True),
+        (0.5, 10, 0.85, False),
+        (10, 0.5, 0.895, True),
+        (10, 0.5, 0.85, False),
+        (0, 10, 0.5, True),
+    ],
 )
 def test_ious_are_those_of_the_boxes_as_far_as_these_are_rounded(
-    tmp_path: Path, width: float, iou: float, fits: bool
+    tmp_path: Path, width: float, height: float, iou: float, fits: bool
 ) -> None:
-    boxes = [[[[0, 0, width, 10]] * 2]]
+    boxes = [[[[100, 100, 100 + width, 100 + height]] * 2]]
     results = {"benign_frame_iou": [[[1.0, iou]]], "benign_true_boxes": boxes, "benign_frame_boxes": boxes}
     path = write_result(tmp_path / "r.json", {BENIGN: [iou], **results})
     if fits:
@@ -138,6 +157,11 @@ def test_ious_are_those_of_the_boxes_as_far_as_these_are_rounded(
     with pytest.raises(InvalidValueError) as caught:
         read_run(path)
     assert caught.value.key == f"{path}: benign_frame_iou"
+
+
+def test_the_mean_of_the_frames_may_be_off_by_a_thousandth(tmp_path: Path) -> None:
+    results = {BENIGN: [0.001], "benign_frame_iou": [[[1.0, 0]]]}
+    assert read_run(write_result(tmp_path / "r.json", results)).benign.mean_iou == 0.001
 
 
 def test_of_one_frame_there_is_no_mean_to_compare(tmp_path: Path) -> None:

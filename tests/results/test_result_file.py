@@ -22,6 +22,7 @@ def test_reads_a_run_of_another_tracker(tmp_path: Path) -> None:
     assert (run.versions, run.timestamp, run.checkpoints) == ({"armory-testbed": "0.19.2"}, 1795270699, {})
     assert str(run) == "benign mIoU 0.70  adversarial mIoU 0.20"
     assert (run.video_name(1), run.state) == ("video 1", "finished")
+    assert (run.name, run.folder, run.path) == ("r", tmp_path, tmp_path / "r.json")
 
 
 def test_reads_our_metrics_by_short_and_by_dotted_name(tmp_path: Path) -> None:
@@ -46,7 +47,8 @@ def test_reads_our_metrics_by_short_and_by_dotted_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("timestamp", [{}, {"timestamp": None}, {"timestamp": math.inf}])
 def test_a_result_may_have_no_time(tmp_path: Path, timestamp: dict[str, float | None]) -> None:
     (tmp_path / "r.json").write_text(json.dumps({"results": {f"benign_mean_{METRIC}": [0.7]}, **timestamp}))
-    assert read_run(tmp_path / "r.json").timestamp == 0
+    run = read_run(tmp_path / "r.json")
+    assert (run.timestamp, run.versions) == (0, {})
 
 
 def test_reads_keypoints_as_shares(tmp_path: Path) -> None:
@@ -58,6 +60,24 @@ def test_reads_keypoints_as_shares(tmp_path: Path) -> None:
     assert run.adversarial.missing == set()
     run = read_run(write_result(tmp_path / "r.json", {**results, "relative_pck": [None]}))
     assert run.adversarial.missing == {"relative_pck"}
+    run = read_run(write_result(tmp_path / "r.json", {**results, "relative_pck": [0]}))
+    assert run.adversarial.means["relative_pck"] == 0
+
+
+def test_a_mean_without_a_value_is_missing(tmp_path: Path) -> None:
+    results = {f"benign_mean_{METRIC}": [None], f"adversarial_mean_{METRIC}": [0.5]}
+    run = read_run(write_result(tmp_path / "r.json", results))
+    assert (run.benign.missing, run.benign.means) == ({METRIC}, {})
+
+
+def test_links_out_of_the_given_folder_are_not_followed(tmp_path: Path) -> None:
+    write_result(tmp_path / "r.json", {IOU: [0.5]})
+    (folder := tmp_path / "in").mkdir()
+    (folder / "r.json").symlink_to(tmp_path / "r.json")
+    assert read_run(folder / "r.json", inside=tmp_path).benign.mean_iou == 0.5
+    with pytest.raises(InvalidValueError) as caught:
+        read_run(folder / "r.json", inside=folder)
+    assert caught.value.key == str(folder / "r.json")
 
 
 def test_a_skipped_side_is_none(tmp_path: Path) -> None:
@@ -84,17 +104,49 @@ def test_videos_have_the_recorded_names_or_numbers(tmp_path: Path) -> None:
         assert [run.video_name(number) for number in (0, 1)] == names
 
 
-def test_the_number_of_videos_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_result(tmp_path / "r.json", make_results((0.5, 0.6), **make_frames((1.0, 0.5), (1.0, 0.6))))
+IOU = f"benign_{METRIC}"
+FRAMES = make_frames((1.0, 0.5), (1.0, 0.6))
+
+
+@pytest.mark.parametrize(
+    ("key", "recorded"),
+    [
+        (IOU, [[0.5], [0.6]]),
+        ("benign_frame_iou", FRAMES["benign_frame_iou"]),
+        ("benign_frame_boxes", FRAMES["benign_frame_boxes"]),
+        ("adversarial_checkpoints", [{"5": 0.5}, {"5": 0.6}]),
+        ("video_names", ["a", "b"]),
+    ],
+)
+def test_the_number_of_videos_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, recorded: list[object]
+) -> None:
+    path = write_result(tmp_path / "r.json", {f"benign_mean_{METRIC}": [0.55], key: recorded})
     monkeypatch.setattr(values, "MAX_VIDEOS", 2)
-    assert read_run(path).benign.video_ious == (0.5, 0.6)
+    assert read_run(path).benign.mean_iou == 0.55
     monkeypatch.setattr(values, "MAX_VIDEOS", 1)
     with pytest.raises(InvalidValueError) as caught:
         read_run(path)
+    assert caught.value.key == f"{path}: {key}"
     assert (caught.value.expected, caught.value.got) == ("values of at most 1 videos", "more, 2")
 
 
-IOU = f"benign_{METRIC}"
+def test_the_largest_values_are_read(tmp_path: Path) -> None:
+    box = [0, 0, 1e9, 1e9]
+    results = {IOU: [0.5], "benign_frame_boxes": [[[box]]], "benign_foo": [1e100]}
+    for share in (1.000001, -0.000001):
+        run = read_run(write_result(tmp_path / "r.json", {**results, "adversarial_success_auc": [share]}))
+        assert run.benign.boxes_xyxy == ((tuple(box),),)
+        assert (run.benign.videos["foo"], run.adversarial.means) == ((1e100,), {"success_auc": share})
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_metric_may_have_recorded_nothing(tmp_path: Path, nothing: list[float] | None) -> None:
+    names = ("benign_success_auc", "benign_frame_iou", "benign_frame_boxes", "adversarial_checkpoints", "video_names")
+    run = read_run(write_result(tmp_path / "r.json", {IOU: [0.5], **dict.fromkeys(names, nothing)}))
+    assert run.benign.videos == {METRIC: (0.5,)}
+    assert run.benign.frame_ious == run.benign.boxes_xyxy == run.names == ()
+    assert run.checkpoints == {}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +174,7 @@ def test_a_damaged_value_is_named(tmp_path: Path, results: dict[str, object], pl
         ("[]", "JSON of type list"),
         ('{"results": null}', 'an object without "results"'),
         ('{"results": {}}', "none"),
-        ('{"results": {"benign_mean_accuracy": [1]}}', "benign_mean_accuracy"),
+        ('{"results": {"benign_mean_b": [1], "benign_mean_a": [1]}}', "benign_mean_a, benign_mean_b"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str, got: str) -> None:

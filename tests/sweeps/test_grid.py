@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from armory_skelevision.evaluation.configs import build_config, format_config
+from armory_skelevision.sweeps import grid as grids
 from armory_skelevision.sweeps.grid import read_grid
 from armory_skelevision.validation import InvalidValueError
 
@@ -44,8 +45,9 @@ def test_runs_are_all_combinations_less_the_excluded(write):
     assert first.config["model"]["name"] == "siamrpn_stl" and first.config["dataset"]["max_frames"] == 9
     assert last.config["model"] == build_config("walkers", "mtl")["model"]
     assert last.config["attack"]["kwargs"]["eot"] == {"blur": 1} and last.config["attack"]["kwargs"][DELTA[-9:]] == 0.2
-    assert last.config["_description"].endswith(
-        '; model: the other; attack.kwargs.step_size: 0.2; attack.kwargs.eot: {"blur": 1}'
+    assert last.config["_description"] == (
+        build_config("walkers", "mtl")["_description"]
+        + '; model: the other; attack.kwargs.step_size: 0.2; attack.kwargs.eot: {"blur": 1}'
     )
 
 
@@ -65,6 +67,20 @@ def test_hash_follows_what_is_run(write):
     assert one == hashes(axes={"renamed": {"x": {DELTA: 0.1}}})
     assert one != hashes(axes={DELTA: [0.2]})
     assert one != hashes(axes={DELTA: [0.1]}, options=["--skip-benign"])
+
+
+def test_runs_are_named_by_their_labels(write, monkeypatch):
+    monkeypatch.setattr(grids, "MAX_NAME", 40)
+    labels = ["MTL", "Xa", "z" * 50, "y"]
+    axes = {"x": {label: {"attack.kwargs.seed": number} for number, label in enumerate(labels)}}
+    assert [run.name for run in read_grid(write(axes=axes))] == ["MTL", "Xa", "z" * 40, "y"]
+    assert [run.name for run in read_grid(write())] == ["run"]
+    monkeypatch.setattr(grids, "MAX_NAME", 2)
+    names = [run.name for run in read_grid(write(axes=axes))]
+    assert names[1::2] == ["Xa", "y"]
+    assert [(name[:3], len(name)) for name in names[::2]] == [("MT-", 11), ("zz-", 11)]
+    (run,) = read_grid(write(axes={"attack.kwargs.eot": [{"é": 1}]}))
+    assert run.config["_description"].endswith('; attack.kwargs.eot: {"é": 1}')
 
 
 def test_equal_names_are_told_apart(write):
@@ -91,6 +107,8 @@ def test_equal_names_are_told_apart(write):
         ({"exclude": [{"seed": 1}]}, "exclude", "{'seed': 1}"),
         ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.1}]}, "axes", "none"),
         ({"axes": {DELTA: [0.1]}, "exclude": [{DELTA: 0.3}]}, "exclude", '{"attack.kwargs.step_size": 0.3}'),
+        ({"axes": {DELTA: [0.1, 0.2]}, "exclude": [{DELTA: 0.3}, {DELTA: 0.1}]}, "exclude", f'{{"{DELTA}": 0.3}}'),
+        ({"axes": {"x": {"a": {DELTA: 0.1}, "b": {DELTA: 0.1}}}}, "axes", "a and b alike"),
         ({"options": ["--check", 1]}, "options", "('--check', 1)"),
         ({"options": ["check"]}, "options", "'check'"),
     ],

@@ -102,6 +102,7 @@ def test_a_base_is_read_strictly_too(tmp_path: Path) -> None:
         ({"published": {"cells": 5}}, "published.cells"),
         ({"published": {"cell": []}}, "published.cell"),
         ({"published": {"cells": [{"benign": 5}]}}, "published.cells.0.where"),
+        ({"published": {"cells": [{"where": {}, "bening": 5}]}}, "published.cells.0.bening"),
         ({"published": {"cells": [{"where": {"modle": "STL"}}]}}, "published.cells.0.where.modle"),
         ({"published": {"cells": [{"where": {}, "benign": 101}]}}, "published.cells.0.benign"),
         ({"published": {"cells": [{"where": {}, "benign": "5"}]}}, "published.cells.0.benign"),
@@ -123,6 +124,14 @@ def test_a_later_axis_may_add_to_an_earlier_one(tmp_path: Path) -> None:
         {"max_iter": 2, "eps_step": 0.5, "eps": 0.1},
         {"max_iter": 2, "eps_step": 0.5, "eps": 0.2},
     ]
+
+
+def test_runs_share_no_part_of_their_configs(tmp_path: Path) -> None:
+    attack = json.loads((tmp_path / "base.json").read_text())["attack"]
+    path = tmp_path / "grid.json"
+    axes = {"x": {"a": {"attack": {**attack, "kwargs": {"max_iter": 1}}}}, EPS: [0.1, 0.2]}
+    path.write_text(json.dumps({"base": "base.json", "axes": axes}))
+    assert [run.config["attack"]["kwargs"]["eps"] for run in read_grid(path)] == [0.1, 0.2]
 
 
 def test_lists_are_told_apart(tmp_path: Path) -> None:
@@ -149,18 +158,24 @@ def test_exclusions_tell_numbers_from_truth(tmp_path: Path) -> None:
     assert [run.name for run in read_grid(path)] == ["true-0", "false-1", "false-0"]
 
 
-def test_the_number_of_runs_is_bounded_before_any_is_made(tmp_path: Path) -> None:
+def test_the_number_of_runs_is_bounded_before_any_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     values = list(range(100))
     found = refused(tmp_path, axes={f"attack.kwargs.{name}": values for name in ("a", "b", "c", "d")})
     assert (found.key, found.got) == (f"{tmp_path / 'grid.json'}: axes", str(100**4))
     assert refused(tmp_path, axes={SEED: list(range(grids.MAX_RUNS + 1))}).key == found.key
     assert time.monotonic() - began < 2
+    monkeypatch.setattr(grids, "MAX_RUNS", 2)
+    (tmp_path / "grid.json").write_text(json.dumps({"base": "base.json", "axes": {SEED: [1, 2]}}))
+    assert len(read_grid(tmp_path / "grid.json")) == 2
 
 
 def test_the_size_of_a_grid_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grids, "MAX_BYTES", 100)
-    assert refused(tmp_path, title="x" * 100).expected == "at most 100 bytes"
+    size = (tmp_path / "base.json").stat().st_size
+    monkeypatch.setattr(grids, "MAX_BYTES", size - 1)
+    for path, title in ((tmp_path / "grid.json", "x" * size), (tmp_path / "base.json", "")):
+        error = refused(tmp_path, title=title)
+        assert (error.key, error.expected) == (str(path), f"at most {size - 1} bytes")
 
 
 def test_any_label_names_a_folder(tmp_path: Path) -> None:

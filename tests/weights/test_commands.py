@@ -58,6 +58,7 @@ def test_list_describes_all_weights(run: Run, tmp_path: Path) -> None:
     assert "siamrpn_alex, keypoint head shallow, lambda_k 0.2" in mtl
     assert re.search(r"training  .* steps of .* seed \d+\n  licence   MIT\n", mtl)
     assert f"sha256    {hash_file(STL)}\n  where     {STL} (12.5 MB)" in stl
+    assert "\n  training  PySOT's model zoo" in dwxcorr
     assert "licence   CC BY-SA 3.0\n  sha256    none published\n" in dwxcorr
     assert f"not here yet: skelevision weights fetch {NAME}, or by hand from https://drive.google.com/open" in dwxcorr
 
@@ -98,7 +99,7 @@ def test_fetch_then_list(run: Run, files: FileServer, tmp_path: Path) -> None:
     )
     assert f"  {target} (25." in run("weights", "list", "--into", target.parent)[1]
     target.write_bytes(target.read_bytes() + b"x")
-    assert "(CHANGED)" in run("weights", "list", "--verbose", "--into", target.parent)[1]
+    assert f"{hash_file(target)} (CHANGED)\n" in run("weights", "list", "--verbose", "--into", target.parent)[1]
 
 
 def test_list_tells_who_put_a_file_there(run: Run, tmp_path: Path, checkpoint: Path) -> None:
@@ -136,7 +137,7 @@ def test_fetch_keeps_a_file_that_is_not_ours(run: Run, tmp_path: Path, checkpoin
 def test_fetch_meets_another_that_ends_first(
     same: bool, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target, data = tmp_path / "saved" / f"{NAME}.pth", checkpoint.read_bytes()
+    target, data = tmp_path / "new" / "saved" / f"{NAME}.pth", checkpoint.read_bytes()
 
     def read(path: Path) -> bytes:
         target.write_bytes(data if same else b"theirs")
@@ -344,3 +345,6 @@ def test_convert_asks_for_missing_metadata(run: Run, tmp_path: Path, checkpoint:
     assert "set --licence" in err and err.count("\n") == 1
     assert not target.exists()
     assert run("weights", "convert", tmp_path / "mtl.pth", target, "--licence", "MIT", "--lambda-k", 0.4)[0] == 0
+    metadata = read_metadata(target)
+    assert metadata is not None
+    assert metadata.training == f"converted from mtl.pth, SHA-256 {hash_file(tmp_path / 'mtl.pth')}"

@@ -11,10 +11,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import NanoTrack, SiamRPN
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import (
+    load_nanotrack,
     load_siamrpn,
     load_weights,
     read_keypoint_depth,
@@ -92,6 +93,17 @@ def test_reads_third_party_safetensors(tmp_path: Path, state: State) -> None:
     assert_holds(loaded, state)
 
 
+def test_reads_nanotrack_without_the_layer_that_it_never_runs(tmp_path: Path) -> None:
+    torch.manual_seed(6)
+    state, loaded = NanoTrack(3).state_dict(), NanoTrack(3)
+    torch.save({f"module.{name}": t for name, t in {**state, "neck.a": torch.ones(2)}.items()}, tmp_path / "net.pth")
+    load_nanotrack(loaded, tmp_path / "net.pth")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
+    with pytest.raises(InvalidValueError) as caught:
+        load_nanotrack(NanoTrack(2), tmp_path / "net.pth")
+    assert caught.value.expected == "the tensors of NanoTrack version 2"
+
+
 @pytest.mark.parametrize("depth", [None, "shallow", "deep"])
 def test_save_and_load(tmp_path: Path, depth: Any) -> None:
     torch.manual_seed(3)
@@ -130,9 +142,13 @@ def test_save_and_load_a_unet(tmp_path: Path) -> None:
 
 
 def test_every_kernel_is_stored_in_half_precision(tmp_path: Path) -> None:
-    write_network(torch.nn.Linear(3, 2), tmp_path / "net.safetensors", {})
-    stored = load_file(tmp_path / "net.safetensors")
-    assert {name: tensor.dtype for name, tensor in stored.items()} == {"weight": torch.float16, "bias": torch.float32}
+    zeros = torch.nn.Linear(3, 2)
+    torch.nn.init.zeros_(zeros.weight)
+    for network in (torch.nn.Linear(3, 2), zeros):  # the second in place of the first
+        write_network(network, tmp_path / "net.safetensors", {})
+        stored = load_file(tmp_path / "net.safetensors")
+        assert {name: each.dtype for name, each in stored.items()} == {"weight": torch.float16, "bias": torch.float32}
+    assert not stored["weight"].any()
 
 
 def test_loading_takes_no_random_numbers_from_others(tmp_path: Path, state: State) -> None:

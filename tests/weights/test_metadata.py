@@ -36,6 +36,9 @@ HEADER = {
 def test_header_has_all_of_it_as_strings() -> None:
     assert MTL.to_header() == HEADER
     assert Metadata.from_header(HEADER) == MTL
+    with pytest.raises(InvalidValueError) as caught:
+        Metadata.from_header({**HEADER, "seed": "seven"})
+    assert caught.value.key == "seed"
 
 
 @pytest.mark.parametrize("head", [None, "shallow", "deep"])
