@@ -20,7 +20,7 @@ help:
 	echo "make fuzz        feed thousands of mutated files to the readers: some minutes"
 	echo "make test-resume kill trainings at 20 random moments, and compare what they come to when resumed; long"
 	echo "make mutation    put single faults into ROOM=boxes, or tracking, objectives, online, screen, attacks, metrics,"
-	echo "                 weights, averaging, intervals or readers, and list those that no test finds: minutes to hours"
+	echo "                 weights, averaging, intervals or readers, and list those that no test finds"
 	echo "make venv        only set up .venv, which the others do first"
 	echo "make town-env    set up .venv-town, which can render further videos; see town/README.md"
 	echo "make test-town   test the renderer in it, with Blender"

@@ -67,7 +67,7 @@ SHOWN = {
     "JPEG and its preview": MPO,
     "JPEG upright": save(PICTURE, "JPEG", exif=orient(1)),
     **{f"JPEG of unknown orientation {n}": save(PICTURE, "JPEG", exif=orient(n)) for n in (0, 9)},
-    "JPEG with damaged EXIF data": save(PICTURE, "JPEG", exif=b"Exif\0\0MM\0*\0\0"),
+    "with damaged EXIF data": save(PICTURE)[:33] + chunk(b"eXIf", b"no TIFF") + save(PICTURE)[33:],
     "with a colour profile": save(PICTURE, icc_profile=b"any"),
     "with a gamma value": save(PICTURE)[:33] + chunk(b"gAMA", struct.pack(">I", 100_000)) + save(PICTURE)[33:],
 }

@@ -164,6 +164,15 @@ def test_the_mean_of_the_frames_may_be_off_by_a_thousandth(tmp_path: Path) -> No
     assert read_run(write_result(tmp_path / "r.json", results)).benign.mean_iou == 0.001
 
 
+def test_boxes_apart_have_no_overlap(tmp_path: Path) -> None:
+    boxes = {
+        "benign_true_boxes": [[[[0, 0, 10, 10]] * 2]],
+        "benign_frame_boxes": [[[[0, 0, 10, 10], [20, 20, 30, 30]]]],
+    }
+    results = {BENIGN: [0.0], "benign_frame_iou": [[[1.0, 0.0]]], **boxes}
+    assert read_run(write_result(tmp_path / "r.json", results)).benign.frame_ious == ((1.0, 0.0),)
+
+
 def test_of_one_frame_there_is_no_mean_to_compare(tmp_path: Path) -> None:
     assert read_run(write_result(tmp_path / "r.json", {BENIGN: [0.5], "benign_frame_iou": [[[1.0]]]})).benign.videos
 

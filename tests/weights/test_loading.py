@@ -127,6 +127,9 @@ def test_save_and_load_a_unet(tmp_path: Path) -> None:
     path = tmp_path / "new" / "deep" / "unet.safetensors"
     save_unet(network, str(path), metadata)
     assert read_unet_metadata(path) == metadata
+    with pytest.raises(InvalidValueError) as caught:
+        read_metadata(path)
+    assert (caught.value.key, caught.value.got) == (str(path), "weights of a U-Net (DuaLossDef)")
     load_unet(loaded, str(path))
     for name, tensor in loaded.state_dict().items():
         torch.testing.assert_close(tensor, network.state_dict()[name], rtol=2**-11, atol=2**-25, msg=name)
@@ -282,6 +285,7 @@ def test_names_what_does_not_fit(tmp_path: Path, state: State, misfit: Callable[
     with pytest.raises(InvalidValueError) as caught:
         load_weights(target, path)
     assert caught.value.key == str(path)
+    assert caught.value.expected == "the tensors of siamrpn_alex with no keypoint head"
     assert re.search(message, caught.value.got)
     assert_holds(target, state)
 
@@ -310,6 +314,7 @@ def test_metadata_of_another_network_are_refused(tmp_path: Path, state: State) -
     assert read_keypoint_depth(tmp_path / "net.safetensors") == "shallow"
     with pytest.raises(InvalidValueError) as caught:
         load_weights(SiamRPN(keypoint_head="shallow"), tmp_path / "net.safetensors")
+    assert caught.value.expected == "the tensors of siamrpn_alex with a shallow keypoint head"
     assert caught.value.got.startswith("6 missing: keypoint_head.convs.0.weight")
 
 
@@ -322,7 +327,9 @@ def test_another_architecture(tmp_path: Path, network: SiamRPN) -> None:
 
 
 def test_read_state_names_the_file(tmp_path: Path) -> None:
-    torch.save({"epoch": 3}, tmp_path / "net.pth")
-    with pytest.raises(InvalidValueError) as caught:
-        read_state(tmp_path / "net.pth")
-    assert caught.value.key == str(tmp_path / "net.pth")
+    twice = {f"backbone.{name}.0.bias": torch.zeros(96) for name in ("layer1", "features")}
+    for content in ({"epoch": 3}, twice):
+        torch.save(content, tmp_path / "net.pth")
+        with pytest.raises(InvalidValueError) as caught:
+            read_state(tmp_path / "net.pth")
+        assert caught.value.key == str(tmp_path / "net.pth")
