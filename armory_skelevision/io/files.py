@@ -28,14 +28,28 @@ def atomic_write(path: str | os.PathLike[str], data: bytes, new: bool = False) -
     try:
         temporary.write_bytes(data)
         if new:
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL))  # whoever comes later finds it taken
-        os.replace(temporary, target)
+            _rename_new(temporary, target)
+        else:
+            os.replace(temporary, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:  # the user knows nothing of the temporary name
             raise OSError(error.errno, error.strerror, str(target)) from None
         raise
+
+
+def _rename_new(temporary: Path, target: Path) -> None:
+    """Rename a file unless there is one of that name, in one step where the file system has hard links."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL))  # whoever comes later finds it taken
+        os.replace(temporary, target)
+    else:
+        temporary.unlink()
 
 
 def refuse_existing(

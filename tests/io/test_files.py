@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import resource
@@ -43,7 +44,10 @@ def test_a_failure_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch:
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-def test_a_new_file_replaces_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_new_file_replaces_none(tmp_path: Path, has_links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_links:  # as on FAT
+        monkeypatch.setattr(os, "link", raise_not_permitted)
     atomic_write(tmp_path / "a", b"mine", new=True)
     (tmp_path / "link").symlink_to("nowhere")
     for name in ("a", "link"):
@@ -52,6 +56,16 @@ def test_a_new_file_replaces_none(tmp_path: Path) -> None:
         assert refused.value.filename == str(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == b"mine"
     assert sorted(os.listdir(tmp_path)) == ["a", "link"]
+
+
+def test_a_new_file_has_its_name_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "open", raise_not_permitted)  # which would first make an empty one
+    atomic_write(tmp_path / "a", b"mine", new=True)
+    assert os.listdir(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"mine"
+
+
+def raise_not_permitted(*_: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
 def test_a_full_disk_is_named_by_the_target(tmp_path: Path) -> None:
