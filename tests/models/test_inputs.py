@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from doubles import random_estimator, screen_scene, tiny_estimator
+from doubles import random_estimator, screen_scene, tiny_estimator, unaligned
 
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -13,13 +13,6 @@ def objects(videos):
     for index, video in enumerate(videos):
         array[index] = video
     return array
-
-
-def unaligned(x):
-    raw = np.empty(x.nbytes + 1, dtype=np.uint8)
-    shifted = raw[1:].view(x.dtype).reshape(x.shape)
-    shifted[...] = x
-    return shifted
 
 
 def read_only(x):

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from doubles import unaligned
 
 from armory_skelevision.tracking import ChosenFrames, VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor, inner_region, native_array
@@ -71,13 +72,6 @@ def test_a_read_only_array_becomes_a_tensor_without_a_copy_or_a_warning():
         assert as_tensor(given, torch.device("meta")).device.type == "meta"
 
 
-def misaligned(array):
-    raw = np.empty(array.nbytes + 1, dtype=np.uint8)
-    shifted = raw[1:].view(array.dtype).reshape(array.shape)
-    shifted[...] = array
-    return shifted
-
-
 def field(array):
     """A field between others, whose strides are no multiples of its size."""
     packed = np.zeros(array.shape, dtype=[("flag", "u1"), ("value", array.dtype)])
@@ -89,7 +83,7 @@ LAYOUTS = {
     "reversed": lambda array: array[:, ::-1].copy()[:, ::-1],
     "other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
     "128 bits": lambda array: array.astype(np.longdouble),
-    "misaligned": misaligned,
+    "unaligned": unaligned,
     "field": field,
 }
 

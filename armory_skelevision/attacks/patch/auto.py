@@ -127,8 +127,8 @@ class AutoPatch(ScreenAttack):
         losses = [
             PatchObjective(scenes, tracker, partial(_make_objective, loss, tracker), eot, rng) for loss in member.losses
         ]
-        judge = None if eot is None else partial(self._make_judge, tracker, scenes)
-        return Contender(RealRun(losses, judge), BestIterate(-math.inf, start.to(self.estimator.device)))
+        make_judge = None if eot is None else partial(self._make_judge, tracker, scenes)
+        return Contender(RealRun(losses, make_judge), BestIterate(-math.inf, start.to(self.estimator.device)))
 
     def _choose(
         self, contenders: Sequence[Contender], tracker: TrackerGradient, scenes: Sequence[PatchScene]

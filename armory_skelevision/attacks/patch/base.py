@@ -42,10 +42,6 @@ log = logging.getLogger(__name__)
 class ScreenAttack(TrackerAttack):
     """Base of attacks that show one static patch per video, or one for all of them.
 
-    The patch is drawn in perspective, in the light of the scene and behind people in front of the screen. It is drawn
-    only inside the windows that the tracker reads; whole frames are rendered where a full-frame preprocessor or a
-    third-party estimator needs them.
-
     Subclasses have the settings ``universal``, ``checkpoints``, ``adaptive``, ``eot``, ``export``, ``memory``,
     ``precision`` and ``verbose``.
 

@@ -90,12 +90,12 @@ class RealRun:
 
     Attributes:
         losses: Each over all scenes and transformations.
-        judge: Makes the objective whose run judges, with the same transformations each time; None where there are no
-            transformations: then the run of the loss itself judges.
+        make_judge: Makes the objective whose run judges, with the same transformations each time; None where there are
+            no transformations: then the run of the loss itself judges.
     """
 
     losses: Sequence[PatchObjective]
-    judge: Callable[[], PatchObjective] | None = None
+    make_judge: Callable[[], PatchObjective] | None = None
     _turn: int = 0
 
     def __call__(self, patch: Tensor, with_grad: bool) -> ValueAndGrad:
@@ -105,10 +105,10 @@ class RealRun:
         """
         loss = self.losses[self._turn % len(self.losses)]
         self._turn += with_grad
-        if self.judge is None:
+        if self.make_judge is None:
             return judge(loss, patch, with_grad)
         grad = loss(patch, True).grad if with_grad else None
-        return ValueAndGrad(judge(self.judge(), patch, False).value, grad)
+        return ValueAndGrad(judge(self.make_judge(), patch, False).value, grad)
 
 
 def judge(loss: PatchObjective, patch: Tensor, with_grad: bool) -> ValueAndGrad:
