@@ -1,5 +1,6 @@
 """Videos that a patch could win in: read, averaged on their own, and shown beside all videos."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,9 @@ def test_checkpoints_of_the_strongest_patch_are_budgets_though_its_own_is_the_de
     results = make_results(BENIGN, ATTACKED, adversarial_checkpoints=[{"10": 0.5}] * 3)
     _, checkpoint = with_checkpoints(read_run(write_result(tmp_path / "r.json", results, config)))
     assert checkpoint.config["attack"]["kwargs"] == {"checkpoints": [10], "budget": 10}
+
+
+def test_the_columns_of_tables_have_no_classes_of_the_page(tmp_path: Path) -> None:
+    page = write_report([write(tmp_path / "r.json", [1.0, 0.6, 0.0])], tmp_path / "out").page
+    heads = re.findall('<th scope="col" class="([^"]*)">', page.read_text(encoding="utf-8"))
+    assert heads and {name for each in heads for name in each.split()} <= {"num", "setting", "wide"}
