@@ -14,6 +14,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -34,7 +35,8 @@ _MAX_HEADER = 64  # bytes of a line of a frame's header
 _MAX_MESSAGES = 10_000  # bytes of ffmpeg's messages that are looked at
 
 
-class VideoInfo(NamedTuple):
+@dataclass(frozen=True)
+class VideoInfo:
     """What a video file says of itself, and the size of its first frame."""
 
     fps: float
@@ -61,9 +63,8 @@ def probe_video(path: Path) -> VideoInfo:
     rate = re.search(r"\b([0-9.]+)(k?) fps", stream_line) or re.search(r"\b([0-9.]+)(k?) tbr", stream_line)
     fps = float(rate[1]) * (1000 if rate[2] else 1) if rate else 0.0
     if not 0.01 <= fps <= 10_000:
-        raise InvalidValueError(
-            printable(path), "a video with a frame rate", " ".join(stream_line.split())[:120] or "none"
-        )
+        got = " ".join(stream_line.split())[:120] or "none"
+        raise InvalidValueError(printable(path), "a video with a frame rate", got)
     height, width = frame.shape[:2]
     time = re.search(r"Duration: ([0-9]{2,4}):([0-9]{2}):([0-9.]+)", about)
     seconds = int(time[1]) * 3600 + int(time[2]) * 60 + float(time[3]) if time else None
@@ -108,7 +109,7 @@ class _Decoder(NamedTuple):
         if match is None or int(match[1]) * int(match[2]) > MAX_FRAME_PIXELS:
             raise InvalidValueError(key, f"frames of at most {MAX_FRAME_PIXELS:,} pixels", repr(size)[:80])
         frame = np.empty((int(match[2]), int(match[1]), 3), np.uint8)
-        view, done = memoryview(frame).cast("B"), 0
+        view, done = frame.reshape(-1).data, 0
         while done < len(view):
             if not (read := stream.readinto(view[done:])):
                 return None

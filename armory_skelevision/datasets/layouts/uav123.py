@@ -3,8 +3,8 @@
 A line of ``NAME.txt`` is ``x,y,w,h``, or ``NaN,NaN,NaN,NaN`` where the target is occluded or out of view. Some long
 videos are several sequences, whose numbers of the first and last image the benchmark has in its ``configSeqs.m``.
 
-Absent targets: the benchmark's code is OTB's, in which a frame without a true box counts as lost for success and as found
-for precision; PySOT and pytracking follow it. Such a frame gets an empty box here, where the target was last, and
+Absent targets: the benchmark's code is OTB's, in which a frame without a true box counts as lost for success and as
+found for precision; PySOT and pytracking follow it. Such a frame gets an empty box here, where the target was last, and
 metrics do the same. Boxes are taken as counted from 0, as trackers' toolkits do.
 """
 

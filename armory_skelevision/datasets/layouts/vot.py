@@ -1,9 +1,9 @@
 """VOT challenges up to 2019 (Kristan et al.): ``NAME/color/00000001.jpg`` and ``NAME/groundtruth.txt``.
 
-The first challenges have the images beside the truth. A line of ``groundtruth.txt`` is a rectangle ``x,y,w,h``, a polygon
-``x1,y1,…,x4,y4``, or, in the long-term challenges, ``nan,nan,nan,nan`` where the target is not visible. Of a polygon the
-bounding box is taken, which is what the VOT toolkit gives trackers that take rectangles. The masks of later challenges
-are refused. Lists of sequences are called ``list.txt``.
+The first challenges have the images beside the truth. A line of ``groundtruth.txt`` is a rectangle ``x,y,w,h``, a
+polygon ``x1,y1,…,x4,y4``, or, in the long-term challenges, ``nan,nan,nan,nan`` where the target is not visible. Of a
+polygon the bounding box is taken, which is what the VOT toolkit gives trackers that take rectangles. The masks of later
+challenges are refused.
 
 Absent targets: frames of unknown truth are left out of the accuracy, and those without the target do not count for the
 recall of the long-term challenges (``vot/analysis/accuracy.py`` and ``tpr.py`` of the VOT toolkit); here they are left
