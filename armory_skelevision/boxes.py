@@ -15,6 +15,12 @@ from torch import Tensor
 
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
+LEFT_OUT_XYXY = (0.0, 0.0, 0.0, 0.0)
+"""The true box of a frame that metrics leave out: the target is absent, or nobody annotated it."""
+
+LOST_XYXY = (-1.0, -1.0, -1.0, -1.0)
+"""The true box of a frame without the target that metrics count as lost."""
+
 
 def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
     """An array of real numbers, such as boxes, of any shape, from an array, a tensor or nested sequences.
@@ -47,7 +53,7 @@ def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
 def check_corners(key: str, boxes_xyxy: np.ndarray) -> None:
     """Refuse boxes (F, 4) with NaN, infinity, or corners the other way round, as boxes xywh have them.
 
-    Boxes without an area are let through: they mark frames without a target.
+    Boxes without an area are let through: they mark frames without a target, as `LEFT_OUT_XYXY` does.
 
     Args:
         key: What the boxes are, for errors.
@@ -112,6 +118,11 @@ def giou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     around = (bottom_right - top_left).clamp(min=0).prod(dim=-1).clamp(min=torch.finfo(overlap.dtype).tiny)
     union = (_area(a_xyxy) + _area(b_xyxy)) / (1 + overlap)
     return overlap - (around - union) / around
+
+
+def has_area(boxes_xyxy: Tensor) -> Tensor:
+    """Whether boxes (..., 4) are wider and higher than 0, truth values (...); true boxes of absent targets are not."""
+    return (boxes_xyxy[..., 2:] > boxes_xyxy[..., :2]).all(dim=-1)
 
 
 def _area(box_xyxy: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xy
         from armory.metrics.task import video_tracking_mean_iou
 
         from armory_skelevision import metrics
-    boxes_xyxy, scores = _read_prediction(prediction, len(frames))
+    boxes_xyxy, scores = read_prediction(prediction, len(frames))
     labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy}]
     return TrackedVideo(
         frames,
@@ -83,8 +83,13 @@ def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xy
     )
 
 
-def _read_prediction(prediction: Any, count: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Boxes and scores of a prediction, of any tracker's; they need not be arrays."""
+def read_prediction(prediction: Any, count: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Boxes (F, 4) and scores (F,), if any, of any tracker's prediction for F frames; they need not be arrays.
+
+    Raises:
+        InvalidTypeError: If it has no boxes.
+        InvalidValueError: If boxes or scores are of another shape, or scores are not finite.
+    """
     key, expected = "tracker", f'a prediction with "boxes" ({count}, 4), and perhaps "scores" ({count},)'
     if not isinstance(prediction, Mapping) or "boxes" not in prediction:
         got = list(prediction) if isinstance(prediction, Mapping) else type(prediction).__name__
@@ -124,6 +129,7 @@ class EvaluationResult:
         defense: The defense, or None.
         attack_seconds: How long the attack took to make the adversarial video; None without one.
         reach: The share of frames in which a perfect patch could win, in [0, 1]; None where the attack knows of none.
+        truth_by_tracker: Whether the video's true boxes are those of the benign run, but for the first.
     """
 
     tracker: Any = field(repr=False)
@@ -134,6 +140,7 @@ class EvaluationResult:
     defense: Any = field(default=None, repr=False)
     attack_seconds: float | None = None
     reach: float | None = None
+    truth_by_tracker: bool = False
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``result.json``, ``boxes.csv`` and ``video.mp4`` (H.264, plays in any browser).
@@ -200,11 +207,14 @@ class EvaluationResult:
         results[VIDEO_NAMES] = [self.video.name]
         if self.reach is not None:
             results[REACH] = [self.reach]
+        dataset = {"name": self.video.name, "names": [self.video.name], "frames": len(self.video)}
+        if self.truth_by_tracker:
+            dataset["truth"] = "the boxes of the benign run, but for the first"
         config = {
             "model": _describe(self.tracker, ""),
             "attack": _describe(self.attack, "attack_params"),
             "defense": _describe(self.defense, "params"),
-            "dataset": {"name": self.video.name, "names": [self.video.name], "frames": len(self.video)},
+            "dataset": dataset,
         }
         return {"config": config, "results": results, "timestamp": time.time(), "attack_seconds": self.attack_seconds}
 
