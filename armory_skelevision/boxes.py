@@ -1,7 +1,7 @@
 """Boxes as tensors of shape (..., 4).
 
-Convention: pixels, x to the right, y down. ``_xyxy`` holds (left, top, right, bottom), ``_cxcywh`` holds
-(centre x, centre y, width, height). Everything here is differentiable and keeps dtype and device.
+Convention: pixels, x to the right, y down. ``_xyxy`` holds (left, top, right, bottom), ``_xywh`` (left, top, width,
+height), ``_cxcywh`` (centre x, centre y, width, height). Everything here is differentiable and keeps dtype and device.
 """
 
 from __future__ import annotations
@@ -77,6 +77,18 @@ def as_array(values: Tensor) -> np.ndarray:
     detached = values.detach().cpu()
     array: np.ndarray = (detached.float() if detached.dtype == torch.bfloat16 else detached).numpy()
     return array
+
+
+def xyxy_to_xywh(box_xyxy: Tensor) -> Tensor:
+    """Convert corners to upper left corner and size: (..., 4) to (..., 4), pixels."""
+    x1, y1, x2, y2 = box_xyxy.unbind(-1)
+    return torch.stack([x1, y1, x2 - x1, y2 - y1], dim=-1)
+
+
+def xywh_to_xyxy(box_xywh: Tensor) -> Tensor:
+    """Convert upper left corner and size to corners: (..., 4) to (..., 4), pixels."""
+    x, y, width, height = box_xywh.unbind(-1)
+    return torch.stack([x, y, x + width, y + height], dim=-1)
 
 
 def xyxy_to_cxcywh(box_xyxy: Tensor) -> Tensor:

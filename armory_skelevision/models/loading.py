@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import torch
 
+from armory_skelevision.models.adapter import Color
 from armory_skelevision.models.estimator import SiameseEstimator
+from armory_skelevision.models.external_tracker import external
 from armory_skelevision.models.nanotracker import nanotrack
 from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
 from armory_skelevision.networks.inference import with_gradients
@@ -24,6 +26,24 @@ MODELS = {"siamrpn_stl": siamrpn_stl, "siamrpn_mtl": siamrpn_mtl, "nanotrack": n
 """The trackers by the names that a config has for them."""
 
 
+@overload
+def load_tracker(
+    name: Literal["siamrpn_stl", "siamrpn_mtl", "nanotrack"],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    device: Device = "auto",
+    tracking: Mapping[str, Any] | None = None,
+) -> SiameseEstimator: ...
+@overload
+def load_tracker(
+    name: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    device: Device = "auto",
+    tracking: Mapping[str, Any] | None = None,
+    color: Color | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Any: ...
 @with_gradients
 def load_tracker(
     name: str | os.PathLike[str],
@@ -31,23 +51,30 @@ def load_tracker(
     *,
     device: Device = "auto",
     tracking: Mapping[str, Any] | None = None,
-) -> SiameseEstimator:
+    color: Color | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Any:
     """A tracker, ready to be evaluated and attacked.
 
     Args:
         name: "siamrpn_stl" (boxes), "siamrpn_mtl" (boxes and human keypoints), "nanotrack"; or a weights file, whose
-            header or tensors decide which of the three it is, and with which keypoint head or version.
+            header or tensors decide which of the three it is, and with which keypoint head or version; or, as
+            "module:name", what makes a tracker of your own, see `external`.
         weights: A weights file for the tracker of that name: a path, or the name of a file in ARMORY's
             ``saved_model_dir``. None takes the packaged weights, and for NanoTrack, whose weights are not packaged, the
             file ``nanotrackv3.pth`` in that folder.
         device: "auto" computes on the GPU if there is one, else on the CPU.
         tracking: Constants of the tracker that differ from those that belong to the weights; see `TrackerSettings`.
+        color: "RGB" or "BGR": the images that a tracker of your own gets; see `ExternalSettings`.
+        kwargs: Arguments for what makes a tracker of your own.
 
     Returns:
-        An ART estimator. Videos are (N, F, H, W, 3) RGB in [0, 1], boxes xyxy in pixels.
+        An ART estimator: a `SiameseEstimator`, or an `ExternalEstimator` for a tracker of your own. Videos are
+        (N, F, H, W, 3) RGB in [0, 1], boxes xyxy in pixels.
 
     Raises:
         InvalidValueError: For an unknown name, a device that is not there, or a setting out of range.
+        InvalidTypeError, TrackerFailedError: For what is no tracker of your own; see `external`.
         FileNotFoundError: If there is no such weights file.
         ValueError: For weights that are damaged or belong to another network.
 
@@ -60,13 +87,19 @@ def load_tracker(
     check_value("weights", weights, str | os.PathLike | None)
     check_value("device", device, Device)
     check_value("tracking", tracking, Mapping[str, Any] | None)
+    check_value("kwargs", kwargs, Mapping[str, Any] | None)
     if device == "gpu" and not torch.cuda.is_available():
         raise InvalidValueError("device", "a GPU that PyTorch can use", "none", 'use device="auto" or "cpu"')
     wrapper_kwargs = {"device_type": "cpu" if device == "cpu" else "gpu", "tracking": dict(tracking or {})}
+    if isinstance(name, str) and ":" in name and Path(name).suffix not in SUFFIXES:
+        settings = {"factory": name, "color": color, "kwargs": dict(kwargs or {})}
+        return external(settings, wrapper_kwargs, None if weights is None else resolve(weights))
+    if color is not None or kwargs is not None:
+        raise InvalidValueError("color, kwargs", 'none but for "module:name"', repr(os.fspath(name)))
     if name in MODELS and weights is None:
         return MODELS[os.fspath(name)]({}, wrapper_kwargs)
     if name not in MODELS and (weights is not None or Path(name).suffix not in SUFFIXES):
-        expected = f"{', '.join(MODELS)}, or a weights file ({', '.join(SUFFIXES)})"
+        expected = f"{', '.join(MODELS)}, a weights file ({', '.join(SUFFIXES)}), or module:name"
         raise InvalidValueError("name", expected, repr(os.fspath(name)))
     path = resolve(name if weights is None else weights)
     model, model_kwargs = _recognise(path)

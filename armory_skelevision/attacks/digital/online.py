@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from armory_skelevision.attacks.digital.box_session import BoxSession
 from armory_skelevision.attacks.interface import Metadata, TrackerAttack, check_call, dtype_of, stack_videos
+from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_first_boxes, check_labels
 from armory_skelevision.networks import RPNOutput
@@ -49,6 +51,15 @@ class TrackingSession:
         """
         return self._matcher.match(self._matcher.crops.search_input(pixels))
 
+    @property
+    def box_xyxy(self) -> Tensor:
+        """The box (4,) after the last frame that is final, float64, in pixels."""
+        return cxcywh_to_xyxy(self.state.box_cxcywh)
+
+    def query(self, index: int) -> Tensor:
+        """The box (4,), float64, in pixels, that `advance` would reach."""
+        return cxcywh_to_xyxy(self.locate(index).box_cxcywh)
+
     @torch.no_grad()
     def locate(self, index: int) -> TrackerState:
         """The state that the tracker would reach in frame ``index``, the next one, in its current state of writing."""
@@ -66,7 +77,7 @@ class OnlineAttack(TrackerAttack):
     Of the true boxes only that of frame 0 is used.
 
     Args:
-        estimator: Our tracker, without preprocessors of whole frames.
+        estimator: The tracker, without preprocessors of whole frames.
         seed: Seed of the attack's random numbers; each video starts from it anew.
         verbose: Show progress: a bar on terminals, else a line a minute.
     """
@@ -93,16 +104,22 @@ class OnlineAttack(TrackerAttack):
         for video, box_xyxy in zip(videos, check_first_boxes(first_boxes, videos), strict=True):
             written = as_tensor(video, self.estimator.device).float().clone()
             generator = torch.Generator().manual_seed(self.seed)
-            self._attack_frames(TrackingSession(self.estimator, written, box_xyxy), generator)
+            ours = isinstance(self.estimator, SiameseEstimator)
+            session = (TrackingSession if ours else BoxSession)(self.estimator, written, box_xyxy)
+            self._attack_frames(session, generator)
             attacked.append(written.cpu().numpy())
         return stack_videos(attacked, dtype_of(x, videos))
 
     @abstractmethod
-    def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
-        """Write to the video's frames from 1 on, in order, and advance after each."""
+    def _attack_frames(self, session: Any, generator: torch.Generator) -> None:
+        """Write to the video's frames from 1 on, in order, and advance after each.
+
+        The session is a `TrackingSession` for one of our trackers, else a `BoxSession`.
+        """
 
     def _check_estimator(self) -> None:
-        names = [type(operation).__name__ for operation in self.estimator.frame_operations]
+        operations = getattr(self.estimator, "frame_operations", self.estimator.preprocessing_operations)
+        names = [type(operation).__name__ for operation in operations]
         if names:
             expected = f"no preprocessors of whole videos, as {type(self).__name__} works frame by frame"
             fix = "use PGD, or attack an estimator without them"
