@@ -66,6 +66,8 @@ def _draw_frame(
         picture = _draw_boxes(tracked.frames[index], {name: boxes[index] for name, boxes in boxes_xyxy.items()}, scale)
         canvas.paste(picture, (left, bar))
         caption = f"{title}   frame {index}   IoU {tracked.frame_ious[index]:.2f}   mean {tracked.mean_iou:.2f}"
+        if tracked.scores is not None:
+            caption += f"   score {tracked.scores[index]:.2f}"
         draw.text((left + GAP, bar // 2), caption, TEXT, font, anchor="lm")
         left += picture.width + GAP
     return np.asarray(canvas)

@@ -75,7 +75,7 @@ def evaluate(
         start = time.perf_counter()
         attacked = _attack(attack, frames, video)
         seconds = time.perf_counter() - start
-        adversarial, reach = _track(tracker, attacked, video), _read_reach(attack)
+        adversarial, reach = _track(tracker, attacked, video, benign.scores), _read_reach(attack)
         return EvaluationResult(tracker, video, benign, adversarial, attack, defense, seconds, reach)
 
 
@@ -93,11 +93,13 @@ def _defended(tracker: Any, defense: Any) -> Iterator[None]:
         tracker.set_params(preprocessing_defences=before)
 
 
-def _track(tracker: Any, frames: np.ndarray, video: Video) -> TrackedVideo:
+def _track(
+    tracker: Any, frames: np.ndarray, video: Video, benign_scores: np.ndarray | None = None
+) -> TrackedVideo:
     predictions = tracker.predict(frames[None], y_init=video.boxes_xyxy[:1])
     if not isinstance(predictions, Sequence) or len(predictions) != 1:
         raise InvalidTypeError("tracker", "a list of one prediction for one video", f"{predictions!r:.80}")
-    return measure(frames, predictions[0], video.boxes_xyxy)
+    return measure(frames, predictions[0], video.boxes_xyxy, benign_scores)
 
 
 def _read_reach(attack: Any) -> float | None:

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +22,7 @@ from armory_skelevision.boxes import read_numbers
 from armory_skelevision.datasets.video import Video
 from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.evaluation.drawing import Panel, draw_video
-from armory_skelevision.evaluation.table import METRIC, REACH, VIDEO_NAMES
+from armory_skelevision.evaluation.table import METRIC, REACH, VIDEO_NAMES, VIDEO_SIZES
 from armory_skelevision.io import atomic_write
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError, check_value
 
@@ -42,6 +43,10 @@ class TrackedVideo:
         success_auc: Area under the success plot, in [0, 20/21].
         precision_20px: Share of frames whose predicted centre is at most 20 pixels from the true one.
         normalised_precision: The same for 0.2 of the true width and height.
+        lost_but_sure: Share of frames with an IoU below 0.2 and a score above the median of the benign video's; None
+            without scores. See `armory_skelevision.confidence`.
+        mean_attack_success_rate: That of FlyTrap, in [0, 1]: boxes that shrink while the score stays high; None without
+            scores.
     """
 
     frames: NDArray[np.float32] = field(repr=False)
@@ -52,15 +57,23 @@ class TrackedVideo:
     success_auc: float
     precision_20px: float
     normalised_precision: float
+    lost_but_sure: float | None = None
+    mean_attack_success_rate: float | None = None
 
 
-def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xyxy: ArrayLike) -> TrackedVideo:
+def measure(
+    frames: NDArray[np.float32],
+    prediction: Mapping[str, Any],
+    truth_xyxy: ArrayLike,
+    benign_scores: NDArray[Any] | None = None,
+) -> TrackedVideo:
     """Measure how well a video was tracked.
 
     Args:
         frames: What the tracker saw, (F, H, W, 3).
         prediction: What it predicted: ``boxes`` (F, 4) xyxy in pixels, and ``scores`` (F,) if it has them.
         truth_xyxy: True boxes (F, 4).
+        benign_scores: The scores (F,) in the video as it is, of an attacked one; None for the video as it is.
 
     Raises:
         ValueError: For boxes that do not fit together or are not finite.
@@ -70,7 +83,8 @@ def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xy
 
         from armory_skelevision import metrics
     boxes_xyxy, scores = _read_prediction(prediction, len(frames))
-    labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy}]
+    labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy, "scores": scores}]
+    benign = [{"boxes": boxes_xyxy, "scores": scores if benign_scores is None else benign_scores}]
     return TrackedVideo(
         frames,
         boxes_xyxy,
@@ -80,7 +94,13 @@ def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xy
         success_auc=metrics.success_auc(*labels)[0],
         precision_20px=metrics.precision_20px(*labels)[0],
         normalised_precision=metrics.normalised_precision(*labels)[0],
+        lost_but_sure=_none_if_nan(metrics.lost_but_sure(*labels, benign)[0]),
+        mean_attack_success_rate=_none_if_nan(metrics.mean_attack_success_rate(*labels)[0]),
     )
+
+
+def _none_if_nan(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _read_prediction(prediction: Any, count: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -191,13 +211,15 @@ class EvaluationResult:
     def _record(self) -> dict[str, Any]:
         """A result file in ARMORY's form, so that `skelevision summary`, `report` and `compare` read it."""
         labels = {"true": self.video.boxes_xyxy, **{side: each.boxes_xyxy for side, each in self._tracked().items()}}
-        boxes = {name: np.round(boxes_xyxy.astype(np.float64), 2).tolist() for name, boxes_xyxy in labels.items()}
+        boxes = {name: boxes_xyxy.tolist() for name, boxes_xyxy in labels.items()}
         results: dict[str, Any] = {}
         for side, tracked in self._tracked().items():
             values = {METRIC: tracked.mean_iou, **{name: getattr(tracked, name) for name in SHARES}}
             values |= {"frame_iou": tracked.frame_ious, "frame_boxes": boxes[side], "true_boxes": boxes["true"]}
+            if tracked.scores is not None:
+                values["frame_scores"] = tracked.scores.tolist()
             results |= {f"{side}_{metric}": [[value]] for metric, value in values.items()}
-        results[VIDEO_NAMES] = [self.video.name]
+        results |= {VIDEO_NAMES: [self.video.name], VIDEO_SIZES: [[*self.video.frames.shape[2:0:-1]]]}
         if self.reach is not None:
             results[REACH] = [self.reach]
         config = {

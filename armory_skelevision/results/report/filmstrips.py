@@ -51,6 +51,8 @@ class Frame(NamedTuple):
     true_xyxy: Box | None
     """None where it was not recorded, as below."""
     predicted_xyxy: Box | None
+    score: float | None
+    """Of the tracker, on its own scale."""
 
 
 def find_samples(run: RunResult) -> Path | None:
@@ -79,7 +81,8 @@ def read_filmstrip(run: RunResult, video: int, side: str, problems: list[Structu
             continue
         uri = _as_uri(picture, _WIDTH, "jpeg")
         boxes_xyxy = [_find_box(videos, video, number) for videos in (result.true_boxes_xyxy, result.boxes_xyxy)]
-        frames.append(Frame(number, picture.width, picture.height, uri, *boxes_xyxy))
+        score = _find_score(result.scores, video, number)
+        frames.append(Frame(number, picture.width, picture.height, uri, *boxes_xyxy, score))
     return frames
 
 
@@ -132,6 +135,12 @@ def _find_box(videos_xyxy: Sequence[Sequence[Box]], video: int, frame: int) -> B
     """A box; None where it was not recorded, or is missing."""
     boxes_xyxy = videos_xyxy[video] if video < len(videos_xyxy) else ()
     return boxes_xyxy[frame] if frame < len(boxes_xyxy) and not math.isnan(boxes_xyxy[frame][0]) else None
+
+
+def _find_score(videos: Sequence[Sequence[float]], video: int, frame: int) -> float | None:
+    """A score; None where it was not recorded, or is missing."""
+    scores = videos[video] if video < len(videos) else ()
+    return scores[frame] if frame < len(scores) and not math.isnan(scores[frame]) else None
 
 
 def _open(path: Path, run: RunResult) -> Image.Image:
