@@ -1,6 +1,6 @@
 """Measures of tracking that need the tracker's confidence: its score for the box of each frame.
 
-Counted are the frames after the first, whose box is given, in which there is a target to track: a true box with an area.
+Counted are the frames after the first, whose box is given, in which there is a target: a true box with an area.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def mean_attack_success_rate(scores: Values, found_xyxy: Values, truth_xyxy: Val
 
 
 def _counted(truth_xyxy: Values) -> NDArray[np.bool_]:
-    counted: NDArray[np.bool_] = (truth_xyxy[:, 2:] > truth_xyxy[:, :2]).all(axis=1)
+    counted = np.all(truth_xyxy[:, 2:] > truth_xyxy[:, :2], axis=1)
     counted[:1] = False
     return counted
 

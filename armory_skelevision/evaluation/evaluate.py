@@ -93,9 +93,7 @@ def _defended(tracker: Any, defense: Any) -> Iterator[None]:
         tracker.set_params(preprocessing_defences=before)
 
 
-def _track(
-    tracker: Any, frames: np.ndarray, video: Video, benign_scores: np.ndarray | None = None
-) -> TrackedVideo:
+def _track(tracker: Any, frames: np.ndarray, video: Video, benign_scores: np.ndarray | None = None) -> TrackedVideo:
     predictions = tracker.predict(frames[None], y_init=video.boxes_xyxy[:1])
     if not isinstance(predictions, Sequence) or len(predictions) != 1:
         raise InvalidTypeError("tracker", "a list of one prediction for one video", f"{predictions!r:.80}")

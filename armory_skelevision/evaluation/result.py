@@ -83,8 +83,8 @@ def measure(
 
         from armory_skelevision import metrics
     boxes_xyxy, scores = _read_prediction(prediction, len(frames))
-    labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy, "scores": scores}]
-    benign = [{"boxes": boxes_xyxy, "scores": scores if benign_scores is None else benign_scores}]
+    labels: tuple[Any, Any] = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy, "scores": scores}]
+    benign: Any = [{"boxes": boxes_xyxy, "scores": scores if benign_scores is None else benign_scores}]
     return TrackedVideo(
         frames,
         boxes_xyxy,

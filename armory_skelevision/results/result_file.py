@@ -46,7 +46,12 @@ _FRAMES = {
     FRAME_BOXES: read_frame_boxes,
     TRUE_BOXES: read_frame_boxes,
 }
-_FRAME_COUNTS = ("mean_frame_iou", "scored_frames", "tracked_frames", "annotated_frames")  # what ARMORY writes beside frame metrics
+_FRAME_COUNTS = (
+    "mean_frame_iou",
+    "scored_frames",
+    "tracked_frames",
+    "annotated_frames",
+)  # what ARMORY writes beside frame metrics
 
 
 def read_run(path: str | os.PathLike[str], inside: Path | None = None) -> RunResult:

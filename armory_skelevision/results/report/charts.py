@@ -79,7 +79,7 @@ def frames_chart(curves: BySide, styles: Styles, shown: Sequence[int] = ()) -> s
 
 
 def scores_chart(curves: BySide, styles: Styles, shown: Sequence[int] = ()) -> str:
-    """The tracker's score over the frames of a video, as in `frames_chart`; on the tracker's own scale, mostly [0, 1]."""
+    """The tracker's score over the frames of a video, on its own scale, which mostly is [0, 1]; see `frames_chart`."""
     look = {"xlabel": "frame", "ylabel": "score of the tracker", "xmargin": 0.02}
     values = [value for sides in curves.values() for curve in sides.values() for value in curve.values]
     is_share = all(0 <= value <= 1 or value != value for value in values)

@@ -14,10 +14,11 @@ from armory_skelevision.results.metric_names import FRAME_IOU, FRAME_SCORES, Met
 from armory_skelevision.results.records import SIDES, RunResult, SideResult
 from armory_skelevision.results.report.charts import frames_chart, scores_chart
 from armory_skelevision.results.report.curves import Curve
-from armory_skelevision.results.report.filmstrips import Frame, find_samples, read_filmstrip, read_patch, read_video
+from armory_skelevision.results.report.filmstrips import Frame, read_filmstrip, read_patch, read_video
 from armory_skelevision.results.report.overview import SIDE_WORDS, metrics_of
 from armory_skelevision.results.report.svg import LineStyle
 from armory_skelevision.results.report.tables import MISSING, Row, Table, write_setting
+from armory_skelevision.results.samples import find_samples
 from armory_skelevision.results.summary import Group, Summary, tabulate
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
@@ -159,9 +160,7 @@ def _details(
     )
 
 
-def _curves(
-    summary: Summary, runs: Mapping[str, RunResult], number: int, metric: str
-) -> dict[str, dict[str, Curve]]:
+def _curves(summary: Summary, runs: Mapping[str, RunResult], number: int, metric: str) -> dict[str, dict[str, Curve]]:
     """A value of each frame of a video, by model and side."""
     return {
         model: {
