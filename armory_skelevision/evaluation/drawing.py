@@ -101,6 +101,8 @@ def draw_video(panels: Sequence[Panel]) -> NDArray[np.uint8]:
 def _show(panel: Panel, index: int) -> Picture:
     title, tracked, boxes_xyxy = panel
     caption = f"{title}   frame {index}   IoU {tracked.frame_ious[index]:.2f}   mean {tracked.mean_iou:.2f}"
+    if tracked.scores is not None:
+        caption += f"   score {tracked.scores[index]:.2f}"
     return Picture(tracked.frames[index], {name: boxes[index] for name, boxes in boxes_xyxy.items()}, caption)
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from armory_skelevision.boxes import read_numbers
 from armory_skelevision.datasets.video import Video
-from armory_skelevision.evaluation.result import EvaluationResult, measure, read_prediction
+from armory_skelevision.evaluation.measuring import read_prediction
+from armory_skelevision.evaluation.result import EvaluationResult, measure
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 # A defense belongs to the tracker while it is evaluated, and other threads must not see it.
@@ -81,7 +82,7 @@ def evaluate(
         start = time.perf_counter()
         attacked = _attack(attack, frames, video)
         seconds = time.perf_counter() - start
-        adversarial = measure(attacked, _predict(tracker, attacked, video), video.boxes_xyxy)
+        adversarial = measure(attacked, _predict(tracker, attacked, video), video.boxes_xyxy, benign.scores)
         reach = _read_reach(attack)
         return EvaluationResult(tracker, video, benign, adversarial, attack, defense, seconds, reach, by_tracker)
 

@@ -78,6 +78,9 @@ METRIC = "video_tracking_mean_iou"
 VIDEO_NAMES = "video_names"
 """Key of the videos' names among the results of a run, one for each video; absent where the data set has none."""
 
+VIDEO_SIZES = "video_sizes"
+"""Key of the width and height of each video's frames in pixels among the results of a run, one pair for each video."""
+
 REACH = "reach"
 """Key of the share of each video's frames in which a perfect patch could win; absent where an attack knows of none."""
 
@@ -85,7 +88,10 @@ IN_REACH = 0.5
 """Share of frames that a patch could win in, from which on a video counts as one in its reach."""
 
 METRICS = "armory_skelevision.metrics"
-_BOX_METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou", "frame_boxes", "true_boxes")
+_BOX_METRICS = (
+    *("success_auc", "precision_20px", "normalised_precision"),
+    *("frame_iou", "frame_scores", "frame_boxes", "true_boxes"),
+)
 _OF_BOXES = (METRIC, *(f"{METRICS}.{name}" for name in _BOX_METRICS))
 _OF_KEYPOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "keypoint_pck"))
 

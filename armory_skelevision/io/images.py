@@ -113,6 +113,15 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     return bytes(data)
 
 
+def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """Compress an image, (H, W, 3) RGB uint8, as JPEG of a quality from 1 to 100, with colours at full resolution."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "jpeg", quality=quality, subsampling=0)
+    return stream.getvalue()
+
+
 def _open(data: bytes, key: str) -> Image:
     """The decoded image, after its format and its size have been checked."""
     from PIL.JpegImagePlugin import JpegImageFile

@@ -9,11 +9,15 @@ from armory_skelevision.metrics.boxes import (
     true_boxes,
 )
 from armory_skelevision.metrics.keypoints import keypoint_pck, oks, pck, relative_pck
+from armory_skelevision.metrics.scores import frame_scores, lost_but_sure, mean_attack_success_rate
 
 __all__ = [
     "frame_boxes",
     "frame_iou",
+    "frame_scores",
     "keypoint_pck",
+    "lost_but_sure",
+    "mean_attack_success_rate",
     "normalised_precision",
     "oks",
     "pck",

@@ -46,9 +46,6 @@ PIXELS = 20
 SHARE = 0.2
 """Distance up to which a frame counts for normalised precision, in true widths and heights."""
 
-DECIMALS = 2
-"""Of a pixel, in recorded boxes."""
-
 Labels = Sequence[Mapping[str, ArrayLike]]
 Boxes = NDArray[np.float64]
 
@@ -90,13 +87,16 @@ def frame_iou(y: Labels, y_pred: Labels) -> list[list[float]]:
 
 
 def frame_boxes(y: Labels, y_pred: Labels) -> list[list[list[float]]]:
-    """The predicted box of each frame of each video, including the first: F boxes xyxy, pixels to two decimals."""
-    return [np.round(found, DECIMALS).tolist() for _, found in _pairs(y, y_pred)]
+    """The predicted box of each frame of each video, including the first: F boxes xyxy in pixels, as predicted.
+
+    They are not rounded, so that other toolkits compute the same numbers from them.
+    """
+    return [found.tolist() for _, found in _pairs(y, y_pred)]
 
 
 def true_boxes(y: Labels, y_pred: Labels) -> list[list[list[float]]]:
     """The true box of each frame of each video, in the form of `frame_boxes`."""
-    return [np.round(truth, DECIMALS).tolist() for truth, _ in _pairs(y, y_pred)]
+    return [truth.tolist() for truth, _ in _pairs(y, y_pred)]
 
 
 @aggregator  # type: ignore[untyped-decorator]

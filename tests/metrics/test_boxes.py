@@ -101,7 +101,7 @@ def test_equal_to_the_toolkits_on_real_boxes(name: str, drift: float, shared_dat
 def test_boxes_are_recorded_as_predicted_and_as_labelled():
     truth = video([0, 0, 10, 10], [1.005, 2, 30, 40])
     found = video([50, 0, 60, 10], [1.23456, 2.5, 30, 40])
-    assert metrics.frame_boxes(truth, found) == [[[50, 0, 60, 10], [1.23, 2.5, 30, 40]]]
+    assert metrics.frame_boxes(truth, found) == [[[50, 0, 60, 10], [float(np.float32(1.23456)), 2.5, 30, 40]]]
     assert metrics.true_boxes(truth, found)[0][0] == [0, 0, 10, 10]
     assert json.loads(json.dumps(metrics.frame_boxes(truth, found))) == metrics.frame_boxes(truth, found)
 
