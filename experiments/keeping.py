@@ -56,23 +56,18 @@ class Rows:
 
         Cells are read as what they look like; empty ones come back as None.
         """
-        found = self._find(key)
-        if found is None:
+        if not self._find(key):
             self._add({**key, **work()})
-            found = self._find(key)
-        assert found is not None
-        return found
+        return self._find(key)[0]
 
-    def _find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _find(self, key: Mapping[str, Any]) -> list[dict[str, Any]]:
         if self.path is not None and self.path.is_file():
             self._table = pd.read_csv(self.path)
         table = self._table
         for name, value in key.items():
             table = table[table[name] == value] if name in table else table[:0]
-        if table.empty:
-            return None
-        row: dict[str, Any] = json.loads(table[:1].to_json(orient="records", double_precision=15))[0]
-        return row
+        rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+        return rows
 
     def _add(self, row: Mapping[str, Any]) -> None:
         if self.path is None:
