@@ -1,4 +1,4 @@
-"""Results of an evaluation outside ARMORY in the form of its result files, which `summary`, `report`, `compare` read."""
+"""Results of an evaluation outside ARMORY as its result files, which `summary`, `report` and `compare` read."""
 
 from __future__ import annotations
 
