@@ -6,6 +6,7 @@ Counted are the frames after the first, whose box is given, in which there is a 
 from __future__ import annotations
 
 import math
+from bisect import insort
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ LOST = 0.2
 
 THRESHOLDS = np.arange(1, 10) / 10
 """Thresholds of the mean attack success rate, for scores and for areas alike."""
+
+LOST_BELOW = 0.5
+"""Share of the median of all earlier scores below which a score says that the target may be lost."""
 
 Values = NDArray[np.float64]
 
@@ -71,6 +75,33 @@ def mean_attack_success_rate(scores: Values, found_xyxy: Values, truth_xyxy: Val
     areas, true_areas = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (found, truth))
     is_success = (sure[:, None] > THRESHOLDS) & (areas[:, None] < true_areas[:, None] * THRESHOLDS)
     return float((is_success & is_inside[:, None]).mean())
+
+
+class LostAlarm:
+    """Says of each score whether the target may be lost: below `LOST_BELOW` of the median of all scores before it.
+
+    Attributes:
+        frames: The numbers of the frames in which it did.
+    """
+
+    def __init__(self) -> None:
+        self.frames: list[int] = []
+        self._heard = 0
+        self._sorted: list[float] = []
+
+    def hear(self, score: float | None) -> bool:
+        """Take the score of the next frame; None for a tracker that gives none, which is never said to be lost."""
+        is_lost = score is not None and bool(self._sorted) and score < LOST_BELOW * self._median()
+        if is_lost:
+            self.frames.append(self._heard)
+        if score is not None:
+            insort(self._sorted, score)
+        self._heard += 1
+        return is_lost
+
+    def _median(self) -> float:
+        middle = len(self._sorted) // 2
+        return (self._sorted[middle] + self._sorted[-middle - 1]) / 2
 
 
 def _counted(truth_xyxy: Values) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from armory_skelevision.cli.check import check
 from armory_skelevision.cli.configs import configs
 from armory_skelevision.cli.options import OPTIONS
 from armory_skelevision.cli.sweep import sweep
+from armory_skelevision.cli.track import track
 from armory_skelevision.io import message
 from armory_skelevision.validation import StructuredError
 
@@ -60,7 +61,7 @@ def main(
 
 
 _ON_RESULTS = (results.summary, results.report, results.compare, export.export, export.export_attacked)
-for command in (check, configs, sweep, *_ON_RESULTS):
+for command in (check, configs, track, sweep, *_ON_RESULTS):
     app.command()(command)
 for name, group in {"data": data, "train": train, "weights": weights, "submit": submit}.items():
     app.add_typer(group.app, name=name)

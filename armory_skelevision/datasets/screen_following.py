@@ -21,24 +21,29 @@ AROUND = 1.6
 """Size of the area whose texture is followed, in units of the surface's; what lies further off moves in other ways."""
 MIN_POINTS = 12
 """Fewer points that agree say nothing about the camera; a homography takes four."""
+ENOUGH_POINTS = 20
+"""With fewer points around the surface, those of the whole frame are followed."""
 FEW_POINTS = 0.5
 """Share of a key frame's points below which another one is taken."""
 MAX_ERROR = 2.0
 """Pixels between a point and where the homography puts it."""
+REACH = 10
+"""Pixels around a point that its flow is computed from."""
 SIDE = 4.0
 """Pixels that each side of a surface has at least."""
 
 _FEATURES = {"maxCorners": 600, "qualityLevel": 0.01, "minDistance": 6}
-_FLOW = {"winSize": (21, 21), "maxLevel": 4}
+_FLOW = {"winSize": (2 * REACH + 1, 2 * REACH + 1), "maxLevel": 4}
 
 Points = NDArray[np.float32]
 
 
 class _Key(NamedTuple):
-    """A key frame, its points (N, 1, 2), and where the surface is in it."""
+    """A key frame, its points (N, 1, 2) near the surface and everywhere, and where the surface is in it."""
 
     grey: NDArray[np.uint8]
-    points: Points
+    near: Points
+    everywhere: Points
     corners_xy: NDArray[np.float64]
 
 
@@ -49,7 +54,7 @@ def follow_screen(
 
     Args:
         frames: (H, W, 3) uint8 RGB each.
-        corners_xy: Its corners in the first frame, (4, 2) in pixels, going around it.
+        corners_xy: Its corners in the first frame, (4, 2) in pixels, clockwise from its top left.
         moving_xyxy: Boxes (F, 4) of what moves on its own, such as the target, whose texture is not followed.
 
     Returns:
@@ -60,26 +65,40 @@ def follow_screen(
             cannot be followed: too little texture, too much blur, or a cut.
     """
     corners = read_corners(corners_xy)
-    moving = None if moving_xyxy is None else np.asarray(moving_xyxy, np.float64)
+    # The flow of a point is that of what surrounds it, so a border of that size is left out, too.
+    moving = None if moving_xyxy is None else np.asarray(moving_xyxy, np.float64) + REACH * np.array([-1, -1, 1, 1])
     found: list[NDArray[np.float64]] = []
-    previous = key = None
+    keys: list[_Key] = []  # the key frame, and the frame before if it is another
     for index, frame in enumerate(frames):
         grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
         box_xyxy = None if moving is None else moving[index]
-        if previous is not None and key is not None:
-            homography, share = _fit(key, grey, found[-1])
-            if (homography is None or share < FEW_POINTS) and key is not previous:
-                key = previous
-                homography, share = _fit(key, grey, found[-1])
+        if keys:
+            key, homography = _follow(keys, grey, found[-1], box_xyxy)
             if homography is None:
-                expected = f"at least {MIN_POINTS} points of texture around the screen that move together"
-                fix = "give a screen on a textured flat surface, or end the video before this frame (--frames)"
+                expected = f"at least {MIN_POINTS} points of texture that move together"
+                fix = "choose a screen on a textured flat surface, or end the video before this frame (--frames)"
                 raise InvalidValueError(f"screen, frame {index}", expected, "fewer: the camera cannot be followed", fix)
             corners = cv2.perspectiveTransform(key.corners_xy[None], homography)[0]
+            keys = [key]
         found.append(corners)
-        previous = _Key(grey, _choose_points(grey, corners, box_xyxy), corners)
-        key = key or previous
+        keys.append(_Key(grey, *_choose_points(grey, corners, box_xyxy), corners))
     return np.stack(found)
+
+
+def _follow(
+    keys: list[_Key], grey: NDArray[np.uint8], latest_xy: NDArray[np.float64], box_xyxy: ArrayLike | None
+) -> tuple[_Key, NDArray[np.float64] | None]:
+    """The key frame that a frame is compared with, and the homography from there; None where there is none."""
+    near = [(key, _fit(key, key.near, grey, latest_xy, box_xyxy)) for key in keys]
+    for key, (homography, count) in near:
+        if homography is not None and count >= max(ENOUGH_POINTS, FEW_POINTS * len(key.near)):
+            return key, homography
+    wide = [(key, _fit(key, key.everywhere, grey, latest_xy, box_xyxy)) for key in keys]
+    for key, (homography, count) in wide:
+        if homography is not None and count >= FEW_POINTS * len(key.everywhere):
+            return key, homography
+    key, (homography, _) = max([*near, *wide], key=lambda fit: fit[1][1])
+    return key, homography
 
 
 def read_corners(corners_xy: ArrayLike) -> NDArray[np.float64]:
@@ -97,40 +116,55 @@ def read_corners(corners_xy: ArrayLike) -> NDArray[np.float64]:
     return corners
 
 
-def _choose_points(grey: NDArray[np.uint8], corners_xy: NDArray[np.float64], box_xyxy: ArrayLike | None) -> Points:
-    """Points to follow around the surface, or, where there are too few, in the whole frame: (N, 1, 2)."""
+def _choose_points(
+    grey: NDArray[np.uint8], corners_xy: NDArray[np.float64], box_xyxy: ArrayLike | None
+) -> tuple[Points, Points]:
+    """Points to follow, (N, 1, 2): those around the surface, and those in the whole frame."""
     middle = corners_xy.mean(axis=0)
     near = np.zeros_like(grey)
     cv2.fillConvexPoly(near, np.rint(middle + AROUND * (corners_xy - middle)).clip(-9999, 9999).astype(np.int32), 255)
+    found = []
     for area in (near, np.full_like(grey, 255)):
         if box_xyxy is not None:
             x1, y1, x2, y2 = np.rint(box_xyxy).clip(0, 9999).astype(int)
             area[y1:y2, x1:x2] = 0
         points = cv2.goodFeaturesToTrack(grey, mask=area, **_FEATURES)
-        if points is not None and len(points) >= MIN_POINTS:
-            break
-    return np.zeros((0, 1, 2), np.float32) if points is None else np.asarray(points, np.float32)
+        found.append(np.zeros((0, 1, 2), np.float32) if points is None else np.asarray(points, np.float32))
+    return found[0], found[1]
 
 
 def _fit(
-    key: _Key, grey: NDArray[np.uint8], latest_xy: NDArray[np.float64]
-) -> tuple[NDArray[np.float64] | None, float]:
-    """The homography from a key frame to a frame, and the share of points that follow it; None where too few do."""
-    if len(key.points) < MIN_POINTS:
-        return None, 0.0
+    key: _Key,
+    points: Points,
+    grey: NDArray[np.uint8],
+    latest_xy: NDArray[np.float64],
+    box_xyxy: ArrayLike | None,
+) -> tuple[NDArray[np.float64] | None, int]:
+    """The homography that points of a key frame follow to a frame, and how many do; None where too few do."""
+    if len(points) < MIN_POINTS:
+        return None, 0
     guess, _ = cv2.findHomography(key.corners_xy, latest_xy)
-    start = key.points if guess is None else cv2.perspectiveTransform(key.points, guess)
+    start = points if guess is None else cv2.perspectiveTransform(points, guess)
     moved, there, _ = cv2.calcOpticalFlowPyrLK(
-        key.grey, grey, key.points, np.array(start, np.float32), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
+        key.grey, grey, points, np.array(start, np.float32), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
     )
     back, again, _ = cv2.calcOpticalFlowPyrLK(
-        grey, key.grey, moved, key.points.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
+        grey, key.grey, moved, points.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
     )
-    same = np.linalg.norm(back - key.points, axis=2).ravel() < 1
-    good = same & (there.ravel() == 1) & (again.ravel() == 1)
+    same = np.linalg.norm(back - points, axis=2).ravel() < 1
+    good = same & (there.ravel() == 1) & (again.ravel() == 1) & ~_inside(moved[:, 0], box_xyxy)
     if good.sum() < MIN_POINTS:
-        return None, 0.0
-    homography, agree = cv2.findHomography(key.points[good], moved[good], cv2.RANSAC, MAX_ERROR)
+        return None, 0
+    homography, agree = cv2.findHomography(points[good], moved[good], cv2.RANSAC, MAX_ERROR)
     if homography is None or agree.sum() < MIN_POINTS:
-        return None, 0.0
-    return np.asarray(homography, np.float64), float(agree.sum()) / len(key.points)
+        return None, 0
+    return np.asarray(homography, np.float64), int(agree.sum())
+
+
+def _inside(points_xy: NDArray[np.float32], box_xyxy: ArrayLike | None) -> NDArray[np.bool_]:
+    """Which points (N, 2) lie in a box (4,), if there is one: they are hidden by what moves on its own."""
+    if box_xyxy is None:
+        return np.zeros(len(points_xy), np.bool_)
+    x1, y1, x2, y2 = np.asarray(box_xyxy)
+    x, y = points_xy.T
+    return np.asarray((x >= x1) & (x < x2) & (y >= y1) & (y < y2))

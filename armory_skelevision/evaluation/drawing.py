@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from armory_skelevision.confidence import LostAlarm
+
 if TYPE_CHECKING:
     from armory_skelevision.evaluation.result import TrackedVideo
 
@@ -34,6 +36,8 @@ class Panel(NamedTuple):
     tracked: TrackedVideo
     boxes_xyxy: Mapping[str, NDArray[np.float32]]
     """Boxes (F, 4) in pixels of the frames, by the keys of `COLOURS`; later ones are drawn on top."""
+    fit: str = "IoU"
+    """What captions call the IoU; "" leaves it out."""
 
 
 class Picture(NamedTuple):
@@ -94,15 +98,27 @@ def draw_video(panels: Sequence[Panel]) -> NDArray[np.uint8]:
     """
     frames, height, width = panels[0].tracked.frames.shape[:3]
     names = dict.fromkeys(name for panel in panels for name in panel.boxes_xyxy)
-    drawing = Drawing((width, height), len(panels), names)
-    return np.stack([drawing.draw([_show(panel, index) for panel in panels]) for index in range(frames)])
+    drawing, alarms = Drawing((width, height), len(panels), names), [LostAlarm() for _ in panels]
+    shown = []
+    for index in range(frames):
+        pictures = [_show(panel, index, alarm) for panel, alarm in zip(panels, alarms, strict=True)]
+        shown.append(drawing.draw(pictures))
+    return np.stack(shown)
 
 
-def _show(panel: Panel, index: int) -> Picture:
-    title, tracked, boxes_xyxy = panel
-    caption = f"{title}   frame {index}   IoU {tracked.frame_ious[index]:.2f}   mean {tracked.mean_iou:.2f}"
-    if tracked.scores is not None:
-        caption += f"   score {tracked.scores[index]:.2f}"
+def write_caption(text: str, score: float | None, is_lost: bool) -> str:
+    """A caption such as "frame 12   score 0.31   LOST?"."""
+    parts = [text, *([] if score is None else [f"score {score:.2f}"]), *(["LOST?"] if is_lost else [])]
+    return "   ".join(parts)
+
+
+def _show(panel: Panel, index: int, alarm: LostAlarm) -> Picture:
+    title, tracked, boxes_xyxy, fit = panel
+    text = f"{title}   frame {index}"
+    if fit:
+        text += f"   {fit} {tracked.frame_ious[index]:.2f}   mean {tracked.mean_iou:.2f}"
+    score = None if tracked.scores is None else float(tracked.scores[index])
+    caption = write_caption(text, score, alarm.hear(score))
     return Picture(tracked.frames[index], {name: boxes[index] for name, boxes in boxes_xyxy.items()}, caption)
 
 

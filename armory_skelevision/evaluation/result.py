@@ -100,10 +100,14 @@ class EvaluationResult:
 
     def _panels(self) -> list[Panel]:
         boxes_xyxy = {"true": self.video.boxes_xyxy, "benign": self.benign.boxes_xyxy}
-        panels = [Panel("Benign", self.benign, boxes_xyxy)]
+        fits = ("IoU", "IoU")
+        if self.truth_by_tracker:
+            del boxes_xyxy["true"]
+            fits = ("", "IoU with benign")
+        panels = [Panel("Benign", self.benign, boxes_xyxy, fits[0])]
         if self.adversarial is not None:
             attacked = self.adversarial
-            panels.append(Panel("Attacked", attacked, {**boxes_xyxy, "attacked": attacked.boxes_xyxy}))
+            panels.append(Panel("Attacked", attacked, {**boxes_xyxy, "attacked": attacked.boxes_xyxy}, fits[1]))
         return panels
 
     def _tracked(self) -> dict[str, TrackedVideo]:

@@ -17,7 +17,7 @@ from armory_skelevision.models.external_estimator import ExternalEstimator
 from armory_skelevision.models.inputs import check_box
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.tracking import Frames, TemplateMatcher
-from armory_skelevision.tracking.frames import Region
+from armory_skelevision.tracking.frames import Region, as_tensor
 from armory_skelevision.tracking.tracker import track_frame
 from armory_skelevision.tracking.windows import initial_state
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
@@ -92,7 +92,7 @@ def follow(tracker: Any, frames: Iterable[NDArray[np.uint8]], box_xywh: Any) -> 
         for index, frame in enumerate(frames):
             shown = _prepare(tracker, frame)
             if session is None:
-                box_xyxy = _check_first_box(box_xywh, frame)
+                box_xyxy = check_box_xywh(box_xywh, (frame.shape[1], frame.shape[0]))
                 session = _start(tracker, shown, box_xyxy)
                 if isinstance(session, TrackerAdapter):
                     yield Answer(xyxy_to_xywh(box_xyxy.double()).numpy(), None)
@@ -100,10 +100,26 @@ def follow(tracker: Any, frames: Iterable[NDArray[np.uint8]], box_xywh: Any) -> 
             yield session.track(shown, index)
 
 
+def check_box_xywh(box_xywh: Any, size: tuple[int, int]) -> Tensor:
+    """Check a target (4,), left, top, width and height in pixels, in a frame of some width and height.
+
+    Returns:
+        The box (4,) as xyxy, float32.
+
+    Raises:
+        InvalidValueError, InvalidTypeError: For what is no box in the frame.
+    """
+    given = read_numbers("box", box_xywh, "a box (x, y, width, height) in pixels").astype(np.float64)
+    if given.shape != (4,) or not np.isfinite(given).all() or not (given[2:] > 0).all():
+        expected = "left, top, width and height in pixels, the last two above 0"
+        raise InvalidValueError("box", expected, f"{given.tolist()!r:.80}")
+    return check_box(xywh_to_xyxy(torch.from_numpy(given)), *size, "box").float()
+
+
 def _prepare(tracker: SiameseEstimator | ExternalEstimator, frame: NDArray[np.uint8]) -> Any:
     """A frame as the tracker gets it: RGB in [0, 1], behind the preprocessors of whole frames."""
     ours = isinstance(tracker, SiameseEstimator)
-    pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(tracker.device if ours else "cpu").float() / 255
+    pixels = as_tensor(frame, tracker.device if ours else torch.device("cpu")).float() / 255
     shown = preprocess(pixels[None], tracker.frame_operations)[0]
     return shown if ours else shown.numpy()
 
@@ -112,11 +128,3 @@ def _start(tracker: SiameseEstimator | ExternalEstimator, frame: Any, box_xyxy: 
     if isinstance(tracker, ExternalEstimator):
         return tracker.start(frame, box_xyxy)
     return Follower(tracker, frame, box_xyxy.to(tracker.device))
-
-
-def _check_first_box(box_xywh: Any, frame: NDArray[np.uint8]) -> Tensor:
-    given = read_numbers("box_xywh", box_xywh, "a box (x, y, width, height) in pixels").astype(np.float64)
-    if given.shape != (4,):
-        raise InvalidValueError("box_xywh", "a box (x, y, width, height) in pixels", f"shape {given.shape}")
-    height, width = frame.shape[:2]
-    return check_box(xywh_to_xyxy(torch.from_numpy(given)).float(), width, height, "box_xywh")
