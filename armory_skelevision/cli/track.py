@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -52,8 +52,9 @@ def track(
 
     if attack is None and (screen is not None or track_screen):
         raise InvalidValueError("--screen", "an attack that shows a patch on it", "none", "give --attack AutoPatch")
-    opened = open_video(video, None if box is None else _parse_numbers("--box", box, 4), layout)  # type: ignore[arg-type]
-    tracker = load_tracker(model, weights, device=device)  # type: ignore[arg-type,call-overload]
+    # Both check the names that they are given.
+    opened = open_video(video, None if box is None else _parse_numbers("--box", box, 4), cast(Any, layout))
+    tracker = load_tracker(model, weights, device=cast(Any, device))
     defended = None if defense is None else _make("defense", defense)
     if attack is None:
         if defended is not None:
@@ -92,7 +93,8 @@ def _make(kind: str, given: str, *arguments: Any) -> Any:
     from armory_skelevision.evaluation.check.findings import describe
     from armory_skelevision.evaluation.check.names import find_object
 
-    module, name, kwargs = f"armory_skelevision.{kind}s", given, {}
+    kwargs: dict[str, Any] = {}
+    module, name = f"armory_skelevision.{kind}s", given
     if given.endswith(".json"):
         section = read_object(Path(given))
         check_known(kind, section, ["module", "name", "kwargs", "type", "knowledge", "use_label", "targeted"])

@@ -8,6 +8,7 @@ do not add up; else the frame before becomes the next key frame.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -32,8 +33,13 @@ REACH = 10
 SIDE = 4.0
 """Pixels that each side of a surface has at least."""
 
-_FEATURES = {"maxCorners": 600, "qualityLevel": 0.01, "minDistance": 6}
-_FLOW = {"winSize": (2 * REACH + 1, 2 * REACH + 1), "maxLevel": 4}
+_find_points = partial(cv2.goodFeaturesToTrack, maxCorners=600, qualityLevel=0.01, minDistance=6)
+_flow = partial(
+    cv2.calcOpticalFlowPyrLK,
+    winSize=(2 * REACH + 1, 2 * REACH + 1),
+    maxLevel=4,
+    flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+)
 
 Points = NDArray[np.float32]
 
@@ -128,7 +134,7 @@ def _choose_points(
         if box_xyxy is not None:
             x1, y1, x2, y2 = np.rint(box_xyxy).clip(0, 9999).astype(int)
             area[y1:y2, x1:x2] = 0
-        points = cv2.goodFeaturesToTrack(grey, mask=area, **_FEATURES)
+        points = _find_points(grey, mask=area)
         found.append(np.zeros((0, 1, 2), np.float32) if points is None else np.asarray(points, np.float32))
     return found[0], found[1]
 
@@ -145,12 +151,8 @@ def _fit(
         return None, 0
     guess, _ = cv2.findHomography(key.corners_xy, latest_xy)
     start = points if guess is None else cv2.perspectiveTransform(points, guess)
-    moved, there, _ = cv2.calcOpticalFlowPyrLK(
-        key.grey, grey, points, np.array(start, np.float32), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
-    )
-    back, again, _ = cv2.calcOpticalFlowPyrLK(
-        grey, key.grey, moved, points.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **_FLOW
-    )
+    moved, there, _ = _flow(key.grey, grey, points, np.array(start, np.float32))
+    back, again, _ = _flow(grey, key.grey, moved, points.copy())
     same = np.linalg.norm(back - points, axis=2).ravel() < 1
     good = same & (there.ravel() == 1) & (again.ravel() == 1) & ~_inside(moved[:, 0], box_xyxy)
     if good.sum() < MIN_POINTS:

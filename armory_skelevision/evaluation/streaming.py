@@ -76,7 +76,7 @@ def track_file(
     seen, tracked = tee(progress(islice(source, max_frames), source.name, total=total, unit="frame"))
     with open_writer(target / "video.mp4", drawing.size, source.fps, preset="medium") as writer:
         for frame, answer in zip(seen, follow(tracker, tracked, box_xywh), strict=True):
-            boxes_xyxy = {} if truth_xyxy is None else {"true": np.float32(truth_xyxy[len(answers)])}
+            boxes_xyxy = {} if truth_xyxy is None else {"true": truth_xyxy[len(answers)]}
             boxes_xyxy["benign"] = _to_xyxy(answer.box_xywh)
             caption = write_caption(f"frame {len(answers)}", answer.score, alarm.hear(answer.score))
             writer.write(drawing.draw([Picture(frame, boxes_xyxy, caption)]))
