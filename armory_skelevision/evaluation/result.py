@@ -71,12 +71,14 @@ def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xy
         from armory_skelevision import metrics
     boxes_xyxy, scores = read_prediction(prediction, len(frames))
     labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy}]
+    with quiet_armory():  # it warns of each frame without the target
+        mean_iou = float(video_tracking_mean_iou(*labels)[0])
     return TrackedVideo(
         frames,
         boxes_xyxy,
         scores=scores,
         frame_ious=metrics.frame_iou(*labels)[0],
-        mean_iou=float(video_tracking_mean_iou(*labels)[0]),
+        mean_iou=mean_iou,
         success_auc=metrics.success_auc(*labels)[0],
         precision_20px=metrics.precision_20px(*labels)[0],
         normalised_precision=metrics.normalised_precision(*labels)[0],
@@ -106,7 +108,7 @@ def read_prediction(prediction: Any, count: int) -> tuple[NDArray[Any], NDArray[
 
 @contextlib.contextmanager
 def quiet_armory() -> Iterator[None]:
-    """Import ARMORY, and with it TensorFlow, without what they print on the way."""
+    """Import or call ARMORY, and with it TensorFlow, without what they print on the way."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     loguru.logger.disable("armory")

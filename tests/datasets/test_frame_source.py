@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -59,6 +60,14 @@ def test_frames_come_out_in_order_and_colour(tmp_path: Path, name: str, options:
     assert all(frame.shape == (48, 64, 3) and frame.dtype == np.uint8 and frame.flags.writeable for frame in read)
     np.testing.assert_allclose(colours(path), COLOURS, atol=6)
     assert len(list(frames)) == 5  # again, from the start
+
+
+def test_pixels_are_those_of_opencv(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", "-vf", "noise=alls=60", "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    capture = cv2.VideoCapture(str(path))
+    for frame in open_frames(path):
+        assert abs(frame.astype(int) - capture.read()[1][..., ::-1]).max() <= 2
+    assert not capture.read()[0]
 
 
 @pytest.mark.parametrize("size", [(63, 47), (33, 101)])
