@@ -75,7 +75,7 @@ def test_frames_with_nothing_to_find():
     assert metrics.precision_20px(truth, found) == metrics.normalised_precision(truth, found) == [1.0]
 
 
-@pytest.mark.parametrize("metric", PLAIN)
+@pytest.mark.parametrize("metric", [*PLAIN, "average_overlap"])
 def test_frames_that_are_left_out_change_nothing(metric):
     truth, found = [[0, 0, 10, 40], [0, 0, 10, 40], [5, 0, 15, 40]], [[9, 9, 11, 11], [1, 0, 11, 40], [40, 0, 50, 40]]
     value = getattr(metrics, metric)(video(*truth), video(*found))
@@ -84,6 +84,16 @@ def test_frames_that_are_left_out_change_nothing(metric):
     with pytest.raises(InvalidValueError) as caught:
         getattr(metrics, metric)(video(truth[0], LEFT_OUT_XYXY), video(*found[:2]))
     assert caught.value.key == "video 0"
+
+
+def test_average_overlap_is_the_mean_iou_of_the_frames_that_count():
+    from armory.metrics.task import video_tracking_mean_iou
+
+    truth, found = [[0, 0, 10, 40], [0, 0, 10, 40], [5, 0, 15, 40]], [[9, 9, 11, 11], [1, 0, 11, 40], [5, 0, 15, 20]]
+    (value,) = metrics.average_overlap(video(*truth), video(*found))
+    assert value == pytest.approx(video_tracking_mean_iou(video(*truth), video(*found))[0]) and 0.5 < value < 1
+    lost = metrics.average_overlap(video(*truth, LOST_XYXY, LOST_XYXY), video(*found, *found[:2]))
+    assert lost == [pytest.approx(value / 2)]
 
 
 @pytest.mark.parametrize("metric", PLAIN)
