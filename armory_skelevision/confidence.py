@@ -105,7 +105,7 @@ class LostAlarm:
 
 
 def _counted(truth_xyxy: Values) -> NDArray[np.bool_]:
-    counted = np.all(truth_xyxy[:, 2:] > truth_xyxy[:, :2], axis=1)
+    counted: NDArray[np.bool_] = (truth_xyxy[:, 2:] > truth_xyxy[:, :2]).all(axis=1)
     counted[:1] = False
     return counted
 

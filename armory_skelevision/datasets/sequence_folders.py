@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import loguru
 import numpy as np
+import torch
 
+from armory_skelevision.boxes import has_area
 from armory_skelevision.datasets.frame_source import load_frames, open_images
 from armory_skelevision.datasets.layouts import ImageSequence, Layout, find_sequences, read_sequence
 from armory_skelevision.datasets.layouts.sequence import Readers
@@ -58,6 +61,9 @@ def sequences(
     chosen = choose_sequences(split, index, layout, folder, names)
     from armory.data import datasets
 
+    if not all(has_area(torch.from_numpy(sequence.boxes_xyxy)).all() for sequence in chosen):
+        # it takes the empty boxes of absent targets for normalised ones, and warns of each frame
+        loguru.logger.disable("armory.metrics.task")
     context = datasets.VideoContext(x_shape=(None, None, None, 3), frame_rate=chosen[0].frame_rate)
     batches = _batches(chosen, epochs, shuffle_files, max_frames)
     return datasets.ArmoryDataGenerator(batches, size=len(chosen), epochs=epochs, batch_size=1, context=context)

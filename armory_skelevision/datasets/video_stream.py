@@ -2,8 +2,9 @@
 
 Every frame that a file stores comes out once, whatever its time: with a variable frame rate, the frames are not evenly
 spaced in time. They are turned as the file's rotation says, so width and height are those that players show. Pixels are
-as stored where they are not square. What cannot be decoded without an error is refused: ffmpeg would fill it up in
-silence. (`video_files` reads this package's own videos, which are the same to the bit on every machine.)
+as stored where they are not square, and colours are converted as OpenCV's `VideoCapture` does. What cannot be decoded
+without an error is refused: ffmpeg would fill it up in silence. (`video_files` reads this package's own videos, which
+are the same to the bit on every machine.)
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def _ffmpeg(path: Path, level: str, *options: str) -> Iterator[_Decoder]:
     # The container is given, since ffmpeg would follow the addresses in a playlist. ":V" leaves out covers of music.
     source = ["-protocol_whitelist", "file", "-f", _container(path), "-max_pixels", str(MAX_FRAME_PIXELS)]
     source += ["-err_detect", "explode", "-i", f"file:{path.absolute()}", "-map", "0:V:0", "-fps_mode", "passthrough"]
-    output = ["-sws_flags", "bilinear+accurate_rnd+full_chroma_int+bitexact", "-pix_fmt", "rgb24"]
+    output = ["-sws_flags", "bilinear", "-pix_fmt", "rgb24"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-v", level, "-xerror", *source]
     command += [*options, *output, "-f", "image2pipe", "-c:v", "ppm", "-"]
     with (

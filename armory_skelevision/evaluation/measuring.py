@@ -67,11 +67,13 @@ def measure_boxes(
     boxes_xyxy, scores = read_prediction(prediction, len(np.asarray(truth_xyxy)))
     labels: tuple[Any, Any] = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy, "scores": scores}]
     benign: Any = [{"boxes": boxes_xyxy, "scores": scores if benign_scores is None else benign_scores}]
+    with quiet_armory():  # it warns of each frame without the target
+        mean_iou = float(video_tracking_mean_iou(*labels)[0])
     return TrackedBoxes(
         boxes_xyxy,
         scores=scores,
         frame_ious=metrics.frame_iou(*labels)[0],
-        mean_iou=float(video_tracking_mean_iou(*labels)[0]),
+        mean_iou=mean_iou,
         success_auc=metrics.success_auc(*labels)[0],
         precision_20px=metrics.precision_20px(*labels)[0],
         normalised_precision=metrics.normalised_precision(*labels)[0],

@@ -1,6 +1,7 @@
 """Metrics that ARMORY's `metric.task` can name by dotted path, such as `armory_skelevision.metrics.success_auc`."""
 
 from armory_skelevision.metrics.boxes import (
+    average_overlap,
     frame_boxes,
     frame_iou,
     normalised_precision,
@@ -12,6 +13,7 @@ from armory_skelevision.metrics.keypoints import keypoint_pck, oks, pck, relativ
 from armory_skelevision.metrics.scores import frame_scores, lost_but_sure, mean_attack_success_rate
 
 __all__ = [
+    "average_overlap",
     "frame_boxes",
     "frame_iou",
     "frame_scores",

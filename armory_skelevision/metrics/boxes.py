@@ -12,7 +12,7 @@ computes them:
 - distances are between centres.
 
 Two empty boxes say that another benchmark prescribes something else: frames whose true box is `boxes.LEFT_OUT_XYXY` are
-left out of all three, and frames whose true box is `boxes.LOST_XYXY` count as lost for all three.
+left out of all three and of `average_overlap`, and frames whose true box is `boxes.LOST_XYXY` count as lost for all.
 
 ARMORY's own `video_tracking_mean_success_rate` leaves the first frame out, as does its mean IoU. It knows nothing of
 these boxes: a frame without the target has an IoU of 0 there, as it has in `frame_iou`.
@@ -79,6 +79,15 @@ def normalised_precision(y: Labels, y_pred: Labels) -> list[float]:
     Source: Müller et al., TrackingNet, ECCV 2018, with the threshold of PySOT's tables.
     """
     return [float((_distances(*pair, normalised=True) <= SHARE).mean()) for pair in _counted(y, y_pred)]
+
+
+def average_overlap(y: Labels, y_pred: Labels) -> list[float]:
+    """Mean IoU of each video over the frames that count, without the first, in [0, 1].
+
+    Source: the average overlap of GOT-10k (Huang, Zhao, Huang, PAMI 2021) for one sequence. Without left-out frames it
+    is ARMORY's mean IoU.
+    """
+    return [float(_iou(*pair)[1:].mean()) for pair in _counted(y, y_pred)]
 
 
 def frame_iou(y: Labels, y_pred: Labels) -> list[list[float]]:

@@ -23,6 +23,7 @@ LOST_BUT_SURE, MASR = "lost_but_sure", "mean_attack_success_rate"
 
 PER_VIDEO = {
     METRIC: "mean IoU",
+    "average_overlap": "average overlap",
     "success_auc": "success AUC",
     "precision_20px": "precision @20 px",
     "normalised_precision": "normalised precision",

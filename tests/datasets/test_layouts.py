@@ -238,6 +238,8 @@ GOT, LASOT = NAMES["got10k"], "person/person-1"
         ("trackingnet", lambda root: shutil.rmtree(root / "anno"), "anno", "none"),
         ("vot", write("ants1/groundtruth.txt", "m0,0,2,2,4\n"), "ants1/groundtruth.txt:1", "'m0,0,2,2,4'"),
         ("vot", write("ants1/groundtruth.txt", "1\n" * 4), "ants1/groundtruth.txt:1", "'1'"),
+        ("vot", write("ants1/cover.label", "8\n" * 4), "ants1/cover.label", "one"),
+        ("vot", write("ants1/out_of_view.txt", "0,0,0,0"), "ants1/out_of_view.txt", "one"),
         ("davis", drop("Annotations/480p/bear/00002.png"), "Annotations/480p/bear", "3"),
         ("davis", lambda root: shutil.rmtree(root / "Annotations"), ".", "none"),
         ("davis", lambda root: shutil.rmtree(root / "JPEGImages"), "JPEGImages/480p/bear", "none"),

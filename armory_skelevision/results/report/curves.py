@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -57,10 +56,10 @@ def precision_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
 
 def _counted_ious(side: SideResult) -> list[Sequence[float]]:
     """The IoUs of each video's frames, without those whose true box marks them as left out."""
-    counted: list[Sequence[float]] = []
-    for number, ious in enumerate(side.frame_ious):
-        truth = side.true_boxes_xyxy[number] if number < len(side.true_boxes_xyxy) else itertools.repeat(None)
-        counted.append([iou for iou, box in zip(ious, truth, strict=False) if box != LEFT_OUT_XYXY])
+    counted: list[Sequence[float]] = list(side.frame_ious)
+    for number, (ious, truth) in enumerate(zip(side.frame_ious, side.true_boxes_xyxy, strict=False)):
+        if len(ious) == len(truth):
+            counted[number] = np.asarray(ious)[(np.asarray(truth) != LEFT_OUT_XYXY).any(axis=1)].tolist()
     return counted
 
 
