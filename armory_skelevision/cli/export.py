@@ -46,7 +46,7 @@ def export(
     from armory_skelevision.results.export.trackers import export_trackers
 
     for exported in export_trackers(run, form.value, out, tracker, first_pixel):
-        print(f"{printable(exported.folder)}: {exported.sequences} sequences  {exported.scores}".rstrip())
+        print(f"{printable(exported.folder)}: {_count(exported.sequences, 'sequence')}  {exported.scores}".rstrip())
 
 
 def export_attacked(
@@ -65,6 +65,10 @@ def export_attacked(
     from armory_skelevision.results.export.attacked import export_attacked as write
 
     exported = write(run, layout.value, out, "benign" if benign else "adversarial", jpeg)
-    print(f"{printable(exported.folder)}: {exported.sequences} sequences, {exported.frames} frames")
+    print(f"{printable(exported.folder)}: {_count(exported.sequences, 'sequence')}, {_count(exported.frames, 'frame')}")
     if jpeg is not None:
         print(f"JPEG changed colours by up to {exported.largest_change} of 255")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
