@@ -17,7 +17,7 @@ from armory_skelevision.io.images import decode_image, encode_jpeg
 from armory_skelevision.results.export.layouts import LAYOUTS, Annotated, LayoutName, format_annotation, format_index
 from armory_skelevision.results.export.sequences import load_finished, sequence_names
 from armory_skelevision.results.metric_names import TRUE_BOXES
-from armory_skelevision.results.records import RunResult
+from armory_skelevision.results.records import SIDES, RunResult
 from armory_skelevision.results.samples import list_frames, root_of
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
@@ -95,6 +95,8 @@ def _find_videos(run: RunResult, side: str) -> list[_Video]:
     truths = run.side(side).true_boxes_xyxy
     if not truths:
         fix = 'name it in the metric "task", and set "record_metric_per_sample"'
+        if any(run.side(other).true_boxes_xyxy for other in SIDES):
+            fix = "only the other side was run; `--benign` is for the videos as they are"
         raise InvalidValueError(run.name, f"{TRUE_BOXES} of every frame of the {side} side", "none", fix)
     videos = []
     for number, (name, truth) in enumerate(zip(sequence_names(run, len(truths)), truths, strict=True)):
