@@ -71,7 +71,7 @@ def mean_attack_success_rate(scores: Values, found_xyxy: Values, truth_xyxy: Val
     if _is_unknown(truth_xyxy, sure, found):
         return math.nan
     centres = (found[:, :2] + found[:, 2:]) / 2
-    is_inside = ((centres >= truth[:, :2]) & (centres <= truth[:, 2:])).all(axis=1)
+    is_inside = np.asarray(((centres >= truth[:, :2]) & (centres <= truth[:, 2:])).all(axis=1))
     areas, true_areas = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (found, truth))
     is_success = (sure[:, None] > THRESHOLDS) & (areas[:, None] < true_areas[:, None] * THRESHOLDS)
     return float((is_success & is_inside[:, None]).mean())
@@ -105,7 +105,7 @@ class LostAlarm:
 
 
 def _counted(truth_xyxy: Values) -> NDArray[np.bool_]:
-    counted: NDArray[np.bool_] = (truth_xyxy[:, 2:] > truth_xyxy[:, :2]).all(axis=1)
+    counted = np.asarray((truth_xyxy[:, 2:] > truth_xyxy[:, :2]).all(axis=1))
     counted[:1] = False
     return counted
 

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from armory_skelevision.io import printable
 
 
-class Format(StrEnum):
-    """Formats of result files."""
-
-    GOT10K = "got10k"
-    OTB = "otb"
-    LASOT = "lasot"
-    VOT = "vot"
-
-
-class Layout(StrEnum):
-    """Layouts of data sets."""
-
-    OTB = "otb"
-    GOT10K = "got10k"
-    VOT = "vot"
-
-
 def export(
     run: Annotated[Path, typer.Argument(help="A result file, or a folder of ARMORY's outputs.")],
-    form: Annotated[Format, typer.Option("--format", help="Benchmark whose toolkit is to read the files.")],
+    form: Annotated[
+        Literal["got10k", "otb", "lasot", "vot"],
+        typer.Option("--format", help="Benchmark whose toolkit is to read the files."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the results of all trackers; created if absent.")],
     tracker: Annotated[str | None, typer.Option(help="Name of the tracker; by default that of the model.")] = None,
     first_pixel: Annotated[
@@ -45,13 +30,15 @@ def export(
     """
     from armory_skelevision.results.export.trackers import export_trackers
 
-    for exported in export_trackers(run, form.value, out, tracker, first_pixel):
-        print(f"{printable(exported.folder)}: {exported.sequences} sequences  {exported.scores}".rstrip())
+    for exported in export_trackers(run, form, out, tracker, first_pixel):
+        print(f"{printable(exported.folder)}: {_count(exported.sequences, 'sequence')}  {exported.scores}".rstrip())
 
 
 def export_attacked(
     run: Annotated[Path, typer.Argument(help="The result file of one run, or its folder of ARMORY's outputs.")],
-    layout: Annotated[Layout, typer.Option(help="Benchmark whose layout the data set is to have.")],
+    layout: Annotated[
+        Literal["otb", "got10k", "vot"], typer.Option(help="Benchmark whose layout the data set is to have.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the data set, new or empty.")],
     benign: Annotated[bool, typer.Option("--benign", help="Write the videos as they are, without the attack.")] = False,
     jpeg: Annotated[
@@ -64,7 +51,11 @@ def export_attacked(
     """
     from armory_skelevision.results.export.attacked import export_attacked as write
 
-    exported = write(run, layout.value, out, "benign" if benign else "adversarial", jpeg)
-    print(f"{printable(exported.folder)}: {exported.sequences} sequences, {exported.frames} frames")
+    exported = write(run, layout, out, "benign" if benign else "adversarial", jpeg)
+    print(f"{printable(exported.folder)}: {_count(exported.sequences, 'sequence')}, {_count(exported.frames, 'frame')}")
     if jpeg is not None:
         print(f"JPEG changed colours by up to {exported.largest_change} of 255")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -47,9 +47,9 @@ def mean_attack_success_rate(y: Labels, y_pred: Labels) -> list[float]:
 
 
 def lost_but_sure(y: Labels, y_pred: Labels, y_benign: Labels) -> list[float]:
-    """Share of each video's frames with an IoU below 0.2 and a score above the median of the benign video's scores.
+    """Share of each video's frames with an IoU below 0.2 and a score above the benign median; configs cannot name it.
 
-    ARMORY gives a metric one side's predictions, so configs cannot name this one: results derive it.
+    ARMORY gives a metric the predictions of one side alone, so results derive this one from `frame_scores`.
 
     Args:
         y: True boxes.

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -167,7 +168,9 @@ def test_saved_files(video, tmp_path):
         side, tracked = getattr(saved, name), getattr(result, name)
         assert side.mean_iou == tracked.mean_iou and side.means["success_auc"] == tracked.success_auc
         assert list(side.frame_ious[0]) == tracked.frame_ious
-        np.testing.assert_allclose(side.boxes_xyxy[0], tracked.boxes_xyxy, atol=0.005)
+        assert np.array_equal(side.boxes_xyxy[0], tracked.boxes_xyxy)
+        assert (side.scores, tracked.lost_but_sure, tracked.mean_attack_success_rate) == ((), None, None)
+    assert saved.sizes == (video.frames.shape[2:0:-1],)
     table = np.genfromtxt(folder / "boxes.csv", delimiter=",", names=True)
     boxes = np.stack([table[f"adversarial_{corner}"] for corner in ("x1", "y1", "x2", "y2")], axis=1)
     assert np.array_equal(boxes.astype(np.float32), result.adversarial.boxes_xyxy)
@@ -202,8 +205,31 @@ def test_attacks_that_know_of_no_reach_save_none(video, tmp_path):
 
 def test_scores_of_the_network_are_saved(video, tmp_path):
     result = evaluate(tiny_estimator(), video)
-    table = np.genfromtxt(result.save(tmp_path / "out") / "boxes.csv", delimiter=",", names=True)
+    folder = result.save(tmp_path / "out")
+    table = np.genfromtxt(folder / "boxes.csv", delimiter=",", names=True)
     assert np.array_equal(table["benign_score"].astype(np.float32), result.benign.scores)
+    (saved,) = load_runs([folder]).runs
+    assert np.array_equal(saved.benign.scores[0], result.benign.scores)
+
+
+class SureTracker(IdentityTracker):
+    """Stays where it was, and is surer of black frames than of others."""
+
+    def predict(self, x, **kwargs):
+        black = np.asarray(x).max(axis=(2, 3, 4)) == 0
+        (answer,) = super().predict(x, **kwargs)
+        return [{**answer, "scores": 0.5 + 0.4 * black[0]}]
+
+
+def test_an_attacked_tracker_that_is_lost_but_sure(video, tmp_path):
+    tracker = SureTracker()
+    far = dataclasses.replace(video, boxes_xyxy=video.boxes_xyxy + 30 * (np.arange(len(video)) > 2)[:, None])
+    result = evaluate(tracker, far, Darkness(estimator=tracker))
+    assert (result.benign.lost_but_sure, result.adversarial.lost_but_sure) == (0, 2 / 4)  # of frames 1 to 4
+    assert result.adversarial.mean_attack_success_rate == 0
+    (saved,) = load_runs([result.save(tmp_path / "out")]).runs
+    assert saved.adversarial.means["lost_but_sure"] == 2 / 4
+    assert saved.benign.means["mean_attack_success_rate"] == 0
 
 
 def test_the_drawing_shows_boxes_where_they_are(video, tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.io.images import read_image
 from armory_skelevision.results.export.attacked import export_attacked
+from armory_skelevision.results.export.layouts import LAYOUTS
 from armory_skelevision.validation import InvalidValueError, MissingFileError, StructuredError
 
 SIZE = (40, 30)
@@ -51,6 +52,12 @@ def test_otb_is_read_back_as_it_was(tmp_path: Path) -> None:
         assert np.array_equal(read_image(path), frame_of(0, number))
     assert (tmp_path / "out" / "Crossing" / "groundtruth_rect.txt").read_text().startswith("5.0,3.0,10.5,18.0\n")
     assert (tmp_path / "out" / "Human7" / "groundtruth_rect.txt").read_text().splitlines()[1] == "0.0,0.0,0.0,0.0"
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(9999, "img/0007.jpg"), (10000, "img/00007.jpg")])
+def test_names_of_images_sort_as_their_numbers(count: int, wanted: str) -> None:
+    assert LAYOUTS["otb"].image(7, count) == wanted
+    assert LAYOUTS["vot"].image(7, count) == "color/00000007.jpg"
 
 
 def test_pysots_list_of_otb_counts_from_0(tmp_path: Path) -> None:

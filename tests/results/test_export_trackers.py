@@ -147,6 +147,14 @@ def test_several_runs_are_trackers_by_their_names(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_runs_of_one_name_are_refused_before_any_is_written(tmp_path: Path) -> None:
+    write_boxes(tmp_path / "runs" / "a b_1700000000.json")
+    write_boxes(tmp_path / "runs" / "a-b_1700000000.json")
+    with pytest.raises(InvalidValueError):
+        export_trackers(tmp_path / "runs", "otb", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_tracker_is_replaced_and_others_stay(tmp_path: Path) -> None:
     path = write_boxes(tmp_path / "r.json")
     export_trackers(path, "otb", tmp_path / "out", "first")

@@ -13,11 +13,18 @@ import numpy as np
 from armory_skelevision import __version__
 from armory_skelevision.io import printable, progress, read_bytes
 from armory_skelevision.io.folders import new_folder
-from armory_skelevision.io.images import decode_image, encode_jpeg
-from armory_skelevision.results.export.layouts import LAYOUTS, Annotated, LayoutName, format_annotation, format_index
+from armory_skelevision.io.images import decode_image, encode_jpeg, encode_png
+from armory_skelevision.results.export.layouts import (
+    LAYOUTS,
+    Annotated,
+    Layout,
+    LayoutName,
+    format_annotation,
+    format_index,
+)
 from armory_skelevision.results.export.sequences import load_finished, sequence_names
 from armory_skelevision.results.metric_names import TRUE_BOXES
-from armory_skelevision.results.records import RunResult
+from armory_skelevision.results.records import SIDES, RunResult
 from armory_skelevision.results.samples import list_frames, root_of
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
@@ -73,21 +80,18 @@ def export_attacked(
         raise InvalidValueError(printable(path), "one run", f"{len(runs)} runs", "name the result file of one of them")
     (run,) = runs
     videos, place = _find_videos(run, side), LAYOUTS[layout]
-    with new_folder(out) as folder:
+    total, sequences, changes = sum(len(video.frames) for video in videos), [], [0]
+    with new_folder(out) as folder, progress(total=total, desc="frames") as bar:
         root = folder / place.folder
-        frames = progress(total=sum(len(video.frames) for video in videos), desc="frames")
-        sequences, changes = [], [0]
         for video in videos:
-            target = root / video.name
-            size, change = _write_frames(run, video, target, place.images, jpeg, frames)
+            size, change = _write_frames(run, video, root / video.name, place, jpeg, bar)
             sequences.append(Annotated(video.name, video.boxes_xyxy, size))
             changes.append(change)
-            _write(target, format_annotation(layout, sequences[-1]))
+            _write(root / video.name, format_annotation(layout, sequences[-1]))
         _write(root, format_index(layout, sequences))
         about = {"config": run.config, "jpeg": jpeg, "side": side, "skelevision": __version__}
         _write(folder, {SOURCE: json.dumps(about, indent=4, sort_keys=True) + "\n"})
-        frames.close()
-    return ExportedVideos(out, len(videos), sum(len(video.frames) for video in videos), max(changes))
+    return ExportedVideos(out, len(videos), total, max(changes))
 
 
 def _find_videos(run: RunResult, side: str) -> list[_Video]:
@@ -95,6 +99,8 @@ def _find_videos(run: RunResult, side: str) -> list[_Video]:
     truths = run.side(side).true_boxes_xyxy
     if not truths:
         fix = 'name it in the metric "task", and set "record_metric_per_sample"'
+        if any(run.side(other).true_boxes_xyxy for other in SIDES):
+            fix = "only the other side was run; `--benign` is for the videos as they are"
         raise InvalidValueError(run.name, f"{TRUE_BOXES} of every frame of the {side} side", "none", fix)
     videos = []
     for number, (name, truth) in enumerate(zip(sequence_names(run, len(truths)), truths, strict=True)):
@@ -109,20 +115,19 @@ def _find_videos(run: RunResult, side: str) -> list[_Video]:
 
 
 def _write_frames(
-    run: RunResult, video: _Video, target: Path, images: str, jpeg: int | None, bar: Any
+    run: RunResult, video: _Video, target: Path, place: Layout, jpeg: int | None, bar: Any
 ) -> tuple[tuple[int, int], int]:
     """Write the images of a sequence; returns width and height, and the largest change of a colour."""
-    (target / images).parent.mkdir(parents=True)
+    (target / place.images).mkdir(parents=True)
     size, change = None, 0
     for number, path in enumerate(video.frames, start=1):
-        data = read_bytes(path, MAX_PICTURE, root_of(run))
-        pixels = decode_image(data, printable(path), size)
+        pixels = decode_image(read_bytes(path, MAX_PICTURE, root_of(run)), printable(path), size)
         size = pixels.shape[1], pixels.shape[0]
+        data = encode_png(pixels) if jpeg is None else encode_jpeg(pixels, jpeg)
         if jpeg is not None:
-            data = encode_jpeg(pixels, jpeg)
             changed = decode_image(data, printable(path)).astype(np.int16)
             change = max(change, int(abs(changed - pixels).max()))
-        (target / images.format(number)).write_bytes(data)
+        (target / place.image(number, len(video.frames))).write_bytes(data)
         bar.update()
     return size or (0, 0), change
 

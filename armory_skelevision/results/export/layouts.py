@@ -25,14 +25,20 @@ class Layout(NamedTuple):
     folder: str
     """Folder of the sequences, below that of the data set."""
     images: str
-    """Path of a frame below the sequence's folder, by its number, counted from 1."""
+    """Folder of its images, below that of a sequence."""
+    digits: int
+    """Of a frame's number, at least; all names of a sequence are of one length, since toolkits sort them."""
     first_pixel: int
+
+    def image(self, number: int, count: int) -> str:
+        """Path of a frame below the sequence's folder, by its number, counted from 1, of ``count`` frames."""
+        return f"{self.images}{number:0{max(self.digits, len(str(count)))}}.jpg"
 
 
 LAYOUTS: dict[str, Layout] = {
-    "otb": Layout("", "img/{:04d}.jpg", 1),
-    "got10k": Layout("val", "{:08d}.jpg", 0),
-    "vot": Layout("", "color/{:08d}.jpg", 0),
+    "otb": Layout("", "img/", 4, 1),
+    "got10k": Layout("val", "", 8, 0),
+    "vot": Layout("", "color/", 8, 0),
 }
 
 
@@ -57,7 +63,7 @@ def format_annotation(layout: LayoutName, sequence: Annotated) -> dict[str, str]
         known |= {"name": sequence.name, "width": width}
         return {"groundtruth.txt": truth, "sequence": "".join(f"{key}={value}\n" for key, value in known.items())}
     ends = boxes_xywh[:, :2] + boxes_xywh[:, 2:]
-    is_cut = there & ((boxes_xywh[:, :2] < 0) | (ends > sequence.size)).any(axis=1)
+    is_cut = np.asarray(((boxes_xywh[:, :2] < 0) | (ends > sequence.size)).any(axis=1))
     return {
         "groundtruth.txt": truth,
         "meta_info.ini": f"[METAINFO]\nresolution: ({width}, {height})\n",
@@ -77,7 +83,8 @@ def format_index(layout: LayoutName, sequences: Sequence[Annotated]) -> dict[str
     videos = {}
     for sequence in sequences:
         boxes = to_xywh(sequence.boxes_xyxy, 0).tolist()
-        images = [f"{sequence.name}/{LAYOUTS[layout].images.format(number + 1)}" for number in range(len(boxes))]
+        numbers = range(1, len(boxes) + 1)
+        images = [f"{sequence.name}/{LAYOUTS[layout].image(number, len(boxes))}" for number in numbers]
         known = {"video_dir": sequence.name, "init_rect": boxes[0], "img_names": images, "gt_rect": boxes, "attr": []}
         videos[sequence.name] = known
     return {"OTB.json": json.dumps(videos) + "\n"}

@@ -47,10 +47,15 @@ def sequence_names(run: RunResult, count: int) -> list[str]:
         InvalidValueError: If a name cannot be that of a file, or two are one.
     """
     names = [as_file_name(f"{run.name}: name of video {number}", run.video_name(number)) for number in range(count)]
+    check_unique(f"{run.name}: names of videos", names)
+    return names
+
+
+def check_unique(key: str, names: Sequence[str]) -> None:
+    """Refuse names of which two are one, also where letters have no case (`InvalidValueError`)."""
     twice = [name for name, times in Counter(map(str.casefold, names)).items() if times > 1]
     if twice:
-        raise InvalidValueError(f"{run.name}: names of videos", "a name of its own for each", f"several {twice[0]!r}")
-    return names
+        raise InvalidValueError(key, "a name of its own for each", f"several {twice[0]!r}")
 
 
 def as_file_name(key: str, name: str) -> str:

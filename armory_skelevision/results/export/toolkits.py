@@ -74,5 +74,5 @@ def _cut(boxes_xywh: Values, size: tuple[int, int]) -> Values:
 
     As in the toolkit, a box that begins left of the image is moved to its edge, and not shortened by what is outside.
     """
-    start = boxes_xywh[:, :2].clip(0, size)
+    start = boxes_xywh[:, :2].clip(0)
     return np.concatenate([start, np.minimum(boxes_xywh[:, 2:], np.asarray(size) - start).clip(0)], axis=1)

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from armory_skelevision.io import progress
+from armory_skelevision.io import printable, progress
 from armory_skelevision.io.folders import new_folder, refuse_filled
 from armory_skelevision.results.export.formats import FORMATS, FormatName, format_sequence
-from armory_skelevision.results.export.sequences import as_file_name, load_finished, sequence_names
+from armory_skelevision.results.export.sequences import as_file_name, check_unique, load_finished, sequence_names
 from armory_skelevision.results.export.toolkits import describe_scores
 from armory_skelevision.results.metric_names import FRAME_BOXES, TRUE_BOXES
 from armory_skelevision.results.records import SIDES, Box, RunResult, SideResult
@@ -60,10 +60,11 @@ def export_trackers(
             "tracker", "one run, if it is to be named", f"{len(runs)} runs", "export them one by one"
         )
     trackers = [each for run in runs for each in _sides(run, tracker or _default_name(run, len(runs)))]
+    check_unique(printable(path), [each.name for each in trackers])
     for each in trackers:
         refuse_filled(out / each.name)
     origin = FORMATS[form].first_pixel if first_pixel is None else first_pixel
-    texts = {each.name: _format_tracker(each, form, origin) for each in progress(trackers, "trackers")}
+    texts = {each.name: _format_tracker(each, form, origin) for each in trackers}
     with ExitStack() as folders:  # all of them, or, if something is wrong, none
         for name, files in texts.items():
             folder = folders.enter_context(new_folder(out / name))
@@ -97,7 +98,8 @@ def _format_tracker(tracker: _Tracker, form: FormatName, first_pixel: int) -> di
     name, run, side = tracker
     names = sequence_names(run, len(side.boxes_xyxy))
     files: dict[str, str] = {}
-    for number, (sequence, found) in enumerate(zip(names, side.boxes_xyxy, strict=True)):
+    for number, sequence in enumerate(progress(names, name)):
+        found = side.boxes_xyxy[number]
         given = side.true_boxes_xyxy[number][0]
         _check_complete(f"{name}: {sequence}", (given, *found))
         scores = side.scores[number] if side.scores else ()
