@@ -201,7 +201,7 @@ class EvaluationResult:
         if self.reach is not None:
             results[REACH] = [self.reach]
         config = {
-            "model": _describe(self.tracker, ""),
+            "model": _describe(self.tracker, "", getattr(self.tracker, "name", None)),
             "attack": _describe(self.attack, "attack_params"),
             "defense": _describe(self.defense, "params"),
             "dataset": {"name": self.video.name, "names": [self.video.name], "frames": len(self.video)},
@@ -214,10 +214,10 @@ def _list_corners(name: str, boxes_xyxy: NDArray[np.float32]) -> dict[str, NDArr
     return {f"{name}_{corner}": column for corner, column in zip(("x1", "y1", "x2", "y2"), boxes_xyxy.T, strict=True)}
 
 
-def _describe(made: Any, parameters: str) -> dict[str, Any] | None:
-    """Class and settings of an ART estimator, attack or preprocessor."""
+def _describe(made: Any, parameters: str, name: str | None = None) -> dict[str, Any] | None:
+    """Class, or the name that it has itself, and settings of an ART estimator, attack or preprocessor."""
     if made is None:
         return None
     settings = {name: getattr(made, name, None) for name in getattr(made, parameters, [])}
     plain = json.loads(json.dumps(settings, default=str))
-    return {"module": type(made).__module__, "name": type(made).__name__, "kwargs": plain}
+    return {"module": type(made).__module__, "name": name or type(made).__name__, "kwargs": plain}
