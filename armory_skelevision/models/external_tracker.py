@@ -100,7 +100,7 @@ def make_tracker(factory: str, kwargs: Mapping[str, Any]) -> Any:
 
 def _find_factory(factory: str) -> Callable[..., Any]:
     module_name, _, name = factory.partition(":")
-    if not module_name or not name:
+    if not name or not all(part.isidentifier() for part in module_name.split(".")):
         raise InvalidValueError("factory", 'a function or a class, as "module:name"', repr(factory))
     try:
         found: Any = import_module(module_name)

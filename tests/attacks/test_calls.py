@@ -24,6 +24,7 @@ from armory_skelevision.attacks import (
     KeypointIGSM,
     KeypointUniversal,
     PatchAttack,
+    Transfer,
 )
 from armory_skelevision.attacks.patch.files import read_patch, write_patch
 from armory_skelevision.attacks.triggers import Trigger
@@ -43,6 +44,7 @@ SETTINGS = {
     AutoPatch: {"budget": 2, "verbose": False},
     KeypointFGSM: {},
     KeypointIGSM: {"max_iter": 1, "verbose": False},
+    Transfer: {"attack": "BackdoorTrigger"},
 }
 """Each attack, with settings that make it fast."""
 
