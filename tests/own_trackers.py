@@ -8,7 +8,7 @@ RED = (200, 30, 40)
 
 
 def red_video(frames=4, height=60, width=80, step=3):
-    """A red square of 12 pixels that moves to the right over a grey gradient; videos (1, F, H, W, 3) and boxes (F, 4)."""
+    """A red square of 12 pixels that moves to the right over grey: a video (1, F, H, W, 3) and its boxes (F, 4)."""
     images = np.tile(np.linspace(90, 160, width), (frames, height, 1))[..., None].repeat(3, axis=-1).round()
     corners = np.array([[20 + step * t, 25, 32 + step * t, 37] for t in range(frames)], dtype=np.float32)
     for image, (x1, y1, x2, y2) in zip(images, corners.astype(int), strict=True):
