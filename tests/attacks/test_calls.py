@@ -161,6 +161,7 @@ BAD_SETTINGS = {
     AutoPatch: {"budget": 0},
     KeypointFGSM: {"target_pose": [[0, 0]]},
     KeypointIGSM: {"target_pose": "sitting"},
+    Transfer: {"attack": "PGD", "kwargs": {"eps": 0}},
 }
 
 

@@ -387,6 +387,13 @@ class SpreadSession:
         self.video, self.shift, self.advanced = video, shift, []
         self.state = TrackerState(torch.tensor([50.0, 50, 20, 40], dtype=torch.float64))
 
+    @property
+    def box_xyxy(self):
+        return cxcywh_to_xyxy(self.state.box_cxcywh)
+
+    def query(self, index):
+        return cxcywh_to_xyxy(self.locate(index).box_cxcywh)
+
     def locate(self, index):
         spread = float(self.video[index].double().std())
         return TrackerState(torch.tensor([55 + self.shift * spread, 50, 20, 40], dtype=torch.float64))
