@@ -39,6 +39,8 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
     """
 
     _estimator_requirements: tuple[type, ...] = (BaseEstimator, LossGradientsMixin, ObjectTrackerMixin)
+    records = True
+    """Whether what it knows of a video goes into ARMORY's results; not where another tracker is evaluated."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

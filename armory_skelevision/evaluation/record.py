@@ -60,16 +60,16 @@ def record_side(side: str, tracked: TrackedBoxes, truth_xyxy: NDArray[Any]) -> d
 def describe_parts(tracker: Any, attack: Any = None, defense: Any = None) -> dict[str, Any]:
     """The sections ``model``, ``attack`` and ``defense`` of a config."""
     return {
-        "model": _describe(tracker, ""),
+        "model": _describe(tracker, "", getattr(tracker, "name", None)),
         "attack": _describe(attack, "attack_params"),
         "defense": _describe(defense, "params"),
     }
 
 
-def _describe(made: Any, parameters: str) -> dict[str, Any] | None:
-    """Class and settings of an ART estimator, attack or preprocessor."""
+def _describe(made: Any, parameters: str, name: str | None = None) -> dict[str, Any] | None:
+    """Class, or the name that it has itself, and settings of an ART estimator, attack or preprocessor."""
     if made is None:
         return None
-    settings = {name: getattr(made, name, None) for name in getattr(made, parameters, [])}
+    settings = {each: getattr(made, each, None) for each in getattr(made, parameters, [])}
     plain = json.loads(json.dumps(settings, default=str))
-    return {"module": type(made).__module__, "name": type(made).__name__, "kwargs": plain}
+    return {"module": type(made).__module__, "name": name or type(made).__name__, "kwargs": plain}

@@ -43,7 +43,9 @@ class ExternalEstimator(ObjectTrackerMixin, BaseEstimator):  # type: ignore[misc
     ) -> None:
         check_value("device_type", device_type, DeviceType)
         _check_defences(preprocessing_defences)
-        super().__init__(model=adapter.tracker, clip_values=(0.0, 1.0), preprocessing_defences=preprocessing_defences)
+        # ART's default is a preprocessor that subtracts 0 and divides by 1.
+        defences = {"preprocessing_defences": preprocessing_defences, "preprocessing": None}
+        super().__init__(model=adapter.tracker, clip_values=(0.0, 1.0), **defences)
         self.adapter = adapter
         self._device = torch.device("cuda" if device_type == "gpu" and torch.cuda.is_available() else "cpu")
 

@@ -13,7 +13,14 @@ from typing import Annotated, Any
 from armory_skelevision.models.adapter import Color, TrackerAdapter, TrackerFailedError
 from armory_skelevision.models.estimator import WrapperSettings
 from armory_skelevision.models.external_estimator import ExternalEstimator, ExternalTensorEstimator
-from armory_skelevision.validation import InvalidValueError, MissingFileError, Settings, StructuredError, suggest
+from armory_skelevision.validation import (
+    InvalidTypeError,
+    InvalidValueError,
+    MissingFileError,
+    Settings,
+    StructuredError,
+    suggest,
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ def external(
     try:
         tracker = make_tracker(settings.factory, {**settings.kwargs, **weights})
         adapter = TrackerAdapter(tracker, settings.factory, settings.color)
+    except InvalidTypeError as error:  # not an object of the right kind
+        raise InvalidTypeError("model_kwargs.factory", error.expected, error.got, error.fix) from None
     except (InvalidValueError, MissingFileError) as error:
         raise error.within("model_kwargs") from error.__cause__
     kind = ExternalTensorEstimator if callable(getattr(tracker, "track_tensor", None)) else ExternalEstimator
@@ -91,7 +100,7 @@ def make_tracker(factory: str, kwargs: Mapping[str, Any]) -> Any:
 
 def _find_factory(factory: str) -> Callable[..., Any]:
     module_name, _, name = factory.partition(":")
-    if not module_name or not name:
+    if not name or not all(part.isidentifier() for part in module_name.split(".")):
         raise InvalidValueError("factory", 'a function or a class, as "module:name"', repr(factory))
     try:
         found: Any = import_module(module_name)

@@ -96,6 +96,13 @@ def load_tracker(
         return external(settings, wrapper_kwargs, None if weights is None else resolve(weights))
     if color is not None or kwargs is not None:
         raise InvalidValueError("color, kwargs", 'none but for "module:name"', repr(os.fspath(name)))
+    return _load_own(name, weights, wrapper_kwargs)
+
+
+def _load_own(
+    name: str | os.PathLike[str], weights: str | os.PathLike[str] | None, wrapper_kwargs: Mapping[str, Any]
+) -> SiameseEstimator:
+    """One of this package's trackers; see `load_tracker`."""
     if name in MODELS and weights is None:
         return MODELS[os.fspath(name)]({}, wrapper_kwargs)
     if name not in MODELS and (weights is not None or Path(name).suffix not in SUFFIXES):

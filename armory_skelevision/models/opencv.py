@@ -36,7 +36,7 @@ class OpenCVTracker:
         """Start with a first image (H, W, 3) uint8 BGR, and the target's box in it, rounded to whole pixels."""
         if self._seed is not None:
             # OpenCV has no other way: without it, each video's result would depend on those before it.
-            ctypes.CDLL(None).srand(self._seed)
+            ctypes.CDLL(None).srand(self._seed + 1)  # 0 is often the same as 1
         x, y, width, height = map(round, box_xywh)
         self._box_xywh = (x, y, max(width, 1), max(height, 1))
         self._tracker.init(image, self._box_xywh)
@@ -50,7 +50,7 @@ class OpenCVTracker:
         return self._box_xywh, score if score >= 0 else None  # TrackerMIL has none, and says -1
 
 
-def mil(seed: Annotated[int, Range(0, 2**32 - 1)] = 0) -> OpenCVTracker:
+def mil(seed: Annotated[int, Range(0, 2**32 - 2)] = 0) -> OpenCVTracker:
     """OpenCV's ``TrackerMIL`` (Babenko et al. 2009), which learns as it tracks; it has no weights and no score.
 
     Args:

@@ -118,7 +118,7 @@ class OnlineAttack(TrackerAttack):
         """
 
     def _check_estimator(self) -> None:
-        operations = getattr(self.estimator, "frame_operations", self.estimator.preprocessing_operations)
+        operations = getattr(self.estimator, "frame_operations", self.estimator.preprocessing_defences or [])
         names = [type(operation).__name__ for operation in operations]
         if names:
             expected = f"no preprocessors of whole videos, as {type(self).__name__} works frame by frame"

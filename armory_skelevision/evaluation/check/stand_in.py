@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from armory_skelevision.models import SiameseEstimator, SiamRPNEstimator
+from armory_skelevision.models import ExternalEstimator, SiameseEstimator, SiamRPNEstimator
+from armory_skelevision.models.adapter import TrackerAdapter
 from armory_skelevision.models.estimator import WrapperSettings
+from armory_skelevision.models.external_tracker import ExternalSettings
 from armory_skelevision.models.nanotracker import NanoTrackSettings
 from armory_skelevision.models.siamrpn import KeypointHeadSettings
 from armory_skelevision.networks import NanoTrack, SiamRPN
@@ -14,7 +16,19 @@ from armory_skelevision.tracking import PointSettings, TrackerSettings
 from armory_skelevision.validation import check_known
 
 
-def make_stand_in(section: Mapping[str, Any]) -> SiameseEstimator:
+class StandingTracker:
+    """An external tracker that leaves the box where it is."""
+
+    def initialize(self, image: Any, box_xywh: Any) -> None:
+        """Start."""
+        self.box_xywh = box_xywh
+
+    def track(self, image: Any) -> Any:
+        """The first box."""
+        return self.box_xywh
+
+
+def make_stand_in(section: Mapping[str, Any]) -> SiameseEstimator | ExternalEstimator:
     """The tracker of the ``model`` section of a config, on the CPU, with random weights.
 
     Raises:
@@ -22,6 +36,9 @@ def make_stand_in(section: Mapping[str, Any]) -> SiameseEstimator:
     """
     kwargs, constants = section["model_kwargs"], section["wrapper_kwargs"]
     tracking = WrapperSettings.from_dict(constants, "wrapper_kwargs").tracking
+    if section["name"] == "external":
+        factory = ExternalSettings.from_dict(kwargs, "model_kwargs").factory
+        return ExternalEstimator(TrackerAdapter(StandingTracker(), factory), device_type="cpu")
     if section["name"] == "nanotrack":
         points = PointSettings.from_dict(tracking, "wrapper_kwargs.tracking")
         network = NanoTrack(NanoTrackSettings.from_dict(kwargs, "model_kwargs").version)
