@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "evaluation": {
         *("boxes", "validation", "io", "networks", "weights", "tracking", "models", "attacks", "defenses", "datasets"),
+        "confidence",
         "metrics",
     },
     "sweeps": {"validation", "io", "weights", "evaluation"},

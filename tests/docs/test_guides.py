@@ -38,6 +38,7 @@ ONLY_PARSED = {
     "skelevision sweep sweep_configs/keypoints.json --out results/keypoints": "24 evaluations; tests/sweeps",
     "skelevision report results/keypoints --out report": "a report of those; tests/results",
     "skelevision data": "downloads, or cuts what was downloaded; tests/datasets, tests/training/test_real_crops.py",
+    "skelevision track": "needs a video; tests/cli/test_track.py",
     "skelevision submit": "needs a bundle and a suite; tests/submission",
     "python -m benchmarks.": "minutes to hours; tests/benchmarks call what they are made of",
     "python -m experiments.": "hours; tests/experiments call what they are made of",
