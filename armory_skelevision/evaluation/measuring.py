@@ -67,12 +67,13 @@ def measure_boxes(
     boxes_xyxy, scores = read_prediction(prediction, len(np.asarray(truth_xyxy)))
     labels: tuple[Any, Any] = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy, "scores": scores}]
     benign: Any = [{"boxes": boxes_xyxy, "scores": scores if benign_scores is None else benign_scores}]
+    frame_ious = metrics.frame_iou(*labels)[0]  # refuses what ARMORY's metric would count
     with quiet_armory():  # it warns of each frame without the target
         mean_iou = float(video_tracking_mean_iou(*labels)[0])
     return TrackedBoxes(
         boxes_xyxy,
         scores=scores,
-        frame_ious=metrics.frame_iou(*labels)[0],
+        frame_ious=frame_ious,
         mean_iou=mean_iou,
         success_auc=metrics.success_auc(*labels)[0],
         precision_20px=metrics.precision_20px(*labels)[0],

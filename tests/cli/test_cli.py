@@ -20,20 +20,7 @@ def test_version(run: Run) -> None:
 def test_help_names_the_commands(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    commands = (
-        "check",
-        "configs",
-        "track",
-        "export",
-        "summary",
-        "report",
-        "compare",
-        "sweep",
-        "submit",
-        "data",
-        "train",
-        "weights",
-    )
+    commands = ("check", "configs", "summary", "report", "compare", "sweep", "submit", "data", "train", "weights")
     for command in (*commands, "track", "export", "export-attacked"):
         assert f"\n  {command} " in out
 
