@@ -243,7 +243,7 @@ def test_the_folder_of_a_sequence_needs_no_layout(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     assert load_video("Crossing").boxes_xyxy[0].tolist() == [10, 8, 30, 38]
     monkeypatch.chdir(tmp_path / "Crossing")
-    assert load_video(".").name == "Crossing"
+    assert load_video(".").name == load_video("img/..").name == "Crossing"
 
 
 def test_a_file_with_the_first_box_is_a_video_without_truth(tmp_path: Path) -> None:
