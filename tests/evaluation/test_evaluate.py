@@ -16,7 +16,7 @@ from doubles import (
     tiny_estimator,
 )
 
-from armory_skelevision import evaluate, load_video
+from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import PGD, PatchAttack
 from armory_skelevision.datasets.video_files import read_video
 from armory_skelevision.results.load import load_runs
@@ -182,6 +182,13 @@ def test_scores_of_the_network_are_saved(video, tmp_path):
     result = evaluate(tiny_estimator(), video)
     table = np.genfromtxt(result.save(tmp_path / "out") / "boxes.csv", delimiter=",", names=True)
     assert np.array_equal(table["benign_score"].astype(np.float32), result.benign.scores)
+
+
+def test_a_tracker_of_the_users_own_keeps_its_name(video, tmp_path):
+    tracker = load_tracker("armory_skelevision.evaluation.check.stand_in:StandingTracker")
+    folder = evaluate(tracker, video).save(tmp_path / "result")
+    model = json.loads((folder / "result.json").read_text())["config"]["model"]
+    assert model["name"] == "armory_skelevision.evaluation.check.stand_in:StandingTracker"
 
 
 def test_the_drawing_shows_boxes_where_they_are(video, tmp_path):
