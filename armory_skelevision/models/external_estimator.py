@@ -109,7 +109,9 @@ class ExternalEstimator(ObjectTrackerMixin, BaseEstimator):  # type: ignore[misc
 
     def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Any]:
         with torch.inference_mode(False), torch.no_grad():
-            frames = preprocess(as_tensor(video, torch.device("cpu")).float(), self.frame_operations).numpy()
+            operations = self.frame_operations
+            given = as_tensor(video, self.device if operations else torch.device("cpu")).float()
+            frames = preprocess(given, operations).cpu().numpy()
             tracker = self.start(frames[0], box_xyxy)
             answers = [tracker.track(frames[index], index) for index in range(1, len(frames))]
         boxes_xywh = torch.from_numpy(np.stack([xyxy_to_xywh(box_xyxy).numpy(), *(each.box_xywh for each in answers)]))

@@ -17,7 +17,7 @@ from doubles import (
     tiny_estimator,
 )
 
-from armory_skelevision import evaluate, load_video
+from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import PGD, PatchAttack
 from armory_skelevision.boxes import LEFT_OUT_XYXY
 from armory_skelevision.datasets.video_files import read_video
@@ -230,6 +230,13 @@ def test_an_attacked_tracker_that_is_lost_but_sure(video, tmp_path):
     (saved,) = load_runs([result.save(tmp_path / "out")]).runs
     assert saved.adversarial.means["lost_but_sure"] == 2 / 4
     assert saved.benign.means["mean_attack_success_rate"] == 0
+
+
+def test_a_tracker_of_the_users_own_keeps_its_name(video, tmp_path):
+    tracker = load_tracker("armory_skelevision.evaluation.check.stand_in:StandingTracker")
+    folder = evaluate(tracker, video).save(tmp_path / "result")
+    model = json.loads((folder / "result.json").read_text())["config"]["model"]
+    assert model["name"] == "armory_skelevision.evaluation.check.stand_in:StandingTracker"
 
 
 def test_the_drawing_shows_boxes_where_they_are(video, tmp_path):
