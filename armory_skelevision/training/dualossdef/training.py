@@ -68,7 +68,7 @@ class DuaLossDefTraining(TrainingBody):
 
     settings: DuaLossDefSettings
     monitor = "score"
-    validated = (*VALIDATED, monitor)
+    validated: tuple[str, ...] = (*VALIDATED, monitor)
 
     def __init__(self, settings: DuaLossDefSettings, tracker: SiamRPN | None = None) -> None:
         super().__init__(settings)
@@ -77,7 +77,7 @@ class DuaLossDefTraining(TrainingBody):
             self.network = UNETS[settings.width](gated=settings.gated)
         if settings.init is not None:
             load_start(self.network, settings.init)
-        self.network.to(memory_format=torch.channels_last)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.adaptive:
             self.validated = (*VALIDATED, ADAPTIVE, self.monitor)
         tracker = tracker or load_siamrpn(find_tracker(settings))
