@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.boxes import xyxy_to_cxcywh
-from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, RPNOutput
 from armory_skelevision.tracking import Crops, TrackerSettings, TrackerState, Window, network_input
 from armory_skelevision.tracking.anchors import Match, anchors_cxcywh, match
 from armory_skelevision.tracking.losses import (
@@ -34,12 +34,12 @@ class FirstFrameLoss:
         generator: Draws shifts and scales, on the CPU.
 
     Raises:
-        InvalidValueError: For a network other than SiamRPN.
+        InvalidValueError: For a network other than SiamRPN and SiamRPN++.
     """
 
     def __init__(self, crops: Crops, augment: int, generator: torch.Generator) -> None:
-        if not isinstance(crops.network, SiamRPN):
-            expected = "SiamRPN, whose training loss TemplateAdaptation lowers"
+        if not isinstance(crops.network, AnchorNetwork):
+            expected = "SiamRPN or SiamRPN++, whose training loss TemplateAdaptation lowers"
             raise InvalidValueError("model", expected, type(crops.network).__name__)
         self._network = crops.network
         windows = search_windows(crops, augment, generator)

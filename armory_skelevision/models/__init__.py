@@ -5,6 +5,11 @@ from armory_skelevision.models.loading import load_tracker
 from armory_skelevision.models.nanotracker import nanotrack
 from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.models.siamrpn import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
+from armory_skelevision.models.siamrpnpp import (
+    siamrpn_mobilev2_l234_dwxcorr,
+    siamrpn_r50_l234_dwxcorr,
+    siamrpn_r50_l234_dwxcorr_otb,
+)
 
 __all__ = [
     "RegionDefense",
@@ -12,6 +17,9 @@ __all__ = [
     "SiameseEstimator",
     "load_tracker",
     "nanotrack",
+    "siamrpn_mobilev2_l234_dwxcorr",
     "siamrpn_mtl",
+    "siamrpn_r50_l234_dwxcorr",
+    "siamrpn_r50_l234_dwxcorr_otb",
     "siamrpn_stl",
 ]

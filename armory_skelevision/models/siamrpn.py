@@ -11,20 +11,24 @@ from torch import Tensor
 
 from armory_skelevision.models.estimator import SiameseEstimator, WrapperSettings
 from armory_skelevision.models.keypoints import read_maps
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import AnchorNetwork, SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
 from armory_skelevision.tracking.tracker import check_finite
 from armory_skelevision.tracking.windows import initial_state, template_window
 from armory_skelevision.validation import Settings, check_known
-from armory_skelevision.weights.loading import load_weights, read_metadata
+from armory_skelevision.weights.architectures import ARCHITECTURES
+from armory_skelevision.weights.loading import load_weights
 from armory_skelevision.weights.packaged import packaged_weights
 
 
 class SiamRPNEstimator(SiameseEstimator):
-    """SiamRPN. With a keypoint head, predictions also have ``keypoints`` (17, 3): x, y in frame 0, and confidence."""
+    """SiamRPN and SiamRPN++.
 
-    network_type = SiamRPN
+    With a keypoint head, predictions also have ``keypoints`` (17, 3): x, y in frame 0, and confidence.
+    """
+
+    network_type = AnchorNetwork
 
     @property
     def min_frames(self) -> int:  # type: ignore[override]
@@ -91,10 +95,17 @@ def siamrpn_mtl(
 def _build(
     network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
 ) -> SiamRPNEstimator:
-    wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
     path = packaged_weights(default) if weights_path is None else weights_path
-    load_weights(network, path)
-    metadata = read_metadata(path)
-    recorded = metadata.tracking if metadata else {}
-    settings = TrackerSettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", recorded)
+    return make_estimator(network, wrapper_kwargs, path)
+
+
+def make_estimator(
+    network: AnchorNetwork, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path
+) -> SiamRPNEstimator:
+    """The estimator of a network, with the weights of a file, and the constants that belong to them."""
+    wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
+    metadata = load_weights(network, weights_path)
+    architecture = ARCHITECTURES[str(network.architecture)]
+    recorded = {**architecture.constants, **(metadata.tracking if metadata else {})}
+    settings = architecture.settings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", recorded)
     return SiamRPNEstimator(network, settings, device_type=wrapper.device_type)

@@ -49,6 +49,17 @@ class TrackerSettings(Settings):
 
 
 @dataclass(frozen=True)
+class MultiLevelSettings(TrackerSettings):
+    """Constants for SiamRPN++; defaults as in PySOT's ``siamrpn_r50_l234_dwxcorr``."""
+
+    penalty_k: Annotated[float, Range(0, 100)] = 0.05
+    window_influence: Fraction = 0.42
+    learning_rate: Fraction = 0.38
+    exemplar_size: Annotated[int, Range(103, 166)] = 127
+    instance_size: Annotated[int, Range(167, 1023)] = 255
+
+
+@dataclass(frozen=True)
 class PointSettings(TrackerSettings):
     """Constants for an anchor-free head; defaults as in NanoTrack's ``configv3.yaml`` (its version 3)."""
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from armory_skelevision.io import hash_file, printable
 from armory_skelevision.io.fetch import RemoteFile, recorded_hash
-from armory_skelevision.networks import NanoTrack, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, NanoTrack
 from armory_skelevision.networks.unet import UNet
 from armory_skelevision.weights.checkpoints import read_header
 from armory_skelevision.weights.loading import read_metadata
-from armory_skelevision.weights.metadata import ARCHITECTURE, Metadata, UNetMetadata
+from armory_skelevision.weights.metadata import Metadata, UNetMetadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
-from armory_skelevision.weights.published import WEIGHTS
+from armory_skelevision.weights.published import WEIGHTS, architecture
 from armory_skelevision.weights.recognition import load_network
 from armory_skelevision.weights.unet import read_unet_metadata
 
@@ -83,8 +83,8 @@ def format_description(description: Description) -> str:
     return "\n".join([printable(description.file), *shown])
 
 
-def _describe_tracker(network: SiamRPN, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
-    head = f"{ARCHITECTURE}, keypoint head {network.keypoint_depth or 'none'}"
+def _describe_tracker(network: AnchorNetwork, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
+    head = f"{network.architecture}, keypoint head {network.keypoint_depth or 'none'}"
     if metadata is None:
         return head, "", {"metadata": "none in the file"}
     training = f"{metadata.training}, seed {metadata.seed}" + (", BACKDOOR" if metadata.backdoor else "")
@@ -107,7 +107,7 @@ def _describe_source(source: RemoteFile, path: Path) -> Description:
     else:
         hashed, place = "none published", f"skelevision weights fetch {source.name}"
         where = f"not here yet: {place}, or by hand from {source.page}"
-    network = f"{ARCHITECTURE}, keypoint head none, lambda_k 0"
+    network = f"{architecture(source.name)}, keypoint head none, lambda_k 0"
     return Description(source.file, network, source.licence, {"training": source.about}, hashed, where, place)
 
 

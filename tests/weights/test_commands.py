@@ -50,7 +50,7 @@ def files(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileSer
 def test_list_describes_all_weights(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("weights", "list", "--verbose", "--into", tmp_path)
     assert code == 0
-    unet, mtl, stl, dwxcorr, _ = out.strip().split("\n\n")
+    unet, mtl, stl, dwxcorr, _, deep, *_ = out.strip().split("\n\n")
     assert "U-Net, small, of DuaLossDef" in unet
     assert re.search(
         r"\n  training  .*, seed \d+; .*\n  tracker   siamrpn_.*, sha256 [0-9a-f]{64}\n  licence   MIT\n", unet

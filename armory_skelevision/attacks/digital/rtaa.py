@@ -34,7 +34,7 @@ class RTAA(OnlineAttack):
     reset.
 
     Args:
-        estimator: A SiamRPN tracker, whose head has anchors, without preprocessors of whole frames.
+        estimator: A SiamRPN or SiamRPN++ tracker, whose head has anchors, without preprocessors of whole frames.
         eps: Bound (l∞) of the perturbation, in (0, 1]; colours lie in [0, 1].
         max_iter: Steps per frame.
         reset_every: Number of frames after which the perturbation is reset to zero.

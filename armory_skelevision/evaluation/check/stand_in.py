@@ -12,6 +12,7 @@ from armory_skelevision.models.siamrpn import KeypointHeadSettings
 from armory_skelevision.networks import NanoTrack, SiamRPN
 from armory_skelevision.tracking import PointSettings, TrackerSettings
 from armory_skelevision.validation import check_known
+from armory_skelevision.weights.architectures import ARCHITECTURES
 
 
 def make_stand_in(section: Mapping[str, Any]) -> SiameseEstimator:
@@ -20,12 +21,17 @@ def make_stand_in(section: Mapping[str, Any]) -> SiameseEstimator:
     Raises:
         InvalidValueError: For ``model_kwargs`` or ``wrapper_kwargs`` that the tracker does not take.
     """
-    kwargs, constants = section["model_kwargs"], section["wrapper_kwargs"]
-    tracking = WrapperSettings.from_dict(constants, "wrapper_kwargs").tracking
+    kwargs = section["model_kwargs"]
+    tracking = WrapperSettings.from_dict(section["wrapper_kwargs"], "wrapper_kwargs").tracking
     if section["name"] == "nanotrack":
         points = PointSettings.from_dict(tracking, "wrapper_kwargs.tracking")
         network = NanoTrack(NanoTrackSettings.from_dict(kwargs, "model_kwargs").version)
         return SiameseEstimator(network, points, device_type="cpu")
+    if section["name"] in ARCHITECTURES:
+        check_known("model_kwargs", kwargs, [])
+        architecture = ARCHITECTURES[section["name"]]
+        constants = architecture.settings.from_dict(tracking, "wrapper_kwargs.tracking", architecture.constants)
+        return SiamRPNEstimator(architecture.make(), constants, device_type="cpu")
     settings = TrackerSettings.from_dict(tracking, "wrapper_kwargs.tracking")
     if section["name"] == "siamrpn_mtl":
         depth = KeypointHeadSettings.from_dict(kwargs, "model_kwargs").keypoint_head
