@@ -9,6 +9,7 @@ from armory_skelevision.io import hash_file, printable
 from armory_skelevision.io.fetch import RemoteFile, recorded_hash
 from armory_skelevision.networks import AnchorNetwork, NanoTrack
 from armory_skelevision.networks.unet import UNet
+from armory_skelevision.weights.architectures import SIAMRPN
 from armory_skelevision.weights.checkpoints import read_header
 from armory_skelevision.weights.loading import read_metadata
 from armory_skelevision.weights.metadata import Metadata, UNetMetadata
@@ -84,11 +85,19 @@ def format_description(description: Description) -> str:
 
 
 def _describe_tracker(network: AnchorNetwork, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
-    head = f"{network.architecture}, keypoint head {network.keypoint_depth or 'none'}"
+    weight = None if metadata is None else metadata.lambda_k
+    described = _describe_network(str(network.architecture), network.keypoint_depth, weight)
     if metadata is None:
-        return head, "", {"metadata": "none in the file"}
+        return described, "", {"metadata": "none in the file"}
     training = f"{metadata.training}, seed {metadata.seed}" + (", BACKDOOR" if metadata.backdoor else "")
-    return f"{head}, lambda_k {metadata.lambda_k:g}", metadata.licence, {"training": training}
+    return described, metadata.licence, {"training": training}
+
+
+def _describe_network(architecture: str, keypoint_head: str | None, lambda_k: float | None) -> str:
+    if architecture != SIAMRPN:  # which has no keypoint head
+        return architecture
+    weight = "" if lambda_k is None else f", lambda_k {lambda_k:g}"
+    return f"{architecture}, keypoint head {keypoint_head or 'none'}{weight}"
 
 
 def _describe_unet(metadata: UNetMetadata) -> tuple[str, str, dict[str, str]]:
@@ -107,7 +116,7 @@ def _describe_source(source: RemoteFile, path: Path) -> Description:
     else:
         hashed, place = "none published", f"skelevision weights fetch {source.name}"
         where = f"not here yet: {place}, or by hand from {source.page}"
-    network = f"{architecture(source.name)}, keypoint head none, lambda_k 0"
+    network = _describe_network(architecture(source.name), None, 0)
     return Description(source.file, network, source.licence, {"training": source.about}, hashed, where, place)
 
 
