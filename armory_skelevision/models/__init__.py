@@ -4,6 +4,7 @@ from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.loading import load_tracker
 from armory_skelevision.models.nanotracker import nanotrack
 from armory_skelevision.models.regions import RegionDefense
+from armory_skelevision.models.siamfcpp import siamfcpp_alexnet
 from armory_skelevision.models.siamrpn import SiamRPNEstimator, siamrpn_mtl, siamrpn_stl
 from armory_skelevision.models.siamrpnpp import (
     siamrpn_mobilev2_l234_dwxcorr,
@@ -17,6 +18,7 @@ __all__ = [
     "SiameseEstimator",
     "load_tracker",
     "nanotrack",
+    "siamfcpp_alexnet",
     "siamrpn_mobilev2_l234_dwxcorr",
     "siamrpn_mtl",
     "siamrpn_r50_l234_dwxcorr",

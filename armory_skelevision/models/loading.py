@@ -11,6 +11,7 @@ import torch
 
 from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.nanotracker import nanotrack
+from armory_skelevision.models.siamfcpp import siamfcpp_alexnet
 from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
 from armory_skelevision.models.siamrpnpp import (
     siamrpn_mobilev2_l234_dwxcorr,
@@ -31,6 +32,7 @@ MODELS = {
     "siamrpn_r50_l234_dwxcorr": siamrpn_r50_l234_dwxcorr,
     "siamrpn_r50_l234_dwxcorr_otb": siamrpn_r50_l234_dwxcorr_otb,
     "siamrpn_mobilev2_l234_dwxcorr": siamrpn_mobilev2_l234_dwxcorr,
+    "siamfcpp_alexnet": siamfcpp_alexnet,
     "nanotrack": nanotrack,
 }
 """The trackers by the names that a config has for them."""
@@ -50,8 +52,8 @@ def load_tracker(
         name: One of `MODELS`, such as "siamrpn_stl" (boxes) or "siamrpn_mtl" (boxes and human keypoints); or a weights
             file, whose header or tensors decide which of them it is, and with which keypoint head or version.
         weights: A weights file for the tracker of that name: a path, or the name of a file in ARMORY's
-            ``saved_model_dir``. None takes the packaged weights, or for trackers without, the published file's name in
-            that folder: ``nanotrackv3.pth``, or the tracker's own name and ``.pth``.
+            ``saved_model_dir``. None takes the packaged weights, or for trackers without, the file in that folder that
+            has the published one's name: ``nanotrackv3.pth``, or see the function of the tracker.
         device: "auto" computes on the GPU if there is one, else on the CPU.
         tracking: Constants of the tracker that differ from those that belong to the weights; see `TrackerSettings`.
 

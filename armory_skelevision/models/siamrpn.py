@@ -11,7 +11,7 @@ from torch import Tensor
 
 from armory_skelevision.models.estimator import SiameseEstimator, WrapperSettings
 from armory_skelevision.models.keypoints import read_maps
-from armory_skelevision.networks import AnchorNetwork, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, SiameseNetwork, SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
 from armory_skelevision.tracking.tracker import check_finite
@@ -38,7 +38,7 @@ class SiamRPNEstimator(SiameseEstimator):
     def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         result = super()._predict_target(matcher)
         if self.model.keypoint_head is not None:
-            window = template_window(initial_state(matcher.crops.box_xyxy), self.settings)
+            window = template_window(initial_state(matcher.crops.box_xyxy, self.settings), self.settings)
             maps = self.model.keypoints(matcher.template_features)[0]
             check_finite([maps], "the keypoint maps", 0)
             result["keypoints"] = read_maps(maps, window)
@@ -95,17 +95,17 @@ def siamrpn_mtl(
 def _build(
     network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
 ) -> SiamRPNEstimator:
-    path = packaged_weights(default) if weights_path is None else weights_path
-    return make_estimator(network, wrapper_kwargs, path)
-
-
-def make_estimator(
-    network: AnchorNetwork, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path
-) -> SiamRPNEstimator:
-    """The estimator of a network, with the weights of a file, and the constants that belong to them."""
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
-    metadata = load_weights(network, weights_path)
+    settings = read_tracker(network, wrapper, packaged_weights(default) if weights_path is None else weights_path)
+    return SiamRPNEstimator(network, settings, device_type=wrapper.device_type)
+
+
+def read_tracker(network: SiameseNetwork, wrapper: WrapperSettings, path: str | Path) -> TrackerSettings:
+    """Fill a network with the weights of a file, and return the tracker's constants.
+
+    Those of a config take precedence over those that the file records, and these over those of the architecture.
+    """
+    metadata = load_weights(network, path)
     architecture = ARCHITECTURES[str(network.architecture)]
     recorded = {**architecture.constants, **(metadata.tracking if metadata else {})}
-    settings = architecture.settings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", recorded)
-    return SiamRPNEstimator(network, settings, device_type=wrapper.device_type)
+    return architecture.settings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", recorded)

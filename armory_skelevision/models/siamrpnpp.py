@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from armory_skelevision.models.estimator import WrapperSettings
-from armory_skelevision.models.siamrpn import SiamRPNEstimator, make_estimator
+from armory_skelevision.models.siamrpn import SiamRPNEstimator, read_tracker
 from armory_skelevision.networks import SiamRPNpp
 from armory_skelevision.networks.siamrpnpp import Architecture
 from armory_skelevision.tracking import MultiLevelSettings
@@ -40,8 +40,12 @@ def siamrpn_r50_l234_dwxcorr_otb(
 ) -> SiamRPNEstimator:
     """SiamRPN++ with ResNet-50, with the weights and constants that PySOT published for OTB.
 
-    Its heads' answers are averaged without weights. Arguments and errors are those of `siamrpn_r50_l234_dwxcorr`; the
-    file is ``siamrpn_r50_l234_dwxcorr_otb.pth``.
+    Its heads' answers are averaged without weights.
+
+    Args:
+        model_kwargs: Must be empty.
+        wrapper_kwargs: See `siamrpn_r50_l234_dwxcorr`, also for the errors.
+        weights_path: A weights file; None looks for ``siamrpn_r50_l234_dwxcorr_otb.pth``.
     """
     return _build("siamrpn_r50_l234_dwxcorr_otb", model_kwargs, wrapper_kwargs, weights_path)
 
@@ -51,7 +55,10 @@ def siamrpn_mobilev2_l234_dwxcorr(
 ) -> SiamRPNEstimator:
     """SiamRPN++ with MobileNetV2, with the weights and constants that PySOT published for VOT.
 
-    Arguments and errors are those of `siamrpn_r50_l234_dwxcorr`; the file is ``siamrpn_mobilev2_l234_dwxcorr.pth``.
+    Args:
+        model_kwargs: Must be empty.
+        wrapper_kwargs: See `siamrpn_r50_l234_dwxcorr`, also for the errors.
+        weights_path: A weights file; None looks for ``siamrpn_mobilev2_l234_dwxcorr.pth``.
     """
     return _build("siamrpn_mobilev2_l234_dwxcorr", model_kwargs, wrapper_kwargs, weights_path)
 
@@ -66,4 +73,6 @@ def _build(
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
     # Wrong constants are named before missing weights are.
     MultiLevelSettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking")
-    return make_estimator(SiamRPNpp(name), wrapper_kwargs, weights_path or resolve(f"{name}.pth"))
+    network = SiamRPNpp(name)
+    settings = read_tracker(network, wrapper, weights_path or resolve(f"{name}.pth"))
+    return SiamRPNEstimator(network, settings, device_type=wrapper.device_type)

@@ -22,7 +22,7 @@ class RPNOutput(NamedTuple):
     """The output of a head for k anchors at each of S x S positions; k is 1 for an anchor-free head."""
 
     cls: Tensor
-    """Logits of background and target, (N, 2k, S, S)."""
+    """Logits of background and target, (N, 2k, S, S); of target and quality for SiamFC++."""
     loc: Tensor
     """Box offsets relative to the anchors, or log distances to the sides for an anchor-free head, (N, 4k, S, S)."""
 

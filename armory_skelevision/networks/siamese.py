@@ -64,8 +64,13 @@ class SiameseNetwork(nn.Module):
     backbone: Backbone
     per_position: int | None = None
     """Number of proposals at each position of the response map; None where it is not known."""
+    stride: int | None = None
+    """Pixels of the search crop from one position of the response map to the next; None where it is not known."""
     architecture: str | None = None
     """Its name in weights files; None if they do not name it."""
+    graph_bytes_per_pixel = 470
+    """Memory of the graph of one frame in an attack, in bytes per pixel of the search crop, float32. This is SiamRPN's,
+    with everything else that an attack needs (benchmarks/attack.py: 0.77 GB for 20 frames, crops of 287 x 287)."""
 
     def embed(self, crops: Tensor) -> Tensor:
         """Features (N, C, h, w) of template or search crops (N, 3, H, W), BGR in 0..255, in the weights' precision."""

@@ -20,6 +20,7 @@ class AnchorNetwork(SiameseNetwork):
     """
 
     per_position = 5
+    stride = 8
     base_size: int
     keypoint_head: KeypointHead | None
 

@@ -110,7 +110,7 @@ def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iter
     Yields:
         The step of each frame, frame 0 included.
     """
-    state = initial_state(crops.box_xyxy.cpu())
+    state = initial_state(crops.box_xyxy.cpu(), crops.settings)
     for index in range(len(crops.frames)):
         step = track_frame(match, crops, index, state)
         state = step.state

@@ -131,7 +131,10 @@ def _make_network(settings: MultitaskSettings) -> AnchorNetwork:
         return SiamRPN(settings.keypoint_head)
     if settings.keypoint_head is not None:
         raise InvalidValueError("keypoint_head", f"null with {architecture}", repr(settings.keypoint_head))
-    return ARCHITECTURES[architecture].make()
+    network = ARCHITECTURES[architecture].make()
+    if not isinstance(network, AnchorNetwork):
+        raise InvalidValueError("init", "weights of a SiamRPN or SiamRPN++", f"those of {architecture}")
+    return network
 
 
 def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Metadata | None) -> str:

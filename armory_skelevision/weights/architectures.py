@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from armory_skelevision.networks import AnchorNetwork, SiamRPN, SiamRPNpp
-from armory_skelevision.tracking import MultiLevelSettings, TrackerSettings
+from armory_skelevision.networks import SiameseNetwork, SiamFCpp, SiamRPN, SiamRPNpp
+from armory_skelevision.tracking import MultiLevelSettings, QualitySettings, TrackerSettings
 
 SIAMRPN = "siamrpn_alex"
 """The architecture of this package's own weights, the one that may have a keypoint head."""
@@ -16,7 +16,7 @@ SIAMRPN = "siamrpn_alex"
 class Architecture(NamedTuple):
     """One architecture."""
 
-    make: Callable[[], AnchorNetwork]
+    make: Callable[[], SiameseNetwork]
     """Makes the network, with random weights and without a keypoint head."""
     settings: type[TrackerSettings]
     """The class of its constants."""
@@ -24,7 +24,8 @@ class Architecture(NamedTuple):
     """The published constants that differ from the defaults of the class."""
 
 
-# Constants: experiments/*/config.yaml of github.com/STVIR/pysot.
+# Constants: experiments/*/config.yaml of github.com/STVIR/pysot; those of SiamFC++, experiments/siamfcpp/test/vot of
+# github.com/MegviiDetection/video_analyst.
 ARCHITECTURES = {
     SIAMRPN: Architecture(SiamRPN, TrackerSettings),
     "siamrpn_r50_l234_dwxcorr": Architecture(SiamRPNpp, MultiLevelSettings),
@@ -38,12 +39,15 @@ ARCHITECTURES = {
         MultiLevelSettings,
         {"penalty_k": 0.04, "window_influence": 0.4, "learning_rate": 0.5},
     ),
+    "siamfcpp_alexnet": Architecture(SiamFCpp, QualitySettings),
 }
 
 
 def recognise(names: Iterable[str]) -> str:
     """The name of the architecture that has tensors of these names, as far as they tell; else "siamrpn_alex"."""
     names = set(names)
+    if any(name.startswith("head.cls_p5_conv") for name in names):
+        return "siamfcpp_alexnet"
     if not any(name.startswith("rpn_head.rpn") for name in names):
         return SIAMRPN
     if any(name.startswith("backbone.layer0.") for name in names):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from armory_skelevision.io import hash_file, printable
 from armory_skelevision.io.fetch import RemoteFile, recorded_hash
-from armory_skelevision.networks import AnchorNetwork, NanoTrack
+from armory_skelevision.networks import AnchorNetwork, NanoTrack, SiameseNetwork
 from armory_skelevision.networks.unet import UNet
 from armory_skelevision.weights.architectures import SIAMRPN
 from armory_skelevision.weights.checkpoints import read_header
@@ -84,9 +84,10 @@ def format_description(description: Description) -> str:
     return "\n".join([printable(description.file), *shown])
 
 
-def _describe_tracker(network: AnchorNetwork, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
+def _describe_tracker(network: SiameseNetwork, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
     weight = None if metadata is None else metadata.lambda_k
-    described = _describe_network(str(network.architecture), network.keypoint_depth, weight)
+    depth = network.keypoint_depth if isinstance(network, AnchorNetwork) else None
+    described = _describe_network(str(network.architecture), depth, weight)
     if metadata is None:
         return described, "", {"metadata": "none in the file"}
     training = f"{metadata.training}, seed {metadata.seed}" + (", BACKDOOR" if metadata.backdoor else "")

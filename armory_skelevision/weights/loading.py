@@ -1,7 +1,8 @@
 """Weights into and out of trackers' networks. Strict: a tensor that does not fit is an error, never left out.
 
-Reads ``.safetensors`` (with `Metadata` in the header) and PyTorch checkpoints ``.pth``, ``.pt``, ``.ckpt`` of PySOT,
-Lightning and plain ``torch.save``; writes ``.safetensors``. All that reads a file raises the errors of `checkpoints`.
+Reads ``.safetensors`` (with `Metadata` in the header) and PyTorch checkpoints ``.pth``, ``.pt``, ``.ckpt``, ``.pkl`` of
+PySOT, video_analyst, Lightning and plain ``torch.save``; writes ``.safetensors``. All that reads a file raises the
+errors of `checkpoints`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.io import printable
-from armory_skelevision.networks import AnchorNetwork, NanoTrack, SiameseNetwork, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, NanoTrack, SiameseNetwork, SiamFCpp, SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.networks.nanotrack import Version
 from armory_skelevision.tracking import PointSettings
@@ -36,9 +37,10 @@ class Kind(NamedTuple):
     """Depth of the keypoint head, or None if there is none."""
 
     @classmethod
-    def of_network(cls, network: AnchorNetwork) -> Self:
+    def of_network(cls, network: SiameseNetwork) -> Self:
         """The kind of a network."""
-        return cls(str(network.architecture), network.keypoint_depth)
+        depth = network.keypoint_depth if isinstance(network, AnchorNetwork) else None
+        return cls(str(network.architecture), depth)
 
     @classmethod
     def of_file(cls, metadata: Metadata | None, names: Iterable[str]) -> Self:
@@ -63,12 +65,12 @@ class Kind(NamedTuple):
         return f'load it with siamrpn_mtl and keypoint_head="{self.keypoint_head}"'
 
 
-def load_weights(network: AnchorNetwork, path: str | os.PathLike[str]) -> Metadata | None:
+def load_weights(network: SiameseNetwork, path: str | os.PathLike[str]) -> Metadata | None:
     """Fill a network with the weights of a file: all of them, or the network stays as it was.
 
     Args:
         network: Of the architecture and with the keypoint head that the file holds.
-        path: ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt``.
+        path: ``.safetensors``, ``.pth``, ``.pt``, ``.ckpt`` or ``.pkl``.
 
     Returns:
         The file's metadata; None for a file without (PyTorch checkpoints).
@@ -86,12 +88,30 @@ def load_weights(network: AnchorNetwork, path: str | os.PathLike[str]) -> Metada
     return metadata
 
 
-def load_siamrpn(path: str | os.PathLike[str]) -> AnchorNetwork:
-    """The SiamRPN or SiamRPN++ of a weights file, with the keypoint head that it holds, if any; see `load_weights`."""
+def load_siamese(path: str | os.PathLike[str]) -> SiameseNetwork:
+    """The network of a weights file of one of `ARCHITECTURES`, with the keypoint head that it holds, if any.
+
+    Raises:
+        InvalidValueError: As `load_weights`.
+    """
     architecture, depth = read_kind(path)
     known = architecture in ARCHITECTURES and architecture != SIAMRPN
     network = ARCHITECTURES[architecture].make() if known else SiamRPN(depth)
     load_weights(network, path)
+    return network
+
+
+def load_siamrpn(path: str | os.PathLike[str]) -> AnchorNetwork:
+    """The SiamRPN or SiamRPN++ of a weights file; see `load_siamese`.
+
+    Raises:
+        InvalidValueError: Also for another network.
+    """
+    network = load_siamese(path)
+    if not isinstance(network, AnchorNetwork):
+        raise InvalidValueError(
+            printable(path), "weights of a SiamRPN or SiamRPN++", f"those of {network.architecture}"
+        )
     return network
 
 
@@ -121,7 +141,7 @@ def nanotrack_version(names: Iterable[str]) -> Version | None:
 
 
 def save_weights(
-    network: AnchorNetwork, path: str | os.PathLike[str], metadata: Metadata, half: bool = True, new: bool = False
+    network: SiameseNetwork, path: str | os.PathLike[str], metadata: Metadata, half: bool = True, new: bool = False
 ) -> None:
     """Write a network's weights as safetensors; see `state.write_network` for arguments and errors.
 
@@ -171,12 +191,17 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _answer(network: SiameseNetwork) -> Iterable[Tensor]:
-    """What a network finds in a crop of noise, the same each time, as template and as search crop."""
+    """What a network finds in crops of noise, the same each time, most in one as template and as search crop."""
     known = ARCHITECTURES.get(network.architecture or "")
     settings = known.settings() if known else PointSettings()
+    generator = torch.Generator().manual_seed(0)
     side = settings.exemplar_size
-    features = network.embed(255 * torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)))
-    output = network.predict_head(features, features)
+    features = network.embed(255 * torch.rand(1, 3, side, side, generator=generator))
+    searched = features
+    if isinstance(network, SiamFCpp):  # whose head needs more than a template
+        side = settings.instance_size
+        searched = network.embed(255 * torch.rand(1, 3, side, side, generator=generator))
+    output = network.predict_head(features, searched)
     yield from (*output, *settings.decode(output))
     if isinstance(network, SiamRPN) and network.keypoint_head is not None:
         yield network.keypoints(features)

@@ -25,8 +25,9 @@ def test_all_are_there() -> None:
     defended = [f"walkers_mtl_patch_{defense}.json" for defense in ("jpeg", "smoothing", "squeezing", "video")]
     adapted = [f"{data}_mtl_patch_templateadaptation.json" for data in ("carla", "otb", "walkers")]
     cleaned = [f"{data}_mtl_patch_dualossdef.json" for data in ("carla", "otb", "walkers")]
-    others = [f"walkers_{model}_patch.json" for model in ("r50", "mobilev2", "nanotrack")]
+    others = [f"walkers_{model}_patch.json" for model in ("r50", "mobilev2", "siamfcpp", "nanotrack")]
     others += ["carla_mtl_patch_video.json", "walkers_mtl_keypoints_igsm.json"]
+    adapted += ["walkers_siamfcpp_patch_templateadaptation.json"]
     backdoors = ["walkers_backdoor_oneshot.json", "walkers_backdoor_fewshot.json"]
     assert sorted(NAMES) == sorted(patch + strongest + digital + defended + adapted + cleaned + others + backdoors)
 

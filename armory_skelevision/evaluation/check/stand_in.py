@@ -9,7 +9,7 @@ from armory_skelevision.models import SiameseEstimator, SiamRPNEstimator
 from armory_skelevision.models.estimator import WrapperSettings
 from armory_skelevision.models.nanotracker import NanoTrackSettings
 from armory_skelevision.models.siamrpn import KeypointHeadSettings
-from armory_skelevision.networks import NanoTrack, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, NanoTrack, SiamRPN
 from armory_skelevision.tracking import PointSettings, TrackerSettings
 from armory_skelevision.validation import check_known
 from armory_skelevision.weights.architectures import ARCHITECTURES
@@ -25,13 +25,15 @@ def make_stand_in(section: Mapping[str, Any]) -> SiameseEstimator:
     tracking = WrapperSettings.from_dict(section["wrapper_kwargs"], "wrapper_kwargs").tracking
     if section["name"] == "nanotrack":
         points = PointSettings.from_dict(tracking, "wrapper_kwargs.tracking")
-        network = NanoTrack(NanoTrackSettings.from_dict(kwargs, "model_kwargs").version)
-        return SiameseEstimator(network, points, device_type="cpu")
+        nanotrack = NanoTrack(NanoTrackSettings.from_dict(kwargs, "model_kwargs").version)
+        return SiameseEstimator(nanotrack, points, device_type="cpu")
     if section["name"] in ARCHITECTURES:
         check_known("model_kwargs", kwargs, [])
         architecture = ARCHITECTURES[section["name"]]
         constants = architecture.settings.from_dict(tracking, "wrapper_kwargs.tracking", architecture.constants)
-        return SiamRPNEstimator(architecture.make(), constants, device_type="cpu")
+        network = architecture.make()
+        kind = SiamRPNEstimator if isinstance(network, AnchorNetwork) else SiameseEstimator
+        return kind(network, constants, device_type="cpu")
     settings = TrackerSettings.from_dict(tracking, "wrapper_kwargs.tracking")
     if section["name"] == "siamrpn_mtl":
         depth = KeypointHeadSettings.from_dict(kwargs, "model_kwargs").keypoint_head
