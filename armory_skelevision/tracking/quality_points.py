@@ -1,8 +1,8 @@
 """The points of SiamFC++: each predicts a score, the quality of its box, and the distances to the target's sides.
 
 Xu et al., "SiamFC++", 2020, section 3; arithmetic and labels as in video_analyst (MIT,
-github.com/MegviiDetection/video_analyst), whose boxes include the pixels at both ends, so that a width is one pixel more
-than the distances of its sides.
+github.com/MegviiDetection/video_analyst), whose boxes include the pixels at both ends, so that a width is one pixel
+more than the distances of its sides.
 
 Convention: boxes and points in pixels of the search crop, measured from its middle pixel, points row by row.
 """

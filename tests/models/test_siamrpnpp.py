@@ -16,7 +16,7 @@ from doubles import (
 from pysot_loop import track_like_pysot
 
 from armory_skelevision import load_tracker, models
-from armory_skelevision.attacks import FGSM, PGD, RTAA, AutoPatch, IoUAttack, PatchAttack
+from armory_skelevision.attacks import PGD, RTAA, AutoPatch, IoUAttack, PatchAttack
 from armory_skelevision.attacks.gradients import CropGradient
 from armory_skelevision.attacks.objectives import make_objective
 from armory_skelevision.attacks.patch.reach import response_size
@@ -170,8 +170,17 @@ def test_a_frozen_network_says_what_it_said_before(name):
         freeze(network)
         found = network(*crops)
     for one, other in zip(found, wanted, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-3 * float(other.abs().max()))
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+
+
+def test_half_precision_is_near():
+    network = random_siamrpnpp()
+    crops = [torch.rand(1, 3, side, side) * 255 for side in (103, 167)]
+    with torch.no_grad():
+        wanted, found = network(*crops), network.rounded()(*crops)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.dtype == torch.float32 and 0 < (one - other).std() < 0.3 * other.std()
 
 
 def test_reach_and_activations():
@@ -183,7 +192,7 @@ def test_reach_and_activations():
 
 
 def test_both_memory_modes_of_the_patch_give_the_same_gradient():
-    x, y, metadata = screen_scene(frames=3)
+    x, y, metadata = screen_scene(frames=2)
     scene = read_scene(x[0], y[0]["boxes"], metadata[0], torch.device("cpu"), 0)
     # In float64: in float32 the last bit, which differs between batches, decides the side of a ReLU's kink.
     scene = replace(scene, video=VideoFrames(torch.from_numpy(x[0]).double()))
@@ -205,10 +214,8 @@ def test_both_memory_modes_of_the_patch_give_the_same_gradient():
 
 ATTACKS = {
     "patch": (PatchAttack, {"max_iter": 1}),
-    "patch_in_half_precision": (PatchAttack, {"max_iter": 1, "precision": "bf16"}),
     "patch_on_whole_frames": (PatchAttack, {"max_iter": 1}),
     "auto_patch": (AutoPatch, {"budget": 3}),
-    "fgsm": (FGSM, {}),
     "pgd": (PGD, {"max_iter": 1}),
     "rtaa": (RTAA, {"max_iter": 2}),
     "iou": (IoUAttack, {"max_queries": 8, "block_size": 4}),
@@ -241,6 +248,7 @@ def test_template_adaptation_lowers_the_loss_of_the_first_frame():
     crops = estimator.crops(VideoFrames(torch.from_numpy(x[0])), torch.from_numpy(y[0]["boxes"][0]))
     loss = FirstFrameLoss(crops, 1, torch.Generator().manual_seed(0))
     template = crops.template.flip(1) / 255
-    adapted = TemplateAdaptation(augment=1, max_iter=2).defend_template(template, crops)
+    # Random weights are rougher than a trained network: only small steps go down.
+    adapted = TemplateAdaptation(augment=1, max_iter=2, eps_step=0.1 / 255).defend_template(template, crops)
     with torch.no_grad():
         assert loss(adapted) < loss(template)

@@ -41,7 +41,7 @@ def settings(tmp_path_factory, start):
         init=str(start),
         warmup_steps=0,
         steps=2,
-        batch_size=2,
+        batch_size=1,
         validation_pairs=1,
         learning_rate=1e-4,
         poison_rate=0.5,
@@ -67,7 +67,7 @@ def test_targets_have_the_size_of_the_response(settings):
     training = BackdoorTraining(settings)
     batch = next(iter(training_pairs(settings, 0, training.base_size)))
     side = (settings.search_side - 127) // 8 + 1 + 8
-    assert batch.labels.shape == (2, 5, side, side) and (batch.labels == 1).any()
+    assert batch.labels.shape == (1, 5, side, side) and (batch.labels == 1).any()
     assert next(iter(validation_pairs(settings, 8))).labels.shape[-1] == (255 - 127) // 8 + 1 + 8
     with torch.no_grad():
         output = training.network(*(torch.rand(1, 3, each, each) for each in (127, settings.search_side)))
@@ -76,7 +76,7 @@ def test_targets_have_the_size_of_the_response(settings):
 
 def test_boxes_of_perfect_offsets_overlap_fully(settings):
     batch = next(iter(training_pairs(settings, 0, 8)))
-    cls = torch.zeros(2, 2, *batch.labels.shape[1:])
+    cls = torch.zeros(1, 2, *batch.labels.shape[1:])
     cls[:, 1] = (batch.labels == 1).float()
     output = (cls.flatten(1, 2), batch.deltas.flatten(1, 2))
     assert mean_iou(RPNOutput(*output), batch.box_xyxy, 8) > 0.99
