@@ -90,7 +90,7 @@ def _siamfcpp():
     frames = torch.from_numpy(screen_scene(frames=2)[0][0][..., ::-1].copy()).permute(0, 3, 1, 2) * 255
     with torch.no_grad():
         network(*(F.interpolate(frames[:, :, 20:100, 30:110], size=(side, side)) for side in (127, 303)))
-        network.head.bbox_offsets_p5.bn.weight *= 0.3
+        network.head.bbox_offsets_p5.bn.weight *= 0.1
         network.head.bbox_offsets_p5.bn.bias.copy_(torch.tensor([20.0, 45, 20, 45]).log() - np.log(8))
     return network.eval().requires_grad_(False)
 
