@@ -78,7 +78,7 @@ def test_refuses_other_contents(checkpoint: object, found: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         unwrap(checkpoint, PATH)
     assert caught.value.key == PATH
-    assert caught.value.expected == "a dictionary of tensors, possibly inside 'state_dict' or 'model'"
+    assert caught.value.expected == "a dictionary of tensors, possibly inside 'state_dict' or 'model' or 'model_state_dict'"
     assert caught.value.got.endswith(found)
 
 
