@@ -63,7 +63,7 @@ def cut_crop(pixels: Tensor, window: Window, size: int) -> Tensor:
     if window.shift_xy is None:
         return resize_crop(pixels, size)
     # The samples lie on a grid whose first and last points are the middles of the square's first and last pixels.
-    steps = torch.linspace(0, window.side - 2, size, dtype=torch.float64)
+    steps = torch.linspace(0, window.side - 2, size, dtype=torch.float64, device=pixels.device)
     x, y = (2 * (steps + shift) / (window.side - 1) - 1 for shift in window.shift_xy)
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
     return F.grid_sample(pixels[None], grid.to(pixels), padding_mode="border", align_corners=True)[0]
