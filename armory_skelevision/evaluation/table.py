@@ -43,6 +43,9 @@ MODELS = {
     "mtl": ModelEntry(
         "siamrpn_mtl", "SiamRPN, multi task (keypoint head beside the tracker's)", "siamrpn_alex_mtl.safetensors"
     ),
+    "r50": ModelEntry("siamrpn_r50_l234_dwxcorr", "SiamRPN++ with ResNet-50", None),
+    "mobilev2": ModelEntry("siamrpn_mobilev2_l234_dwxcorr", "SiamRPN++ with MobileNetV2", None),
+    "siamfcpp": ModelEntry("siamfcpp_alexnet", "SiamFC++ with AlexNet", None),
     "nanotrack": ModelEntry("nanotrack", "NanoTrack, version 3", None),
     "backdoor": ModelEntry(
         "siamrpn_mtl", "SiamRPN, multi task, with a backdoor that you train", "siamrpn_alex_mtl_backdoor.safetensors"
@@ -275,5 +278,8 @@ def list_evaluations() -> list[EvaluationName]:
         for name, defense in DEFENSES.items()
         for dataset in defense.datasets
     ]
-    others = [("nanotrack", "patch"), ("stl", "autopatch"), ("nanotrack", "autopatch")]
-    return [*attacked, *(EvaluationName("walkers", model, name) for model, name in others), *defended]
+    others = [(model, "patch") for model in ("r50", "mobilev2", "siamfcpp", "nanotrack")]
+    others += [("stl", "autopatch"), ("nanotrack", "autopatch")]
+    # The tracker and the defense of one text.
+    adapted = EvaluationName("walkers", "siamfcpp", "patch", "templateadaptation")
+    return [*attacked, *(EvaluationName("walkers", model, name) for model, name in others), *defended, adapted]

@@ -235,6 +235,9 @@ def _check_network(model: Any, network_type: type, settings: Any) -> None:
     if model.per_position not in (None, settings.per_position):
         expected = f"those for a head with {model.per_position} proposals per position, as of {type(model).__name__}"
         raise InvalidValueError("settings", expected, f"{type(settings).__name__}, for {settings.per_position}")
+    if model.stride not in (None, settings.stride):
+        expected = f"those for a response map of stride {model.stride}, as of {type(model).__name__}"
+        raise InvalidValueError("settings", expected, f"{type(settings).__name__}, for {settings.stride}")
 
 
 def _check_clip_values(clip_values: Any) -> None:

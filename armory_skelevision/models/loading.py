@@ -13,16 +13,30 @@ from armory_skelevision.models.adapter import Color
 from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.external_tracker import external
 from armory_skelevision.models.nanotracker import nanotrack
+from armory_skelevision.models.siamfcpp import siamfcpp_alexnet
 from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
+from armory_skelevision.models.siamrpnpp import (
+    siamrpn_mobilev2_l234_dwxcorr,
+    siamrpn_r50_l234_dwxcorr,
+    siamrpn_r50_l234_dwxcorr_otb,
+)
 from armory_skelevision.networks.inference import with_gradients
 from armory_skelevision.validation import InvalidValueError, check_value
 from armory_skelevision.weights.checkpoints import SUFFIXES
-from armory_skelevision.weights.loading import read_keypoint_depth, read_metadata, read_state
+from armory_skelevision.weights.loading import nanotrack_version, read_kind, read_metadata, read_names
 from armory_skelevision.weights.resolve import resolve
 
 Device = Literal["auto", "cpu", "gpu"]
 
-MODELS = {"siamrpn_stl": siamrpn_stl, "siamrpn_mtl": siamrpn_mtl, "nanotrack": nanotrack}
+MODELS = {
+    "siamrpn_stl": siamrpn_stl,
+    "siamrpn_mtl": siamrpn_mtl,
+    "siamrpn_r50_l234_dwxcorr": siamrpn_r50_l234_dwxcorr,
+    "siamrpn_r50_l234_dwxcorr_otb": siamrpn_r50_l234_dwxcorr_otb,
+    "siamrpn_mobilev2_l234_dwxcorr": siamrpn_mobilev2_l234_dwxcorr,
+    "siamfcpp_alexnet": siamfcpp_alexnet,
+    "nanotrack": nanotrack,
+}
 """The trackers by the names that a config has for them."""
 
 
@@ -57,12 +71,12 @@ def load_tracker(
     """A tracker, ready to be evaluated and attacked.
 
     Args:
-        name: "siamrpn_stl" (boxes), "siamrpn_mtl" (boxes and human keypoints), "nanotrack"; or a weights file, whose
-            header or tensors decide which of the three it is, and with which keypoint head or version; or, as
+        name: One of `MODELS`, such as "siamrpn_stl" (boxes) or "siamrpn_mtl" (boxes and human keypoints); or a weights
+            file, whose header or tensors decide which of them it is, and with which keypoint head or version; or, as
             "module:name", what makes a tracker of your own, see `external`.
         weights: A weights file for the tracker of that name: a path, or the name of a file in ARMORY's
-            ``saved_model_dir``. None takes the packaged weights, and for NanoTrack, whose weights are not packaged, the
-            file ``nanotrackv3.pth`` in that folder.
+            ``saved_model_dir``. None takes the packaged weights, or for trackers without, the file in that folder that
+            has the published one's name: ``nanotrackv3.pth``, or see the function of the tracker.
         device: "auto" computes on the GPU if there is one, else on the CPU.
         tracking: Constants of the tracker that differ from those that belong to the weights; see `TrackerSettings`.
         color: "RGB" or "BGR": the images that a tracker of your own gets; see `ExternalSettings`.
@@ -117,8 +131,11 @@ def _load_own(
 
 def _recognise(path: Path) -> tuple[str, dict[str, Any]]:
     """The tracker that a weights file belongs to, and its ``model_kwargs``."""
-    names = read_state(path) if read_metadata(path) is None else {}
-    if any(name.startswith("ban_head.") for name in names):
-        return "nanotrack", {"version": 3 if any(name.startswith("ban_head.cls_logits") for name in names) else 2}
-    depth = read_keypoint_depth(path)
+    names = read_names(path) if read_metadata(path) is None else []
+    version = nanotrack_version(names)
+    if version is not None:
+        return "nanotrack", {"version": version}
+    architecture, depth = read_kind(path)
+    if architecture in MODELS:
+        return architecture, {}
     return ("siamrpn_stl", {}) if depth is None else ("siamrpn_mtl", {"keypoint_head": depth})

@@ -85,7 +85,9 @@ def update(
     centre = state.box_cxcywh[:2] + found_cxcywh[:2] / scale
     size = state.box_cxcywh[2:] * (1 - rate) + found_cxcywh[2:] / scale * rate
     limit = torch.tensor(frame_wh)
-    centre = torch.minimum(centre.clamp(min=0), limit)
+    # Centres count from the middle of the first pixel, unless crops are sampled between pixels.
+    first = 0.5 if settings.between_pixels else 0.0
+    centre = torch.minimum(centre.clamp(min=first), limit + first)
     size = torch.minimum(size, limit).clamp(min=settings.min_size)
     return TrackerState(torch.cat([centre, size]))
 
@@ -110,7 +112,7 @@ def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iter
     Yields:
         The step of each frame, frame 0 included.
     """
-    state = initial_state(crops.box_xyxy.cpu())
+    state = initial_state(crops.box_xyxy.cpu(), crops.settings)
     for index in range(len(crops.frames)):
         step = track_frame(match, crops, index, state)
         state = step.state

@@ -1,5 +1,7 @@
 """Training of SiamRPN trackers, with the keypoint head (MTL) or without (STL), on pairs of crops; or of the head alone.
 
+A SiamRPN++ is trained further if the run starts from one.
+
 L = 1.0 classification + 1.2 localisation + lambda_K keypoints (Das et al. 2022, Eq. 2, with PySOT's loss weights).
 
 In training the network takes inputs of about unit size, which half precision needs. The exported weights take PySOT's
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import AnchorNetwork, SiamRPN
 from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
@@ -30,7 +32,9 @@ from armory_skelevision.training.licence import UNKNOWN, find_licence
 from armory_skelevision.training.run_folder import WEIGHTS
 from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.training.targets import mean_iou
-from armory_skelevision.weights.loading import read_metadata, save_weights
+from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.weights.architectures import ARCHITECTURES, SIAMRPN
+from armory_skelevision.weights.loading import read_kind, read_metadata, save_weights
 from armory_skelevision.weights.metadata import START, Metadata
 
 
@@ -45,7 +49,7 @@ class MultitaskTraining(TrainingBody):
         self.monitor = "mean_iou" if settings.train_only is None else "-validation_keypoints"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.network = SiamRPN(settings.keypoint_head)
+            self.network = _make_network(settings)
         if settings.init is not None:
             load_initial_weights(self.network, settings.init)
         self._start = read_metadata(settings.init) if settings.init is not None else None
@@ -54,6 +58,11 @@ class MultitaskTraining(TrainingBody):
             self.network.get_submodule("keypoint_head").requires_grad_(True)
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         self._keypoint_loss = keypoint_softmax if settings.keypoint_loss == "softmax" else keypoint_bce
+
+    @property
+    def base_size(self) -> int:
+        """That of the trained network; see `networks.AnchorNetwork`."""
+        return self.network.base_size
 
     def input_files(self) -> dict[str, Path]:
         """The weights that the run starts from."""
@@ -87,7 +96,7 @@ class MultitaskTraining(TrainingBody):
         """Log the mean IoU of the boxes with the highest scores, and the keypoint loss."""
         template, count = self.network.embed(normalise(batch.template)), len(batch.box_xyxy)
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
-        self.log("mean_iou", mean_iou(output, batch.box_xyxy), prog_bar=True, batch_size=count)
+        self.log("mean_iou", mean_iou(output, batch.box_xyxy, self.base_size), prog_bar=True, batch_size=count)
         if self.network.keypoint_head is not None:
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             self.log("validation_keypoints", keypoints, batch_size=count)
@@ -101,6 +110,7 @@ class MultitaskTraining(TrainingBody):
         fold_scaling(exported)
         metadata = Metadata(
             keypoint_head=settings.keypoint_head,
+            architecture=str(self.network.architecture),
             lambda_k=settings.lambda_k,
             training=_describe(settings, logged, start),
             licence=find_licence(settings, terms),
@@ -112,6 +122,19 @@ class MultitaskTraining(TrainingBody):
         path = Path(settings.folder) / WEIGHTS
         save_weights(exported, path, metadata)
         return path
+
+
+def _make_network(settings: MultitaskSettings) -> AnchorNetwork:
+    """The network to be trained, with random weights: that of ``init``, or else SiamRPN with AlexNet."""
+    architecture = SIAMRPN if settings.init is None else read_kind(settings.init).architecture
+    if architecture == SIAMRPN or architecture not in ARCHITECTURES:
+        return SiamRPN(settings.keypoint_head)
+    if settings.keypoint_head is not None:
+        raise InvalidValueError("keypoint_head", f"null with {architecture}", repr(settings.keypoint_head))
+    network = ARCHITECTURES[architecture].make()
+    if not isinstance(network, AnchorNetwork):
+        raise InvalidValueError("init", "weights of a SiamRPN or SiamRPN++", f"those of {architecture}")
+    return network
 
 
 def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Metadata | None) -> str:

@@ -94,7 +94,7 @@ class MultitaskSettings(RunSettings):
     """Settings of the training of a tracker, with the keypoint head (MTL) or without (STL).
 
     Attributes:
-        init: Weights file to start from; None for random weights.
+        init: Weights file to start from, which may be one of SiamRPN++; None for a SiamRPN with random weights.
         keypoint_head: "shallow", "deep", or None for a single-task tracker.
         lambda_k: Weight of the keypoint loss.
         train_only: "keypoint_head" trains the head alone, on the frozen tracker of ``init``; None trains everything.

@@ -65,7 +65,7 @@ def test_proposals_of_frames_without_the_target_do_not_count():
 
 
 def step(logits, boxes_cxcywh):
-    state = initial_state(TRUTH[0])
+    state = initial_state(TRUTH[0], TrackerSettings())
     scores = torch.tensor(logits).sigmoid()
     return Step(Window(0, 0, 100), state, Proposals(scores, torch.tensor(boxes_cxcywh)), state, 0)
 
@@ -114,7 +114,7 @@ def drawn_steps():
     """Two steps with 45 proposals each, scattered around the target; their previous boxes lie beside the true ones."""
     rng, steps = np.random.default_rng(0), []
     for truth in TRUTH:
-        state = initial_state(truth + torch.tensor([3.0, -2, 5, 4]))
+        state = initial_state(truth + torch.tensor([3.0, -2, 5, 4]), TrackerSettings())
         boxes_cxcywh = rng.normal([0, 0, 43, 86], [8, 8, 6, 12], size=(45, 4))
         proposals = Proposals(torch.from_numpy(rng.random(45)).float(), torch.from_numpy(boxes_cxcywh).float())
         steps.append(Step(Window(0, 0, 100), state, proposals, state, 0))
@@ -263,7 +263,7 @@ def test_the_rank_margin_is_that_of_the_best_proposals_by_penalised_scores():
 
 def test_the_rank_margin_has_a_gradient_towards_winning():
     logits = torch.tensor([1.0, 0.0], requires_grad=True)
-    state = initial_state(TRUTH[0])
+    state = initial_state(TRUTH[0], TrackerSettings())
     boxes = torch.tensor([[0.0, 0, 43, 86], *[[90.0, 0, 43, 86]] * 4])
     scores = torch.cat([logits.sigmoid(), torch.zeros(3)])
     objective = make_objective("rank_margin", TRUTH[:1], None, SETTINGS)

@@ -15,7 +15,7 @@ from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_first_boxes, check_labels
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames
+from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.tracker import track_frame
 from armory_skelevision.tracking.windows import initial_state
@@ -39,17 +39,17 @@ class TrackingSession:
         self.frames = VideoFrames(video)
         self.settings = estimator.settings
         # As in the tracker, the state is kept and computed on the CPU.
-        self.state = initial_state(box_xyxy.cpu())
+        self.state = initial_state(box_xyxy.cpu(), self.settings)
         with torch.no_grad():
             self._matcher = TemplateMatcher.embed_template(estimator.crops(self.frames, box_xyxy))
         self.advance(0)
 
-    def match(self, pixels: Tensor) -> RPNOutput:
+    def match(self, pixels: Tensor, window: Window) -> RPNOutput:
         """The heads' output (batch of 1) for the pixels (3, side, side) of a search window, RGB in [0, 1].
 
         Keeps a graph where gradients are on.
         """
-        return self._matcher.match(self._matcher.crops.search_input(pixels))
+        return self._matcher.match(self._matcher.crops.search_input(pixels, window))
 
     @property
     def box_xyxy(self) -> Tensor:

@@ -35,7 +35,7 @@ def frames_in_reach(scene: PatchScene, settings: TrackerSettings, score_size: in
         (F - 1,) bool.
     """
     needed = 2 - 1 / settings.window_influence if settings.window_influence else -np.inf
-    states = [initial_state(box_xyxy) for box_xyxy in scene.truth_xyxy[:-1]]
+    states = [initial_state(box_xyxy, settings) for box_xyxy in scene.truth_xyxy[:-1]]
     windows = [_highest_window(scene, index, state, settings, score_size) for index, state in enumerate(states, 1)]
     return np.array(windows) > needed
 

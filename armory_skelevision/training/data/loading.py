@@ -59,14 +59,17 @@ class PairDataset(Dataset[Batch]):
         seed: Pair ``i`` depends on ``(seed, i)``, the store and the following arguments alone.
         search_side: Side of the search crops in pixels.
         negative_pair_ratio: Share of negative pairs, whose search crop does not show the target.
+        base_size: Of the network that the targets are for; see `networks.AnchorNetwork`.
     """
 
-    def __init__(self, folder: str, seed: int, search_side: int = 255, negative_pair_ratio: float = 0.0) -> None:
+    def __init__(
+        self, folder: str, seed: int, search_side: int = 255, negative_pair_ratio: float = 0.0, base_size: int = 0
+    ) -> None:
         self._folder = folder
         self._seed = seed
         self._search_side = search_side
         self._negative_pair_ratio = negative_pair_ratio
-        self._targets = TargetMaker(search_side)
+        self._targets = TargetMaker(search_side, base_size)
 
     @cached_property
     def _sampler(self) -> RenderedPairSampler | CropPairSampler:
@@ -84,16 +87,16 @@ class PairDataset(Dataset[Batch]):
         return Batch(*(torch.from_numpy(array) for array in (*inputs, *targets)))
 
 
-def training_pairs(settings: RunSettings, first_step: int = 0) -> DataLoader[Batch]:
+def training_pairs(settings: RunSettings, first_step: int = 0, base_size: int = 0) -> DataLoader[Batch]:
     """Exactly the pairs of a run that remain after ``first_step`` steps, in order."""
     numbers = range(first_step * settings.batch_size, settings.steps * settings.batch_size)
-    pairs = PairDataset(settings.store, settings.seed, settings.search_side, settings.negative_pair_ratio)
+    pairs = PairDataset(settings.store, settings.seed, settings.search_side, settings.negative_pair_ratio, base_size)
     return _load(pairs, numbers, settings)
 
 
-def validation_pairs(settings: RunSettings) -> DataLoader[Batch]:
+def validation_pairs(settings: RunSettings, base_size: int = 0) -> DataLoader[Batch]:
     """The pairs that a run is validated on, always the same."""
-    pairs = PairDataset(settings.validation_store, VALIDATION_SEED)
+    pairs = PairDataset(settings.validation_store, VALIDATION_SEED, base_size=base_size)
     return _load(pairs, range(settings.validation_pairs), settings)
 
 

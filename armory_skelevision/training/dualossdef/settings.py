@@ -19,7 +19,7 @@ class DuaLossDefSettings(RunSettings):
     """Settings of the training of DuaLossDef; colours lie in [0, 1].
 
     Attributes:
-        tracker: Weights of the frozen SiamRPN: the name of a packaged file, or a path.
+        tracker: Weights of the frozen SiamRPN or SiamRPN++: the name of a packaged file, or a path.
         width: Size of the U-Net: "small", "base" or "large".
         branches: The crops that are attacked and cleaned: "template", "search" or "both".
         loss: Parts of the tracker's loss, in attack and training: "both", or only "cls" (scores) or "reg" (boxes).

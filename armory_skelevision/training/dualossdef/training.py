@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from armory_skelevision.io import hash_file, printable
-from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, RPNOutput
 from armory_skelevision.networks.inference import freeze
 from armory_skelevision.networks.unet import UNETS, UNet
 from armory_skelevision.tracking import network_input
@@ -70,7 +70,7 @@ class DuaLossDefTraining(TrainingBody):
     monitor = "score"
     validated: tuple[str, ...] = (*VALIDATED, monitor)
 
-    def __init__(self, settings: DuaLossDefSettings, tracker: SiamRPN | None = None) -> None:
+    def __init__(self, settings: DuaLossDefSettings, tracker: AnchorNetwork | None = None) -> None:
         super().__init__(settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -84,6 +84,11 @@ class DuaLossDefTraining(TrainingBody):
         freeze(tracker)
         self.frozen = (tracker.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
         self._attacked: dict[int, tuple[CropBatch, list[Tensor]]] = {}
+
+    @property
+    def base_size(self) -> int:
+        """That of the frozen tracker; see `networks.AnchorNetwork`."""
+        return self.frozen[0].base_size
 
     def input_files(self) -> dict[str, Path]:
         """The weights of the frozen tracker, and those to start from."""
@@ -235,7 +240,7 @@ class DuaLossDefTraining(TrainingBody):
 
     def _overlap(self, crops: CropBatch, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return mean_iou(self.predict_head(crops), batch.box_xyxy)
+            return mean_iou(self.predict_head(crops), batch.box_xyxy, self.base_size)
 
     def export(self, logged: dict[str, float]) -> Path:
         """Write the weights that `defenses.DuaLossDef` reads; see the base class."""
