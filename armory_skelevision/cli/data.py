@@ -101,6 +101,43 @@ def crop_lasot(
     _make_crops(read_lasot(root, split), out, skip_invalid)
 
 
+@crops.command("pictures")
+def crop_pictures(
+    boxes: Annotated[Path, typer.Option(help='JSON list of {"file", "boxes_xywh"} and more; see the guide.')],
+    out: Annotated[Path, _STORE],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures; by default that of the JSON file.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name in the store; by default that of the JSON file's folder.")
+    ] = None,
+    stretched: Annotated[
+        bool,
+        typer.Option("--stretched", help="All pictures were stretched to squares: undo it, by the people in them."),
+    ] = False,
+    skip_invalid: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Cut crops of people with boxes in single pictures. Resumes if interrupted."""
+    from armory_skelevision.datasets.picture_boxes import read_picture_boxes
+
+    folder = boxes.absolute().parent
+    people = read_picture_boxes(boxes, images or folder, name or folder.name, stretched)
+    _make_crops(people, out, skip_invalid)
+
+
+@crops.command("open-images")
+def crop_open_images(
+    boxes: Annotated[Path, typer.Option(help="Open Images' boxes, such as oidv6-train-annotations-bbox.csv.")],
+    images: Annotated[Path, typer.Option(help="Folder of the pictures, ID.jpg.")],
+    out: Annotated[Path, _STORE],
+    skip_invalid: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Cut crops of the people in pictures of Open Images. Resumes if interrupted."""
+    from armory_skelevision.datasets.open_images import read_open_images
+
+    _make_crops(read_open_images(boxes, images), out, skip_invalid)
+
+
 def _make_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool) -> None:
     from armory_skelevision.training.data.real_crops.building import build_crops
 

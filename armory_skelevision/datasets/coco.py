@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from armory_skelevision.datasets.coco_tables import CocoTables, find, read_tables
 from armory_skelevision.datasets.numbers import as_array
-from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
+from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson, split_by_picture
 from armory_skelevision.io import printable
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.validation import Count, InvalidValueError, MissingFileError, Range, check_value
@@ -58,7 +58,7 @@ def read_coco(annotations: Path, images: Path) -> AnnotatedPeople:
         got = f"none; {len(problems)} cannot be read" + (f", the first: {problems[0]}" if problems else "")
         raise InvalidValueError(printable(annotations), "persons with more than 5 keypoints", got)
     people.sort(key=lambda person: (person.picture.name, person.track))
-    return AnnotatedPeople(f"coco-{printable(annotations.stem)}", _split(people), problems)
+    return AnnotatedPeople(f"coco-{printable(annotations.stem)}", split_by_picture(people, IMAGES_PER_PART), problems)
 
 
 def _read_person(annotation: Mapping[str, Any], tables: CocoTables, images: Path) -> AnnotatedPerson | None:
@@ -137,12 +137,3 @@ def _describe(number: int, annotation: Mapping[str, Any], tables: CocoTables) ->
     name = f"annotation {annotation['id']!r:.40}" if annotation.get("id") is not None else f"annotations[{number}]"
     picture = find(tables.images, annotation.get("image_id")) or {}
     return f"{name} on {printable(str(picture['file_name']))}" if "file_name" in picture else name
-
-
-def _split(people: list[AnnotatedPerson]) -> dict[str, list[AnnotatedPerson]]:
-    parts: dict[str, list[AnnotatedPerson]] = {}
-    pictures: dict[Path, int] = {}
-    for person in people:
-        number = pictures.setdefault(person.picture, len(pictures))
-        parts.setdefault(f"{number // IMAGES_PER_PART:05d}", []).append(person)
-    return parts

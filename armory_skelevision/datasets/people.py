@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ class AnnotatedPerson(NamedTuple):
         track: Number of the person within the data set.
         frame: Number of the frame within the person's video.
         area: Area of the person, square pixels; None if unknown.
+        stretch: Factor for the width of the picture in the file, which undoes that of an export; box and keypoints are
+            in pixels of the result.
+        teacher: The model that made the annotation; "" for people's.
     """
 
     name: str
@@ -33,6 +37,8 @@ class AnnotatedPerson(NamedTuple):
     track: int
     frame: int
     area: float | None = None
+    stretch: float = 1.0
+    teacher: str = ""
 
 
 class AnnotatedPeople(NamedTuple):
@@ -47,6 +53,16 @@ class AnnotatedPeople(NamedTuple):
     name: str
     parts: dict[str, list[AnnotatedPerson]]
     problems: list[str]
+
+
+def split_by_picture(people: Sequence[AnnotatedPerson], pictures: int) -> dict[str, list[AnnotatedPerson]]:
+    """People, sorted by picture, in parts of at most so many pictures, which are named by numbers."""
+    parts: dict[str, list[AnnotatedPerson]] = {}
+    numbers: dict[Path, int] = {}
+    for person in people:
+        number = numbers.setdefault(person.picture, len(numbers))
+        parts.setdefault(f"{number // pictures:05d}", []).append(person)
+    return parts
 
 
 def check_inside(person: AnnotatedPerson, width: int, height: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
-from armory_skelevision.training.settings import RunSettings
+from armory_skelevision.training.settings import RunSettings, shares_of
 
 OURS = "MIT"
 """The licence of rendered people, and so of weights trained on them alone."""
@@ -21,6 +21,8 @@ def find_licence(settings: RunSettings, start: str | None = None) -> str:
     if settings.licence is not None:
         return settings.licence
     terms = [] if start is None or start == OURS else start.split("; ")
-    if is_crop_store(settings.store):
-        terms.append(f"terms of the pictures of {', '.join(CropStore(settings.store).sources)}")
+    stores = [CropStore(folder) for folder in shares_of("store", settings.store) if is_crop_store(folder)]
+    if stores:
+        sources = sorted({source for store in stores for source in store.sources})
+        terms.append(f"terms of the pictures of {', '.join(sources)}")
     return "; ".join(dict.fromkeys(terms)) or OURS

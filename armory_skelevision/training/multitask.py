@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
@@ -28,7 +28,7 @@ from armory_skelevision.training.data.loading import Batch, describe_pairs
 from armory_skelevision.training.input_scaling import fold_scaling, load_initial_weights, normalise
 from armory_skelevision.training.licence import UNKNOWN, find_licence
 from armory_skelevision.training.run_folder import WEIGHTS
-from armory_skelevision.training.settings import MultitaskSettings
+from armory_skelevision.training.settings import MultitaskSettings, shares_of
 from armory_skelevision.training.targets import mean_iou
 from armory_skelevision.weights.loading import read_metadata, save_weights
 from armory_skelevision.weights.metadata import START, Metadata
@@ -69,12 +69,24 @@ class MultitaskTraining(TrainingBody):
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
         cls, loc = self.tracking_losses(output, batch)
         loss = CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc
+        self._log_by_store(output, batch)
         if self.network.keypoint_head is not None:
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             loss = loss + self.settings.lambda_k * keypoints
             self.log("keypoints", keypoints)
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
         return loss
+
+    @torch.no_grad()
+    def _log_by_store(self, output: RPNOutput, batch: Batch) -> None:
+        """Log the tracking loss of the pairs of each store, if there are several."""
+        folders = list(shares_of("store", self.settings.store))
+        for number, folder in enumerate(folders if len(folders) > 1 else []):
+            chosen = batch.source == number
+            if chosen.any():
+                part = Batch(*(values[chosen] for values in batch))
+                cls, loc = self.tracking_losses(RPNOutput(*(values[chosen] for values in output)), part)
+                self.log(f"loss {folder}", CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc)
 
     def _head_loss(self, batch: Batch) -> Tensor:
         """The loss of the keypoint head alone. The frozen tracker stays as it is, BatchNorm's statistics included."""

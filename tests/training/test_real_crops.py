@@ -177,10 +177,10 @@ def test_finished_parts_are_left_alone(folders, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_leaves_whole_parts_only(folders, tmp_path, monkeypatch):
-    def stop_in_the_third(picture, person):
+    def stop_in_the_third(picture, person, others):
         if person.track == 3:
             raise KeyboardInterrupt
-        return cut_crop(picture, person)
+        return cut_crop(picture, person, others)
 
     people = read_lasot(folders / "lasot", "train")
     monkeypatch.setattr(building, "cut_crop", stop_in_the_third)
