@@ -16,6 +16,13 @@ from torch import Tensor
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 
+LEFT_OUT_XYXY = (0.0, 0.0, 0.0, 0.0)
+"""The true box of a frame that metrics leave out: the target is absent, or nobody annotated it."""
+
+LOST_XYXY = (-1.0, -1.0, -1.0, -1.0)
+"""The true box of a frame without the target that metrics count as lost."""
+
+
 def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
     """An array of real numbers, such as boxes, of any shape, from an array, a tensor or nested sequences.
 
@@ -47,7 +54,7 @@ def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
 def check_corners(key: str, boxes_xyxy: np.ndarray) -> None:
     """Refuse boxes (F, 4) with NaN, infinity, or corners the other way round, as boxes xywh have them.
 
-    Boxes without an area are let through: they mark frames without a target.
+    Boxes without an area are let through: they mark frames without a target, as `LEFT_OUT_XYXY` does.
 
     Args:
         key: What the boxes are, for errors.

@@ -101,6 +101,24 @@ def read_cutout(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     return _to_rgba(image, printable(path))
 
 
+def read_label_image(path: str | os.PathLike[str], inside: str | os.PathLike[str] | None = None) -> NDArray[np.uint8]:
+    """Read a PNG image whose pixels are numbers and not colours, such as a mask with objects, (H, W) uint8.
+
+    Args:
+        path: The file: grey or with a palette, of at most 8 bits.
+        inside: A folder that it must be in; None for any place.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InvalidValueError: If it is damaged, too large, in colour, or outside of the folder.
+    """
+    image = _open(read_bytes(path, inside=inside), printable(path))
+    if image.mode not in ("1", "L", "P") or image.format != "PNG":
+        expected = "a PNG image of numbers: grey, or with a palette"
+        raise InvalidValueError(printable(path), expected, f"{image.format} of mode {image.mode}")
+    return np.asarray(image).astype(np.uint8)
+
+
 def encode_png(image: NDArray[np.uint8]) -> bytes:
     """Compress an image, (H, W, 3) RGB or (H, W), uint8, as PNG (`InvalidValueError` for another shape or type)."""
     import cv2

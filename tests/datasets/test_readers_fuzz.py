@@ -20,7 +20,7 @@ from people_data import annotate
 
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
-from armory_skelevision.datasets.otb_sequences import read_boxes
+from armory_skelevision.datasets.layouts.otb import read_boxes
 from armory_skelevision.datasets.walker_files import read_annotation
 from armory_skelevision.validation import StructuredError
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from armory_skelevision import metrics
-from armory_skelevision.datasets.otb_sequences import read_boxes
+from armory_skelevision.datasets.layouts.otb import read_boxes
 from armory_skelevision.metrics import (
     frame_boxes,
     frame_iou,
