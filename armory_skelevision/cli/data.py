@@ -125,6 +125,28 @@ def crop_pictures(
     _make_crops(people, out, skip_invalid)
 
 
+@crops.command("sequences")
+def crop_sequences(
+    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    layout: Annotated[
+        str, typer.Option(help="otb, got10k, lasot, uav123, trackingnet, vot, davis or plain; see the guide.")
+    ],
+    out: Annotated[Path, _STORE],
+    only: Annotated[list[str] | None, typer.Option(help="A sequence to take; may be repeated. By default all.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A sequence to leave out; may be repeated.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take every so many frames.")] = 1,
+    name: Annotated[str | None, typer.Option(help="Name in the store; by default that of the folder.")] = None,
+    skip_invalid: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Cut crops of the targets of sequences, which must be people. Resumes if interrupted."""
+    from armory_skelevision.datasets.sequence_people import AnyLayout, read_sequence_people
+    from armory_skelevision.validation import check_value
+
+    check_value("--layout", layout, AnyLayout)
+    found = name or root.absolute().name
+    _make_crops(read_sequence_people(root, layout, found, only or (), without or (), every), out, skip_invalid)
+
+
 @crops.command("open-images")
 def crop_open_images(
     boxes: Annotated[Path, typer.Option(help="Open Images' boxes, such as oidv6-train-annotations-bbox.csv.")],
