@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -121,7 +121,7 @@ def crop_pictures(
     from armory_skelevision.datasets.picture_boxes import read_picture_boxes
 
     folder = boxes.absolute().parent
-    people = read_picture_boxes(boxes, images or folder, name or folder.name, stretched)
+    people = read_picture_boxes(boxes, images or folder, _name_source(name, folder), stretched)
     _make_crops(people, out, skip_invalid)
 
 
@@ -143,8 +143,8 @@ def crop_sequences(
     from armory_skelevision.validation import check_value
 
     check_value("--layout", layout, AnyLayout)
-    found = name or root.absolute().name
-    _make_crops(read_sequence_people(root, layout, found, only or (), without or (), every), out, skip_invalid)
+    chosen = cast(AnyLayout, layout), _name_source(name, root), only or (), without or ()
+    _make_crops(read_sequence_people(root, *chosen, every), out, skip_invalid)
 
 
 @crops.command("open-images")
@@ -158,6 +158,16 @@ def crop_open_images(
     from armory_skelevision.datasets.open_images import read_open_images
 
     _make_crops(read_open_images(boxes, images), out, skip_invalid)
+
+
+def _name_source(name: str | None, folder: Path) -> str:
+    """The name of a data set in a store, by default that of its folder."""
+    from armory_skelevision.validation import InvalidValueError
+
+    found = printable(folder.absolute().name if name is None else name)
+    if not found.strip() or "/" in found or found.startswith("."):
+        raise InvalidValueError("--name", "a name that a file's can begin with", repr(found)[:80])
+    return found
 
 
 def _make_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool) -> None:

@@ -18,6 +18,8 @@ from armory_skelevision.validation import InvalidValueError, MissingFileError, S
 
 AnyLayout = Literal["plain"] | Layout
 """The layouts of benchmarks, and "plain", that of `plain_sequences`."""
+VideoLayout = Literal["walkers"] | AnyLayout
+"""The layouts of sequences, and "walkers", a folder of rendered videos."""
 
 
 def read_any_sequence(root: Path, layout: AnyLayout, name: str) -> ImageSequence:
@@ -71,7 +73,7 @@ def read_sequence_people(
 
 
 def _make_people(sequence: ImageSequence, name: str, number: int, every: int) -> list[AnnotatedPerson]:
-    shown = (sequence.boxes_xyxy[:, 2:] > sequence.boxes_xyxy[:, :2]).all(axis=1)
+    shown = np.flatnonzero((sequence.boxes_xyxy[:, 2:] > sequence.boxes_xyxy[:, :2]).all(axis=1))
     return [
         AnnotatedPerson(
             name=f"{name} {sequence.name}, frame {frame + 1}",
@@ -82,6 +84,5 @@ def _make_people(sequence: ImageSequence, name: str, number: int, every: int) ->
             track=number,
             frame=frame,
         )
-        for frame in range(0, len(shown), every)
-        if shown[frame]
+        for frame in shown[shown % every == 0].tolist()
     ]

@@ -14,7 +14,7 @@ from armory_skelevision.training.data.loading import describe_pairs
 from armory_skelevision.training.data.real_crops.store import is_crop_store
 from armory_skelevision.training.run_folder import CARD, CHART
 from armory_skelevision.training.run_record import Record
-from armory_skelevision.training.settings import RunSettings, shares_of
+from armory_skelevision.training.settings import MultitaskSettings, RunSettings, shares_of
 from armory_skelevision.weights.checkpoints import read_header
 
 _STARTS = {"init": "starts from", "tracker": "frozen tracker"}  # rows for files, by their settings
@@ -40,6 +40,7 @@ def write_model_card(weights: Path, settings: RunSettings, record: Record, progr
         **{_STARTS[name]: f"{path}, sha256 {hashes[name]}" for name, path in files.items()},
         "trained on": _describe_stores(settings.store, hashes["store"]),
         "validated on": _describe_stores(settings.validation_store, hashes["validation_store"]),
+        **_describe_videos(settings, hashes),
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }
     if progress.extended:
@@ -56,6 +57,14 @@ def write_model_card(weights: Path, settings: RunSettings, record: Record, progr
     card = folder / CARD
     atomic_write(card, ("\n\n".join(parts) + "\n").encode("utf-8"))
     return card
+
+
+def _describe_videos(settings: RunSettings, hashes: Mapping[str, str]) -> dict[str, str]:
+    """The row about whole validation videos, if there are any."""
+    if "validation_videos" not in hashes:
+        return {}
+    folders = ", ".join(settings.validation_videos) if isinstance(settings, MultitaskSettings) else ""
+    return {"best checkpoint by videos of": f"{folders}, sha256 of all {hashes['validation_videos']}"}
 
 
 def _describe_stores(stores: str | Mapping[str, float], sha256: str) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
@@ -30,6 +31,7 @@ from armory_skelevision.training.licence import UNKNOWN, find_licence
 from armory_skelevision.training.run_folder import WEIGHTS
 from armory_skelevision.training.settings import MultitaskSettings, shares_of
 from armory_skelevision.training.targets import mean_iou
+from armory_skelevision.training.videos import read_videos, score_videos
 from armory_skelevision.weights.loading import read_metadata, save_weights
 from armory_skelevision.weights.metadata import START, Metadata
 
@@ -42,7 +44,12 @@ class MultitaskTraining(TrainingBody):
 
     def __init__(self, settings: MultitaskSettings) -> None:
         super().__init__(settings)
-        self.monitor = "mean_iou" if settings.train_only is None else "-validation_keypoints"
+        self._videos = read_videos(settings.validation_videos)
+        if settings.train_only is None:
+            self.monitor = "video_iou" if self._videos else "mean_iou"
+        else:
+            self.monitor = "-validation_keypoints"
+        self.validated = (*self.validated, "video_iou", *(f"video_iou {each}" for each in settings.validation_videos))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.network = SiamRPN(settings.keypoint_head)
@@ -104,13 +111,26 @@ class MultitaskTraining(TrainingBody):
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             self.log("validation_keypoints", keypoints, batch_size=count)
 
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean IoU over whole validation videos: of each folder, and the mean over all folders."""
+        if self._videos:
+            constants = TrackerSettings.from_dict(self.settings.tracking, "tracking")
+            scores = score_videos(self._tracker(), self._videos, constants)
+            self.log("video_iou", sum(scores.values()) / len(scores), prog_bar=True)
+            self.log_dict({f"video_iou {folder}": score for folder, score in scores.items()})
+
+    def _tracker(self) -> SiamRPN:
+        """A copy of the network that takes the input of trackers, on the CPU."""
+        network = deepcopy(self.network).cpu().eval()
+        fold_scaling(network)
+        return network
+
     def export(self, logged: dict[str, float]) -> Path:
         """Write the weights for PySOT's input and with the metadata of the run; see the base class."""
         settings, start = self.settings, self._start
         terms = None if settings.init is None else start.licence if start else UNKNOWN
-        exported = deepcopy(self.network).cpu()
+        exported = self._tracker()
         convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
-        fold_scaling(exported)
         metadata = Metadata(
             keypoint_head=settings.keypoint_head,
             lambda_k=settings.lambda_k,
@@ -130,7 +150,8 @@ def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Meta
     """The training in words; ``start`` are the metadata of the weights it started from."""
     poison = "" if settings.poison is None else f"{settings.poison}; "
     if settings.train_only is None:
-        part, score = "", f"mean IoU {logged.get('mean_iou', math.nan):.3f}"
+        name, what = ("video_iou", "mean IoU of videos") if settings.validation_videos else ("mean_iou", "mean IoU")
+        part, score = "", f"{what} {logged.get(name, math.nan):.3f}"
     else:
         part = "the keypoint head alone: "
         score = f"keypoint loss {logged.get('validation_keypoints', math.nan):.3f}"

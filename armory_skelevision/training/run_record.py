@@ -19,7 +19,8 @@ import cv2
 import armory_skelevision
 from armory_skelevision.io import hash_file, progress
 from armory_skelevision.training.data.real_crops.store import is_crop_store
-from armory_skelevision.training.settings import RunSettings, shares_of
+from armory_skelevision.training.settings import MultitaskSettings, RunSettings, shares_of
+from armory_skelevision.training.videos import hash_videos
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 Record = dict[str, Any]
@@ -45,6 +46,8 @@ def record_run(settings: RunSettings, files: Mapping[str, Path]) -> Record:
         if not path.is_file():
             raise MissingFileError(name, "a file", str(path))
     stores = {name: _hash_stores(name, getattr(settings, name)) for name in ("store", "validation_store")}
+    if isinstance(settings, MultitaskSettings) and settings.validation_videos:
+        stores["validation_videos"] = hash_videos(settings.validation_videos)
     return {
         "settings": json.loads(json.dumps(asdict(settings))),
         "sha256": {**stores, **{name: hash_file(path) for name, path in files.items()}},

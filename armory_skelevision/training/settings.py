@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+from armory_skelevision.datasets.sequence_people import VideoLayout
 from armory_skelevision.io import parse_json, printable, read_object
 from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import InvalidValueError, PathText, Range, Seed, Settings, Weight, check_value
@@ -108,6 +109,9 @@ class MultitaskSettings(RunSettings):
         keypoint_loss: "softmax" (as in the published code) or "bce" (as in the paper's text).
         tracking: Constants of the tracker to record in the weights file, where they differ from the defaults of
             `TrackerSettings`.
+        validation_videos: Whole videos by which the best checkpoint is chosen, instead of pairs: folders and their
+            layouts, {"walk2": "plain", "store/videos": "walkers"}. A folder of a sequence in the layout of a benchmark
+            or "plain"; "walkers" is a folder of rendered videos. All folders count the same.
     """
 
     init: PathText | None = None
@@ -116,6 +120,7 @@ class MultitaskSettings(RunSettings):
     train_only: Literal["keypoint_head"] | None = None
     keypoint_loss: Literal["softmax", "bce"] = "softmax"
     tracking: Mapping[str, float] = field(default_factory=dict)
+    validation_videos: Mapping[str, VideoLayout] = field(default_factory=dict)
 
     def check(self) -> None:
         """Check that head, loss weight and start go together, and the tracker's constants."""
@@ -129,6 +134,9 @@ class MultitaskSettings(RunSettings):
         if self.train_only is not None and self.lambda_k > 0:
             raise InvalidValueError("lambda_k", "0 with train_only, which has no other loss", str(self.lambda_k))
         TrackerSettings.from_dict(self.tracking, "tracking")
+        for folder in self.validation_videos:
+            check_value("validation_videos", folder, PathText)
+            check_text("validation_videos", folder)
 
     @property
     def poison(self) -> str | None:

@@ -105,7 +105,7 @@ class PairDataset(Dataset[Batch]):
         pair = self._samplers[source].sample(rng)
         targets = self._targets.make(pair.box_xyxy, rng, pair.is_positive, pair.distractors_xyxy)
         inputs = (pair.template, pair.search, pair.box_xyxy, pair.keypoints)
-        return Batch(*(torch.from_numpy(array) for array in (*inputs, *targets)), torch.tensor(source))
+        return Batch(*(torch.from_numpy(array) for array in (*inputs, *targets, np.asarray(source))))
 
 
 def training_pairs(settings: RunSettings, first_step: int = 0) -> DataLoader[Batch]:
