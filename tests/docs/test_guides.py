@@ -40,6 +40,7 @@ ONLY_PARSED = {
     "skelevision submit": "needs a bundle and a suite; tests/submission",
     "python -m benchmarks.": "minutes to hours; tests/benchmarks call what they are made of",
     "python -m experiments.": "hours; tests/experiments call what they are made of",
+    "python -m scripts.label": "needs networks of others; tests/project/test_labels.py",
     "python docker/": "builds images; tests/docker/test_images.py",
     "python -m skelevision_town": "renders, by Blender; town/tests/test_render.py, town/tests/test_cutouts.py",
     "python -m pytest": "is what runs this",
@@ -58,7 +59,7 @@ RUN = (
     "skelevision sweep sweep_configs/walkers.json --out results/walkers --dry-run",
 )
 READERS_FILES = {
-    *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
+    *("mine.json", "boxes.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
     *("ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
 }
 """Files that the reader writes, or that a command makes."""
