@@ -59,8 +59,8 @@ RUN = (
     "skelevision sweep sweep_configs/walkers.json --out results/walkers --dry-run",
 )
 READERS_FILES = {
-    *("mine.json", "boxes.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
-    *("ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
+    *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
+    *("boxes.json", "ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
 }
 """Files that the reader writes, or that a command makes."""
 CONFIG_FOLDERS = ("scenario_configs", "sweep_configs", "training_configs")
