@@ -4,9 +4,10 @@
                                   [--length 60] [--every 2] [--agreement 0.7] [--min-height 40]
 
 Every ``--length`` frames, the detector finds people. The tracker follows each forward to the end of these frames, and
-from there backward again. A frame is kept as far as both boxes agree (IoU of at least ``--agreement``) and the way back
-has led to the same person; its box is the mean of the two. Writes ``FOLDER/images`` and ``FOLDER/boxes.json``, which
-``skelevision data crops pictures`` reads; the boxes are marked as the teachers'. Some frames at a time are in memory.
+from there backward again. A frame is kept as far as both boxes agree (IoU of at least ``--agreement``), the way back
+has led to the same person, and the detector finds it in the last of them, too; its box is the mean of the two. Writes
+``FOLDER/images`` and ``FOLDER/boxes.json``, which ``skelevision data crops pictures`` reads; the boxes are marked as the
+teachers'. Some frames at a time are in memory.
 
 Look at some of the pictures before you train on them. The teachers are not part of this package: FastestDet is on
 github.com/dog-qiuqiu/FastestDet (BSD 3), NanoTrack comes with `skelevision weights fetch`.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,13 @@ from armory_skelevision.tracking import ChosenFrames
 from armory_skelevision.training.videos import ReadFrames
 from scripts.person_detector import PersonDetector
 
+Detector = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""The boxes (n, 4) xyxy of the people in a frame."""
 TEACHER = "FastestDet and NanoTrack"
 FEWEST = 3
 """Frames that a track must have."""
+SEEN = 0.6
+"""Least IoU with a person whom the detector finds where a track ends."""
 JPEG_QUALITY = 92
 
 
@@ -67,6 +72,14 @@ def follow(
     return mean, agrees.numpy()
 
 
+def is_seen(
+    detector: Detector, frames: Sequence[NDArray[np.uint8]], boxes_xyxy: NDArray[np.float32], number: int
+) -> bool:
+    """Whether the detector finds the person, too, where a track ends. Else it may have begun with no person."""
+    found = torch.from_numpy(detector(frames[number]))
+    return bool((iou(found, torch.from_numpy(boxes_xyxy[number])) >= SEEN).any())
+
+
 def read_chunks(source: FrameSource, length: int, every: int) -> Iterator[tuple[int, list[NDArray[np.uint8]]]]:
     """The number of the first frame, and some frames in order, of which each ``every``-th is taken."""
     frames = islice(iter(source), 0, None, every)
@@ -78,16 +91,17 @@ def read_chunks(source: FrameSource, length: int, every: int) -> Iterator[tuple[
 
 
 def label(
-    detector: PersonDetector, tracker: SiameseEstimator, source: FrameSource, name: str, options: argparse.Namespace
+    detector: Detector, tracker: SiameseEstimator, source: FrameSource, name: str, options: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
     """The entries of ``boxes.json`` for a video, whose frames are written as pictures."""
     track = 0
-    for first, frames in progress(read_chunks(source, options.length, options.every), name, unit="part"):
+    parts = None if source.count is None else -(-source.count // (options.length * options.every))
+    for first, frames in progress(read_chunks(source, options.length, options.every), name, unit="part", total=parts):
         entries: dict[int, dict[str, Any]] = {}
         found_xyxy = detector(frames[0])
         for box_xyxy in found_xyxy[found_xyxy[:, 3] - found_xyxy[:, 1] >= options.min_height]:
             boxes_xyxy, agrees = follow(tracker, frames, box_xyxy, options.agreement)
-            if agrees.sum() < FEWEST:
+            if agrees.sum() < FEWEST or not is_seen(detector, frames, boxes_xyxy, int(np.flatnonzero(agrees)[-1])):
                 continue
             for number in np.flatnonzero(agrees).tolist():
                 frame = first + number * options.every

@@ -76,6 +76,14 @@ def test_labels_of_a_video_are_read_as_people(video, tmp_path):
     assert cv2.imread(str(part[4].picture))[0, 0, 0] == pytest.approx(4, abs=2)
 
 
+def test_tracks_that_end_without_a_person_are_left_out(video, tmp_path):
+    options = argparse.Namespace(length=6, every=1, agreement=0.7, min_height=40, out=tmp_path)
+    (tmp_path / "images").mkdir()
+    seen = [BOX[None], BOX[None] + 30]  # in the first frame, and in the last
+    tracker = make_tracker([0] * 6, [0] * 6)
+    assert list(label(lambda frame: seen[int(frame[0, 0, 0] > 2)], tracker, open_frames(video), "a", options)) == []
+
+
 def test_an_existing_file_is_not_replaced(tmp_path, monkeypatch):
     (tmp_path / "boxes.json").write_text("[]")
     options = ["--out", tmp_path, "--detector", "a.onnx", "--tracker", "b.pth"]

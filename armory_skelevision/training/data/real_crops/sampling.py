@@ -24,7 +24,8 @@ FRAME_RANGE = 10
 TEMPLATE_SHIFT, TEMPLATE_SCALE = 4, 0.05
 SEARCH_SCALE = 0.18
 STRETCH = 0.1  # standard deviation of the log of the common stretch, as of composed pairs
-LOW_RESOLUTION = 0.3  # share of the pairs from a camera that is far away
+OWN_CAMERA = 0.5  # share of the pairs that keep the faults of their own camera, and change in tone alone
+LOW_RESOLUTION = 0.3  # share of the others whose camera is far away
 LARGEST_SEARCH_SIDE = 431  # at its smallest scale, a larger one would reach beyond the stored crop
 
 
@@ -113,6 +114,10 @@ def draw_crop_map(
 def _draw_camera(rng: np.random.Generator) -> Degradation:
     """A camera, which may be so far away that a standing person is a third as tall as in the stored crop."""
     camera = draw_degradation(rng)
+    if rng.uniform() < OWN_CAMERA:
+        return camera._replace(
+            resolution=1.0, defocus=0.0, noise=0.0, quality=None, sharpening=0.0, shake=0.0, light=0.0
+        )
     if rng.uniform() < LOW_RESOLUTION:
         return camera._replace(resolution=float(np.exp(rng.uniform(np.log(0.3), 0))))
     return camera
