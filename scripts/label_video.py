@@ -6,8 +6,8 @@
 Every ``--length`` frames, the detector finds people. The tracker follows each forward to the end of these frames, and
 from there backward again. A frame is kept as far as both boxes agree (IoU of at least ``--agreement``), the way back
 has led to the same person, and the detector finds it in the last of them, too; its box is the mean of the two. Writes
-``FOLDER/images`` and ``FOLDER/boxes.json``, which ``skelevision data crops pictures`` reads; the boxes are marked as the
-teachers'. Some frames at a time are in memory.
+``FOLDER/images`` and ``FOLDER/boxes.json``, which ``skelevision data crops pictures`` reads; the boxes are marked as
+the teachers'. Some frames at a time are in memory.
 
 Look at some of the pictures before you train on them. The teachers are not part of this package: FastestDet is on
 github.com/dog-qiuqiu/FastestDet (BSD 3), NanoTrack comes with `skelevision weights fetch`.

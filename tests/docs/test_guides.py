@@ -40,6 +40,7 @@ ONLY_PARSED = {
     "skelevision submit": "needs a bundle and a suite; tests/submission",
     "python -m benchmarks.": "minutes to hours; tests/benchmarks call what they are made of",
     "python -m experiments.": "hours; tests/experiments call what they are made of",
+    "python -m scripts.cut_out_people": "needs masks; tests/project/test_labels.py",
     "python -m scripts.label": "needs networks of others; tests/project/test_labels.py",
     "python docker/": "builds images; tests/docker/test_images.py",
     "python -m skelevision_town": "renders, by Blender; town/tests/test_render.py, town/tests/test_cutouts.py",

@@ -1,4 +1,4 @@
-"""The scripts that label videos and keypoints by teachers, with teachers whose answers are known."""
+"""The scripts that label by teachers and cut people out, with teachers whose answers are known."""
 
 import argparse
 import json
@@ -9,10 +9,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from handmade_store import make_store
 
 from armory_skelevision.datasets.frame_source import open_frames
 from armory_skelevision.datasets.picture_boxes import read_picture_boxes
+from armory_skelevision.training.data.loading import describe_pairs
+from armory_skelevision.training.data.rendered_pairs.store import RenderedStore, read_sources
+from armory_skelevision.training.licence import find_licence
+from armory_skelevision.training.settings import MultitaskSettings
 from scripts import label_keypoints, label_video
+from scripts.cut_out_people import add_people, read_cutouts
 from scripts.label_keypoints import MoveNet, leave_out_others
 from scripts.label_video import follow, label, read_chunks
 from scripts.person_detector import decode
@@ -159,3 +165,43 @@ def test_keypoints_are_added_to_the_entries(monkeypatch, tmp_path):
     (part,) = read_picture_boxes(tmp_path / "new.json", tmp_path, "labelled", stretched=True).parts.values()
     assert part[0].teacher == "MoveNet" and part[0].stretch == pytest.approx(4 / 3)
     np.testing.assert_allclose(part[0].keypoints, [[100 * 4 / 3, 100, 2]] * 17, atol=3)
+
+
+def make_masks(root, name, rows=range(20, 110), truth=None, value=1):
+    for number in range(3):
+        for kind in ("img", "mask"):
+            (root / name / kind).mkdir(parents=True, exist_ok=True)
+        mask = np.zeros((120, 160), np.uint8)
+        mask[rows.start : rows.stop, 50 + number : 80] = value
+        mask[5:10, 5:10] = 9 if truth else 0
+        cv2.imwrite(str(root / name / f"img/{number:05d}.png"), np.where(mask[..., None] > 0, 200, 30) * np.ones(3))
+        cv2.imwrite(str(root / name / f"mask/{number:05d}.png"), mask)
+    if truth:
+        (root / name / truth).write_text("")
+
+
+def test_cutouts_join_the_people_of_a_store(tmp_path):
+    store = make_store(tmp_path / "store", people=2, views=1, scenes=1)
+    make_masks(tmp_path / "videos", "dance", truth="object2_rect.txt", value=2)
+    make_masks(tmp_path / "videos", "cut_off", rows=range(20, 119))
+    make_masks(tmp_path / "videos", "far", rows=range(20, 60))
+    arguments = {"root": tmp_path / "videos", "store": store, "source": "mine", "only": None, "every": 2}
+    options = argparse.Namespace(**arguments, min_height=80)
+    assert [add_people(options), add_people(options)] == [2, 0]
+    read = RenderedStore(store)
+    assert read.problems == () and [len(views) for views in read.people] == [1, 1, 2]
+    first, second = read.people[2]
+    assert [round(cutout.size[0]) for cutout in (first, second)] == [30, 28]
+    assert first.size[1] == 90 and not first.keypoints.any()
+    assert first.levels[0][45, 15].tolist() == [200, 200, 200, 255] and first.levels[0][1, 1, 3] == 0
+    assert read_sources(store) == ("mine",)
+    assert describe_pairs(str(store)) == "composed pairs of rendered people and of real ones (mine)"
+    settings = MultitaskSettings(str(store), "b", "c")
+    assert find_licence(settings) == "terms of the pictures of mine"
+
+
+def test_masks_that_do_not_fit_are_refused(tmp_path):
+    make_masks(tmp_path, "dance")
+    (tmp_path / "dance/mask/00001.png").unlink()
+    with pytest.raises(ValueError, match="a mask for each image"):
+        list(read_cutouts(tmp_path / "dance", 1, 80))

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from armory_skelevision.training.data.real_crops.sampling import FRAME_RANGE, CropPairSampler
 from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
 from armory_skelevision.training.data.rendered_pairs.composing import RenderedPairSampler
-from armory_skelevision.training.data.rendered_pairs.store import RenderedStore
+from armory_skelevision.training.data.rendered_pairs.store import RenderedStore, read_sources
 from armory_skelevision.training.settings import RunSettings, shares_of
 from armory_skelevision.training.targets import TargetMaker
 
@@ -55,7 +55,8 @@ def describe_pairs(stores: str | Mapping[str, float]) -> str:
 
 def _describe_store(folder: str) -> str:
     if not is_crop_store(folder):
-        return "composed pairs of rendered people"
+        real = f" and of real ones ({', '.join(sources)})" if (sources := read_sources(folder)) else ""
+        return f"composed pairs of rendered people{real}"
     store = CropStore(folder)
     labels = f"; labels by {', '.join(store.teachers)}" if store.teachers else ""
     return f"pairs from {len(store)} crops of real people ({', '.join(store.sources)}{labels})"
