@@ -6,7 +6,8 @@
 ``ROOT/SEQUENCE`` holds ``img/*.jpg`` and ``mask/*.png``, one mask for each image; the person's value in it is K if
 there is a file ``objectK_rect.txt``, else any but 0. A frame becomes a cut-out if the whole person is in it, away from
 the picture's border, and of at least ``--min-height`` pixels. They are added to the rendered people of a store, as
-further people without keypoints; running it again changes nothing. Weights that are trained on the store name the source.
+further people without keypoints; running it again changes nothing. Weights that are trained on the store name the
+source.
 """
 
 from __future__ import annotations
