@@ -15,7 +15,6 @@ from torch import Tensor
 
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
-
 LEFT_OUT_XYXY = (0.0, 0.0, 0.0, 0.0)
 """The true box of a frame that metrics leave out: the target is absent, or nobody annotated it."""
 
@@ -119,6 +118,11 @@ def giou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     around = (bottom_right - top_left).clamp(min=0).prod(dim=-1).clamp(min=torch.finfo(overlap.dtype).tiny)
     union = (_area(a_xyxy) + _area(b_xyxy)) / (1 + overlap)
     return overlap - (around - union) / around
+
+
+def has_area(boxes_xyxy: Tensor) -> Tensor:
+    """Whether boxes (..., 4) are wider and higher than 0, truth values (...); true boxes of absent targets are not."""
+    return (boxes_xyxy[..., 2:] > boxes_xyxy[..., :2]).all(dim=-1)
 
 
 def _area(box_xyxy: Tensor) -> Tensor:

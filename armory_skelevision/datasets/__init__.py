@@ -2,8 +2,9 @@
 
 Every batch is one video ``x`` (1, F, H, W, 3), RGB, float32 in [0, 1], and labels ``([{"boxes"}], metadata)``: boxes
 (F, 4) xyxy in pixels; metadata with at least ``gs_coords`` (F, 4, 2), the corners of the patch as x, y in pixels, and
-``masks`` (F, H, W, 3) uint8, non-zero where the patch is visible; `walkers`, `otb_person` and `sequences` add ``name``,
-that of the video. Metadata are those of the one video of the batch; attacks take a list of them, one per video, which ARMORY makes.
+``masks`` (F, H, W, 3) uint8, non-zero where the patch is visible; `walkers`, `otb_person` and `sequences` add
+``name``, that of the video. Metadata are those of the one video of the batch; attacks take a list of them, one per
+video, which ARMORY makes.
 ARMORY and TensorFlow are imported when a function is called. All functions raise `InvalidValueError` for an option that
 is unknown or wrong and for data that cannot be read, and `MissingFileError` for missing data. They take the options
 that ARMORY has for its own data sets:

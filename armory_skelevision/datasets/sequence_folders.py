@@ -6,15 +6,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import loguru
 import numpy as np
+import torch
 
+from armory_skelevision.boxes import has_area
 from armory_skelevision.datasets.frame_source import load_frames, open_images
-from armory_skelevision.datasets.layouts import ImageSequence, Layout, Readers, find_sequences, read_sequence
+from armory_skelevision.datasets.layouts import ImageSequence, Layout, find_sequences, read_sequence
+from armory_skelevision.datasets.layouts.sequence import Readers
 from armory_skelevision.datasets.numbers import duplicates, name_some, read_lines
 from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.datasets.selection import select, single_split
-from armory_skelevision.io import printable
+from armory_skelevision.io import printable, progress
 from armory_skelevision.validation import AnyPath, Count, InvalidValueError, MissingFileError, WholeNumber
 
 ALL = "all"
@@ -38,7 +42,8 @@ def sequences(
 ) -> Any:
     """Videos of a benchmark in the layout in which it is published, with the patch of the SkeleVision paper overlaid.
 
-    The images are read where they are; nothing is prepared. Frames without the target count as the benchmark prescribes.
+    The images are read where they are; nothing is prepared. Frames without the target count as the benchmark
+    prescribes.
 
     Args:
         split: ``all``; or a text file with the name of a sequence in each line, such as ``list.txt``, below ``root`` or
@@ -56,6 +61,9 @@ def sequences(
     chosen = choose_sequences(split, index, layout, folder, names)
     from armory.data import datasets
 
+    if not all(has_area(torch.from_numpy(sequence.boxes_xyxy)).all() for sequence in chosen):
+        # it takes the empty boxes of absent targets for normalised ones, and warns of each frame
+        loguru.logger.disable("armory.metrics.task")
     context = datasets.VideoContext(x_shape=(None, None, None, 3), frame_rate=chosen[0].frame_rate)
     batches = _batches(chosen, epochs, shuffle_files, max_frames)
     return datasets.ArmoryDataGenerator(batches, size=len(chosen), epochs=epochs, batch_size=1, context=context)
@@ -76,7 +84,8 @@ def choose_sequences(
         if missing := [name for name in names if name not in listed]:
             raise MissingFileError(printable(root), f"the sequences {name_some(missing)}", "none in the split")
         listed = [name for name in listed if name in set(names)]
-    chosen = [read_sequence(root, layout, listed[number], readers) for number in select(len(listed), split, index)]
+    bar = progress(select(len(listed), split, index), "Reading true boxes", unit="sequence")
+    chosen = [read_sequence(root, layout, listed[number], readers) for number in bar]
     for sequence in chosen:
         if not sequence.is_annotated:
             got, fix = "one of the first frame only", "take a split whose truth is published"

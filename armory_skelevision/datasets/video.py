@@ -130,8 +130,8 @@ def load_video(
             "walkers/dev/19"; a file or a folder, as `open_frames` takes them; or frames (F, H, W, 3), RGB, uint8 or
             floating point in [0, 1], as an array or a sequence of frames.
         boxes_xyxy: The target's true boxes (F, 4) in pixels. Packaged videos and benchmarks' sequences have their own.
-        box_xywh: In place of all true boxes, the target in the first frame alone: left, top, width and height in pixels,
-            counted from 0. Metrics leave out the other frames.
+        box_xywh: In place of all true boxes, the target in the first frame alone: left, top, width and height in
+            pixels, counted from 0. Metrics leave out the other frames.
         layout: Of a benchmark's sequence, where it has to be said; see `open_frames`.
         max_frames: Of a file or a folder, how many frames to load, from the first; None for all.
         name: What results call the video; None takes it from the file or the folder, or "video".

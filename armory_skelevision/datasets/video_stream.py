@@ -2,8 +2,9 @@
 
 Every frame that a file stores comes out once, whatever its time: with a variable frame rate, the frames are not evenly
 spaced in time. They are turned as the file's rotation says, so width and height are those that players show. Pixels are
-as stored where they are not square. What cannot be decoded without an error is refused: ffmpeg would fill it up in
-silence. (`video_files` reads this package's own videos, which are the same to the bit on every machine.)
+as stored where they are not square, and colours are converted as OpenCV's `VideoCapture` does. What cannot be decoded
+without an error is refused: ffmpeg would fill it up in silence. (`video_files` reads this package's own videos, which
+are the same to the bit on every machine.)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -34,7 +36,8 @@ _MAX_HEADER = 64  # bytes of a line of a frame's header
 _MAX_MESSAGES = 10_000  # bytes of ffmpeg's messages that are looked at
 
 
-class VideoInfo(NamedTuple):
+@dataclass(frozen=True)
+class VideoInfo:
     """What a video file says of itself, and the size of its first frame."""
 
     fps: float
@@ -61,9 +64,8 @@ def probe_video(path: Path) -> VideoInfo:
     rate = re.search(r"\b([0-9.]+)(k?) fps", stream_line) or re.search(r"\b([0-9.]+)(k?) tbr", stream_line)
     fps = float(rate[1]) * (1000 if rate[2] else 1) if rate else 0.0
     if not 0.01 <= fps <= 10_000:
-        raise InvalidValueError(
-            printable(path), "a video with a frame rate", " ".join(stream_line.split())[:120] or "none"
-        )
+        got = " ".join(stream_line.split())[:120] or "none"
+        raise InvalidValueError(printable(path), "a video with a frame rate", got)
     height, width = frame.shape[:2]
     time = re.search(r"Duration: ([0-9]{2,4}):([0-9]{2}):([0-9.]+)", about)
     seconds = int(time[1]) * 3600 + int(time[2]) * 60 + float(time[3]) if time else None
@@ -108,7 +110,7 @@ class _Decoder(NamedTuple):
         if match is None or int(match[1]) * int(match[2]) > MAX_FRAME_PIXELS:
             raise InvalidValueError(key, f"frames of at most {MAX_FRAME_PIXELS:,} pixels", repr(size)[:80])
         frame = np.empty((int(match[2]), int(match[1]), 3), np.uint8)
-        view, done = memoryview(frame).cast("B"), 0
+        view, done = frame.reshape(-1).data, 0
         while done < len(view):
             if not (read := stream.readinto(view[done:])):
                 return None
@@ -132,7 +134,7 @@ def _ffmpeg(path: Path, level: str, *options: str) -> Iterator[_Decoder]:
     # The container is given, since ffmpeg would follow the addresses in a playlist. ":V" leaves out covers of music.
     source = ["-protocol_whitelist", "file", "-f", _container(path), "-max_pixels", str(MAX_FRAME_PIXELS)]
     source += ["-err_detect", "explode", "-i", f"file:{path.absolute()}", "-map", "0:V:0", "-fps_mode", "passthrough"]
-    output = ["-sws_flags", "bilinear+accurate_rnd+full_chroma_int+bitexact", "-pix_fmt", "rgb24"]
+    output = ["-sws_flags", "bilinear", "-pix_fmt", "rgb24"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-v", level, "-xerror", *source]
     command += [*options, *output, "-f", "image2pipe", "-c:v", "ppm", "-"]
     with (

@@ -78,6 +78,8 @@ def _draw_boxes(frame: NDArray[np.float32], boxes_xyxy: Mapping[str, NDArray[np.
     line = max(2, round(picture.height / 160))
     for name, box_xyxy in boxes_xyxy.items():
         x1, y1, x2, y2 = (box_xyxy * scale).round().tolist()
+        if x1 == x2 or y1 == y2:  # a frame without the target
+            continue
         # A dark rim keeps light boxes visible on light ground.
         draw.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=(0, 0, 0), width=line + 2)
         draw.rectangle((x1, y1, x2, y2), outline=COLOURS[name][0], width=line)

@@ -69,22 +69,29 @@ def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xy
         from armory.metrics.task import video_tracking_mean_iou
 
         from armory_skelevision import metrics
-    boxes_xyxy, scores = _read_prediction(prediction, len(frames))
+    boxes_xyxy, scores = read_prediction(prediction, len(frames))
     labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy}]
+    with quiet_armory():  # it warns of each frame without the target
+        mean_iou = float(video_tracking_mean_iou(*labels)[0])
     return TrackedVideo(
         frames,
         boxes_xyxy,
         scores=scores,
         frame_ious=metrics.frame_iou(*labels)[0],
-        mean_iou=float(video_tracking_mean_iou(*labels)[0]),
+        mean_iou=mean_iou,
         success_auc=metrics.success_auc(*labels)[0],
         precision_20px=metrics.precision_20px(*labels)[0],
         normalised_precision=metrics.normalised_precision(*labels)[0],
     )
 
 
-def _read_prediction(prediction: Any, count: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Boxes and scores of a prediction, of any tracker's; they need not be arrays."""
+def read_prediction(prediction: Any, count: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Boxes (F, 4) and scores (F,), if any, of any tracker's prediction for F frames; they need not be arrays.
+
+    Raises:
+        InvalidTypeError: If it has no boxes.
+        InvalidValueError: If boxes or scores are of another shape, or scores are not finite.
+    """
     key, expected = "tracker", f'a prediction with "boxes" ({count}, 4), and perhaps "scores" ({count},)'
     if not isinstance(prediction, Mapping) or "boxes" not in prediction:
         got = list(prediction) if isinstance(prediction, Mapping) else type(prediction).__name__
@@ -101,7 +108,7 @@ def _read_prediction(prediction: Any, count: int) -> tuple[NDArray[Any], NDArray
 
 @contextlib.contextmanager
 def quiet_armory() -> Iterator[None]:
-    """Import ARMORY, and with it TensorFlow, without what they print on the way."""
+    """Import or call ARMORY, and with it TensorFlow, without what they print on the way."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     loguru.logger.disable("armory")
@@ -124,6 +131,7 @@ class EvaluationResult:
         defense: The defense, or None.
         attack_seconds: How long the attack took to make the adversarial video; None without one.
         reach: The share of frames in which a perfect patch could win, in [0, 1]; None where the attack knows of none.
+        truth_by_tracker: Whether the video's true boxes are those of the benign run, but for the first.
     """
 
     tracker: Any = field(repr=False)
@@ -134,6 +142,7 @@ class EvaluationResult:
     defense: Any = field(default=None, repr=False)
     attack_seconds: float | None = None
     reach: float | None = None
+    truth_by_tracker: bool = False
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``result.json``, ``boxes.csv`` and ``video.mp4`` (H.264, plays in any browser).
@@ -200,11 +209,14 @@ class EvaluationResult:
         results[VIDEO_NAMES] = [self.video.name]
         if self.reach is not None:
             results[REACH] = [self.reach]
+        dataset = {"name": self.video.name, "names": [self.video.name], "frames": len(self.video)}
+        if self.truth_by_tracker:
+            dataset["truth"] = "the boxes of the benign run, but for the first"
         config = {
             "model": _describe(self.tracker, ""),
             "attack": _describe(self.attack, "attack_params"),
             "defense": _describe(self.defense, "params"),
-            "dataset": {"name": self.video.name, "names": [self.video.name], "frames": len(self.video)},
+            "dataset": dataset,
         }
         return {"config": config, "results": results, "timestamp": time.time(), "attack_seconds": self.attack_seconds}
 

@@ -1,6 +1,7 @@
 """Metrics that ARMORY's `metric.task` can name by dotted path, such as `armory_skelevision.metrics.success_auc`."""
 
 from armory_skelevision.metrics.boxes import (
+    average_overlap,
     frame_boxes,
     frame_iou,
     normalised_precision,
@@ -11,6 +12,7 @@ from armory_skelevision.metrics.boxes import (
 from armory_skelevision.metrics.keypoints import keypoint_pck, oks, pck, relative_pck
 
 __all__ = [
+    "average_overlap",
     "frame_boxes",
     "frame_iou",
     "keypoint_pck",

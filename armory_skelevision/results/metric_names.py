@@ -20,6 +20,7 @@ IOU_IN_REACH = "iou_in_reach"
 
 PER_VIDEO = {
     METRIC: "mean IoU",
+    "average_overlap": "average overlap",
     "success_auc": "success AUC",
     "precision_20px": "precision @20 px",
     "normalised_precision": "normalised precision",

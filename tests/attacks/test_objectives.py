@@ -8,6 +8,7 @@ from doubles import overlaps
 
 from armory_skelevision.attacks.objectives import TargetBox, make_objective
 from armory_skelevision.attacks.proposal_losses import LOST_MARGIN, WON_MARGIN
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY
 from armory_skelevision.tracking import Step, TrackerSettings, TrackerState, Window
 from armory_skelevision.tracking.proposals import Proposals
 from armory_skelevision.tracking.tracker import penalized_scores
@@ -43,6 +44,24 @@ def test_a_targeted_attack_is_best_at_its_target(target_box, wanted):
     wanted = torch.tensor([wanted], dtype=torch.float32)
     assert objective(wanted, None) == 0
     assert objective(wanted + 1, None) == -4
+
+
+@pytest.mark.parametrize("loss", ["l1", "giou", "targeted"])
+def test_frames_without_the_target_do_not_count(loss):
+    target_box = TargetBox(shift=(1, 0)) if loss == "targeted" else None
+    found = TRUTH + torch.tensor([4.0, 3, 4, 3])
+    value = make_objective(loss, TRUTH, target_box, None)(found, None)
+    absent = torch.tensor([LEFT_OUT_XYXY, LOST_XYXY, (5, 5, 5, 5)])
+    objective = make_objective(loss, torch.cat([TRUTH, absent]), target_box, None)
+    assert objective(torch.cat([found, 90 + TRUTH, TRUTH[:1]]), None) == value
+
+
+def test_proposals_of_frames_without_the_target_do_not_count():
+    on, off = [0.0, 0, 43, 86], [90.0, 0, 43, 86]
+    steps = [step([2.0, 9.0], [on, off]), step([5.0, 0.0], [on, off])]
+    value = make_objective("score", TRUTH[:1], None, SETTINGS)(TRUTH[:1], steps[:1])
+    truth = torch.cat([TRUTH[:1], torch.tensor([LEFT_OUT_XYXY])])
+    assert make_objective("score", truth, None, SETTINGS)(TRUTH, steps) == value
 
 
 def step(logits, boxes_cxcywh):

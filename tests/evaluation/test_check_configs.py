@@ -193,6 +193,19 @@ MISSING: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "dataset.root",
         ["/no/where", "skelevision data otb"],
     ),
+    "a benchmark's data": (
+        {
+            "dataset": {
+                **{key: build_config("otb", "mtl")["dataset"][key] for key in ("module", "batch_size", "framework")},
+                "name": "sequences",
+                "eval_split": "all",
+                "layout": "got10k",
+                "root": "/no/where",
+            }
+        },
+        "dataset.root",
+        ["/no/where", "layout"],
+    ),
     "weights with a backdoor": (
         {key: build_config("walkers", "backdoor", "oneshot")[key] for key in ("model", "scenario")},
         "model.weights_file",

@@ -18,7 +18,9 @@ from doubles import (
 
 from armory_skelevision import evaluate, load_video
 from armory_skelevision.attacks import PGD, PatchAttack
+from armory_skelevision.boxes import LEFT_OUT_XYXY
 from armory_skelevision.datasets.video_files import read_video
+from armory_skelevision.evaluation.drawing import Panel, draw_video
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -52,6 +54,26 @@ def test_the_scores_are_those_of_the_boxes(video):
     thresholds = np.arange(0, 1.05, 0.05)
     assert result.benign.success_auc == pytest.approx((ious[:, None] > thresholds).mean())
     assert (result.adversarial, result.attack, result.attack_seconds) == (None, None, None)
+
+
+def test_without_true_boxes_those_of_the_benign_run_stand_in_and_the_result_says_so(video, tmp_path):
+    x, y, width, height = 16, 20, 24, 40
+    blind = load_video(video.frames, box_xywh=(x, y, width, height), name="mine")
+    attack = Darkness(estimator=ColourTracker())
+    result = evaluate(ColourTracker(), blind, attack)
+    given = attack.given[0][0]["boxes"]
+    assert given[0].tolist() == [x, y, x + width, y + height]
+    assert given[1:].tolist() == result.benign.boxes_xyxy[1:].tolist() == result.video.boxes_xyxy[1:].tolist()
+    assert result.truth_by_tracker and result.benign.mean_iou == 1
+    assert json.loads((result.save(tmp_path / "run") / "result.json").read_text())["config"]["dataset"]["truth"]
+    assert not evaluate(ColourTracker(), video).truth_by_tracker
+
+
+def test_boxes_of_absent_targets_are_not_drawn(video):
+    tracked = evaluate(IdentityTracker(), video).benign
+    outside, absent = np.tile([-50.0, -50, -40, -40], (len(video), 1)), np.tile(LEFT_OUT_XYXY, (len(video), 1))
+    drawn = [draw_video([Panel("", tracked, {"true": boxes_xyxy})]) for boxes_xyxy in (outside, absent)]
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_an_attack_that_knows_no_screen_gets_videos_and_labels(video):

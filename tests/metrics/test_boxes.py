@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from armory_skelevision import metrics
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY
 from armory_skelevision.datasets.layouts.otb import read_boxes
 from armory_skelevision.metrics import (
     frame_boxes,
@@ -72,6 +73,41 @@ def test_frames_with_nothing_to_find():
     found = video([0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10])
     assert metrics.success_auc(truth, found) == [pytest.approx(20 / 21 * 2 / 3)]
     assert metrics.precision_20px(truth, found) == metrics.normalised_precision(truth, found) == [1.0]
+
+
+@pytest.mark.parametrize("metric", [*PLAIN, "average_overlap"])
+def test_frames_that_are_left_out_change_nothing(metric):
+    truth, found = [[0, 0, 10, 40], [0, 0, 10, 40], [5, 0, 15, 40]], [[9, 9, 11, 11], [1, 0, 11, 40], [40, 0, 50, 40]]
+    value = getattr(metrics, metric)(video(*truth), video(*found))
+    with_absent = video(*truth, LEFT_OUT_XYXY, LEFT_OUT_XYXY), video(*found, [0, 0, 9, 9], [50, 50, 60, 60])
+    assert getattr(metrics, metric)(*with_absent) == value
+    with pytest.raises(InvalidValueError) as caught:
+        getattr(metrics, metric)(video(truth[0], LEFT_OUT_XYXY), video(*found[:2]))
+    assert caught.value.key == "video 0"
+
+
+def test_average_overlap_is_the_mean_iou_of_the_frames_that_count():
+    from armory.metrics.task import video_tracking_mean_iou
+
+    truth, found = [[0, 0, 10, 40], [0, 0, 10, 40], [5, 0, 15, 40]], [[9, 9, 11, 11], [1, 0, 11, 40], [5, 0, 15, 20]]
+    (value,) = metrics.average_overlap(video(*truth), video(*found))
+    assert value == pytest.approx(video_tracking_mean_iou(video(*truth), video(*found))[0]) and 0.5 < value < 1
+    lost = metrics.average_overlap(video(*truth, LOST_XYXY, LOST_XYXY), video(*found, *found[:2]))
+    assert lost == [pytest.approx(value / 2)]
+
+
+@pytest.mark.parametrize("metric", PLAIN)
+def test_frames_marked_as_lost_count_as_lost(metric):
+    truth, found = [[0, 0, 10, 40]] * 2, [[0, 0, 10, 40]] * 2
+    (whole,) = getattr(metrics, metric)(video(*truth), video(*found))
+    absent = video(*truth, LOST_XYXY, LOST_XYXY), video(*found, [-2, -2, 0, 0], [0, 0, 10, 40])
+    assert getattr(metrics, metric)(*absent) == [pytest.approx(whole / 2)]
+
+
+def test_every_frame_is_recorded_whatever_counts():
+    truth, found = video([0, 0, 10, 40], LEFT_OUT_XYXY, LOST_XYXY), video(*[[0, 0, 10, 40]] * 3)
+    assert frame_iou(truth, found) == [[1, 0, 0]]
+    assert true_boxes(truth, found) == [[[0, 0, 10, 40], list(LEFT_OUT_XYXY), list(LOST_XYXY)]]
 
 
 def test_frame_iou_keeps_every_frame_and_its_mean_is_the_mean_iou():

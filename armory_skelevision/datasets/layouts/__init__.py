@@ -1,6 +1,6 @@
 """Videos as seven benchmarks store them: one reader for each, which says what the benchmark does with absent targets.
 
-A reader's ``find`` lists the sequences in a folder by name, without reading more than it must; what it returns reads one.
+A reader's ``find`` lists the sequences in a folder by name, and reads no more than it must; what it returns reads one.
 """
 
 from __future__ import annotations

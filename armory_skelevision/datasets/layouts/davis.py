@@ -1,11 +1,11 @@
 """DAVIS 2016 and 2017 (Perazzi et al. 2016, Pont-Tuset et al. 2017): masks, of which the bounding boxes are taken.
 
-``JPEGImages/480p/NAME/00000.jpg`` is a frame, ``Annotations/480p/NAME/00000.png`` its mask: 0 is background, every other
-value an object, 255 the only object of DAVIS 2016 and unknown pixels beside objects of other values. A video with several
-objects is several sequences, ``NAME-1``, ``NAME-2`` and so on by the objects' values. Other resolutions
-(``Full-Resolution``, ``1080p``) are read where there is no ``480p``. ``ImageSets/2017/val.txt`` is a list of sequences.
+``JPEGImages/480p/NAME/00000.jpg`` is a frame, ``Annotations/480p/NAME/00000.png`` its mask: 0 is background, every
+other value an object, 255 the only object of DAVIS 2016 and unknown pixels beside objects of other values. A video with
+several objects is several sequences, ``NAME-1``, ``NAME-2`` and so on by the objects' values. Other resolutions
+(``Full-Resolution``, ``1080p``) are read where there is no ``480p``.
 
-Absent targets: DAVIS measures masks, not boxes, and prescribes nothing for them; frames without the object are left out.
+Absent targets: DAVIS measures masks and prescribes nothing for boxes; frames without the object are left out.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ in ``absence.label`` (1 where the target is absent) and ``cover.label`` (its vis
 ``meta_info.ini`` states the rate of the images. The test set's truth is withheld but for the first frame.
 
 Absent targets: the benchmark leaves out the first frame and all with a cover of 0, from average overlap and success
-rates alike (``ExperimentGOT10k.report`` of the GOT-10k toolkit). Boxes are taken as counted from 0, as the toolkit does.
+rates alike (``ExperimentGOT10k.report`` of the GOT-10k toolkit). Boxes are taken as counted from 0, as the toolkit
+does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """LaSOT (Fan et al., CVPR 2019): ``CATEGORY/NAME/img/00000001.jpg``, ``groundtruth.txt``, and two files of flags.
 
-``groundtruth.txt`` has a line ``x,y,w,h`` for each image; ``full_occlusion.txt`` and ``out_of_view.txt`` have a flag for
-each, in one line, separated by commas. A box of 0,0,0,0 says, as a flag does, that the target is not visible. The folder
-of a category may be left out.
+``groundtruth.txt`` has a line ``x,y,w,h`` for each image; ``full_occlusion.txt`` and ``out_of_view.txt`` have a flag
+for each, in one line, separated by commas. A box of 0,0,0,0 says, as a flag does, that the target is not visible. The
+folder of a category may be left out.
 
 Absent targets: the benchmark takes the flagged frames out of the numerators of success and both precisions and leaves
 them in the denominators, so they count as lost (``calc_seq_err_robust.m`` and ``eval_tracker.m`` of the LaSOT toolkit;

@@ -74,9 +74,8 @@ def read_folder(folder: Path, root: Path | None = None) -> list[ImageSequence]:
     for number, path in filled:
         boxes_xyxy = read_boxes(path, root)
         name = f"{folder.name}-{number or 1}" if len(filled) > 1 else folder.name
-        sequences.append(
-            ImageSequence(name, _match_images(folder.name, images, path, len(boxes_xyxy)), path, boxes_xyxy)
-        )
+        frames = _match_images(folder.name, images, path, len(boxes_xyxy))
+        sequences.append(ImageSequence(name, frames, path, boxes_xyxy))
     return sequences
 
 

@@ -43,7 +43,7 @@ class ImageSequence(NamedTuple):
 
 
 Readers: TypeAlias = Mapping[str, Callable[[], ImageSequence]]
-"""The sequences in a folder, by name, and what reads each. Reading raises `InvalidValueError`, or `MissingFileError`."""
+"""The sequences in a folder, by name, and what reads each; that raises `InvalidValueError`, or `MissingFileError`."""
 
 
 def find_folders(root: Path, file: str, nested: bool = False) -> dict[str, Path]:

@@ -3,8 +3,8 @@
 A line of ``NAME.txt`` is ``x,y,w,h``, or ``NaN,NaN,NaN,NaN`` where the target is occluded or out of view. Some long
 videos are several sequences, whose numbers of the first and last image the benchmark has in its ``configSeqs.m``.
 
-Absent targets: the benchmark's code is OTB's, in which a frame without a true box counts as lost for success and as found
-for precision; PySOT and pytracking follow it. Such a frame gets an empty box here, where the target was last, and
+Absent targets: the benchmark's code is OTB's, in which a frame without a true box counts as lost for success and as
+found for precision; PySOT and pytracking follow it. Such a frame gets an empty box here, where the target was last, and
 metrics do the same. Boxes are taken as counted from 0, as trackers' toolkits do.
 """
 
@@ -21,7 +21,7 @@ from armory_skelevision.datasets.numbers import parse_numbers, place, read_lines
 from armory_skelevision.io import list_folder, printable
 from armory_skelevision.validation import InvalidValueError
 
-RANGES = {
+_RANGES = {
     "bird1": ((1, 253), (775, 1477), (1573, 2437)),
     "car1": ((1, 751), (751, 1627), (1627, 2629)),
     "car16": ((1, 415), (415, 1993)),
@@ -42,7 +42,10 @@ RANGES = {
     "truck4": ((1, 577), (577, 1261)),
     "uav1": ((1, 1555), (1555, 2377), (2473, 3469)),
 }
-"""First and last image of the sequences ``FOLDER_1``, ``FOLDER_2`` … that share a folder (``configSeqs.m``)."""
+PARTS = {
+    f"{folder}_{number}": (folder, *part) for folder, parts in _RANGES.items() for number, part in enumerate(parts, 1)
+}
+"""Folder, first and last image of the sequences that share a folder (``configSeqs.m``)."""
 
 
 def find(root: Path) -> Readers:
@@ -57,12 +60,10 @@ def _read(truth: Path, root: Path) -> ImageSequence:
         raise InvalidValueError(printable(truth), "one line x,y,w,h per image", "an empty file")
     kinds = {4: "four numbers x,y,w,h"}
     boxes_xywh = [parse_numbers(line, place(truth, number), kinds) for number, line in enumerate(lines, start=1)]
-    name, _, part = truth.stem.rpartition("_")
-    shared = RANGES.get(name, ()) if part.isdecimal() else ()
-    folder = root / "data_seq" / "UAV123" / (name if shared else truth.stem)
+    name, first, last = PARTS.get(truth.stem, (truth.stem, 1, None))
+    folder = root / "data_seq" / "UAV123" / name
     images = numbered_images(folder)
-    first, last = shared[int(part) - 1] if 0 < int(part or 0) <= len(shared) else (1, max(images))
-    frames = match_images(truth, len(lines), take_range(folder, images, first, last))
+    frames = match_images(truth, len(lines), take_range(folder, images, first, last or max(images)))
     return ImageSequence(truth.stem, frames, truth, _fill(to_xyxy(truth, boxes_xywh), boxes_xywh))
 
 

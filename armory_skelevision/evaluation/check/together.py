@@ -9,12 +9,19 @@ from typing import Any
 from armory_skelevision import attacks, datasets
 from armory_skelevision.attacks.keypoints import KeypointIGSM, KeypointUniversal
 from armory_skelevision.attacks.patch.base import ScreenAttack
-from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
+from armory_skelevision.datasets import (
+    carla_video_tracking,
+    coco_people,
+    otb_person,
+    sequences,
+    walker_people,
+    walkers,
+)
 from armory_skelevision.evaluation.check.findings import Finding, error
 from armory_skelevision.evaluation.check.names import is_ours
 from armory_skelevision.evaluation.table import METRICS, TASKS
 
-SCREENS = (carla_video_tracking, otb_person, walkers)
+SCREENS = (carla_video_tracking, otb_person, sequences, walkers)
 """Data sets that know of a screen to show a patch on."""
 
 KEYPOINT_LABELS = (walker_people, coco_people)

@@ -129,9 +129,10 @@ def _sample_folder(run: RunResult, video: int, side: str) -> Path | None:
 
 
 def _find_box(videos_xyxy: Sequence[Sequence[Box]], video: int, frame: int) -> Box | None:
-    """A box; None where it was not recorded, or is missing."""
+    """A box; None where it was not recorded, is missing, or has no area, as in frames without the target."""
     boxes_xyxy = videos_xyxy[video] if video < len(videos_xyxy) else ()
-    return boxes_xyxy[frame] if frame < len(boxes_xyxy) and not math.isnan(boxes_xyxy[frame][0]) else None
+    x1, y1, x2, y2 = boxes_xyxy[frame] if frame < len(boxes_xyxy) else (math.nan,) * 4
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
 
 
 def _open(path: Path, run: RunResult) -> Image.Image:
