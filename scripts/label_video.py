@@ -148,8 +148,9 @@ def main() -> None:
     entries: list[dict[str, Any]] = []
     for number, path in enumerate(options.videos):
         source = open_frames(path)
+        first = 1 + max([track for entry in entries for track in entry["tracks"]], default=-1)
         for entry in label(detector, tracker, source, f"{number:03d}-{source.name}", options):
-            entries.append(entry | {"tracks": [1000 * number + track for track in entry["tracks"]]})
+            entries.append(entry | {"tracks": [first + track for track in entry["tracks"]]})
     atomic_write(options.out / "boxes.json", json.dumps(entries).encode())
     boxes = sum(len(entry["boxes_xywh"]) for entry in entries)
     print(f"{boxes} boxes in {len(entries)} pictures in {options.out}")

@@ -40,6 +40,8 @@ KEYS = ("file", "boxes_xywh", "confirmed", "keypoints", "tracks", "frame", "teac
 PICTURES_PER_PART = 1000
 MIN_HEIGHT = 20
 """Height in pixels below which people are left out: a template of them would be a blur."""
+OWN_TRACKS = 1_000_001
+"""People without a track of the file get numbers from this on, which a file cannot have."""
 MIN_CONFIDENCE = 0.4
 """Confidence below which a keypoint is left out."""
 
@@ -69,7 +71,7 @@ def read_picture_boxes(boxes: Path, images: Path, name: str, stretched: bool = F
     problems: list[str] = []
     for number, entry in enumerate(progress(entries, f"reading {boxes.name}", unit="picture")):
         try:
-            people += _read_entry(entry, images, 1_000_000 * number, stretched)
+            people += _read_entry(entry, images, OWN_TRACKS * (number + 1), stretched)
         except StructuredError as error:
             shown = entry.get("file", "") if isinstance(entry, Mapping) else ""
             problems.append(f"{printable(boxes.name)}, entry {number} {printable(str(shown))}: {error}")

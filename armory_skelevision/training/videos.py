@@ -111,19 +111,16 @@ def _open_images(sequence: ImageSequence) -> Frames:
     return ReadFrames(len(sequence.images), lambda index: read_image(sequence.images[index]))
 
 
-def score_videos(
-    network: SiameseNetwork, videos: list[ValidationVideo], settings: TrackerSettings, show: bool = False
-) -> dict[str, float]:
+def score_videos(network: SiameseNetwork, videos: list[ValidationVideo], settings: TrackerSettings) -> dict[str, float]:
     """Track each video and return the mean IoU by group, in [0, 1]: the mean over its videos.
 
     Args:
         network: In evaluation mode, on the CPU; takes BGR in 0..255.
         videos: The videos.
         settings: Constants of the tracker.
-        show: Whether to show the progress.
     """
     found: dict[str, list[float]] = {}
-    for video in progress(videos, "Tracking", unit="video") if show else videos:
+    for video in progress(videos, "Tracking", unit="video"):
         found.setdefault(video.group, []).append(_score(network, video, settings))
     return {group: float(np.mean(scores)) for group, scores in found.items()}
 
