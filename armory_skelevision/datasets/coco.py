@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from armory_skelevision.datasets.coco_tables import CocoTables, find, read_tables
 from armory_skelevision.datasets.numbers import as_array
-from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson, split_by_picture
+from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson, check_name, split_by_picture
 from armory_skelevision.io import printable
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.validation import Count, InvalidValueError, MissingFileError, Range, check_value
@@ -88,7 +88,7 @@ def _read_person(annotation: Mapping[str, Any], tables: CocoTables, images: Path
     keypoints[labelled, :2] += 0.5
     return AnnotatedPerson(
         name=f"COCO annotation {annotation['id']}",
-        picture=images / _read_name(picture),
+        picture=images / check_name("file_name", picture.get("file_name")),
         size=_read_size(picture),
         box_xyxy=box_xyxy,
         keypoints=keypoints,
@@ -116,14 +116,6 @@ def _read_area(area: Any, box_area: float) -> float:
     if not 1 <= area <= limit:
         raise InvalidValueError("area", f"1 to {limit:.0f} pixels, since the box has {box_area:.0f}", f"{area}")
     return float(area)
-
-
-def _read_name(picture: Mapping[str, Any]) -> str:
-    name = picture.get("file_name")
-    # "/etc/passwd" or "../a.jpg" would leave the folder of images
-    if not isinstance(name, str) or not name or "\0" in name or os.path.isabs(name) or ".." in Path(name).parts:
-        raise InvalidValueError("file_name", "the name of a file in the folder of images", repr(name)[:80])
-    return name
 
 
 def _read_size(picture: Mapping[str, Any]) -> tuple[int, int]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,14 @@ def split_by_picture(people: Sequence[AnnotatedPerson], pictures: int) -> dict[s
         number = numbers.setdefault(person.picture, len(numbers))
         parts.setdefault(f"{number // pictures:05d}", []).append(person)
     return parts
+
+
+def check_name(key: str, name: Any) -> str:
+    """The name of a picture's file; refused is one that leads out of the folder of images (`InvalidValueError`)."""
+    # "/etc/passwd" or "../a.jpg" would
+    if not isinstance(name, str) or not name or "\0" in name or os.path.isabs(name) or ".." in Path(name).parts:
+        raise InvalidValueError(key, "the name of a file in the folder of images", repr(name)[:80])
+    return name
 
 
 def check_inside(person: AnnotatedPerson, width: int, height: int) -> None:

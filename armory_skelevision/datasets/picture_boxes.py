@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from armory_skelevision.datasets.aspects import estimate_aspect
 from armory_skelevision.datasets.numbers import as_array, duplicates, name_some
-from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson, split_by_picture
+from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson, check_name, split_by_picture
 from armory_skelevision.io import printable, progress, read_json
 from armory_skelevision.io.images import read_size
 from armory_skelevision.keypoints import KEYPOINTS
@@ -87,7 +87,7 @@ def _read_entry(entry: Any, images: Path, first_track: int, stretched: bool) -> 
     if not isinstance(entry, Mapping):
         raise InvalidValueError("entry", "an object", f"{entry!r:.80}")
     check_known("", entry, KEYS)
-    picture = images / inner_path("file", entry.get("file"))
+    picture = images / check_name("file", entry.get("file"))
     count = len(entry["boxes_xywh"]) if isinstance(entry.get("boxes_xywh"), list) else 0
     boxes_xywh = as_array("boxes_xywh", entry.get("boxes_xywh"), (count, 4))
     if (boxes_xywh[:, 2:] <= 0).any():
@@ -116,13 +116,6 @@ def _read_entry(entry: Any, images: Path, first_track: int, stretched: bool) -> 
         )
         for number in chosen
     ]
-
-
-def inner_path(key: str, name: Any) -> str:
-    """The name of a file inside of a folder; refused are others, which would leave it (`InvalidValueError`)."""
-    if not isinstance(name, str) or not name or "\0" in name or os.path.isabs(name) or ".." in Path(name).parts:
-        raise InvalidValueError(key, "the name of a file in the folder of images", repr(name)[:80])
-    return name
 
 
 def _find_stretch(picture: Path, sizes_wh: NDArray[np.float64]) -> float:
