@@ -214,6 +214,16 @@ def test_mirrored_views_mirror_what_they_show():
     np.testing.assert_allclose(move_points(mirrored, points) * (-1, 1) + (255, 0), move_points(plain, points))
 
 
+def test_left_and_right_change_places_in_mirrored_pairs(tmp_path):
+    make_coco(tmp_path, 2)
+    build_crops(coco_at(tmp_path), tmp_path / "store")
+    sampler = CropPairSampler(CropStore(tmp_path / "store"))
+    for index in range(12):
+        keypoints = sampler.sample(np.random.default_rng((5, index))).keypoints
+        # they were put from left to right
+        assert keypoints[1, 0] < keypoints[2, 0] and keypoints[3, 0] < keypoints[4, 0]
+
+
 def test_stretched_views_are_wider():
     rng, same = np.random.default_rng(3), np.random.default_rng(3)
     plain, wide = (draw_crop_map(127, 4, 0.05, each, stretch) for each, stretch in ((rng, 1.0), (same, 1.3)))
