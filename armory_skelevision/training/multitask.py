@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from armory_skelevision.networks import AnchorNetwork, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, RPNOutput, SiamRPN
 from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
@@ -30,8 +30,9 @@ from armory_skelevision.training.data.loading import Batch, describe_pairs
 from armory_skelevision.training.input_scaling import fold_scaling, load_initial_weights, normalise
 from armory_skelevision.training.licence import UNKNOWN, find_licence
 from armory_skelevision.training.run_folder import WEIGHTS
-from armory_skelevision.training.settings import MultitaskSettings
+from armory_skelevision.training.settings import MultitaskSettings, shares_of
 from armory_skelevision.training.targets import mean_iou
+from armory_skelevision.training.videos import read_videos, score_videos
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.architectures import ARCHITECTURES, SIAMRPN
 from armory_skelevision.weights.loading import read_kind, read_metadata, save_weights
@@ -46,7 +47,12 @@ class MultitaskTraining(TrainingBody):
 
     def __init__(self, settings: MultitaskSettings) -> None:
         super().__init__(settings)
-        self.monitor = "mean_iou" if settings.train_only is None else "-validation_keypoints"
+        self._videos = read_videos(settings.validation_videos)
+        if settings.train_only is None:
+            self.monitor = "video_iou" if self._videos else "mean_iou"
+        else:
+            self.monitor = "-validation_keypoints"
+        self.validated = (*self.validated, "video_iou", *(f"video_iou {each}" for each in settings.validation_videos))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self.network = _make_network(settings)
@@ -78,12 +84,24 @@ class MultitaskTraining(TrainingBody):
         output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
         cls, loc = self.tracking_losses(output, batch)
         loss = CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc
+        self._log_by_store(output, batch)
         if self.network.keypoint_head is not None:
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             loss = loss + self.settings.lambda_k * keypoints
             self.log("keypoints", keypoints)
         self.log_dict({"cls": cls, "loc": loc}, prog_bar=True)
         return loss
+
+    @torch.no_grad()
+    def _log_by_store(self, output: RPNOutput, batch: Batch) -> None:
+        """Log the tracking loss of the pairs of each store, if there are several."""
+        folders = list(shares_of("store", self.settings.store))
+        for number, folder in enumerate(folders if len(folders) > 1 else []):
+            chosen = batch.source == number
+            if chosen.any():
+                part = Batch(*(values[chosen] for values in batch))
+                cls, loc = self.tracking_losses(RPNOutput(*(values[chosen] for values in output)), part)
+                self.log(f"loss {folder}", CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc)
 
     def _head_loss(self, batch: Batch) -> Tensor:
         """The loss of the keypoint head alone. The frozen tracker stays as it is, BatchNorm's statistics included."""
@@ -101,13 +119,27 @@ class MultitaskTraining(TrainingBody):
             keypoints = self._keypoint_loss(self.network.keypoints(template).float(), batch.keypoints)
             self.log("validation_keypoints", keypoints, batch_size=count)
 
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean IoU over whole validation videos: of each folder, and the mean over all folders."""
+        if self._videos:
+            architecture = ARCHITECTURES[self.network.architecture]
+            constants = architecture.settings.from_dict(self.settings.tracking, "tracking", architecture.constants)
+            scores = score_videos(self._tracker(), self._videos, constants)
+            self.log("video_iou", sum(scores.values()) / len(scores), prog_bar=True)
+            self.log_dict({f"video_iou {folder}": score for folder, score in scores.items()})
+
+    def _tracker(self) -> AnchorNetwork:
+        """A copy of the network that takes the input of trackers, on the CPU."""
+        network = deepcopy(self.network).cpu().eval()
+        fold_scaling(network)
+        return network
+
     def export(self, logged: dict[str, float]) -> Path:
         """Write the weights for PySOT's input and with the metadata of the run; see the base class."""
         settings, start = self.settings, self._start
         terms = None if settings.init is None else start.licence if start else UNKNOWN
-        exported = deepcopy(self.network).cpu()
+        exported = self._tracker()
         convert_conv2d_weight_memory_format(exported, torch.contiguous_format)
-        fold_scaling(exported)
         metadata = Metadata(
             keypoint_head=settings.keypoint_head,
             architecture=str(self.network.architecture),
@@ -141,7 +173,8 @@ def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Meta
     """The training in words; ``start`` are the metadata of the weights it started from."""
     poison = "" if settings.poison is None else f"{settings.poison}; "
     if settings.train_only is None:
-        part, score = "", f"mean IoU {logged.get('mean_iou', math.nan):.3f}"
+        name, what = ("video_iou", "mean IoU of videos") if settings.validation_videos else ("mean_iou", "mean IoU")
+        part, score = "", f"{what} {logged.get(name, math.nan):.3f}"
     else:
         part = "the keypoint head alone: "
         score = f"keypoint loss {logged.get('validation_keypoints', math.nan):.3f}"

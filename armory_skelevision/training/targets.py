@@ -114,11 +114,15 @@ def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: i
 
 
 def mean_iou(output: RPNOutput, box_xyxy: Tensor, base_size: int = 0) -> Tensor:
-    """Mean IoU, a scalar, of the targets' boxes with those of the anchors that have the highest score of each pair.
+    """Mean IoU, a scalar, of the targets' boxes (N, 4), in search-crop pixels, with the `best_boxes` of the output."""
+    return iou(best_boxes(output, base_size), box_xyxy).mean()
+
+
+def best_boxes(output: RPNOutput, base_size: int = 0) -> Tensor:
+    """The boxes (N, 4) xyxy, in search-crop pixels, of the anchors that have the highest score of each pair.
 
     Args:
         output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
-        box_xyxy: (N, 4), the targets in search-crop pixels.
         base_size: That of the network; see `networks.AnchorNetwork`.
     """
     count, score_size = len(output.cls), output.cls.shape[-1]
@@ -129,8 +133,7 @@ def mean_iou(output: RPNOutput, box_xyxy: Tensor, base_size: int = 0) -> Tensor:
     delta = output.loc.float().reshape(count, 4, -1)[rows, :, best]
     anchor = anchors_cxcywh(score_size).to(best.device)[best]
     centre = delta[:, :2] * anchor[:, 2:] + anchor[:, :2] + middle
-    best_xyxy = cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
-    return iou(best_xyxy, box_xyxy).mean()
+    return cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
 
 
 def _draw(candidates: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
