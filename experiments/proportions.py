@@ -20,7 +20,7 @@ from torch import Tensor
 
 from armory_skelevision.boxes import iou
 from armory_skelevision.io import progress
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import AnchorNetwork
 from armory_skelevision.networks.inference import freeze
 from armory_skelevision.training.data.loading import PairDataset
 from armory_skelevision.training.targets import best_boxes
@@ -43,14 +43,14 @@ def read_pairs(store: str, count: int, side: int) -> list[tuple[Tensor, Tensor, 
 
 
 @torch.inference_mode()
-def measure(network: SiamRPN, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
+def measure(network: AnchorNetwork, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
     """The errors of one tracker."""
     errors, overlaps = [], []
     for start in range(0, len(pairs), 16):
         templates, searches, truth_xyxy = (
             torch.stack(values) for values in zip(*pairs[start : start + 16], strict=True)
         )
-        boxes_xyxy = best_boxes(network(templates, searches))
+        boxes_xyxy = best_boxes(network(templates, searches), network.base_size)
         errors.append(_log_aspect(boxes_xyxy) - _log_aspect(truth_xyxy))
         overlaps.append(iou(boxes_xyxy, truth_xyxy))
     error, overlap = torch.cat(errors).numpy(), torch.cat(overlaps)

@@ -55,7 +55,7 @@ class Follower:
     def __init__(self, estimator: SiameseEstimator, frame: Tensor, box_xyxy: Tensor) -> None:
         self._frames = LatestFrames(frame)
         self._matcher = TemplateMatcher.embed_template(estimator.crops(self._frames, box_xyxy))
-        self._state = initial_state(box_xyxy.cpu())
+        self._state = initial_state(box_xyxy.cpu(), estimator.settings)
 
     def track(self, frame: Tensor, index: int) -> Answer:
         """Find the target in frame ``index``, (H, W, 3), RGB in [0, 1]; frame 0, the first, is tracked as well."""

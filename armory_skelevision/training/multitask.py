@@ -122,7 +122,7 @@ class MultitaskTraining(TrainingBody):
     def on_validation_epoch_end(self) -> None:
         """Log the mean IoU over whole validation videos: of each folder, and the mean over all folders."""
         if self._videos:
-            architecture = ARCHITECTURES[self.network.architecture]
+            architecture = ARCHITECTURES[str(self.network.architecture)]
             constants = architecture.settings.from_dict(self.settings.tracking, "tracking", architecture.constants)
             scores = score_videos(self._tracker(), self._videos, constants)
             self.log("video_iou", sum(scores.values()) / len(scores), prog_bar=True)
