@@ -1,9 +1,9 @@
 """Mean IoU that patch attacks leave with the same number of gradient evaluations, and how far a patch can reach.
 
-    python -m experiments.auto_patch [--json] [--models stl mtl nanotrack] [--nanotrack FILE]
+    python -m experiments.auto_patch [--json] [--models stl mtl nanotrack] [--nanotrack FILE] [--shown-to mtl …]
                                      [--constants packaged pysot]
                                      [--attacks grey random published armory flytrap auto …] [--split dev]
-                                     [--videos 0 1 …] [--frames 20] [--budget 100] [--precision bf16] [--keep FOLDER]
+                                     [--videos 0 1 …] [--frames 20] [--budget 100] [--precision bf16] [--table FILE]
 
 "published" is the sum of absolute box errors (SkeleVision, Eq. 3), maximised by signs of gradients in steps of .1; with
 "armory" the last iterate is kept, as by ARMORY's attack, else the best one. "random" is the best of so many patches of
@@ -21,12 +21,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import AutoPatch, PatchAttack
@@ -38,10 +40,13 @@ from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
 from benchmarks.walkers import COUNTS
 from experiments.flytrap import FlyTrap
-from experiments.keeping import kept, place
+from experiments.keeping import Rows
 
 PYSOT = {"penalty_k": 0.16, "window_influence": 0.40, "learning_rate": 0.30}
 PUBLISHED_STEP = 0.1
+WITHOUT = "without:"
+MODELS = ("stl", "mtl", "nanotrack")
+SETTING = ("model", "weights", "constants", "attack")
 
 
 def make_attack(name: str, tracker: SiameseEstimator, options: argparse.Namespace) -> Any:
@@ -58,10 +63,17 @@ def make_attack(name: str, tracker: SiameseEstimator, options: argparse.Namespac
     if name in makers:
         return makers[name](tracker, **shared)
     attack = AutoPatch(tracker, budget=options.budget, **shared)
-    attack.members = [each for each in AutoPatch.members if name_member(each) == name]
-    if not attack.members:
-        raise SystemExit(f"no attack and no member of AutoPatch is called {name!r}")
+    attack.members = choose_members(name)
     return attack
+
+
+def choose_members(name: str) -> list[Member]:
+    """The member of `AutoPatch` with a name, or all but it."""
+    wanted = name.removeprefix(WITHOUT)
+    others = [each for each in AutoPatch.members if name_member(each) != wanted]
+    if len(others) == len(AutoPatch.members):
+        raise SystemExit(f"no attack and no member of AutoPatch is called {wanted!r}")
+    return others if name.startswith(WITHOUT) else [each for each in AutoPatch.members if each not in others]
 
 
 def name_member(member: Member) -> str:
@@ -69,51 +81,46 @@ def name_member(member: Member) -> str:
     return f"{'+'.join(member.losses)}:{member.start}"
 
 
-def attack_video(name: str, tracker: SiameseEstimator, number: int, options: argparse.Namespace) -> dict[str, Any]:
+def attack_video(
+    name: str, tracker: SiameseEstimator, number: int, others: Sequence[str], options: argparse.Namespace
+) -> dict[str, Any]:
     """What one attack leaves of one video: mean IoUs, the share of frames in reach, and seconds."""
     video = load_video(f"walkers/{options.split}/{number}")[: options.frames]
     attack = make_attack(name, tracker, options)
     start = time.perf_counter()
     result = evaluate(tracker, video, attack)
     seconds = time.perf_counter() - start
-    left = result.adversarial.mean_iou if result.adversarial else None
-    return {"benign": result.benign.mean_iou, "left": left, "reach": attack.reach[0], "seconds": seconds}
+    row = {"benign": result.benign.mean_iou, "reach": attack.reach[0], "seconds": round(seconds)}
+    if result.adversarial is None:
+        return row
+    attacked = replace(video, frames=result.adversarial.frames)
+    shown = {f"on {other}": evaluate(load(other, options), attacked).benign.mean_iou for other in others}
+    return {**row, "left": result.adversarial.mean_iou, **shown}
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A row for each tracker, constants and attack, with a list over the videos."""
-    rows = []
-    for model in options.models:
-        weights = find_weights(model, options)
-        for constants in options.constants:
-            tracker = load_tracker(weights, device=options.device, tracking=PYSOT if constants == "pysot" else None)
-            for name in options.attacks:
-                parts = (hash_file(weights), constants, name, options.split, options.frames, options.budget)
-                work = partial(attack_video, name, tracker, options=options)
-                numbers = progress(options.videos, f"{model} {constants} {name}", unit="video")
-                files = {each: place(options.keep, *parts, options.precision, each) for each in options.videos}
-                videos = [kept(files[number], partial(work, number)) for number in numbers]
-                rows.append({"model": model, "constants": constants, "attack": name, "videos": videos})
+    """A row for each tracker, constants, video and attack; all attacks of a video before the next video."""
+    table, rows = Rows(options.table), []
+    for model, constants in product(options.models, options.constants):
+        tracker, weights = load(model, options, constants), hash_file(find_weights(model, options))[:12]
+        others = [other for other in options.shown_to if other != model]
+        pairs = list(product(options.videos, options.attacks))
+        for number, name in progress(pairs, f"{model} {constants}", unit="attack"):
+            key = dict(zip(SETTING, (model, weights, constants, name), strict=True))
+            key |= {each: getattr(options, each) for each in ("split", "frames", "budget", "precision")}
+            work = partial(attack_video, name, tracker, number, others, options)
+            rows.append(table.get({**key, "video": number}, work))
     return rows
 
 
-def summarize(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The means of each row, over all videos and over those in reach."""
-    return [
-        {
-            **{key: row[key] for key in ("model", "constants", "attack")},
-            **{key: mean(row, key) for key in ("benign", "left", "reach", "seconds")},
-            "benign in reach": mean(row, "benign", in_reach=True),
-            "left in reach": mean(row, "left", in_reach=True),
-        }
-        for row in rows
-    ]
-
-
-def mean(row: dict[str, Any], key: str, in_reach: bool = False) -> float | None:
-    """The mean of a value over the videos of a row; None where there is none."""
-    values = [video[key] for video in row["videos"] if not in_reach or video["reach"] >= IN_REACH]
-    return float(np.mean(values)) if values else None
+def summarize(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The means of each tracker, constants and attack, over all videos and over those in reach."""
+    table = pd.DataFrame(rows)
+    values = [name for name in table if name in ("benign", "left", "reach", "seconds") or name.startswith("on ")]
+    groups = [name for name in SETTING if name != "weights"]
+    means = table.groupby(groups, sort=False)[values].mean()
+    within = table[table["reach"] >= IN_REACH].groupby(groups, sort=False)[["benign", "left"]].mean()
+    return means.join(within.rename(columns="{} in reach".format)).reset_index()
 
 
 def find_weights(model: str, options: argparse.Namespace) -> Path:
@@ -121,10 +128,17 @@ def find_weights(model: str, options: argparse.Namespace) -> Path:
     return options.nanotrack if model == "nanotrack" else packaged_weights(f"siamrpn_alex_{model}.safetensors")
 
 
+def load(model: str, options: argparse.Namespace, constants: str = "packaged") -> SiameseEstimator:
+    """A tracker with its own constants, or PySOT's."""
+    settings = PYSOT if constants == "pysot" else None
+    return load_tracker(find_weights(model, options), device=options.device, tracking=settings)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["stl", "mtl"], choices=["stl", "mtl", "nanotrack"])
+    parser.add_argument("--models", nargs="+", default=["stl", "mtl"], choices=MODELS)
+    parser.add_argument("--shown-to", nargs="+", default=[], choices=MODELS, help="further trackers, for transfer")
     parser.add_argument("--nanotrack", type=Path, default=None, help="nanotrackv3.pth")
     parser.add_argument("--constants", nargs="+", default=["packaged"], choices=["packaged", "pysot"])
     parser.add_argument("--attacks", nargs="+", default=["published", "auto"])
@@ -134,18 +148,18 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=100, help="gradient evaluations per video")
     parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attack")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"])
-    parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
+    parser.add_argument("--table", type=Path, default=None, help="a CSV file for what is finished")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     options.videos = options.videos if options.videos is not None else list(range(COUNTS[options.split]))
-    if "nanotrack" in options.models and options.nanotrack is None:
+    if "nanotrack" in {*options.models, *options.shown_to} and options.nanotrack is None:
         parser.error("nanotrack needs --nanotrack FILE: its weights are not part of this package")
 
     rows = measure(options)
     means = summarize(rows)
-    print_table(list(means[0]), [list(row.values()) for row in means])
+    print_table(list(means), means.to_numpy().tolist())
     if options.json:
-        print(json.dumps({"frames": options.frames, "budget": options.budget, "rows": rows}))
+        print(json.dumps({"rows": rows, "means": means.to_dict("records")}))
 
 
 if __name__ == "__main__":

@@ -55,14 +55,17 @@ def test_steps_go_on_where_they_were_stopped(script, tmp_path):
 
 
 def test_attacks_under_one_budget_go_on_where_they_were_stopped(script, tmp_path):
-    few = ("--videos", "0", "--frames", "3", "--budget", "2", "--models", "stl", "--keep", tmp_path)
-    _, result = script("experiments.auto_patch", *few, "--attacks", "grey", "flytrap", "auto", "expected_l1+l1:random")
-    videos = {row["attack"]: row["videos"][0] for row in result["rows"]}
-    assert {video["benign"] for video in videos.values()} == {videos["grey"]["benign"]}
-    assert 0.5 < videos["auto"]["left"] < videos["grey"]["left"] and videos["grey"]["reach"] == 1
-    assert len(list(tmp_path.iterdir())) == 4
+    few = ("--videos", "0", "--frames", "3", "--budget", "2", "--models", "stl", "--table", tmp_path / "rows.csv")
+    names = ("grey", "flytrap", "auto", "expected_l1+l1:random", "without:expected_l1+l1:random")
+    _, result = script("experiments.auto_patch", *few, "--shown-to", "mtl", "--attacks", *names)
+    rows = {row["attack"]: row for row in result["rows"]}
+    assert set(rows) == set(names) and len({row["benign"] for row in rows.values()}) == 1
+    assert 0.5 < rows["auto"]["left"] < rows["grey"]["left"] and rows["grey"]["reach"] == 1
+    assert 0.5 < rows["auto"]["on mtl"] != rows["auto"]["left"]
     _, again = script("experiments.auto_patch", *few, "--attacks", "auto")
-    assert again["rows"] == [row for row in result["rows"] if row["attack"] == "auto"]
+    assert again["rows"] == [rows["auto"]]
+    (mean,) = again["means"]
+    assert mean["left in reach"] == rows["auto"]["left"]
 
 
 def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
