@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class FrameSource(ABC):
 class PictureFrames(FrameSource):
     """The frames of a sequence of images; one in memory at a time."""
 
-    images: Sequence[Path]
+    images: Sequence[Path] = field(repr=False)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         """Read the images, which must be of one size."""
@@ -151,4 +151,5 @@ def open_sequence(path: Path, layout: Layout | None = None) -> ImageSequence | N
         if not os.path.exists(path):
             raise MissingFileError(printable(path), "a video file, or a folder of pictures", "none")
         layout = recognise(path) if path.is_dir() else None
-    return None if layout is None else read_sequence(path.absolute().parent, layout, path.absolute().name)
+    root, name = os.path.split(os.path.abspath(path))
+    return None if layout is None else read_sequence(Path(root), layout, name)

@@ -71,13 +71,14 @@ def measure(frames: NDArray[np.float32], prediction: Mapping[str, Any], truth_xy
         from armory_skelevision import metrics
     boxes_xyxy, scores = read_prediction(prediction, len(frames))
     labels = [{"boxes": truth_xyxy}], [{"boxes": boxes_xyxy}]
+    frame_ious = metrics.frame_iou(*labels)[0]  # refuses boxes that ARMORY would fail on
     with quiet_armory():  # it warns of each frame without the target
         mean_iou = float(video_tracking_mean_iou(*labels)[0])
     return TrackedVideo(
         frames,
         boxes_xyxy,
         scores=scores,
-        frame_ious=metrics.frame_iou(*labels)[0],
+        frame_ious=frame_ious,
         mean_iou=mean_iou,
         success_auc=metrics.success_auc(*labels)[0],
         precision_20px=metrics.precision_20px(*labels)[0],

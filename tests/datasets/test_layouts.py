@@ -151,6 +151,23 @@ def test_davis_has_a_sequence_for_each_object(tmp_path: Path) -> None:
     np.testing.assert_array_equal(boxes_xyxy, [[40, 5, 46, 12], *[LEFT_OUT_XYXY] * 3])
 
 
+@pytest.mark.parametrize("layout", ["otb", "davis"])
+def test_two_sequences_of_one_name_are_refused(tmp_path: Path, layout: str) -> None:
+    write_layout(tmp_path, layout)
+    if layout == "otb":
+        shutil.copytree(tmp_path / "Crossing", tmp_path / "Crossing-1")
+        truth = tmp_path / TRUTHS["otb"]
+        shutil.copy(truth, truth.with_name("groundtruth_rect.2.txt"))
+        name = "Crossing-1"
+    else:
+        shutil.copytree(tmp_path / "Annotations/480p/bear", tmp_path / "Annotations/480p/bear-1")
+        write_mask(tmp_path / "Annotations/480p/bear/00000.png", {1: (10, 8, 20, 30), 2: (40, 5, 6, 7)})
+        name = "bear-1"
+    with pytest.raises(InvalidValueError) as caught:
+        find_sequences(tmp_path, layout)
+    assert (caught.value.key, caught.value.got) == (str(tmp_path), f"several called {name}")
+
+
 def test_davis_2016_marks_its_only_object_by_255(tmp_path: Path) -> None:
     write_layout(tmp_path, "davis")
     for number, (x, y, w, h) in enumerate(BOXES_XYWH):

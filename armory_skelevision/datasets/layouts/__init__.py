@@ -5,6 +5,7 @@ A reader's ``find`` lists the sequences in a folder by name, and reads no more t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -74,14 +75,14 @@ def recognise(folder: Path) -> Layout | None:
     """
     if otb.groundtruth_files(folder):
         return "otb"
-    if not (folder / "groundtruth.txt").exists():
+    if not os.path.exists(folder / "groundtruth.txt"):
         return None
     marks: dict[Layout, tuple[str, ...]] = {
         "got10k": ("absence.label", "cover.label", "meta_info.ini"),
         "lasot": lasot.FLAGS,
         "vot": ("color", "sequence"),
     }
-    found = [layout for layout, files in marks.items() if any((folder / file).exists() for file in files)]
+    found = [layout for layout, files in marks.items() if any(os.path.exists(folder / file) for file in files)]
     if len(found) != 1:
         got = f"groundtruth.txt with marks of {' and '.join(found) or 'none'}"
         fix = 'give the layout: "got10k", "lasot" or "vot"'

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from armory_skelevision.datasets.image_folders import numbered_images, take_range
-from armory_skelevision.datasets.layouts.sequence import ImageSequence, Readers, check_count, to_xyxy
+from armory_skelevision.datasets.layouts.sequence import ImageSequence, Readers, check_count, merge, to_xyxy
 from armory_skelevision.io import list_folder, printable
 from armory_skelevision.io.images import read_label_image
 from armory_skelevision.validation import MissingFileError
@@ -34,7 +34,7 @@ def find(root: Path) -> Readers:
     if size is None:
         expected = f"a folder Annotations/{RESOLUTIONS[0]} with the masks"
         raise MissingFileError(printable(root), expected, "none", 'name the folder of DAVIS as "root"')
-    readers: dict[str, partial[ImageSequence]] = {}
+    readers: list[tuple[str, partial[ImageSequence]]] = []
     for masks in list_folder(root / "Annotations" / size):
         if masks.is_dir() and not masks.name.startswith("."):
             first = next(iter(numbered_images(masks).values()))
@@ -42,8 +42,8 @@ def find(root: Path) -> Readers:
             several = len(values) > 1
             names = {value: f"{masks.name}-{value}" if several else masks.name for value in values}
             images = root / "JPEGImages" / size / masks.name
-            readers |= {name: partial(_read, name, images, masks, value, root) for value, name in names.items()}
-    return readers
+            readers += [(name, partial(_read, name, images, masks, value, root)) for value, name in names.items()]
+    return merge(root, readers)
 
 
 def _read(name: str, images: Path, masks: Path, value: int, root: Path) -> ImageSequence:

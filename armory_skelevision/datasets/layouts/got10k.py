@@ -33,7 +33,7 @@ FRAME_RATE = 10.0
 
 def find(root: Path) -> Readers:
     """The sequences of a subset's folder."""
-    return {name: partial(read, folder, root) for name, folder in find_folders(root, "groundtruth.txt").items()}
+    return {folder.name: partial(read, folder, root) for folder in find_folders(root, "groundtruth.txt")}
 
 
 def read(folder: Path, root: Path) -> ImageSequence:

@@ -21,6 +21,7 @@ from armory_skelevision.datasets.layouts.sequence import (
     Readers,
     check_count,
     find_folders,
+    merge,
     read_boxes_xywh,
     to_xyxy,
 )
@@ -32,7 +33,7 @@ FLAGS = ("full_occlusion.txt", "out_of_view.txt")
 def find(root: Path) -> Readers:
     """The sequences of a folder, or of the categories in it."""
     folders = find_folders(root, "groundtruth.txt", nested=True)
-    return {name: partial(read, folder, root) for name, folder in folders.items()}
+    return merge(root, ((folder.name, partial(read, folder, root)) for folder in folders))
 
 
 def read(folder: Path, root: Path) -> ImageSequence:

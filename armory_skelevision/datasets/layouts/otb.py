@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from armory_skelevision.datasets.image_folders import match_images, numbered_images, take_range
-from armory_skelevision.datasets.layouts.sequence import ImageSequence, Readers
+from armory_skelevision.datasets.layouts.sequence import ImageSequence, Readers, merge
 from armory_skelevision.datasets.numbers import parse_box_xywh, place, read_lines
 from armory_skelevision.datasets.otb_names import ANNOTATED_FRAMES
 from armory_skelevision.io import list_folder, printable
@@ -26,14 +26,14 @@ from armory_skelevision.validation import InvalidValueError
 
 def find(root: Path) -> Readers:
     """The sequences of a folder."""
-    readers: dict[str, partial[ImageSequence]] = {}
+    readers: list[tuple[str, partial[ImageSequence]]] = []
     for folder in list_folder(root):
         truths = groundtruth_files(folder) if folder.is_dir() else []
         if len(truths) > 1:
             truths = [(number, path) for number, path in truths if read_lines(path, root)]
         names = [f"{folder.name}-{number or 1}" for number, _ in truths] if len(truths) > 1 else [folder.name]
-        readers |= {name: partial(_read, folder, name, root) for name in names if truths}
-    return readers
+        readers += [(name, partial(_read, folder, name, root)) for name in names if truths]
+    return merge(root, readers)
 
 
 def _read(folder: Path, name: str, root: Path) -> ImageSequence:

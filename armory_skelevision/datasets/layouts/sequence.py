@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -46,24 +47,27 @@ Readers: TypeAlias = Mapping[str, Callable[[], ImageSequence]]
 """The sequences in a folder, by name, and what reads each; that raises `InvalidValueError`, or `MissingFileError`."""
 
 
-def find_folders(root: Path, file: str, nested: bool = False) -> dict[str, Path]:
-    """The folders below ``root`` that have a file of this name, by their own names.
+def find_folders(root: Path, file: str, nested: bool = False) -> list[Path]:
+    """The folders below ``root`` that have a file of this name.
 
     Args:
         root: Where to search.
         file: Name of the file.
         nested: Whether to search the folders' folders, too.
-
-    Raises:
-        InvalidValueError: If two folders have one name.
     """
     folders = [folder for folder in list_folder(root) if folder.is_dir() and not folder.name.startswith(".")]
     if nested:
         folders += [inner for folder in folders for inner in list_folder(folder) if inner.is_dir()]
-    found = [folder for folder in folders if (folder / file).exists()]
-    if twice := duplicates([folder.name for folder in found]):
+    found = [folder for folder in folders if os.path.exists(folder / file)]
+    return found
+
+
+def merge(root: Path, readers: Iterable[tuple[str, Callable[[], ImageSequence]]]) -> Readers:
+    """The readers by name (`InvalidValueError` if two have one, as a folder and the second target of another may)."""
+    listed = list(readers)
+    if twice := duplicates([name for name, _ in listed]):
         raise InvalidValueError(printable(root), "one sequence of each name", f"several called {', '.join(twice)}")
-    return {folder.name: folder for folder in found}
+    return dict(listed)
 
 
 def read_boxes_xywh(truth: Path, root: Path) -> list[tuple[float, float, float, float]]:

@@ -12,6 +12,7 @@ out. Boxes are taken as counted from 0, as the toolkit does.
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -30,13 +31,13 @@ REGIONS = {4: "a rectangle x,y,w,h", 8: "a polygon x1,y1,…,x4,y4"}
 
 def find(root: Path) -> Readers:
     """The sequences of a challenge's folder."""
-    return {name: partial(read, folder, root) for name, folder in find_folders(root, "groundtruth.txt").items()}
+    return {folder.name: partial(read, folder, root) for folder in find_folders(root, "groundtruth.txt")}
 
 
 def read(folder: Path, root: Path) -> ImageSequence:
     """Read a sequence; no file of it may lie outside of ``root``."""
     truth = folder / "groundtruth.txt"
-    if other := next((folder / name for name in OTHERS if (folder / name).exists()), None):
+    if other := next((folder / name for name in OTHERS if os.path.exists(folder / name)), None):
         fix = "give the layout of that benchmark"
         raise InvalidValueError(printable(other), "no file of another benchmark", "one", fix)
     lines = read_lines(truth, root)
