@@ -136,6 +136,17 @@ def perturb(
         return show(noise)
 
 
+def feature_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """The squared distance of features (N, C, h, w) from those wanted, over the latter's squared length; a mean."""
+    pairs = zip(found, wanted, strict=True)
+    return torch.stack([((a - b).square().sum((1, 2, 3)) / b.square().sum((1, 2, 3))).mean() for a, b in pairs]).mean()
+
+
+def mean_change(crops: CropBatch, others: CropBatch) -> Tensor:
+    """The mean absolute difference of template and search crops, summed: a scalar."""
+    return torch.stack([(a - b).abs().mean() for a, b in zip(crops, others, strict=True)]).sum()
+
+
 def draw_squares(search: Tensor, box_xyxy: Tensor, generator: torch.Generator) -> Tensor:
     """Masks (N, 1, side, side) bool of squares of random size and place, without the part that would cover the target.
 

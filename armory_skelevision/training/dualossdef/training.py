@@ -19,25 +19,31 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from armory_skelevision.io import hash_file, printable
+from armory_skelevision.io import hash_file
 from armory_skelevision.networks import AnchorNetwork, RPNOutput
 from armory_skelevision.networks.inference import freeze
-from armory_skelevision.networks.unet import UNETS, UNet
+from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import network_input
 from armory_skelevision.tracking.losses import CLASSIFICATION_WEIGHT, LOCALISATION_WEIGHT
 from armory_skelevision.training.body import TrainingBody
 from armory_skelevision.training.data.loading import Batch, describe_pairs
-from armory_skelevision.training.dualossdef.attack import CropBatch, InnerAttack, draw_attack, perturb
+from armory_skelevision.training.dualossdef.attack import (
+    CropBatch,
+    InnerAttack,
+    draw_attack,
+    feature_distance,
+    mean_change,
+    perturb,
+)
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings, LossPart
+from armory_skelevision.training.dualossdef.start import find_tracker, load_start
 from armory_skelevision.training.licence import find_licence
 from armory_skelevision.training.run_folder import WEIGHTS
 from armory_skelevision.training.targets import mean_iou
-from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import load_siamrpn
 from armory_skelevision.weights.metadata import UNetMetadata
-from armory_skelevision.weights.packaged import packaged_weights
 from armory_skelevision.weights.resolve import resolve
-from armory_skelevision.weights.unet import read_unet, save_unet
+from armory_skelevision.weights.unet import save_unet
 
 VALIDATION_ATTACK = InnerAttack("inf", 8 / 255, 5, 2.0)
 """The attack of validation: on both crops and both losses, whatever the attack in training."""
@@ -110,7 +116,7 @@ class DuaLossDefTraining(TrainingBody):
             self.log("features", distance, prog_bar=True)
             loss = loss + settings.features * distance
         if settings.restoration:
-            loss = loss + settings.restoration * _change(cleaned, clean)
+            loss = loss + settings.restoration * mean_change(cleaned, clean)
         if settings.gate:
             gate_loss = self._gate_loss(clean, attacked)
             self.log("gate", gate_loss, prog_bar=True)
@@ -122,7 +128,7 @@ class DuaLossDefTraining(TrainingBody):
     def _clean_terms(self, clean: CropBatch, batch: Batch) -> Tensor:
         """λ Dua(D(x)) + μ |D(x) - x|."""
         cleaned = self.clean(clean)
-        change = _change(cleaned, clean)
+        change = mean_change(cleaned, clean)
         self.log("change", change, prog_bar=True)
         terms = self.settings.mu * change
         if self.settings.lambda_clean:
@@ -263,42 +269,3 @@ class DuaLossDefTraining(TrainingBody):
         path = Path(settings.folder) / WEIGHTS
         save_unet(self.network, path, metadata)
         return path
-
-
-def load_start(network: UNet, path: str) -> None:
-    """Fill a U-Net with weights to start from; those of a gate are left out for a network without one.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If its weights are damaged, or of another width.
-    """
-    found = resolve(path)
-    start = read_unet(found)
-    if start.width != network.width:
-        raise InvalidValueError("init", f"weights of width {network.width}", f"{start.width} in {printable(found)}")
-    if network.gated and not start.gated:
-        raise InvalidValueError("init", "weights with a gate", f"none in {printable(found)}", "set gated to false")
-    network.load_state_dict(
-        {name: values for name, values in start.state_dict().items() if name in network.state_dict()}
-    )
-
-
-def feature_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
-    """The squared distance of features (N, C, h, w) from those wanted, over the latter's squared length; a mean."""
-    pairs = zip(found, wanted, strict=True)
-    return torch.stack([((a - b).square().sum((1, 2, 3)) / b.square().sum((1, 2, 3))).mean() for a, b in pairs]).mean()
-
-
-def _change(crops: CropBatch, others: CropBatch) -> Tensor:
-    """The mean absolute difference of template and search crops, summed: a scalar."""
-    return torch.stack([(a - b).abs().mean() for a, b in zip(crops, others, strict=True)]).sum()
-
-
-def find_tracker(settings: DuaLossDefSettings) -> Path:
-    """The weights file of the tracker, by its path, or by the name of a packaged file.
-
-    Raises:
-        MissingFileError: If there is neither.
-    """
-    path = Path(settings.tracker)
-    return path if path.is_file() else packaged_weights(settings.tracker)
