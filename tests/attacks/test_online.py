@@ -219,7 +219,7 @@ def test_rtaa_steps_against_the_sign_of_the_gradient(monkeypatch):
     """Whatever the loss, here a linear one: three steps of eps / 3 inside the frame, eps and [0, 1]."""
     eps, weights = 6 / 255, []
 
-    def loss(self, session, shown, direction, generator):
+    def loss(self, session, shown, window, direction, generator):
         drawn = torch.randn(shown.shape, generator=torch.Generator().manual_seed(len(weights)))
         weights.append(torch.where(drawn.abs() < 0.3, 0, drawn))  # no step where there is no gradient
         return (shown * weights[-1]).sum()
