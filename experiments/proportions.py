@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from armory_skelevision.boxes import iou
 from armory_skelevision.io import progress
-from armory_skelevision.networks import AnchorNetwork
+from armory_skelevision.networks import RPNOutput
 from armory_skelevision.networks.inference import freeze
 from armory_skelevision.training.data.loading import PairDataset
 from armory_skelevision.training.targets import best_boxes
@@ -43,7 +44,9 @@ def read_pairs(store: str, count: int, side: int) -> list[tuple[Tensor, Tensor, 
 
 
 @torch.inference_mode()
-def measure(network: AnchorNetwork, pairs: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:
+def measure(
+    network: Callable[[Tensor, Tensor], RPNOutput], pairs: list[tuple[Tensor, Tensor, Tensor]], base_size: int = 0
+) -> dict[str, float]:
     """The errors of one tracker."""
     errors, overlaps = [], []
     for start in range(0, len(pairs), 16):
@@ -82,7 +85,12 @@ def main() -> None:
     for path in options.weights:
         network = load_siamrpn(path)
         freeze(network)
-        rows.append({"weights": path, **{name: round(value, 4) for name, value in measure(network, pairs).items()}})
+        rows.append(
+            {
+                "weights": path,
+                **{name: round(value, 4) for name, value in measure(network, pairs, network.base_size).items()},
+            }
+        )
     print_table(list(rows[0]), [list(row.values()) for row in rows])
     if options.json:
         print(json.dumps({"rows": rows}))

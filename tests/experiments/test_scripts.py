@@ -35,7 +35,7 @@ def test_proportions_of_wide_boxes_are_seen(script, tmp_path, monkeypatch):
     wide = torch.tensor([[50.0, 50, 110, 130]]).repeat(3, 1)
     from experiments import proportions
 
-    monkeypatch.setattr(proportions, "best_boxes", lambda output: wide)
+    monkeypatch.setattr(proportions, "best_boxes", lambda output, base_size: wide)
     found = proportions.measure(lambda templates, searches: None, pairs)
     assert found["mean"] == found["absolute"] == pytest.approx(math.log(1.5))
     assert found["mean IoU"] == pytest.approx(2 / 3)

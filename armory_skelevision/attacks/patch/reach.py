@@ -42,10 +42,11 @@ def frames_in_reach(scene: PatchScene, settings: TrackerSettings, score_size: in
 
 def response_size(network: SiameseNetwork, settings: TrackerSettings) -> int:
     """Side of the response map of a network for search crops of the size in ``settings``."""
-    device = next(network.parameters()).device
-    crops = (torch.zeros(1, 3, side, side, device=device) for side in (settings.exemplar_size, settings.instance_size))
+    # On the device "meta", shapes are all that is computed.
+    weights = {name: values.to("meta") for name, values in network.state_dict().items()}
+    crops = (torch.empty(1, 3, side, side, device="meta") for side in (settings.exemplar_size, settings.instance_size))
     with torch.no_grad():
-        output = network.predict_head(*map(network.embed, crops))
+        output = torch.func.functional_call(network, weights, tuple(crops))
     return int(output.cls.shape[-1])
 
 
