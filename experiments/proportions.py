@@ -53,7 +53,7 @@ def measure(
         templates, searches, truth_xyxy = (
             torch.stack(values) for values in zip(*pairs[start : start + 16], strict=True)
         )
-        boxes_xyxy = best_boxes(network(templates, searches), network.base_size)
+        boxes_xyxy = best_boxes(network(templates, searches), base_size)
         errors.append(_log_aspect(boxes_xyxy) - _log_aspect(truth_xyxy))
         overlaps.append(iou(boxes_xyxy, truth_xyxy))
     error, overlap = torch.cat(errors).numpy(), torch.cat(overlaps)
