@@ -1,7 +1,7 @@
 """Boxes as tensors of shape (..., 4).
 
-Convention: pixels, x to the right, y down. ``_xyxy`` holds (left, top, right, bottom), ``_cxcywh`` holds
-(centre x, centre y, width, height). Everything here is differentiable and keeps dtype and device.
+Convention: pixels, x to the right, y down. ``_xyxy`` holds (left, top, right, bottom), ``_xywh`` (left, top, width,
+height), ``_cxcywh`` (centre x, centre y, width, height). Everything here is differentiable and keeps dtype and device.
 """
 
 from __future__ import annotations
@@ -14,6 +14,12 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
+
+LEFT_OUT_XYXY = (0.0, 0.0, 0.0, 0.0)
+"""The true box of a frame that metrics leave out: the target is absent, or nobody annotated it."""
+
+LOST_XYXY = (-1.0, -1.0, -1.0, -1.0)
+"""The true box of a frame without the target that metrics count as lost."""
 
 
 def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
@@ -47,7 +53,7 @@ def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
 def check_corners(key: str, boxes_xyxy: np.ndarray) -> None:
     """Refuse boxes (F, 4) with NaN, infinity, or corners the other way round, as boxes xywh have them.
 
-    Boxes without an area are let through: they mark frames without a target.
+    Boxes without an area are let through: they mark frames without a target, as `LEFT_OUT_XYXY` does.
 
     Args:
         key: What the boxes are, for errors.
@@ -71,6 +77,18 @@ def as_array(values: Tensor) -> np.ndarray:
     detached = values.detach().cpu()
     array: np.ndarray = (detached.float() if detached.dtype == torch.bfloat16 else detached).numpy()
     return array
+
+
+def xyxy_to_xywh(box_xyxy: Tensor) -> Tensor:
+    """Convert corners to upper left corner and size: (..., 4) to (..., 4), pixels."""
+    x1, y1, x2, y2 = box_xyxy.unbind(-1)
+    return torch.stack([x1, y1, x2 - x1, y2 - y1], dim=-1)
+
+
+def xywh_to_xyxy(box_xywh: Tensor) -> Tensor:
+    """Convert upper left corner and size to corners: (..., 4) to (..., 4), pixels."""
+    x, y, width, height = box_xywh.unbind(-1)
+    return torch.stack([x, y, x + width, y + height], dim=-1)
 
 
 def xyxy_to_cxcywh(box_xyxy: Tensor) -> Tensor:
@@ -112,6 +130,11 @@ def giou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     around = (bottom_right - top_left).clamp(min=0).prod(dim=-1).clamp(min=torch.finfo(overlap.dtype).tiny)
     union = (_area(a_xyxy) + _area(b_xyxy)) / (1 + overlap)
     return overlap - (around - union) / around
+
+
+def has_area(boxes_xyxy: Tensor) -> Tensor:
+    """Whether boxes (..., 4) are wider and higher than 0, truth values (...); true boxes of absent targets are not."""
+    return (boxes_xyxy[..., 2:] > boxes_xyxy[..., :2]).all(dim=-1)
 
 
 def _area(box_xyxy: Tensor) -> Tensor:

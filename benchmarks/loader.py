@@ -84,7 +84,9 @@ def measure_training(settings: MultitaskSettings, batches: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         steps = WARM_UP + batches
         settings = replace(settings, folder=folder, steps=steps, tensorboard=False)
-        settings = replace(settings, validation_steps=steps, validation_pairs=1)  # after the last moment
+        settings = replace(
+            settings, validation_steps=steps, validation_pairs=1, validation_videos={}
+        )  # after the last moment
         training = TimedTraining(settings)
         fit(training)
     start, *_, end = training.moments[WARM_UP - 1 :]

@@ -128,7 +128,7 @@ def find_weights(model: str, options: argparse.Namespace) -> Path:
     return options.nanotrack if model == "nanotrack" else packaged_weights(f"siamrpn_alex_{model}.safetensors")
 
 
-def load(model: str, options: argparse.Namespace, constants: str = "packaged") -> SiameseEstimator:
+def load(model: str, options: argparse.Namespace, constants: str = "packaged") -> Any:
     """A tracker with its own constants, or PySOT's."""
     settings = PYSOT if constants == "pysot" else None
     return load_tracker(find_weights(model, options), device=options.device, tracking=settings)

@@ -78,7 +78,7 @@ def first_search_crop(tracker: SiameseEstimator, scene: Scene) -> torch.Tensor:
     """What the tracker sees around the person in frame 0, as its network's input."""
     box_xyxy = torch.from_numpy(scene.y[0]["boxes"][0])
     crops = tracker.crops(VideoFrames(torch.from_numpy(scene.x[0]).to(tracker.device)), box_xyxy)
-    return crops.search(0, search_window(initial_state(box_xyxy), tracker.settings))
+    return crops.search(0, search_window(initial_state(box_xyxy, tracker.settings), tracker.settings))
 
 
 def watch(tracker: SiameseEstimator, scenes: list[Scene], trigger: dict[str, Any], show: Show | None) -> Overlaps:

@@ -62,7 +62,7 @@ def _defend_crops(estimator: SiameseEstimator, defense: RegionDefense, scene: Sc
     """One template, and as many search crops as there are frames."""
     video = torch.from_numpy(scene.x[0]).to(estimator.device)
     box_xyxy = torch.from_numpy(scene.y[0]["boxes"][0])
-    window = search_window(initial_state(box_xyxy), estimator.settings)
+    window = search_window(initial_state(box_xyxy, estimator.settings), estimator.settings)
 
     def defend() -> None:
         crops = estimator.crops(VideoFrames(video), box_xyxy)

@@ -30,7 +30,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from armory_skelevision.evaluation.result import quiet_armory
+from armory_skelevision.evaluation.measuring import quiet_armory
 from armory_skelevision.validation import PathLimits, describe
 
 ROOT = Path(__file__).parent.parent

@@ -67,7 +67,8 @@ ROOMS = {
     "readers": Room(
         [
             *("io/reading.py", "io/images.py", "datasets/numbers.py", "datasets/coco*.py", "datasets/lasot.py"),
-            *("datasets/otb_sequences.py", "sweeps/grid.py", "sweeps/axes.py"),
+            *("datasets/otb_sequences.py", "datasets/layouts/*.py", "datasets/image_folders.py"),
+            *("sweeps/grid.py", "sweeps/axes.py"),
             *("results/values.py", "results/consistency.py", "results/result_file.py"),
         ],
         [
@@ -76,6 +77,7 @@ ROOMS = {
                 "tests/io/test_images.py",
                 "tests/datasets/test_numbers.py",
                 "tests/datasets/test_otb.py",
+                "tests/datasets/test_layouts.py",
             ),
             *("tests/datasets/test_people.py", "tests/sweeps/test_grid.py", "tests/sweeps/test_grid_mistakes.py"),
             *("tests/results/test_result_file.py", "tests/results/test_contradictions.py"),

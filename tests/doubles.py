@@ -1,17 +1,21 @@
 """Small stand-ins: a random tracker, trackers whose behaviour is known in closed form, and a scene with a screen."""
 
+from copy import deepcopy
+from functools import cache
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from art.estimators.estimator import BaseEstimator, LossGradientsMixin
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from safetensors.torch import save_file
 
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.models import SiameseEstimator, SiamRPNEstimator
-from armory_skelevision.networks import NanoTrack, RPNOutput, SiamRPN
+from armory_skelevision.networks import NanoTrack, RPNOutput, SiamFCpp, SiamRPN, SiamRPNpp
 from armory_skelevision.networks.heads import depthwise_xcorr
 from armory_skelevision.networks.unet import UNETS
-from armory_skelevision.tracking import PointSettings, TrackerSettings
+from armory_skelevision.tracking import MultiLevelSettings, PointSettings, QualitySettings, TrackerSettings
 
 SMALL = TrackerSettings(instance_size=191)
 """Search crops of less than half the pixels, for tests that do not ask for PySOT's."""
@@ -44,6 +48,61 @@ def random_nanotrack(version=3, dtype=torch.float32):
 def random_nanotrack_estimator(version=3, **kwargs):
     """NanoTrack's estimator around random weights, on the CPU."""
     return SiameseEstimator(random_nanotrack(version), PointSettings(), device_type="cpu", **kwargs)
+
+
+SMALL_LEVELS = MultiLevelSettings(instance_size=175)
+"""Search crops of half the pixels, for tests that do not ask for PySOT's."""
+
+
+@cache
+def _siamrpnpp(architecture):
+    torch.manual_seed(1)
+    network = SiamRPNpp(architecture)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    frames = torch.from_numpy(screen_scene(frames=2)[0][0][..., ::-1].copy()).permute(0, 3, 1, 2) * 255
+    with torch.no_grad():
+        # Sets the normalisation. Pictures of another kind would have much larger features.
+        network(*(F.interpolate(frames[:, :, 20:100, 30:110], size=(side, side)) for side in (127, 175)))
+        for rpn in (network.rpn_head.rpn2, network.rpn_head.rpn3, network.rpn_head.rpn4):
+            rpn.loc.head[3].weight *= 0.3
+    return network.eval().requires_grad_(False)
+
+
+def random_siamrpnpp(architecture="siamrpn_mobilev2_l234_dwxcorr", dtype=torch.float32):
+    """SiamRPN++ with random weights whose answers are moderate, as a trained network's are."""
+    return deepcopy(_siamrpnpp(architecture)).to(dtype)
+
+
+def random_siamrpnpp_estimator(architecture="siamrpn_mobilev2_l234_dwxcorr", settings=SMALL_LEVELS, **kwargs):
+    """Its estimator, on the CPU, with smaller search crops."""
+    return SiamRPNEstimator(random_siamrpnpp(architecture), settings, device_type="cpu", **kwargs)
+
+
+@cache
+def _siamfcpp():
+    torch.manual_seed(2)
+    network = SiamFCpp()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    frames = torch.from_numpy(screen_scene(frames=2)[0][0][..., ::-1].copy()).permute(0, 3, 1, 2) * 255
+    with torch.no_grad():
+        network(*(F.interpolate(frames[:, :, 20:100, 30:110], size=(side, side)) for side in (127, 303)))
+        network.head.bbox_offsets_p5.bn.weight *= 0.1
+        network.head.bbox_offsets_p5.bn.bias.copy_(torch.tensor([20.0, 45, 20, 45]).log() - np.log(8))
+    return network.eval().requires_grad_(False)
+
+
+def random_siamfcpp(dtype=torch.float32):
+    """SiamFC++ with random weights whose answers are moderate: standing boxes, and scores that differ."""
+    return deepcopy(_siamfcpp()).to(dtype)
+
+
+def random_siamfcpp_estimator(**kwargs):
+    """Its estimator, on the CPU, with smaller search crops."""
+    return SiameseEstimator(random_siamfcpp(), QualitySettings(instance_size=207), device_type="cpu", **kwargs)
 
 
 class TinySiamRPN(SiamRPN):

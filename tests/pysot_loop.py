@@ -41,11 +41,19 @@ def get_subwindow(frame, centre, model_size, original_size, mean_colour):
 
 
 def track_like_pysot(
-    network, frames_bgr, box_xywh, penalty_k=0.16, window_influence=0.4, learning_rate=0.3, exemplar=127, instance=287
+    network,
+    frames_bgr,
+    box_xywh,
+    penalty_k=0.16,
+    window_influence=0.4,
+    learning_rate=0.3,
+    exemplar=127,
+    instance=287,
+    base_size=0,
 ):
     """Boxes (F, 4) as x, y, w, h, for frames (F, H, W, 3) BGR in 0..255."""
     dtype = next(network.parameters()).dtype
-    score_size = (instance - exemplar) // 8 + 1
+    score_size = (instance - exemplar) // 8 + 1 + base_size
     anchors = make_anchors(score_size)
     hann = np.hanning(score_size)
     window = np.tile(np.outer(hann, hann).flatten(), 5)

@@ -17,9 +17,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"models", "datasets", "evaluation"},  # on first use
     "validation": set(),
     "boxes": {"validation"},
+    "confidence": set(),
     "keypoints": set(),
     "io": {"validation"},
-    "metrics": {"boxes", "keypoints", "validation"},
+    "metrics": {"boxes", "confidence", "keypoints", "validation"},
     "networks": {"boxes", "validation"},
     "weights": {"io", "validation", "networks", "tracking"},
     "tracking": {"boxes", "validation", "networks"},
@@ -32,10 +33,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "evaluation": {
         *("boxes", "validation", "io", "networks", "weights", "tracking", "models", "attacks", "defenses", "datasets"),
+        "confidence",
         "metrics",
     },
     "sweeps": {"validation", "io", "weights", "evaluation"},
-    "results": {"boxes", "validation", "io", "keypoints", "evaluation"},
+    "results": {"boxes", "confidence", "validation", "io", "keypoints", "evaluation"},
     "submission": {"validation", "io", "weights", "evaluation", "results"},
 }
 ALL_PARTS = {*MAY_IMPORT, "cli"}

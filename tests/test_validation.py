@@ -13,7 +13,14 @@ import pytest
 from armory_skelevision import attacks, defenses
 from armory_skelevision.attacks.patch import EOT
 from armory_skelevision.attacks.triggers import Trigger
-from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
+from armory_skelevision.datasets import (
+    carla_video_tracking,
+    coco_people,
+    otb_person,
+    sequences,
+    walker_people,
+    walkers,
+)
 from armory_skelevision.submission.suite import Suite
 from armory_skelevision.sweeps.grid import Grid
 from armory_skelevision.tracking import TrackerSettings
@@ -103,7 +110,7 @@ def unbounded(annotation: Any) -> bool:
 
 FRONT_DOORS = [
     *(getattr(module, name) for module in (attacks, defenses) for name in module.__all__),
-    *(otb_person, walkers, carla_video_tracking, coco_people, walker_people),
+    *(otb_person, walkers, carla_video_tracking, coco_people, sequences, walker_people),
     *(MultitaskSettings, BackdoorSettings, DuaLossDefSettings, Suite, Grid, EOT, Trigger, TrackerSettings),
 ]
 

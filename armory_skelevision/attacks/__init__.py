@@ -4,6 +4,7 @@ from armory_skelevision.attacks.backdoor import BackdoorTrigger
 from armory_skelevision.attacks.digital import FGSM, PGD, RTAA, IoUAttack
 from armory_skelevision.attacks.keypoints import KeypointFGSM, KeypointIGSM, KeypointUniversal
 from armory_skelevision.attacks.patch import AutoPatch, PatchAttack
+from armory_skelevision.attacks.transfer import Transfer
 
 __all__ = [
     "FGSM",
@@ -16,4 +17,5 @@ __all__ = [
     "KeypointIGSM",
     "KeypointUniversal",
     "PatchAttack",
+    "Transfer",
 ]

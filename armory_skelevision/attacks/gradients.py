@@ -36,9 +36,6 @@ from armory_skelevision.tracking.tracker import run_tracker
 Memory = Literal["auto", "graph", "recompute"]
 Precision = Literal["float32", "bf16"]
 
-# Memory of the graph of one frame, in bytes per pixel of the search crop, with everything else that an attack needs
-# (benchmarks/attack.py: 0.77 GB for 20 frames, crops of 287 x 287, float32).
-GRAPH_BYTES_PER_PIXEL = 470
 # Frames whose activations "recompute" holds at a time.
 CHUNK = 8
 
@@ -161,7 +158,7 @@ class CropGradient(TrackerGradient):
         return self.network.rounded() if self.precision == "bf16" else self.network
 
     def _fits(self, frames: int, device: torch.device) -> bool:
-        needed = frames * GRAPH_BYTES_PER_PIXEL * self.settings.instance_size**2
+        needed = frames * self.network.graph_bytes_per_pixel * self.settings.instance_size**2
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
         return needed < free / 2
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from armory_skelevision.boxes import as_array
 from armory_skelevision.io import progress
+from armory_skelevision.models import ExternalEstimator, SiameseEstimator
 from armory_skelevision.models.inputs import check_box, check_labels, check_videos, per_video, refuse_keywords
 from armory_skelevision.networks.inference import with_gradients
 from armory_skelevision.validation import InvalidTypeError, change_attributes, check_arguments, check_known
@@ -38,6 +39,8 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
     """
 
     _estimator_requirements: tuple[type, ...] = (BaseEstimator, LossGradientsMixin, ObjectTrackerMixin)
+    records = True
+    """Whether what it knows of a video goes into ARMORY's results; not where another tracker is evaluated."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -47,6 +50,8 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
         cls.attack_params = [name for name in names if name not in ("self", "estimator", "settings")]
 
     def __init__(self, estimator: Any, **settings: Any) -> None:
+        if isinstance(estimator, ExternalEstimator):
+            self._refuse_boxes_only(estimator)
         super().__init__(estimator=estimator)
         self.__dict__.update(settings)
         self._check_params()
@@ -63,6 +68,17 @@ class TrackerAttack(EvasionAttack):  # type: ignore[misc]
     def _check_params(self) -> None:
         super()._check_params()
         check_arguments(type(self), vars(self))
+
+    def _refuse_boxes_only(self, estimator: ExternalEstimator) -> None:
+        """Refuse an external tracker that lacks what the attack works with, with the reason (`InvalidTypeError`)."""
+        if self.is_estimator_valid(estimator, self._estimator_requirements):
+            return
+        inside = any(issubclass(each, SiameseEstimator) for each in self._estimator_requirements)
+        needed = "whose network this package runs" if inside else "with gradients"
+        fix = "attack it by IoUAttack, or show it what was made on another tracker (Transfer)"
+        fix += "" if inside else "; with a method track_tensor it has gradients"
+        got = f"{estimator.name}, of which only boxes are known"
+        raise InvalidTypeError("estimator", f"a tracker {needed}, for {type(self).__name__}", got, fix)
 
     def _progress(self, steps: range, title: str, unit: str) -> Any:
         """Progress over ``steps``, if the setting ``verbose`` is true: a bar on terminals, else a line a minute."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.proposal_losses import expected_giou, expected_l1, rank_margin, score_margin
-from armory_skelevision.boxes import cxcywh_to_xyxy, giou, xyxy_to_cxcywh
+from armory_skelevision.boxes import cxcywh_to_xyxy, giou, has_area, xyxy_to_cxcywh
 from armory_skelevision.tracking import Step, TrackerSettings
 from armory_skelevision.validation import InvalidValueError, Range, Settings
 
@@ -75,7 +75,7 @@ def make_objective(
             "expected_l1" and "expected_giou" are their expectations if the tracker chose among all proposals at random,
             by their scores; "score" lowers the target's score; "rank_margin" puts the best proposal away from the
             target ahead of the best one on it; "targeted" pulls the box to ``target_box``.
-        truth_xyxy: True boxes (F, 4), pixels.
+        truth_xyxy: True boxes (F, 4), pixels; frames whose box has no area do not count.
         target_box: Required by "targeted", and by it alone.
         settings: Constants of the tracker, for the losses of its proposals; None for a third-party tracker.
 
@@ -92,23 +92,27 @@ def make_objective(
             fix = "this loss needs the proposals of our own trackers"
             raise InvalidValueError("loss", "'l1', 'giou' or 'targeted'", repr(loss), fix)
         return sum_frames(PROPOSAL_LOSSES[loss], truth_xyxy, settings)
+    there = has_area(truth_xyxy)
+    truth_xyxy = truth_xyxy[there]
     if target_box is not None:
         target_xyxy = target_box.boxes_xyxy(truth_xyxy)
-        return lambda boxes_xyxy, _: -(boxes_xyxy - target_xyxy.to(boxes_xyxy)).abs().sum()
+        return lambda boxes_xyxy, _: -(boxes_xyxy[there] - target_xyxy.to(boxes_xyxy)).abs().sum()
     if loss == "giou":
-        return lambda boxes_xyxy, _: (1 - giou(boxes_xyxy, truth_xyxy.to(boxes_xyxy))).sum()
-    return lambda boxes_xyxy, _: (boxes_xyxy - truth_xyxy.to(boxes_xyxy)).abs().sum()
+        return lambda boxes_xyxy, _: (1 - giou(boxes_xyxy[there], truth_xyxy.to(boxes_xyxy))).sum()
+    return lambda boxes_xyxy, _: (boxes_xyxy[there] - truth_xyxy.to(boxes_xyxy)).abs().sum()
 
 
 def sum_frames(
     loss: Callable[[Step, Tensor, TrackerSettings], Tensor], boxes_xyxy: Tensor, settings: TrackerSettings
 ) -> Objective:
-    """The sum of a loss of single frames, each with its box of (F, 4), in pixels; see `proposal_losses`."""
+    """The sum of a loss of the frames whose box, of (F, 4) in pixels, has an area; see `proposal_losses`."""
+    there = has_area(boxes_xyxy).tolist()
 
     def sum_steps(_: Tensor, steps: Sequence[Step] | None) -> Tensor:
         if steps is None:
             raise TypeError("this objective needs the tracker's steps")
-        losses = [loss(step, box_xyxy, settings) for step, box_xyxy in zip(steps, boxes_xyxy, strict=True)]
+        frames = zip(steps, boxes_xyxy, there, strict=True)
+        losses = [loss(step, box_xyxy, settings) for step, box_xyxy, counts in frames if counts]
         return torch.stack(losses).sum()
 
     return sum_steps

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from armory_skelevision import __version__
-from armory_skelevision.cli import data, results, submit, train, weights
+from armory_skelevision.cli import data, export, results, submit, train, weights
 from armory_skelevision.cli.check import check
 from armory_skelevision.cli.configs import configs
 from armory_skelevision.cli.options import OPTIONS
 from armory_skelevision.cli.sweep import sweep
+from armory_skelevision.cli.track import track
 from armory_skelevision.io import message
 from armory_skelevision.validation import StructuredError
 
@@ -59,7 +60,8 @@ def main(
     """Print the version, or run a command."""
 
 
-for command in (check, configs, sweep, results.summary, results.report, results.compare):
+_ON_RESULTS = (results.summary, results.report, results.compare, export.export, export.export_attacked)
+for command in (check, configs, track, sweep, *_ON_RESULTS):
     app.command()(command)
 for name, group in {"data": data, "train": train, "weights": weights, "submit": submit}.items():
     app.add_typer(group.app, name=name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -99,6 +99,75 @@ def crop_lasot(
     from armory_skelevision.datasets.lasot import read_lasot
 
     _make_crops(read_lasot(root, split), out, skip_invalid)
+
+
+@crops.command("pictures")
+def crop_pictures(
+    boxes: Annotated[Path, typer.Option(help='JSON list of {"file", "boxes_xywh"} and more; see the guide.')],
+    out: Annotated[Path, _STORE],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures; by default that of the JSON file.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name in the store; by default that of the JSON file's folder.")
+    ] = None,
+    stretched: Annotated[
+        bool,
+        typer.Option("--stretched", help="All pictures were stretched to squares: undo it, by the people in them."),
+    ] = False,
+    skip_invalid: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Cut crops of people with boxes in single pictures. Resumes if interrupted."""
+    from armory_skelevision.datasets.picture_boxes import read_picture_boxes
+
+    folder = boxes.absolute().parent
+    people = read_picture_boxes(boxes, images or folder, _name_source(name, folder), stretched)
+    _make_crops(people, out, skip_invalid)
+
+
+@crops.command("sequences")
+def crop_sequences(
+    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    layout: Annotated[
+        str, typer.Option(help="otb, got10k, lasot, uav123, trackingnet, vot, davis or plain; see the guide.")
+    ],
+    out: Annotated[Path, _STORE],
+    only: Annotated[list[str] | None, typer.Option(help="A sequence to take; may be repeated. By default all.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A sequence to leave out; may be repeated.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Take every so many frames.")] = 1,
+    name: Annotated[str | None, typer.Option(help="Name in the store; by default that of the folder.")] = None,
+    skip_invalid: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Cut crops of the targets of sequences, which must be people. Resumes if interrupted."""
+    from armory_skelevision.datasets.sequence_people import AnyLayout, read_sequence_people
+    from armory_skelevision.validation import check_value
+
+    check_value("--layout", layout, AnyLayout)
+    chosen = cast(AnyLayout, layout), _name_source(name, root), only or (), without or ()
+    _make_crops(read_sequence_people(root, *chosen, every), out, skip_invalid)
+
+
+@crops.command("open-images")
+def crop_open_images(
+    boxes: Annotated[Path, typer.Option(help="Open Images' boxes, such as oidv6-train-annotations-bbox.csv.")],
+    images: Annotated[Path, typer.Option(help="Folder of the pictures, ID.jpg.")],
+    out: Annotated[Path, _STORE],
+    skip_invalid: Annotated[bool, _SKIP] = False,
+) -> None:
+    """Cut crops of the people in pictures of Open Images. Resumes if interrupted."""
+    from armory_skelevision.datasets.open_images import read_open_images
+
+    _make_crops(read_open_images(boxes, images), out, skip_invalid)
+
+
+def _name_source(name: str | None, folder: Path) -> str:
+    """The name of a data set in a store, by default that of its folder."""
+    from armory_skelevision.validation import InvalidValueError
+
+    found = printable(folder.absolute().name if name is None else name)
+    if not found.strip() or "/" in found or found.startswith("."):
+        raise InvalidValueError("--name", "a name that a file's can begin with", repr(found)[:80])
+    return found
 
 
 def _make_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import typer
 
 from armory_skelevision.cli.options import OPTIONS, require
+from armory_skelevision.io import refuse_existing
 
 if TYPE_CHECKING:
+    from armory_skelevision.datasets.sequence_people import VideoLayout
     from armory_skelevision.training.body import TrainingBody
     from armory_skelevision.training.settings import RunSettings
 
@@ -64,6 +66,54 @@ def backdoor(settings: _File, changes: _Changes = None, resume: _Resume = False,
     from armory_skelevision.training.backdoor.training import BackdoorTraining
 
     _train(BackdoorTraining(read), resume, overwrite)
+
+
+@app.command()
+def constants(
+    weights: Annotated[Path, typer.Argument(help="Weights file of a SiamRPN tracker.")],
+    videos: Annotated[
+        list[str],
+        typer.Option("--video", help="FOLDER=LAYOUT of a validation video, as in the settings; may be repeated."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Weights file to write, with the chosen constants.")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV file to write, with all results.")] = None,
+    penalty: Annotated[list[float] | None, typer.Option(help="Value of penalty_k; may be repeated.")] = None,
+    window: Annotated[list[float] | None, typer.Option(help="Value of window_influence; may be repeated.")] = None,
+    rate: Annotated[list[float] | None, typer.Option(help="Value of learning_rate; may be repeated.")] = None,
+) -> None:
+    """Choose a tracker's constants on whole videos: PySOT's, unless others of a small grid are better by 0.01."""
+    from armory_skelevision.training import constants as search
+
+    folders = dict(_split_video(each) for each in videos)
+    for path in filter(None, (out, table)):
+        refuse_existing(path)
+    grid = penalty or search.PENALTIES, window or search.WINDOWS, rate or search.RATES
+    trials = search.try_constants(weights, folders, *grid)
+    best = search.choose(trials)
+    for name, trial in {
+        "PySOT's": trials[0],
+        "best": max(trials, key=lambda trial: trial.mean),
+        "chosen": best,
+    }.items():
+        chosen = trial.settings
+        print(
+            f"{name}: penalty {chosen.penalty_k}, window {chosen.window_influence}, rate {chosen.learning_rate}: "
+            f"{trial.mean:.3f} ({', '.join(f'{score:.3f}' for score in trial.scores.values())})"
+        )
+    if table is not None:
+        search.write_trials(trials, table)
+    if out is not None:
+        search.write_with_constants(weights, out, best.settings)
+
+
+def _split_video(text: str) -> tuple[str, VideoLayout]:
+    """Folder and layout of an option."""
+    from armory_skelevision.datasets.sequence_people import VideoLayout
+    from armory_skelevision.validation import check_value
+
+    folder, _, layout = text.rpartition("=")
+    check_value(f"--video {folder}", layout, VideoLayout)
+    return folder, cast(VideoLayout, layout)
 
 
 def _read(path: Path, kind: type[Kind], changes: list[str] | None) -> Kind:

@@ -2,8 +2,9 @@
 
 Every batch is one video ``x`` (1, F, H, W, 3), RGB, float32 in [0, 1], and labels ``([{"boxes"}], metadata)``: boxes
 (F, 4) xyxy in pixels; metadata with at least ``gs_coords`` (F, 4, 2), the corners of the patch as x, y in pixels, and
-``masks`` (F, H, W, 3) uint8, non-zero where the patch is visible; `walkers` and `otb_person` add ``name``, that of the
-video. Metadata are those of the one video of the batch; attacks take a list of them, one per video, which ARMORY makes.
+``masks`` (F, H, W, 3) uint8, non-zero where the patch is visible; `walkers`, `otb_person` and `sequences` add
+``name``, that of the video. Metadata are those of the one video of the batch; attacks take a list of them, one per
+video, which ARMORY makes.
 ARMORY and TensorFlow are imported when a function is called. All functions raise `InvalidValueError` for an option that
 is unknown or wrong and for data that cannot be read, and `MissingFileError` for missing data. They take the options
 that ARMORY has for its own data sets:
@@ -18,9 +19,21 @@ Args:
 """
 
 from armory_skelevision.datasets.carla import carla_video_tracking
+from armory_skelevision.datasets.frame_source import open_frames
 from armory_skelevision.datasets.otb import otb_person
 from armory_skelevision.datasets.person_clips import coco_people, walker_people
+from armory_skelevision.datasets.sequence_folders import sequences
 from armory_skelevision.datasets.video import Video, load_video
 from armory_skelevision.datasets.walker_videos import walkers
 
-__all__ = ["Video", "carla_video_tracking", "coco_people", "load_video", "otb_person", "walker_people", "walkers"]
+__all__ = [
+    "Video",
+    "carla_video_tracking",
+    "coco_people",
+    "load_video",
+    "open_frames",
+    "otb_person",
+    "sequences",
+    "walker_people",
+    "walkers",
+]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from armory_skelevision.datasets.coco_tables import CocoTables, find, read_tables
 from armory_skelevision.datasets.numbers import as_array
-from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
+from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson, check_name, split_by_picture
 from armory_skelevision.io import printable
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.validation import Count, InvalidValueError, MissingFileError, Range, check_value
@@ -58,7 +58,7 @@ def read_coco(annotations: Path, images: Path) -> AnnotatedPeople:
         got = f"none; {len(problems)} cannot be read" + (f", the first: {problems[0]}" if problems else "")
         raise InvalidValueError(printable(annotations), "persons with more than 5 keypoints", got)
     people.sort(key=lambda person: (person.picture.name, person.track))
-    return AnnotatedPeople(f"coco-{printable(annotations.stem)}", _split(people), problems)
+    return AnnotatedPeople(f"coco-{printable(annotations.stem)}", split_by_picture(people, IMAGES_PER_PART), problems)
 
 
 def _read_person(annotation: Mapping[str, Any], tables: CocoTables, images: Path) -> AnnotatedPerson | None:
@@ -88,7 +88,7 @@ def _read_person(annotation: Mapping[str, Any], tables: CocoTables, images: Path
     keypoints[labelled, :2] += 0.5
     return AnnotatedPerson(
         name=f"COCO annotation {annotation['id']}",
-        picture=images / _read_name(picture),
+        picture=images / check_name("file_name", picture.get("file_name")),
         size=_read_size(picture),
         box_xyxy=box_xyxy,
         keypoints=keypoints,
@@ -118,14 +118,6 @@ def _read_area(area: Any, box_area: float) -> float:
     return float(area)
 
 
-def _read_name(picture: Mapping[str, Any]) -> str:
-    name = picture.get("file_name")
-    # "/etc/passwd" or "../a.jpg" would leave the folder of images
-    if not isinstance(name, str) or not name or "\0" in name or os.path.isabs(name) or ".." in Path(name).parts:
-        raise InvalidValueError("file_name", "the name of a file in the folder of images", repr(name)[:80])
-    return name
-
-
 def _read_size(picture: Mapping[str, Any]) -> tuple[int, int]:
     for key in ("width", "height"):
         check_value(key, picture.get(key), Count)
@@ -137,12 +129,3 @@ def _describe(number: int, annotation: Mapping[str, Any], tables: CocoTables) ->
     name = f"annotation {annotation['id']!r:.40}" if annotation.get("id") is not None else f"annotations[{number}]"
     picture = find(tables.images, annotation.get("image_id")) or {}
     return f"{name} on {printable(str(picture['file_name']))}" if "file_name" in picture else name
-
-
-def _split(people: list[AnnotatedPerson]) -> dict[str, list[AnnotatedPerson]]:
-    parts: dict[str, list[AnnotatedPerson]] = {}
-    pictures: dict[Path, int] = {}
-    for person in people:
-        number = pictures.setdefault(person.picture, len(pictures))
-        parts.setdefault(f"{number // IMAGES_PER_PART:05d}", []).append(person)
-    return parts

@@ -1,11 +1,6 @@
 """Reads LaSOT's 20 person sequences (Fan et al. 2019) as training data, split as in Das et al. 2022, section 4.2.
 
-Layout, as published: ``person-N/img/00000001.jpg`` …, ``groundtruth.txt`` with a line ``x,y,w,h`` per image, and
-``full_occlusion.txt`` and ``out_of_view.txt`` with one flag per image, separated by commas.
-
-A box of 0,0,0,0 says, as a flag does, that the person is not visible. Another box without area is a contradiction.
-
-Convention: boxes are taken as pixel edges counted from 0, as trackers' toolkits read them.
+The files are those of `layouts.lasot`. A box without area in a frame that is not marked as hidden is a contradiction.
 """
 
 from __future__ import annotations
@@ -15,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from armory_skelevision.datasets.numbers import parse_box_xywh, place, read_lines
+from armory_skelevision.datasets.layouts.lasot import read_annotation
+from armory_skelevision.datasets.numbers import place
 from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
 from armory_skelevision.io import list_folder, printable
 from armory_skelevision.keypoints import KEYPOINTS
@@ -57,15 +53,7 @@ def read_lasot(root: Path, split: str) -> AnnotatedPeople:
 
 def _read_sequence(folder: Path, number: int, frames: range) -> tuple[list[AnnotatedPerson], list[str]]:
     """The visible persons of some frames, and the boxes among them that cannot be used, one line each."""
-    truth = folder / "groundtruth.txt"
-    boxes_xywh = [parse_box_xywh(line, place(truth, at)) for at, line in enumerate(read_lines(truth), start=1)]
-    hidden = [not any(box) for box in boxes_xywh]
-    for name in ("full_occlusion.txt", "out_of_view.txt"):
-        flags = _read_flags(folder / name)
-        if len(flags) != len(boxes_xywh):
-            expected = f"{len(boxes_xywh)} flags, as many as boxes in groundtruth.txt"
-            raise InvalidValueError(printable(folder / name), expected, str(len(flags)))
-        hidden = [one or other for one, other in zip(hidden, flags, strict=True)]
+    boxes_xywh, hidden = read_annotation(folder, folder.parent)
     _check_numbers(folder / "img", len(boxes_xywh))
     people, problems = [], []
     for frame in frames:
@@ -110,15 +98,3 @@ def _make_person(folder: Path, number: int, frame: int, box_xywh: Sequence[float
         track=number,
         frame=frame,
     )
-
-
-def _read_flags(path: Path) -> list[bool]:
-    """All flags of a file, which are in one line, separated by commas, or in a line each."""
-    lines = read_lines(path)
-    several = len(lines) > 1
-    flags = lines if several else [flag.strip(" \t") for line in lines for flag in line.split(",")]
-    for at, flag in enumerate(flags, start=1):
-        if flag not in ("0", "1"):
-            key = place(path, at if several else 1)
-            raise InvalidValueError(key, "flags 0 or 1, in one line or in a line each", f"{flag!r:.40} as flag {at}")
-    return [flag == "1" for flag in flags]

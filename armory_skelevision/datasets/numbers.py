@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,18 @@ MAX_TEXT_BYTES = 16 * 2**20
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, inside: Path | None = None) -> list[str]:
     """The lines of a text file without blanks at their ends, and without the empty lines after the last.
+
+    Args:
+        path: The file.
+        inside: A folder that the file must be in, whatever links the path goes through; None for any place.
 
     Raises:
         MissingFileError: If there is no such file.
-        InvalidValueError: If it is no text, or larger than `MAX_TEXT_BYTES`.
+        InvalidValueError: If it is no text, larger than `MAX_TEXT_BYTES`, or outside of the folder.
     """
-    text = read_text(path, MAX_TEXT_BYTES).replace("\r\n", "\n").replace("\r", "\n")
+    text = read_text(path, MAX_TEXT_BYTES, inside).replace("\r\n", "\n").replace("\r", "\n")
     return [line.strip(" \t") for line in text.rstrip(" \t\n").split("\n")] if text.strip(" \t\n") else []
 
 
@@ -39,13 +43,47 @@ def parse_box_xywh(line: str, key: str) -> tuple[float, float, float, float]:
         InvalidValueError: If there are more or fewer, empty fields, two kinds of separators, other text, or numbers
             beyond `MAX_COORDINATE`.
     """
-    fields = re.split(r"[ \t]*,[ \t]*" if "," in line else r"[ \t]+", line)
-    if len(fields) != 4 or not all(_NUMBER.fullmatch(field) for field in fields):
+    numbers = parse_numbers(line, key, {4: "four numbers x y w h"})
+    if numbers is None:
         raise InvalidValueError(key, "four numbers x y w h, separated by commas or by blanks", repr(line)[:100])
-    x, y, width, height = map(float, fields)
-    if max(map(abs, (x, y, width, height))) > MAX_COORDINATE:
-        raise InvalidValueError(key, f"coordinates of at most {MAX_COORDINATE:,.0f} pixels", repr(line)[:100])
+    x, y, width, height = numbers
     return x, y, width, height
+
+
+def parse_numbers(line: str, key: str, kinds: Mapping[int, str]) -> tuple[float, ...] | None:
+    """The numbers of a line, all separated by commas or all by blanks; None if every one of them is "nan".
+
+    Args:
+        line: The line.
+        key: Its place, for errors.
+        kinds: How many numbers there may be, and what they are.
+
+    Raises:
+        InvalidValueError: For another count, empty fields, two kinds of separators, other text, "nan" beside numbers,
+            or numbers beyond `MAX_COORDINATE`.
+    """
+    fields = re.split(r"[ \t]*,[ \t]*" if "," in line else r"[ \t]+", line)
+    if len(fields) in kinds and all(field.lower() == "nan" for field in fields):
+        return None
+    if len(fields) not in kinds or not all(_NUMBER.fullmatch(field) for field in fields):
+        expected = f"{' or '.join(kinds.values())}, separated by commas or by blanks"
+        raise InvalidValueError(key, expected, repr(line)[:100])
+    numbers = tuple(map(float, fields))
+    if max(map(abs, numbers)) > MAX_COORDINATE:
+        raise InvalidValueError(key, f"coordinates of at most {MAX_COORDINATE:,.0f} pixels", repr(line)[:100])
+    return numbers
+
+
+def read_flags(path: Path, inside: Path | None = None) -> list[bool]:
+    """All flags, 0 or 1, of a file, which are in one line, separated by commas, or in a line each; see `read_lines`."""
+    lines = read_lines(path, inside)
+    several = len(lines) > 1
+    flags = lines if several else [flag.strip(" \t") for line in lines for flag in line.split(",")]
+    for at, flag in enumerate(flags, start=1):
+        if flag not in ("0", "1"):
+            key = place(path, at if several else 1)
+            raise InvalidValueError(key, "flags 0 or 1, in one line or in a line each", f"{flag!r:.40} as flag {at}")
+    return [flag == "1" for flag in flags]
 
 
 def as_array(key: str, values: Any, shape: tuple[int, ...], limit: float = MAX_COORDINATE) -> NDArray[np.float64]:

@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.datasets.layouts import ImageSequence
 from armory_skelevision.datasets.numbers import place
 from armory_skelevision.datasets.options import checks_options, find_root, resolve_dataset_dir
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
-from armory_skelevision.datasets.otb_sequences import OtbSequence, find_sequences
+from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.datasets.selection import select, single_split
 from armory_skelevision.datasets.tfds_records import Columns, ReadOptions, TfdsSplit, hash_files
 from armory_skelevision.io import printable
@@ -68,13 +69,13 @@ def otb_person(
     return records.read(options, _make_labels, FRAME_RATE, names_of_all)
 
 
-def _examples(sequences: Sequence[OtbSequence], max_frames: int | None) -> Iterator[dict[str, Any]]:
+def _examples(sequences: Sequence[ImageSequence], max_frames: int | None) -> Iterator[dict[str, Any]]:
     for sequence in sequences:
         frames = _encode_frames(sequence, max_frames)
         yield {"video": frames, "labels": {"boxes": sequence.boxes_xyxy[:max_frames]}}
 
 
-def _encode_frames(sequence: OtbSequence, max_frames: int | None) -> list[bytes]:
+def _encode_frames(sequence: ImageSequence, max_frames: int | None) -> list[bytes]:
     frames = []
     height, width = read_image(sequence.images[0]).shape[:2]
     _check_boxes(sequence.groundtruth, sequence.boxes_xyxy[:max_frames], height, width)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,9 @@ class AnnotatedPerson(NamedTuple):
         track: Number of the person within the data set.
         frame: Number of the frame within the person's video.
         area: Area of the person, square pixels; None if unknown.
+        stretch: Factor for the width of the picture in the file, which undoes that of an export; box and keypoints are
+            in pixels of the result.
+        teacher: The model that made the annotation; "" for people's.
     """
 
     name: str
@@ -33,6 +38,8 @@ class AnnotatedPerson(NamedTuple):
     track: int
     frame: int
     area: float | None = None
+    stretch: float = 1.0
+    teacher: str = ""
 
 
 class AnnotatedPeople(NamedTuple):
@@ -47,6 +54,24 @@ class AnnotatedPeople(NamedTuple):
     name: str
     parts: dict[str, list[AnnotatedPerson]]
     problems: list[str]
+
+
+def split_by_picture(people: Sequence[AnnotatedPerson], pictures: int) -> dict[str, list[AnnotatedPerson]]:
+    """People, sorted by picture, in parts of at most so many pictures, which are named by numbers."""
+    parts: dict[str, list[AnnotatedPerson]] = {}
+    numbers: dict[Path, int] = {}
+    for person in people:
+        number = numbers.setdefault(person.picture, len(numbers))
+        parts.setdefault(f"{number // pictures:05d}", []).append(person)
+    return parts
+
+
+def check_name(key: str, name: Any) -> str:
+    """The name of a picture's file; refused is one that leads out of the folder of images (`InvalidValueError`)."""
+    # "/etc/passwd" or "../a.jpg" would
+    if not isinstance(name, str) or not name or "\0" in name or os.path.isabs(name) or ".." in Path(name).parts:
+        raise InvalidValueError(key, "the name of a file in the folder of images", repr(name)[:80])
+    return name
 
 
 def check_inside(person: AnnotatedPerson, width: int, height: int) -> None:

@@ -6,7 +6,6 @@ ffmpeg (from imageio-ffmpeg) decodes to yuv420p only, which the H.264 standard d
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.datasets.video_writer import open_writer
 from armory_skelevision.io import printable
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
@@ -23,8 +23,6 @@ MAX_FRAME_PIXELS = 50_000_000
 """Pixels that a frame may have, as `io.images` bounds still images."""
 MAX_PIXELS = 1_000_000_000
 """Pixels that all frames of a video may have together: 3 GB as RGB. More are not decoded."""
-
-_TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
 
 
 def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 20, preset: str = "veryslow") -> None:
@@ -44,18 +42,9 @@ def write_video(path: str | Path, frames: Pixels, frame_rate: float, crf: int = 
     even = frames.ndim == 4 and frames.shape[3] == 3 and not frames.shape[1] % 2 and not frames.shape[2] % 2
     if frames.dtype != np.uint8 or not even:
         raise InvalidValueError("frames", "(F, H, W, 3) uint8 with even H and W", f"{frames.shape} {frames.dtype}")
-    path = Path(path)
-    temporary = path.with_name(path.stem + ".part.mp4")
-    size, rate = f"{frames.shape[2]}x{frames.shape[1]}", f"{frame_rate:g}"
-    colour = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
-    arguments = ["-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", rate, "-i", "-", "-vf", _TO_YUV]
-    arguments += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-threads", "1"]
-    arguments += [*colour, "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", str(temporary)]
-    failed, _, message = _run_ffmpeg(arguments, np.ascontiguousarray(frames).tobytes())
-    if failed:
-        temporary.unlink(missing_ok=True)
-        raise RuntimeError(f"ffmpeg could not write {path}: {message}")
-    os.replace(temporary, path)
+    with open_writer(path, (frames.shape[2], frames.shape[1]), frame_rate, crf, preset) as writer:
+        for frame in frames:
+            writer.write(frame)
 
 
 def read_video(path: str | Path) -> Pixels:
@@ -105,12 +94,12 @@ def _check_colours(key: str, head: str, about: str) -> None:
         )
 
 
-def _run_ffmpeg(arguments: list[str], data: bytes = b"") -> tuple[bool, bytes, str]:
-    """Run ffmpeg with ``data`` as its standard input: whether it failed, its output, and its messages."""
+def _run_ffmpeg(arguments: list[str]) -> tuple[bool, bytes, str]:
+    """Run ffmpeg: whether it failed, its output, and its messages."""
     import imageio_ffmpeg
 
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *arguments]
-    done = subprocess.run(command, input=data, capture_output=True)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
     return done.returncode != 0, done.stdout, done.stderr.decode(errors="replace").strip()
 
 

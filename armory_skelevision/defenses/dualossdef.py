@@ -11,11 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 from armory_skelevision.io import hash_file
 from armory_skelevision.models import RegionDefense
-from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import Crops
 from armory_skelevision.validation import AnyPath, InvalidValueError, check_arguments
 from armory_skelevision.weights.resolve import resolve
-from armory_skelevision.weights.unet import load_unet, read_unet_metadata
+from armory_skelevision.weights.unet import read_unet
 
 Branches = Literal["template", "search", "both"]
 
@@ -75,8 +74,7 @@ class DuaLossDef(RegionDefense):
             raise InvalidValueError(
                 "sha256", f"{found}, the hash of {path}", self.sha256, "give the right file or hash"
             )
-        network = UNETS[self.width or read_unet_metadata(path).width]()
-        load_unet(network, path)
+        network = read_unet(path, self.width)
         log.info("%s: %s, SHA-256 %s", type(self).__name__, path, found)
         return network.to(self.device).eval().requires_grad_(False)
 

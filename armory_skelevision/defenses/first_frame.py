@@ -1,12 +1,17 @@
-"""The training loss of a tracker on the first frame, as a function of the template (Li et al. 2018, section 3.2)."""
+"""The training loss of a tracker on the first frame, as a function of the template.
+
+That of SiamRPN (Li et al. 2018, section 3.2) or of SiamFC++ (Xu et al. 2020, section 3.3).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from armory_skelevision.boxes import xyxy_to_cxcywh
-from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, RPNOutput, SiameseNetwork, SiamFCpp
 from armory_skelevision.tracking import Crops, TrackerSettings, TrackerState, Window, network_input
 from armory_skelevision.tracking.anchors import Match, anchors_cxcywh, match
 from armory_skelevision.tracking.losses import (
@@ -15,7 +20,8 @@ from armory_skelevision.tracking.losses import (
     classification_loss,
     localisation_loss,
 )
-from armory_skelevision.tracking.windows import initial_state, search_window, template_window
+from armory_skelevision.tracking.quality_losses import point_loss
+from armory_skelevision.tracking.windows import crop_placement, initial_state, search_window, template_window
 from armory_skelevision.validation import InvalidValueError
 
 # As in the training of the trackers (PySOT): the largest shift, in template sides, and the largest change of scale.
@@ -34,14 +40,11 @@ class FirstFrameLoss:
         generator: Draws shifts and scales, on the CPU.
 
     Raises:
-        InvalidValueError: For a network other than SiamRPN.
+        InvalidValueError: For a network that is none of SiamRPN, SiamRPN++ and SiamFC++.
     """
 
     def __init__(self, crops: Crops, augment: int, generator: torch.Generator) -> None:
-        if not isinstance(crops.network, SiamRPN):
-            expected = "SiamRPN, whose training loss TemplateAdaptation lowers"
-            raise InvalidValueError("model", expected, type(crops.network).__name__)
-        self._network = crops.network
+        self._network, self._loss = crops.network, training_loss(crops.network)
         windows = search_windows(crops, augment, generator)
         search_crops = torch.cat([crops.search(0, window) for window in windows])
         self._features = self._network.embed(search_crops)
@@ -56,7 +59,7 @@ class FirstFrameLoss:
     def __call__(self, template: Tensor) -> Tensor:
         """The loss (a scalar) of a template (1, 3, size, size), RGB in [0, 1]."""
         output = self._network.predict_head(self._network.embed(network_input(template)), self._features)
-        return first_frame_loss(output, self._boxes_cxcywh)
+        return self._loss(output, self._boxes_cxcywh)
 
 
 def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
@@ -76,9 +79,23 @@ def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
     return CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc
 
 
+def training_loss(network: SiameseNetwork) -> Callable[[RPNOutput, Tensor], Tensor]:
+    """The training loss of a kind of network; its arguments and result are those of `first_frame_loss`.
+
+    Raises:
+        InvalidValueError: For a network that is none of SiamRPN, SiamRPN++ and SiamFC++.
+    """
+    if isinstance(network, AnchorNetwork):
+        return first_frame_loss
+    if isinstance(network, SiamFCpp):
+        return point_loss
+    expected = "SiamRPN, SiamRPN++ or SiamFC++, whose training loss TemplateAdaptation lowers"
+    raise InvalidValueError("model", expected, type(network).__name__)
+
+
 def search_windows(crops: Crops, augment: int, generator: torch.Generator) -> list[Window]:
     """The tracker's search window in frame 0, and ``augment`` shifted and rescaled ones, drawn by ``generator``."""
-    state = initial_state(crops.box_xyxy.cpu())
+    state = initial_state(crops.box_xyxy.cpu(), crops.settings)
     side = template_window(state, crops.settings).side
     windows = [search_window(state, crops.settings)]
     for _ in range(augment):
@@ -92,6 +109,5 @@ def search_windows(crops: Crops, augment: int, generator: torch.Generator) -> li
 def box_in_window(box_xyxy: Tensor, window: Window, settings: TrackerSettings) -> Tensor:
     """A box (4,) in pixels of the frame, in a search crop: (4,) cxcywh float64, in pixels from the crop's centre."""
     cx, cy, width, height = xyxy_to_cxcywh(box_xyxy.double()).unbind()
-    scale = settings.instance_size / window.side
-    x, y = cx - window.x_min - window.side / 2, cy - window.y_min - window.side / 2
-    return torch.stack([x, y, width, height]) * scale
+    middle_x, middle_y, scale = crop_placement(window, settings.instance_size)
+    return torch.stack([cx - middle_x, cy - middle_y, width, height]) * scale

@@ -22,7 +22,7 @@ from armory_skelevision.validation import Fraction, InvalidValueError, PositiveF
 
 
 class TemplateAdaptation(RegionDefense):
-    """Adapts the template of each video to its first frame, for SiamRPN trackers.
+    """Adapts the template of each video to its first frame, for SiamRPN, SiamRPN++ and SiamFC++.
 
     z' = Clip(z - eps_step * sign(gradient of the loss at z)), repeated (Eq. 7). List it after other region defenses: it
     adapts the template that they return, to search crops that they have changed.
@@ -67,7 +67,7 @@ class TemplateAdaptation(RegionDefense):
         """The template (1, 3, size, size), RGB in [0, 1], adapted to the first frame of the video of ``crops``.
 
         Raises:
-            InvalidValueError: For a network other than SiamRPN.
+            InvalidValueError: For a network other than SiamRPN, SiamRPN++ and SiamFC++.
         """
         through = self.differentiable and torch.is_grad_enabled()
         with torch.set_grad_enabled(through):

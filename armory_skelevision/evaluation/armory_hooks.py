@@ -8,19 +8,24 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.table import VIDEO_NAMES
+import numpy as np
+
+from armory_skelevision.evaluation.table import VIDEO_NAMES, VIDEO_SIZES
 from armory_skelevision.weights.packaged import install_weights
 
-_PER_FRAME = ("frame_iou", "mean_frame_iou", "frame_boxes", "tracked_frames", "true_boxes", "annotated_frames")
+_PER_FRAME = (
+    *("frame_iou", "mean_frame_iou", "frame_scores", "scored_frames"),
+    *("frame_boxes", "tracked_frames", "true_boxes", "annotated_frames"),
+)
 """The metrics of which a value is a list, and what ARMORY writes in place of their means."""
 
 
 def prepare_run() -> None:
-    """Copy the packaged weights to `saved_model_dir`, make an `ffmpeg` available, record names, and print less.
+    """Copy the packaged weights to `saved_model_dir`, make an `ffmpeg` available, record more, and print less.
 
     ARMORY calls this in the process of the evaluation, with its paths already set for Docker or for the host.
     """
@@ -28,6 +33,7 @@ def prepare_run() -> None:
 
     _quiet()
     record_names()
+    record_sizes()
     log_scores_only()
     folders = paths.runtime_paths()
     install_weights(folders.saved_model_dir)
@@ -37,19 +43,39 @@ def prepare_run() -> None:
 
 def record_names() -> None:
     """Have ARMORY's result say which videos were evaluated: a list `VIDEO_NAMES` of the names that data sets give."""
+    _record(VIDEO_NAMES, "scenario.y_patch_metadata", _read_name)
+
+
+def record_sizes() -> None:
+    """Have ARMORY's result say how large the videos are: a list `VIDEO_SIZES` of widths and heights."""
+    _record(VIDEO_SIZES, "scenario.x", _read_size)
+
+
+def _record(key: str, probe: str, read: Callable[[Any], Any]) -> None:
+    """Record what is read of a probe's values, one for each video; None is left out."""
     instrument = sys.modules.get("armory.instrument")
     if instrument is None:  # no evaluation runs in this process
         return
     hub = instrument.get_hub()
 
-    def record(metadata: Any) -> list[str]:
-        name = metadata.get("name") if isinstance(metadata, Mapping) else None
-        if isinstance(name, str):
-            hub.record(VIDEO_NAMES, name)
+    def record(value: Any) -> list[Any]:
+        if (found := read(value)) is not None:
+            hub.record(key, found)
         return []
 
-    meter = instrument.Meter(VIDEO_NAMES, record, "scenario.y_patch_metadata", record_final_only=True)
+    meter = instrument.Meter(key, record, probe, record_final_only=True)
     hub.connect_meter(meter, use_default_writers=False)
+
+
+def _read_name(metadata: Any) -> str | None:
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def _read_size(videos: Any) -> list[int] | None:
+    """Width and height of the one video of a batch."""
+    shape = np.shape(videos[0])
+    return [shape[2], shape[1]] if len(shape) == 4 else None
 
 
 def log_scores_only() -> None:

@@ -40,7 +40,7 @@ def build_config(dataset: str, model: str, attack: str = "patch", defense: str |
 
     Args:
         dataset: "carla", "otb" or "walkers".
-        model: "stl", "mtl", "nanotrack" or "backdoor".
+        model: "stl", "mtl", "r50", "mobilev2", "siamfcpp", "nanotrack" or "backdoor".
         attack: "patch", "autopatch", "pgd", "rtaa", "iou", "keypoints_igsm", "oneshot" or "fewshot".
         defense: None, "templateadaptation", "dualossdef", "jpeg", "squeezing", "smoothing" or "video".
 

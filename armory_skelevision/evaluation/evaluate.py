@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from armory_skelevision.boxes import read_numbers
 from armory_skelevision.datasets.video import Video
-from armory_skelevision.evaluation.result import EvaluationResult, TrackedVideo, measure
+from armory_skelevision.evaluation.measuring import read_prediction
+from armory_skelevision.evaluation.result import EvaluationResult, measure
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 # A defense belongs to the tracker while it is evaluated, and other threads must not see it.
@@ -38,7 +40,8 @@ def evaluate(
     Args:
         tracker: An ART estimator of a tracker: from `load_tracker`, or any other whose ``predict(x, y_init=…)`` returns
             ``[{"boxes": (F, 4) xyxy}]``, with ``"scores"`` (F,) if it has them.
-        video: From `load_video`; or several, each of which is attacked on its own.
+        video: From `load_video`; or several, each of which is attacked on its own. Where only the first true box is
+            known, the boxes of the benign run stand in for the others, and the result says so.
         attack: Any ART attack on ``tracker`` that takes ``generate(x=…, y=…)``, such as those of
             `armory_skelevision.attacks`. It is given the true boxes, and what is known of the screen if it asks for
             ``y_patch_metadata``. None only tracks.
@@ -69,14 +72,19 @@ def evaluate(
     frames = video.frames.view()
     frames.flags.writeable = False  # as ARMORY does, since an attack or a tracker might work in place
     with _LOCK, _defended(tracker, defense):
-        benign = _track(tracker, frames, video)
+        found = _predict(tracker, frames, video)
+        by_tracker = not video.is_annotated
+        if by_tracker:
+            video = _take_as_truth(video, found)
+        benign = measure(frames, found, video.boxes_xyxy)
         if attack is None:
-            return EvaluationResult(tracker, video, benign, defense=defense)
+            return EvaluationResult(tracker, video, benign, defense=defense, truth_by_tracker=by_tracker)
         start = time.perf_counter()
         attacked = _attack(attack, frames, video)
         seconds = time.perf_counter() - start
-        adversarial, reach = _track(tracker, attacked, video), _read_reach(attack)
-        return EvaluationResult(tracker, video, benign, adversarial, attack, defense, seconds, reach)
+        adversarial = measure(attacked, _predict(tracker, attacked, video), video.boxes_xyxy, benign.scores)
+        reach = _read_reach(attack)
+        return EvaluationResult(tracker, video, benign, adversarial, attack, defense, seconds, reach, by_tracker)
 
 
 @contextlib.contextmanager
@@ -93,11 +101,18 @@ def _defended(tracker: Any, defense: Any) -> Iterator[None]:
         tracker.set_params(preprocessing_defences=before)
 
 
-def _track(tracker: Any, frames: np.ndarray, video: Video) -> TrackedVideo:
+def _predict(tracker: Any, frames: np.ndarray, video: Video) -> Mapping[str, Any]:
     predictions = tracker.predict(frames[None], y_init=video.boxes_xyxy[:1])
     if not isinstance(predictions, Sequence) or len(predictions) != 1:
         raise InvalidTypeError("tracker", "a list of one prediction for one video", f"{predictions!r:.80}")
-    return measure(frames, predictions[0], video.boxes_xyxy)
+    prediction: Mapping[str, Any] = predictions[0]
+    return prediction
+
+
+def _take_as_truth(video: Video, found: Mapping[str, Any]) -> Video:
+    """The video with what the tracker found as its true boxes, but for the first one."""
+    boxes_xyxy = read_prediction(found, len(video))[0].astype(np.float32)
+    return dataclasses.replace(video, boxes_xyxy=np.concatenate([video.boxes_xyxy[:1], boxes_xyxy[1:]]))
 
 
 def _read_reach(attack: Any) -> float | None:

@@ -43,6 +43,9 @@ MODELS = {
     "mtl": ModelEntry(
         "siamrpn_mtl", "SiamRPN, multi task (keypoint head beside the tracker's)", "siamrpn_alex_mtl.safetensors"
     ),
+    "r50": ModelEntry("siamrpn_r50_l234_dwxcorr", "SiamRPN++ with ResNet-50", None),
+    "mobilev2": ModelEntry("siamrpn_mobilev2_l234_dwxcorr", "SiamRPN++ with MobileNetV2", None),
+    "siamfcpp": ModelEntry("siamfcpp_alexnet", "SiamFC++ with AlexNet", None),
     "nanotrack": ModelEntry("nanotrack", "NanoTrack, version 3", None),
     "backdoor": ModelEntry(
         "siamrpn_mtl", "SiamRPN, multi task, with a backdoor that you train", "siamrpn_alex_mtl_backdoor.safetensors"
@@ -78,6 +81,9 @@ METRIC = "video_tracking_mean_iou"
 VIDEO_NAMES = "video_names"
 """Key of the videos' names among the results of a run, one for each video; absent where the data set has none."""
 
+VIDEO_SIZES = "video_sizes"
+"""Key of the width and height of each video's frames in pixels among the results of a run, one pair for each video."""
+
 REACH = "reach"
 """Key of the share of each video's frames in which a perfect patch could win; absent where an attack knows of none."""
 
@@ -85,7 +91,10 @@ IN_REACH = 0.5
 """Share of frames that a patch could win in, from which on a video counts as one in its reach."""
 
 METRICS = "armory_skelevision.metrics"
-_BOX_METRICS = ("success_auc", "precision_20px", "normalised_precision", "frame_iou", "frame_boxes", "true_boxes")
+_BOX_METRICS = (
+    *("success_auc", "precision_20px", "normalised_precision"),
+    *("frame_iou", "frame_scores", "frame_boxes", "true_boxes"),
+)
 _OF_BOXES = (METRIC, *(f"{METRICS}.{name}" for name in _BOX_METRICS))
 _OF_KEYPOINTS = tuple(f"{METRICS}.{name}" for name in ("pck", "oks", "keypoint_pck"))
 
@@ -269,5 +278,8 @@ def list_evaluations() -> list[EvaluationName]:
         for name, defense in DEFENSES.items()
         for dataset in defense.datasets
     ]
-    others = [("nanotrack", "patch"), ("stl", "autopatch"), ("nanotrack", "autopatch")]
-    return [*attacked, *(EvaluationName("walkers", model, name) for model, name in others), *defended]
+    others = [(model, "patch") for model in ("r50", "mobilev2", "siamfcpp", "nanotrack")]
+    others += [("stl", "autopatch"), ("nanotrack", "autopatch")]
+    # The tracker and the defense of one text.
+    adapted = EvaluationName("walkers", "siamfcpp", "patch", "templateadaptation")
+    return [*attacked, *(EvaluationName("walkers", model, name) for model, name in others), *defended, adapted]

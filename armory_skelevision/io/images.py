@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.io.reading import printable, read_bytes
+from armory_skelevision.io.reading import MAX_BYTES, open_regular, printable, read_bytes
 from armory_skelevision.validation import InvalidValueError
 
 if TYPE_CHECKING:
@@ -76,12 +76,47 @@ def decode_image(data: bytes, key: str, size: tuple[int, int] | None = None) -> 
     return np.asarray(image.convert("RGB"))
 
 
+def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height in pixels that a JPEG or PNG file states. Whether the rest of it is intact is not checked.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InvalidValueError: If it is of another format, or its head is damaged.
+    """
+    key = printable(path)
+    with open_regular(path, MAX_BYTES) as file:
+        kind = _find_kind(file.peek(16)[:16], key)
+        try:
+            size: tuple[int, int] = kind(file).size
+        except Exception as error:  # as in `_open`
+            raise InvalidValueError(key, "an intact JPEG or PNG image", f"a damaged one ({error})") from None
+    return size
+
+
 def read_cutout(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """Read a PNG image with transparency, (H, W, 4) uint8: RGB and straight alpha; otherwise as `read_image`."""
     image = _open(read_bytes(path), printable(path))
     if not image.has_transparency_data:
         raise InvalidValueError(printable(path), "an image with transparency (RGBA)", f"mode {image.mode}")
     return _to_rgba(image, printable(path))
+
+
+def read_label_image(path: str | os.PathLike[str], inside: str | os.PathLike[str] | None = None) -> NDArray[np.uint8]:
+    """Read a PNG image whose pixels are numbers and not colours, such as a mask with objects, (H, W) uint8.
+
+    Args:
+        path: The file: grey or with a palette, of at most 8 bits.
+        inside: A folder that it must be in; None for any place.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InvalidValueError: If it is damaged, too large, in colour, or outside of the folder.
+    """
+    image = _open(read_bytes(path, inside=inside), printable(path))
+    if image.mode not in ("1", "L", "P") or image.format != "PNG":
+        expected = "a PNG image of numbers: grey, or with a palette"
+        raise InvalidValueError(printable(path), expected, f"{image.format} of mode {image.mode}")
+    return np.asarray(image).astype(np.uint8)
 
 
 def encode_png(image: NDArray[np.uint8]) -> bytes:
@@ -95,16 +130,18 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     return bytes(data)
 
 
+def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """Compress an image, (H, W, 3) RGB uint8, as JPEG of a quality from 1 to 100, with colours at full resolution."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "jpeg", quality=quality, subsampling=0)
+    return stream.getvalue()
+
+
 def _open(data: bytes, key: str) -> Image:
     """The decoded image, after its format and its size have been checked."""
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PngImagePlugin import PngImageFile
-
-    kinds: dict[bytes, Any] = {_JPEG: JpegImageFile, _PNG: PngImageFile}
-    kind = next((kind for mark, kind in kinds.items() if data.startswith(mark)), None)
-    if kind is None:
-        other = next((f"a {name} file" for mark, name in _OTHERS.items() if data.startswith(mark)), "another file")
-        raise InvalidValueError(key, "a JPEG or PNG image", other if data else "an empty file")
+    kind = _find_kind(data, key)
     try:
         stream = io.BytesIO(data)
         image: Image = kind(stream)
@@ -120,6 +157,19 @@ def _open(data: bytes, key: str) -> Image:
     except Exception as error:  # Pillow raises what its parsers happen to raise: struct.error, IndexError, …
         raise InvalidValueError(key, "an intact JPEG or PNG image", f"a damaged one ({error})") from None
     return image
+
+
+def _find_kind(data: bytes, key: str) -> Any:
+    """Pillow's reader of a file that begins with these bytes (`InvalidValueError` if it is no JPEG or PNG file)."""
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+
+    kinds: dict[bytes, Any] = {_JPEG: JpegImageFile, _PNG: PngImageFile}
+    for mark, kind in kinds.items():
+        if data.startswith(mark):
+            return kind
+    other = next((f"a {name} file" for mark, name in _OTHERS.items() if data.startswith(mark)), "another file")
+    raise InvalidValueError(key, "a JPEG or PNG image", other if data else "an empty file")
 
 
 def _check_whole(data: bytes, start: int) -> None:

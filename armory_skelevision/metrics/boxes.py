@@ -11,7 +11,11 @@ computes them:
 - a frame whose true box has no area counts as lost for success and as found for both precisions;
 - distances are between centres.
 
-ARMORY's own `video_tracking_mean_success_rate` leaves the first frame out, as does its mean IoU.
+Two empty boxes say that another benchmark prescribes something else: frames whose true box is `boxes.LEFT_OUT_XYXY` are
+left out of all three and of `average_overlap`, and frames whose true box is `boxes.LOST_XYXY` count as lost for all.
+
+ARMORY's own `video_tracking_mean_success_rate` leaves the first frame out, as does its mean IoU. It knows nothing of
+these boxes: a frame without the target has an IoU of 0 there, as it has in `frame_iou`.
 
 `frame_iou`, `frame_boxes` and `true_boxes` keep every frame of every video, so that reports draw from the record. They
 are recorded only where the config sets ``metric.record_metric_per_sample``.
@@ -30,7 +34,7 @@ from armory.metrics.common import result_formatter
 from armory.metrics.task import aggregator, map_to_aggregator
 from numpy.typing import ArrayLike, NDArray
 
-from armory_skelevision.boxes import check_corners, iou, read_numbers
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY, check_corners, iou, read_numbers
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 OVERLAPS = np.arange(0, 1.05, 0.05)
@@ -41,9 +45,6 @@ PIXELS = 20
 
 SHARE = 0.2
 """Distance up to which a frame counts for normalised precision, in true widths and heights."""
-
-DECIMALS = 2
-"""Of a pixel, in recorded boxes."""
 
 Labels = Sequence[Mapping[str, ArrayLike]]
 Boxes = NDArray[np.float64]
@@ -60,7 +61,8 @@ def success_auc(y: Labels, y_pred: Labels) -> list[float]:
         Values in [0, 20/21]: no IoU is above the last threshold, 1.
 
     Raises:
-        InvalidValueError: If true and predicted boxes differ in shape, are not finite, or have x1 > x2 or y1 > y2.
+        InvalidValueError: If true and predicted boxes differ in shape, are not finite, or have x1 > x2 or y1 > y2, or
+            all frames but the first are left out.
         InvalidTypeError: If a label has no boxes, or boxes that are not numbers.
     """
     return [float((_overlaps(*pair)[:, None] > OVERLAPS).mean()) for pair in _counted(y, y_pred)]
@@ -79,19 +81,31 @@ def normalised_precision(y: Labels, y_pred: Labels) -> list[float]:
     return [float((_distances(*pair, normalised=True) <= SHARE).mean()) for pair in _counted(y, y_pred)]
 
 
+def average_overlap(y: Labels, y_pred: Labels) -> list[float]:
+    """Mean IoU of each video over the frames that count, without the first, in [0, 1].
+
+    Source: the average overlap of GOT-10k (Huang, Zhao, Huang, PAMI 2021) for one sequence. Without left-out frames it
+    is ARMORY's mean IoU.
+    """
+    return [float(_iou(*pair)[1:].mean()) for pair in _counted(y, y_pred)]
+
+
 def frame_iou(y: Labels, y_pred: Labels) -> list[list[float]]:
     """IoU of each frame of each video, including the first, as the tracker predicted it: F values in [0, 1]."""
     return [_iou(*pair).tolist() for pair in _pairs(y, y_pred)]
 
 
 def frame_boxes(y: Labels, y_pred: Labels) -> list[list[list[float]]]:
-    """The predicted box of each frame of each video, including the first: F boxes xyxy, pixels to two decimals."""
-    return [np.round(found, DECIMALS).tolist() for _, found in _pairs(y, y_pred)]
+    """The predicted box of each frame of each video, including the first: F boxes xyxy in pixels, as predicted.
+
+    They are not rounded, so that other toolkits compute the same numbers from them.
+    """
+    return [found.tolist() for _, found in _pairs(y, y_pred)]
 
 
 def true_boxes(y: Labels, y_pred: Labels) -> list[list[list[float]]]:
     """The true box of each frame of each video, in the form of `frame_boxes`."""
-    return [np.round(truth, DECIMALS).tolist() for truth, _ in _pairs(y, y_pred)]
+    return [truth.tolist() for truth, _ in _pairs(y, y_pred)]
 
 
 @aggregator  # type: ignore[untyped-decorator]
@@ -126,8 +140,15 @@ def format_boxes(videos: Sequence[Sequence[Sequence[float]]]) -> str:
 
 
 def _counted(y: Labels, y_pred: Labels) -> list[tuple[Boxes, Boxes]]:
-    """True and predicted boxes of each video, the first prediction replaced by the box that the tracker is given."""
-    return [(truth, np.concatenate([truth[:1], found[1:]])) for truth, found in _pairs(y, y_pred)]
+    """True and predicted boxes of the frames that count, the first prediction replaced by the box that is given."""
+    counted = []
+    for index, (truth, found) in enumerate(_pairs(y, y_pred)):
+        counts = (truth != LEFT_OUT_XYXY).any(axis=1)
+        if not counts[1:].any():
+            got = "frames that are left out"
+            raise InvalidValueError(f"video {index}", "a true box beside that of the first frame", got)
+        counted.append((truth[counts], np.concatenate([truth[:1], found[1:]])[counts]))
+    return counted
 
 
 def _pairs(y: Labels, y_pred: Labels) -> list[tuple[Boxes, Boxes]]:
@@ -166,12 +187,13 @@ def _overlaps(truth_xyxy: Boxes, found_xyxy: Boxes) -> Boxes:
 
 
 def _distances(truth_xyxy: Boxes, found_xyxy: Boxes, normalised: bool = False) -> Boxes:
-    """Distance of centres per frame (F,), -1 where there is nothing to be found."""
+    """Distance of centres per frame (F,): infinite where the target is lost, else -1 where nothing is to be found."""
     there = _has_area(truth_xyxy)
     offsets = (found_xyxy[:, :2] + found_xyxy[:, 2:] - truth_xyxy[:, :2] - truth_xyxy[:, 2:]) / 2
     if normalised:
         offsets = offsets / np.where(there[:, None], truth_xyxy[:, 2:] - truth_xyxy[:, :2], 1.0)
-    return np.where(there, np.sqrt((offsets**2).sum(axis=1)), -1.0)
+    without = np.where((truth_xyxy == LOST_XYXY).all(axis=1), np.inf, -1.0)
+    return np.where(there, np.sqrt((offsets**2).sum(axis=1)), without)
 
 
 def _has_area(box_xyxy: Boxes) -> NDArray[np.bool_]:

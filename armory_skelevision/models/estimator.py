@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,12 +14,12 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from art.estimators.pytorch import PyTorchEstimator
 from torch import Tensor
 
-from armory_skelevision.boxes import as_array
-from armory_skelevision.models.inputs import check_first_boxes, check_labels, check_video, check_videos, refuse_keywords
+from armory_skelevision.models.box_loss import BoxLoss
+from armory_skelevision.models.inputs import check_first_boxes, check_video, check_videos, refuse_keywords
 from armory_skelevision.models.preprocessing import check_operations, preprocess
 from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.networks import SiameseNetwork
-from armory_skelevision.networks.inference import freeze, with_gradients
+from armory_skelevision.networks.inference import freeze
 from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.tracker import run_tracker, track
@@ -42,7 +42,7 @@ class WrapperSettings(Settings):
     tracking: Mapping[str, Any] = field(default_factory=dict)
 
 
-class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[misc]
+class SiameseEstimator(BoxLoss, ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[misc]
     """A person tracker. Videos are RGB in [0, 1]; boxes are xyxy in pixels; nothing is kept between calls.
 
     Args:
@@ -178,46 +178,6 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         """The crops of one target, its box (4,) in frame 0 in pixels, behind the region defenses."""
         return Crops(self.model.eval(), frames, box_xyxy, self.settings, self.region_defenses)
 
-    @with_gradients
-    def loss_gradient(self, x: np.ndarray, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
-        """Gradient of `compute_loss` with respect to whole frames, through all preprocessors.
-
-        Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of N videos.
-            y: True boxes, ``[{"boxes": (F, 4)}, …]``, xyxy in pixels.
-            kwargs: Ignored.
-
-        Returns:
-            An array of the shape of ``x``; an object array (N,) for an object array, or for videos of several sizes.
-        """
-        gradients = []
-        for video, boxes_xyxy in zip(*self._check_labelled(x, y), strict=True):
-            leaf = as_tensor(video, self.device).detach().clone().requires_grad_()
-            loss = self._loss(leaf, boxes_xyxy)
-            gradients.append(as_array(torch.autograd.grad(loss, leaf)[0]))
-        if getattr(x, "dtype", None) != np.dtype(object) and len({gradient.shape for gradient in gradients}) == 1:
-            return np.stack(gradients)
-        result = np.empty(len(gradients), dtype=object)
-        result[:] = gradients
-        return result
-
-    @with_gradients
-    def compute_loss(self, x: Any, y: Sequence[dict[str, Any]], **kwargs: Any) -> np.ndarray:
-        """Sum of absolute box errors over frames and coordinates (SkeleVision, Eq. 3).
-
-        Args:
-            x: Videos (N, F, H, W, 3), RGB in [0, 1], or a sequence of N videos.
-            y: See `loss_gradient`.
-            kwargs: Ignored.
-
-        Returns:
-            One value per video in pixels, (N,) float32.
-        """
-        pairs = zip(*self._check_labelled(x, y), strict=True)
-        with torch.no_grad():
-            losses = [self._loss(as_tensor(video, self.device), boxes_xyxy) for video, boxes_xyxy in pairs]
-        return np.array([float(loss) for loss in losses], dtype=np.float32)
-
     def get_activations(self, x: np.ndarray, layer: int | str, batch_size: int = 16, framework: bool = False) -> Any:
         """Backbone activations of images, such as crops or whole frames.
 
@@ -265,13 +225,6 @@ class SiameseEstimator(ObjectTrackerMixin, PyTorchEstimator):  # type: ignore[mi
         loss: Tensor = (self.track(frames, boxes_xyxy[0]) - boxes_xyxy).abs().sum()
         return loss
 
-    def _check_labelled(self, x: Any, y: Any) -> tuple[list[Any], list[np.ndarray]]:
-        """Videos, and their true boxes (F, 4)."""
-        videos = check_videos(x, self.min_frames)
-        boxes = check_labels(y, videos)
-        check_first_boxes([label[0] for label in boxes], videos)
-        return videos, boxes
-
 
 def _check_network(model: Any, network_type: type, settings: Any) -> None:
     for key, value, kind in (("model", model, network_type), ("settings", settings, TrackerSettings)):
@@ -282,6 +235,9 @@ def _check_network(model: Any, network_type: type, settings: Any) -> None:
     if model.per_position not in (None, settings.per_position):
         expected = f"those for a head with {model.per_position} proposals per position, as of {type(model).__name__}"
         raise InvalidValueError("settings", expected, f"{type(settings).__name__}, for {settings.per_position}")
+    if model.stride not in (None, settings.stride):
+        expected = f"those for a response map of stride {model.stride}, as of {type(model).__name__}"
+        raise InvalidValueError("settings", expected, f"{type(settings).__name__}, for {settings.stride}")
 
 
 def _check_clip_values(clip_values: Any) -> None:

@@ -11,20 +11,24 @@ from torch import Tensor
 
 from armory_skelevision.models.estimator import SiameseEstimator, WrapperSettings
 from armory_skelevision.models.keypoints import read_maps
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import AnchorNetwork, SiameseNetwork, SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
 from armory_skelevision.tracking.tracker import check_finite
 from armory_skelevision.tracking.windows import initial_state, template_window
 from armory_skelevision.validation import Settings, check_known
-from armory_skelevision.weights.loading import load_weights, read_metadata
+from armory_skelevision.weights.architectures import ARCHITECTURES
+from armory_skelevision.weights.loading import load_weights
 from armory_skelevision.weights.packaged import packaged_weights
 
 
 class SiamRPNEstimator(SiameseEstimator):
-    """SiamRPN. With a keypoint head, predictions also have ``keypoints`` (17, 3): x, y in frame 0, and confidence."""
+    """SiamRPN and SiamRPN++.
 
-    network_type = SiamRPN
+    With a keypoint head, predictions also have ``keypoints`` (17, 3): x, y in frame 0, and confidence.
+    """
+
+    network_type = AnchorNetwork
 
     @property
     def min_frames(self) -> int:  # type: ignore[override]
@@ -34,7 +38,7 @@ class SiamRPNEstimator(SiameseEstimator):
     def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         result = super()._predict_target(matcher)
         if self.model.keypoint_head is not None:
-            window = template_window(initial_state(matcher.crops.box_xyxy), self.settings)
+            window = template_window(initial_state(matcher.crops.box_xyxy, self.settings), self.settings)
             maps = self.model.keypoints(matcher.template_features)[0]
             check_finite([maps], "the keypoint maps", 0)
             result["keypoints"] = read_maps(maps, window)
@@ -92,9 +96,16 @@ def _build(
     network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
 ) -> SiamRPNEstimator:
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
-    path = packaged_weights(default) if weights_path is None else weights_path
-    load_weights(network, path)
-    metadata = read_metadata(path)
-    recorded = metadata.tracking if metadata else {}
-    settings = TrackerSettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", recorded)
+    settings = read_tracker(network, wrapper, packaged_weights(default) if weights_path is None else weights_path)
     return SiamRPNEstimator(network, settings, device_type=wrapper.device_type)
+
+
+def read_tracker(network: SiameseNetwork, wrapper: WrapperSettings, path: str | Path) -> TrackerSettings:
+    """Fill a network with the weights of a file, and return the tracker's constants.
+
+    Those of a config take precedence over those that the file records, and these over those of the architecture.
+    """
+    metadata = load_weights(network, path)
+    architecture = ARCHITECTURES[str(network.architecture)]
+    recorded = {**architecture.constants, **(metadata.tracking if metadata else {})}
+    return architecture.settings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", recorded)

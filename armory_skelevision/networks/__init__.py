@@ -3,6 +3,8 @@
 from armory_skelevision.networks.heads import RPNOutput
 from armory_skelevision.networks.nanotrack import NanoTrack
 from armory_skelevision.networks.siamese import SiameseNetwork
-from armory_skelevision.networks.siamrpn import SiamRPN
+from armory_skelevision.networks.siamfcpp import SiamFCpp
+from armory_skelevision.networks.siamrpn import AnchorNetwork, SiamRPN
+from armory_skelevision.networks.siamrpnpp import SiamRPNpp
 
-__all__ = ["NanoTrack", "RPNOutput", "SiamRPN", "SiameseNetwork"]
+__all__ = ["AnchorNetwork", "NanoTrack", "RPNOutput", "SiamFCpp", "SiamRPN", "SiamRPNpp", "SiameseNetwork"]

@@ -22,7 +22,7 @@ class RPNOutput(NamedTuple):
     """The output of a head for k anchors at each of S x S positions; k is 1 for an anchor-free head."""
 
     cls: Tensor
-    """Logits of background and target, (N, 2k, S, S)."""
+    """Logits of background and target, (N, 2k, S, S); of target and quality for SiamFC++."""
     loc: Tensor
     """Box offsets relative to the anchors, or log distances to the sides for an anchor-free head, (N, 4k, S, S)."""
 
@@ -46,6 +46,37 @@ class DepthwiseRPN(nn.Module):
         A side of 26 gives S = 21, 22 gives S = 17.
         """
         return RPNOutput(self.cls(z_features, x_features), self.loc(z_features, x_features))
+
+
+class MultiRPN(nn.Module):
+    """A `DepthwiseRPN` for each of three levels of features, and the mean of their answers (Li et al. 2019, Eq. 2).
+
+    State-dict names as in PySOT's ``MultiRPN`` (Apache 2.0).
+
+    Args:
+        anchors: Number k of anchors per position.
+        channels: Channels of each level.
+        weighted: Whether the mean is weighted, by learned weights.
+    """
+
+    LEVELS = 3
+
+    def __init__(self, anchors: int = 5, channels: int = 256, weighted: bool = True) -> None:
+        super().__init__()
+        self.rpn2, self.rpn3, self.rpn4 = (DepthwiseRPN(anchors, channels) for _ in range(self.LEVELS))
+        self.cls_weight, self.loc_weight = (
+            nn.Parameter(torch.ones(self.LEVELS)) if weighted else None for _ in range(2)
+        )
+
+    def forward(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+        """Compare template features (1 or N, 3C, h, w) with search features (N, 3C, H, W).
+
+        The levels stand one after the other in the channels.
+        """
+        levels = zip(*(features.chunk(self.LEVELS, dim=1) for features in (z_features, x_features)), strict=True)
+        outputs = [rpn(*level) for rpn, level in zip((self.rpn2, self.rpn3, self.rpn4), levels, strict=True)]
+        cls, loc = (torch.stack(maps) for maps in zip(*outputs, strict=True))
+        return RPNOutput(_mean(cls, self.cls_weight), _mean(loc, self.loc_weight))
 
 
 class DepthwiseBranch(nn.Module):
@@ -93,6 +124,11 @@ def depthwise_xcorr(search: Tensor, kernel: Tensor) -> Tensor:
         search.reshape(1, groups, *search.shape[2:]), kernel.reshape(groups, 1, *kernel.shape[2:]), groups=groups
     )
     return response.reshape(count, channels, *response.shape[2:])
+
+
+def _mean(maps: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean over the first axis, weighted by the softmax of ``weight`` if there is one."""
+    return maps.mean(dim=0) if weight is None else torch.tensordot(weight.softmax(dim=0), maps, dims=1)
 
 
 def _adapter(channels: int) -> nn.Sequential:

@@ -11,6 +11,11 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from armory_skelevision.networks.resnet import Bottleneck, ResNet50
+
+# Modules whose norms act on the output of the convolution that is registered before them.
+IN_ORDER = (nn.Sequential, ResNet50, Bottleneck)
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -26,14 +31,14 @@ def freeze(network: nn.Module) -> None:
     """Freeze a network in evaluation mode, in place: weights without gradients, norms folded into convolutions.
 
     Outputs stay the same up to rounding. An attack's graph becomes smaller, as each norm would keep its input. Only a
-    ``BatchNorm2d`` directly after a ``Conv2d`` in a ``Sequential`` is folded.
+    ``BatchNorm2d`` directly after a ``Conv2d`` in one of `IN_ORDER` is folded.
     """
     network.eval().requires_grad_(False)
-    for layers in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        for (place, layer), (next_place, follower) in pairwise(list(layers.named_children())):
+    for layers in [module for module in network.modules() if isinstance(module, IN_ORDER)]:
+        for (name, layer), (next_name, follower) in pairwise(list(layers.named_children())):
             if isinstance(layer, nn.Conv2d) and isinstance(follower, nn.BatchNorm2d):
-                layers[int(place)] = fuse_conv_bn_eval(layer, follower)
-                layers[int(next_place)] = nn.Identity()
+                setattr(layers, name, fuse_conv_bn_eval(layer, follower))
+                setattr(layers, next_name, nn.Identity())
 
 
 def warn_of_slow_bf16(precision: str, device: torch.device) -> None:

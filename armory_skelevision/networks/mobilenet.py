@@ -6,6 +6,7 @@ Howard et al., "Searching for MobileNetV3", 2019, table 2. Widths, strides and s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -56,28 +57,24 @@ class MobileNetV3(Backbone):
             nn.Conv2d(3, STEM, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(STEM), nn.Hardswish()
         )
         widths = [STEM, *(block.outputs for block in BLOCKS)]
-        residuals = [InvertedResidual(width, block) for width, block in zip(widths, BLOCKS[:blocks], strict=False)]
+        residuals = [_block(width, block) for width, block in zip(widths, BLOCKS[:blocks], strict=False)]
         self.features = nn.Sequential(stem, *residuals)
         self.channels = widths[blocks]
         self.layers = tuple(f"features.{index}" for index in range(blocks + 1))
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel, weight the channels, project; with a residual connection where shapes allow."""
+    """Layers that expand the channels, filter each, and project them; with a residual connection where shapes allow.
 
-    def __init__(self, inputs: int, block: Block) -> None:
+    Args:
+        layers: Run in order.
+        is_residual: Whether the input is added to their output.
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], is_residual: bool) -> None:
         super().__init__()
-        self.is_residual = block.stride == 1 and inputs == block.outputs
-        activation = nn.Hardswish if block.swish else nn.ReLU
-        widen = [*_pointwise(inputs, block.expanded), activation()] if block.expanded != inputs else []
-        weigh = ChannelAttention(block.expanded) if block.attention else nn.Identity()
-        self.conv = nn.Sequential(
-            *widen,
-            *_depthwise(block.expanded, block.kernel, block.stride),
-            # A block that does not expand weights the channels after the activation, the others before.
-            *([weigh, activation()] if widen else [activation(), weigh]),
-            *_pointwise(block.expanded, block.outputs),
-        )
+        self.is_residual = is_residual
+        self.conv = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, inputs, h, w) to (N, outputs, h / stride, w / stride)."""
@@ -99,10 +96,26 @@ class ChannelAttention(nn.Module):
         return features * weights[:, :, None, None]
 
 
-def _pointwise(inputs: int, outputs: int) -> list[nn.Module]:
+def pointwise(inputs: int, outputs: int) -> list[nn.Module]:
+    """A convolution that mixes the channels of each position, and its normalisation."""
     return [nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)]
 
 
-def _depthwise(channels: int, kernel: int, stride: int) -> list[nn.Module]:
-    convolution = nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+def depthwise(channels: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> list[nn.Module]:
+    """A convolution that filters each channel on its own, and its normalisation."""
+    convolution = nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
     return [convolution, nn.BatchNorm2d(channels)]
+
+
+def _block(inputs: int, block: Block) -> InvertedResidual:
+    activation = nn.Hardswish if block.swish else nn.ReLU
+    widen = [*pointwise(inputs, block.expanded), activation()] if block.expanded != inputs else []
+    weigh = ChannelAttention(block.expanded) if block.attention else nn.Identity()
+    layers = [
+        *widen,
+        *depthwise(block.expanded, block.kernel, block.stride, block.kernel // 2),
+        # A block that does not expand weights the channels after the activation, the others before.
+        *([weigh, activation()] if widen else [activation(), weigh]),
+        *pointwise(block.expanded, block.outputs),
+    ]
+    return InvertedResidual(layers, is_residual=block.stride == 1 and inputs == block.outputs)

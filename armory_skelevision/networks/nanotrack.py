@@ -30,6 +30,7 @@ class NanoTrack(SiameseNetwork):
     """
 
     per_position = 1
+    stride = 16
 
     def __init__(self, version: Version = 3) -> None:
         super().__init__()

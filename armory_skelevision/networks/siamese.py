@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -44,6 +45,15 @@ class Backbone(nn.Module):
             images = self.get_submodule(name)(images)
         return images
 
+    def levels(self, images: Tensor, layers: Sequence[str]) -> list[Tensor]:
+        """The outputs of several of ``layers``, in their order, each (N, C, h, w), of images (N, 3, H, W)."""
+        outputs = []
+        for name in self.layers[: self.layers.index(layers[-1]) + 1]:
+            images = self.get_submodule(name)(images)
+            if name in layers:
+                outputs.append(images)
+        return outputs
+
 
 class SiameseNetwork(nn.Module):
     """One backbone for template and search crop, and a head on both. It has no state beside its weights.
@@ -54,6 +64,13 @@ class SiameseNetwork(nn.Module):
     backbone: Backbone
     per_position: int | None = None
     """Number of proposals at each position of the response map; None where it is not known."""
+    stride: int | None = None
+    """Pixels of the search crop from one position of the response map to the next; None where it is not known."""
+    architecture: str | None = None
+    """Its name in weights files; None if they do not name it."""
+    graph_bytes_per_pixel = 470
+    """Memory of the graph of one frame in an attack, in bytes per pixel of the search crop, float32. This is SiamRPN's,
+    with everything else that an attack needs (benchmarks/attack.py: 0.77 GB for 20 frames, crops of 287 x 287)."""
 
     def embed(self, crops: Tensor) -> Tensor:
         """Features (N, C, h, w) of template or search crops (N, 3, H, W), BGR in 0..255, in the weights' precision."""

@@ -11,33 +11,23 @@ from armory_skelevision.networks.siamese import SiameseNetwork
 from armory_skelevision.validation import InvalidValueError
 
 
-class SiamRPN(SiameseNetwork):
-    """The network of single-task (STL) and multi-task (MTL) trackers. It has no state beside its weights.
+class AnchorNetwork(SiameseNetwork):
+    """A network whose head has SiamRPN's five anchors at each position.
 
-    Crops are BGR in 0..255, float32.
-
-    Args:
-        keypoint_head: Depth of the keypoint head, or None for a single-task tracker.
+    Attributes:
+        base_size: How much larger the side of the response map is than (instance size - exemplar size) / 8 + 1.
+        keypoint_head: Finds human keypoints in the template's features; None for a tracker without.
     """
 
-    backbone: AlexNet
     per_position = 5
-
-    def __init__(self, keypoint_head: Depth | None = None) -> None:
-        super().__init__()
-        self.backbone = AlexNet()
-        self.rpn_head = DepthwiseRPN(self.per_position)
-        self.keypoint_head = KeypointHead(keypoint_head) if keypoint_head is not None else None
+    stride = 8
+    base_size: int
+    keypoint_head: KeypointHead | None
 
     @property
     def keypoint_depth(self) -> Depth | None:
         """Depth of the keypoint head, or None if there is none."""
         return self.keypoint_head.depth if self.keypoint_head is not None else None
-
-    def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
-        """Compare template features (1 or N, 256, 6, 6) with search features (N, 256, h, w); see `DepthwiseRPN`."""
-        output: RPNOutput = self.rpn_head(z_features, x_features)
-        return output
 
     def keypoints(self, z_features: Tensor) -> Tensor:
         """Keypoint logits (N, 17, 127, 127) from template features (N, 256, 6, 6).
@@ -49,3 +39,28 @@ class SiamRPN(SiameseNetwork):
             raise InvalidValueError("keypoint_head", "'shallow' or 'deep'", "null", "this network has no keypoint head")
         logits: Tensor = self.keypoint_head(z_features)
         return logits
+
+
+class SiamRPN(AnchorNetwork):
+    """The network of single-task (STL) and multi-task (MTL) trackers. It has no state beside its weights.
+
+    Crops are BGR in 0..255, float32.
+
+    Args:
+        keypoint_head: Depth of the keypoint head, or None for a single-task tracker.
+    """
+
+    backbone: AlexNet
+    architecture = "siamrpn_alex"
+    base_size = 0
+
+    def __init__(self, keypoint_head: Depth | None = None) -> None:
+        super().__init__()
+        self.backbone = AlexNet()
+        self.rpn_head = DepthwiseRPN(self.per_position)
+        self.keypoint_head = KeypointHead(keypoint_head) if keypoint_head is not None else None
+
+    def forward_head(self, z_features: Tensor, x_features: Tensor) -> RPNOutput:
+        """Compare template features (1 or N, 256, 6, 6) with search features (N, 256, h, w); see `DepthwiseRPN`."""
+        output: RPNOutput = self.rpn_head(z_features, x_features)
+        return output

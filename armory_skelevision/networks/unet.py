@@ -51,11 +51,14 @@ class UNet(nn.Module):
     Args:
         width: Channels at half the size; they double at each halving.
         halvings: Number of further halvings of the sides.
+        gated: Whether the gate decides how much of the correction is added; without it, all of it is. An attacker who
+            knows the gate can keep it shut.
     """
 
-    def __init__(self, width: int, halvings: int = 3) -> None:
+    def __init__(self, width: int, halvings: int = 3, gated: bool = True) -> None:
         super().__init__()
         self.width = width
+        self.gated = gated
         widths = [width * 2**level for level in range(halvings + 1)]
         self.first = _block(3 * SQUARE**2, width)
         self.down = nn.ModuleList(_block(fine, coarse, stride=2) for fine, coarse in pairwise(widths))
@@ -65,7 +68,8 @@ class UNet(nn.Module):
         self.merge = nn.ModuleList(_block(2 * fine, fine) for fine in widths[:-1])
         # The last layer also gets the image itself, so that it can smooth on its own.
         self.last = nn.Conv2d(width + 3 * SQUARE**2, 3 * SQUARE**2, 3, padding=1, bias=False)
-        self.gate = nn.Conv2d(2 * SCALES, 1, 1)
+        if gated:
+            self.gate = nn.Conv2d(2 * SCALES, 1, 1)
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -84,12 +88,14 @@ class UNet(nn.Module):
         padded = F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="reflect")
         detail = padded - local_mean(padded)
         added = F.pixel_shuffle(self._added(F.pixel_unshuffle(detail, SQUARE)), SQUARE)
-        return images + (ADDED * self._share(padded) * added)[:, :, :height, :width]
+        share = self._share(padded) if self.gated else 1.0
+        return images + (ADDED * share * added)[:, :, :height, :width]
 
     def suspect(self, images: Tensor) -> Tensor:
-        """The gate's logits (N, 1, h, w) that images (N, 3, H, W), RGB in [0, 1], were attacked; 0 without training.
+        """The gate's logits (N, 1, h, w) that images (N, 3, H, W), RGB in [0, 1], were attacked; only with a gate.
 
-        There is a logit for each square of `WINDOW` blocks inside the image, or along a shorter side one for all of it.
+        They are 0 without training. There is one for each square of `WINDOW` blocks inside the image, or along a
+        shorter side one for all of it.
         """
         with torch.autocast(images.device.type, enabled=False):  # rounding to bfloat16 is noise, too
             levels = noise_levels(images)

@@ -31,6 +31,8 @@ _NAMES = {
     "attack.kwargs.max_iter": "steps",
     "attack.kwargs.budget": "budget",
     "attack.kwargs.eps": BOUND,
+    "attack.kwargs.attack": "transferred",
+    "attack.kwargs.source": "made on",
 }
 LENGTHS = ("steps", "budget")
 """Names of what says how long an attack is: its steps, or its gradient evaluations."""
@@ -164,9 +166,11 @@ def _short_names(keys: Iterable[str]) -> dict[str, str]:
 
 
 def _model_label(run: RunResult) -> str:
-    """A model's name: as its sweep calls it, else the name of its function."""
+    """A model's name: as its sweep calls it, else the name of its function, or of what makes an external tracker."""
     if isinstance(run.labels.get("model"), str):
         return str(run.labels["model"])
+    if isinstance(factory := run.setting("model", "model_kwargs", "factory"), str):
+        return factory.rpartition(".")[2]
     name = str(run.setting("model", "name") or "")
     return name.removeprefix("siamrpn_").upper() if name.startswith("siamrpn_") else name or "unnamed model"
 

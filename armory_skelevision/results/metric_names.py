@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from armory_skelevision.evaluation.table import METRIC
 
-FRAME_IOU, FRAME_BOXES, TRUE_BOXES = "frame_iou", "frame_boxes", "true_boxes"
+FRAME_IOU, FRAME_SCORES, FRAME_BOXES, TRUE_BOXES = "frame_iou", "frame_scores", "frame_boxes", "true_boxes"
 """Metrics that hold a value or a box for each frame of each video."""
 
 KEYPOINT_PCK = "keypoint_pck"
@@ -18,12 +18,17 @@ RELATIVE_PCK = "relative_pck"
 IOU_IN_REACH = "iou_in_reach"
 """The mean IoU over the videos in reach, which is derived from both; no result file has it."""
 
+LOST_BUT_SURE, MASR = "lost_but_sure", "mean_attack_success_rate"
+"""Metrics of the tracker's confidence, which are derived from the scores of frames; see `confidence`."""
+
 PER_VIDEO = {
     METRIC: "mean IoU",
+    "average_overlap": "average overlap",
     "success_auc": "success AUC",
     "precision_20px": "precision @20 px",
     "normalised_precision": "normalised precision",
     "video_tracking_mean_success_rate": "success rate (ARMORY)",
+    MASR: "mASR (FlyTrap)",
 }
 """Names of metrics in [0, 1] with one value for each video."""
 
@@ -31,6 +36,7 @@ SHARES = {
     METRIC: PER_VIDEO[METRIC],
     IOU_IN_REACH: "mean IoU in reach",
     **PER_VIDEO,
+    LOST_BUT_SURE: "lost but sure",
     "pck": "PCK",
     RELATIVE_PCK: "relative PCK",
     "oks": "OKS",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from armory_skelevision.evaluation.table import IN_REACH, METRIC
-from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, IOU_IN_REACH, TRUE_BOXES
+from armory_skelevision.results.metric_names import FRAME_BOXES, FRAME_IOU, FRAME_SCORES, IOU_IN_REACH, TRUE_BOXES
 from armory_skelevision.validation import InvalidValueError
 
 SIDES = ("benign", "adversarial")
@@ -46,6 +46,8 @@ class SideResult:
     """Metrics that were measured, but have no mean, since it or the value of a video is missing."""
     frame_ious: tuple[tuple[float, ...], ...] = ()
     """For each video, the IoU of each frame, in [0, 1]; NaN for one that is missing."""
+    scores: tuple[tuple[float, ...], ...] = ()
+    """For each video, the tracker's score of each frame, on its own scale; NaN for one that is missing."""
     boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
     """For each video, the predicted box of each frame, in pixels; NaN for one that is missing."""
     true_boxes_xyxy: tuple[tuple[Box, ...], ...] = ()
@@ -69,7 +71,12 @@ class SideResult:
 
     def frames(self) -> dict[str, tuple[tuple[Any, ...], ...]]:
         """What was recorded of single frames: by metric, for each video, a value or a box of each frame."""
-        return {FRAME_IOU: self.frame_ious, FRAME_BOXES: self.boxes_xyxy, TRUE_BOXES: self.true_boxes_xyxy}
+        return {
+            FRAME_IOU: self.frame_ious,
+            FRAME_SCORES: self.scores,
+            FRAME_BOXES: self.boxes_xyxy,
+            TRUE_BOXES: self.true_boxes_xyxy,
+        }
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class RunResult:
         reach: For each video, the share of frames in which a perfect patch could win, in [0, 1]; None where missing,
             empty where not recorded.
         names: Of the videos, in their order; empty where not recorded.
+        sizes: Width and height of each video's frames, in pixels; empty where not recorded.
         timestamp: Start of the run, seconds since 1970; 0 if unknown.
         seconds: Wall-clock time of the whole run, if known.
         versions: Of packages, by name.
@@ -115,6 +123,7 @@ class RunResult:
     checkpoints: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     reach: tuple[float | None, ...] = ()
     names: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
     timestamp: float = 0.0
     seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)

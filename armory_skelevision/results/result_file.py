@@ -9,14 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.evaluation.table import METRIC, REACH, VIDEO_NAMES
+from armory_skelevision.evaluation.table import METRIC, REACH, VIDEO_NAMES, VIDEO_SIZES
 from armory_skelevision.io import check_depth, printable, read_object
+from armory_skelevision.results.confidence import with_confidence
 from armory_skelevision.results.consistency import check_counts, check_frames, check_mean
 from armory_skelevision.results.metric_names import (
     FRAME_BOXES,
     FRAME_IOU,
+    FRAME_SCORES,
     IOU_IN_REACH,
     KEYPOINT_PCK,
+    LOST_BUT_SURE,
     RELATIVE_PCK,
     SHARES,
     TRUE_BOXES,
@@ -25,18 +28,30 @@ from armory_skelevision.results.records import SIDES, RunResult, SideResult, sum
 from armory_skelevision.results.values import (
     read_checkpoints,
     read_frame_boxes,
+    read_frame_scores,
     read_frame_shares,
     read_names,
     read_numbers,
     read_share,
+    read_sizes,
 )
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
 CHECKPOINTS = "adversarial_checkpoints"
 """Where an attack records the mean IoU of each video after fewer steps, by number of steps."""
 
-_FRAMES = {FRAME_IOU: read_frame_shares, FRAME_BOXES: read_frame_boxes, TRUE_BOXES: read_frame_boxes}
-_FRAME_COUNTS = ("mean_frame_iou", "tracked_frames", "annotated_frames")  # what ARMORY writes beside frame metrics
+_FRAMES = {
+    FRAME_IOU: read_frame_shares,
+    FRAME_SCORES: read_frame_scores,
+    FRAME_BOXES: read_frame_boxes,
+    TRUE_BOXES: read_frame_boxes,
+}
+_FRAME_COUNTS = (
+    "mean_frame_iou",
+    "scored_frames",
+    "tracked_frames",
+    "annotated_frames",
+)  # what ARMORY writes beside frame metrics
 
 
 def read_run(path: str | os.PathLike[str], inside: Path | None = None) -> RunResult:
@@ -78,11 +93,12 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
     checkpoints = read_checkpoints(CHECKPOINTS, results.get(CHECKPOINTS))
     names = read_names(VIDEO_NAMES, results.get(VIDEO_NAMES))
     reach = read_numbers(REACH, results.get(REACH), True)
-    counts = {CHECKPOINTS: len(results.get(CHECKPOINTS) or ()), REACH: len(reach), VIDEO_NAMES: len(names)}
-    check_counts(sides, counts)
+    sizes = read_sizes(VIDEO_SIZES, results.get(VIDEO_SIZES))
+    counts = {CHECKPOINTS: len(results.get(CHECKPOINTS) or ()), REACH: len(reach)}
+    check_counts(sides, counts | {VIDEO_NAMES: len(names), VIDEO_SIZES: len(sizes)})
     for name, side in sides.items():
         check_frames(name, side)
-    sides = {name: with_mean_in_reach(side, reach) for name, side in sides.items()}
+    sides = {name: with_mean_in_reach(with_confidence(side, sides["benign"]), reach) for name, side in sides.items()}
     version = content.get("armory_version")
     return RunResult(
         name="",
@@ -93,6 +109,7 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         checkpoints=checkpoints,
         reach=reach if any(share is not None for share in reach) else (),
         names=names,
+        sizes=sizes,
         timestamp=float(timestamp) if timestamp is not None and math.isfinite(timestamp) else 0.0,
         versions={"armory-testbed": str(version)} if version else {},
     )
@@ -111,8 +128,8 @@ def _read_side(results: Mapping[str, Any], side: str) -> SideResult:
             continue
         is_mean = rest.startswith("mean_")
         metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may be written in full
-        if metric == IOU_IN_REACH:
-            raise InvalidValueError(key, "another name, since this mean is derived", f"{value!r:.80}")
+        if metric in (IOU_IN_REACH, LOST_BUT_SURE):
+            raise InvalidValueError(key, "another name, since this metric is derived", f"{value!r:.80}")
         if (is_mean, metric) in seen:
             raise InvalidValueError(key, f"one record of {metric}", "several")
         seen.add((is_mean, metric))
@@ -130,6 +147,7 @@ def _read_side(results: Mapping[str, Any], side: str) -> SideResult:
         known,
         means={**known.means, **keypoints},
         frame_ious=frames[FRAME_IOU],
+        scores=frames[FRAME_SCORES],
         boxes_xyxy=frames[FRAME_BOXES],
         true_boxes_xyxy=frames[TRUE_BOXES],
     )

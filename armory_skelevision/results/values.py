@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from armory_skelevision.results.records import Box
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.validation import InvalidValueError, Range, accepts
 
 MAX_PIXELS = 1e9
 """Largest coordinate of a box, in pixels."""
@@ -23,6 +23,7 @@ MAX_NUMBER = 1e100
 MAX_VIDEOS = 100_000
 """Most videos of one result."""
 
+_Side = Annotated[int, Range(1, 1_000_000)]
 _STEPS = re.compile("0|[1-9][0-9]{0,14}")
 _ROUNDING = 1e-6  # of numbers that were computed in 32 bits
 _NAN = float("nan")
@@ -73,6 +74,16 @@ def read_frame_shares(key: str, value: Any) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(_NAN if share is None else share for share in video) for video in shares)
 
 
+def read_frame_scores(key: str, value: Any) -> tuple[tuple[float, ...], ...]:
+    """For each video the tracker's score of each frame, NaN for a missing one; otherwise as `read_numbers`.
+
+    () if there is no score at all: the tracker gives none.
+    """
+    videos = _read_videos(key, value, lambda frame: frame is None or _is_number(frame))
+    scores = tuple(tuple(_NAN if frame is None else _read_score(key, frame) for frame in video) for video in videos)
+    return () if all(math.isnan(score) for video in scores for score in video) else scores
+
+
 def read_frame_boxes(key: str, value: Any) -> tuple[tuple[Box, ...], ...]:
     """For each video the box of each frame, xyxy in pixels, NaN for a missing one; otherwise as `read_numbers`."""
     videos = _read_videos(key, value, lambda frame: frame is None or _is_box(frame))
@@ -100,6 +111,15 @@ def read_names(key: str, value: Any) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in names):
         raise InvalidValueError(key, "a name for each video", _show(value))
     return tuple(names)
+
+
+def read_sizes(key: str, value: Any) -> tuple[tuple[int, int], ...]:
+    """Width and height of each video in pixels; () where none were recorded (`InvalidValueError` for anything else)."""
+    sizes = value or []
+    if not isinstance(sizes, list) or not all(accepts(list[_Side], size) and len(size) == 2 for size in sizes):
+        raise InvalidValueError(key, "width and height of each video, whole numbers of pixels", _show(value))
+    _check_count(key, sizes)
+    return tuple((width, height) for width, height in sizes)
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -131,6 +151,12 @@ def _read_videos(key: str, value: Any, is_frame: Callable[[Any], bool]) -> list[
 def _check_count(key: str, values: Sequence[Any]) -> None:
     if len(values) > MAX_VIDEOS:
         raise InvalidValueError(key, f"values of at most {MAX_VIDEOS} videos", f"more, {len(values)}")
+
+
+def _read_score(key: str, score: float) -> float:
+    if abs(score) > MAX_NUMBER:
+        raise InvalidValueError(key, f"numbers of at most {MAX_NUMBER:g}", _show(score))
+    return _NAN if math.isnan(score) else float(score)
 
 
 def _read_box(key: str, box_xyxy: Any) -> Box:

@@ -6,9 +6,11 @@ A finished run's folder holds `config.json`, `result.json` (ARMORY's), `log.txt`
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,7 +83,10 @@ def versions() -> dict[str, str]:
 
 
 def hash_weights(run: Run) -> dict[str, str | None]:
-    """The SHA-256 of each weights file that the config names, by its name; None for one that is not here."""
+    """The SHA-256 of each weights file that the config names, by its name; None for one that is not here.
+
+    For an external tracker, also that of its module and of the files among its arguments.
+    """
     found: dict[str, str | None] = {}
     for key, name in weights.named_weights(run.config).items():
         try:
@@ -89,6 +94,24 @@ def hash_weights(run: Run) -> dict[str, str | None]:
             found[name] = _hash(str(path), path.stat().st_mtime_ns)
         except OSError:  # not here, or not readable
             found[name] = None
+    return {**found, **_hash_external(run.config)}
+
+
+def _hash_external(config: Mapping[str, Any]) -> dict[str, str]:
+    """The SHA-256 of each file that an external tracker comes from: its module, and arguments that are files.
+
+    The module is only looked for in the working directory, where code is that changes between two sweeps.
+    """
+    kwargs = config["model"].get("model_kwargs") or {}
+    if not isinstance(kwargs.get("factory"), str):
+        return {}
+    arguments = kwargs.get("kwargs")
+    texts = [each for each in arguments.values() if isinstance(each, str)] if isinstance(arguments, Mapping) else []
+    found = {}
+    for name in (kwargs["factory"].partition(":")[0].replace(".", "/") + ".py", *texts):
+        with contextlib.suppress(OSError):  # no file, or not readable
+            path = weights.resolve(name)
+            found[name] = _hash(str(path), path.stat().st_mtime_ns)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from armory_skelevision.tracking.crops import CropDefense, Crops, TemplateMatcher
 from armory_skelevision.tracking.frames import ChosenFrames, Frames, VideoFrames
-from armory_skelevision.tracking.settings import PointSettings, TrackerSettings
+from armory_skelevision.tracking.settings import MultiLevelSettings, PointSettings, QualitySettings, TrackerSettings
 from armory_skelevision.tracking.tracker import Step, track
 from armory_skelevision.tracking.windows import TrackerState, Window, network_input
 
@@ -11,7 +11,9 @@ __all__ = [
     "CropDefense",
     "Crops",
     "Frames",
+    "MultiLevelSettings",
     "PointSettings",
+    "QualitySettings",
     "Step",
     "TemplateMatcher",
     "TrackerSettings",

@@ -6,6 +6,7 @@ over the response map row by row, so that index ``a * S * S + y * S + x`` matche
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -35,8 +36,13 @@ class Match(NamedTuple):
     """From each anchor to the box, (4, K); see `encode`."""
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def anchors_cxcywh(score_size: int) -> Tensor:
-    """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4), pixels of the search crop."""
+    """All anchors of a ``score_size`` x ``score_size`` response: (5 * score_size**2, 4), pixels of the search crop.
+
+    They are the same tensor in each call, not to be changed.
+    """
     centres_xy, sizes_wh = points_xy(score_size, STRIDE), torch.tensor(SIZES_WH)
     repeated = centres_xy.repeat(len(sizes_wh), 1), sizes_wh.repeat_interleave(len(centres_xy), dim=0)
     return torch.cat(repeated, dim=1)

@@ -17,7 +17,7 @@ from torch import Tensor
 from armory_skelevision.networks import RPNOutput, SiameseNetwork
 from armory_skelevision.tracking.frames import Frames
 from armory_skelevision.tracking.settings import TrackerSettings
-from armory_skelevision.tracking.windows import Window, initial_state, network_input, resize_crop, template_window
+from armory_skelevision.tracking.windows import Window, cut_crop, initial_state, network_input, template_window
 
 
 class CropDefense:
@@ -56,19 +56,19 @@ class Crops:
 
         It is computed on first use, and keeps a graph if gradients are on at that time.
         """
-        window = template_window(initial_state(self.box_xyxy), self.settings)
-        crop = resize_crop(self.frames.window(0, window), self.settings.exemplar_size)[None]
+        window = template_window(initial_state(self.box_xyxy, self.settings), self.settings)
+        crop = cut_crop(self.frames.window(0, window), window, self.settings.exemplar_size)[None]
         for defense in self.defenses:
             crop = defense.defend_template(crop, self)
         return network_input(crop)
 
     def search(self, index: int, window: Window) -> Tensor:
         """A window of frame ``index`` as the network's input: (1, 3, instance_size, instance_size), BGR in 0..255."""
-        return self.search_input(self.frames.window(index, window))
+        return self.search_input(self.frames.window(index, window), window)
 
-    def search_input(self, pixels: Tensor) -> Tensor:
+    def search_input(self, pixels: Tensor, window: Window) -> Tensor:
         """The pixels (3, side, side) of a search window, RGB in [0, 1], as the network's input; see `search`."""
-        crop = resize_crop(pixels, self.settings.instance_size)[None]
+        crop = cut_crop(pixels, window, self.settings.instance_size)[None]
         for defense in self.defenses:
             crop = defense.defend_search(crop)
         return network_input(crop)

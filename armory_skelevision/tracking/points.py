@@ -8,6 +8,8 @@ Convention: points in pixels of the search crop, measured from its centre, row b
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -17,8 +19,13 @@ from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals, targ
 STRIDE = 16
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def points_xy(score_size: int, stride: int = STRIDE) -> Tensor:
-    """All points of a ``score_size`` x ``score_size`` response: (score_size**2, 2), pixels of the search crop."""
+    """All points of a ``score_size`` x ``score_size`` response: (score_size**2, 2), pixels of the search crop.
+
+    They are the same tensor in each call, not to be changed.
+    """
     steps = (torch.arange(score_size, dtype=torch.float32) - score_size // 2) * stride
     return torch.cartesian_prod(steps, steps).flip(1)
 

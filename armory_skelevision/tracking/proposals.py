@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -25,10 +26,13 @@ def target_probability(cls: Tensor) -> Tensor:
     return cls[0].reshape(2, -1).softmax(dim=0)[1]
 
 
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def cosine_window(score_size: int, per_position: int) -> Tensor:
     """Weight of each proposal by the distance of its position from the crop's centre, in [0, 1].
 
     The outer product of two Hann windows of side S, for each of the ``per_position`` proposals: (k * S * S,), float64.
+    It is the same tensor in each call, not to be changed.
     """
     hann = torch.hann_window(score_size, periodic=False, dtype=torch.float64)
     return torch.outer(hann, hann).flatten().repeat(per_position)

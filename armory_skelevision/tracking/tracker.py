@@ -85,7 +85,9 @@ def update(
     centre = state.box_cxcywh[:2] + found_cxcywh[:2] / scale
     size = state.box_cxcywh[2:] * (1 - rate) + found_cxcywh[2:] / scale * rate
     limit = torch.tensor(frame_wh)
-    centre = torch.minimum(centre.clamp(min=0), limit)
+    # Centres count from the middle of the first pixel, unless crops are sampled between pixels.
+    first = 0.5 if settings.between_pixels else 0.0
+    centre = torch.minimum(centre.clamp(min=first), limit + first)
     size = torch.minimum(size, limit).clamp(min=settings.min_size)
     return TrackerState(torch.cat([centre, size]))
 
@@ -101,7 +103,7 @@ def track(crops: Crops, network: SiameseNetwork | None = None) -> Iterator[Step]
 def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iterator[Step]:
     """The recurrence from frame to frame, with any source of network outputs.
 
-    It runs on the CPU wherever the network does: one transfer per frame instead of a wait at every small operation.
+    It runs on the CPU wherever the network does: one copy per frame instead of a wait at every small operation.
 
     Args:
         match: The heads' output (batch of 1) for the search window of a frame; a `TemplateMatcher` or a wrapper of one.
@@ -110,7 +112,7 @@ def run_tracker(match: Callable[[int, Window], RPNOutput], crops: Crops) -> Iter
     Yields:
         The step of each frame, frame 0 included.
     """
-    state = initial_state(crops.box_xyxy.cpu())
+    state = initial_state(crops.box_xyxy.cpu(), crops.settings)
     for index in range(len(crops.frames)):
         step = track_frame(match, crops, index, state)
         state = step.state
@@ -124,7 +126,7 @@ def track_frame(match: Callable[[int, Window], RPNOutput], crops: Crops, index: 
         InvalidValueError: If the network's output is not finite, as with weights that are damaged.
     """
     window = search_window(state, crops.settings)
-    output = RPNOutput(*(values.float().cpu() for values in match(index, window)))
+    output = _to_cpu(match(index, window))
     check_finite(output, "the heads' output", index)
     proposals = crops.settings.decode(output)
     chosen = choose(state, proposals, crops.settings)
@@ -139,6 +141,15 @@ def check_finite(outputs: Iterable[Tensor], what: str, index: int) -> None:
         raise InvalidValueError(
             "model", "a network with finite outputs", f"NaN or infinity in {what}, frame {index}", fix
         )
+
+
+def _to_cpu(output: RPNOutput) -> RPNOutput:
+    """A network's output in float32 on the CPU: from a GPU in one copy, since each waits for the GPU, also backward."""
+    if output.cls.device.type == "cpu":
+        return RPNOutput(*(values.float() for values in output))
+    copied = torch.cat([values.float().flatten() for values in output]).cpu()
+    parts = torch.split(copied, [values.numel() for values in output])
+    return RPNOutput(*(part.view(values.shape) for part, values in zip(parts, output, strict=True)))
 
 
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:

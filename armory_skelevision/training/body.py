@@ -9,7 +9,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, RPNOutput
 from armory_skelevision.tracking.losses import classification_loss, localisation_loss
 from armory_skelevision.training.data.loading import Batch
 from armory_skelevision.training.schedule import make_optimiser
@@ -30,11 +30,16 @@ class TrainingBody(LightningModule):
 
     monitor: str | None = None
     validated: tuple[str, ...] = ()
-    frozen: tuple[SiamRPN, ...] = ()
+    frozen: tuple[AnchorNetwork, ...] = ()
 
     def __init__(self, settings: RunSettings) -> None:
         super().__init__()
         self.settings = settings
+
+    @property
+    def base_size(self) -> int:
+        """Of the tracker that the pairs' targets are for; see `networks.AnchorNetwork`."""
+        return 0
 
     def input_files(self) -> dict[str, Path]:
         """The files that the run reads besides its stores, by the setting that names them."""

@@ -74,7 +74,7 @@ def fit(training: TrainingBody, checkpoints: Checkpoints | None = None) -> None:
         with _quiet_lightning():
             trainer = _make_trainer(training, checkpoints)
             warn_of_slow_bf16(settings.precision, trainer.strategy.root_device)
-            pairs = training_pairs(settings, done), validation_pairs(settings)
+            pairs = training_pairs(settings, done, training.base_size), validation_pairs(settings, training.base_size)
             with _errors_of_workers():
                 trainer.fit(training, *pairs)
     if training.monitor is not None:

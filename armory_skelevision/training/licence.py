@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from armory_skelevision.training.data.real_crops.store import CropStore, is_crop_store
-from armory_skelevision.training.settings import RunSettings
+from armory_skelevision.training.data.rendered_pairs.store import read_sources
+from armory_skelevision.training.settings import RunSettings, shares_of
 
 OURS = "MIT"
 """The licence of rendered people, and so of weights trained on them alone."""
@@ -21,6 +22,12 @@ def find_licence(settings: RunSettings, start: str | None = None) -> str:
     if settings.licence is not None:
         return settings.licence
     terms = [] if start is None or start == OURS else start.split("; ")
-    if is_crop_store(settings.store):
-        terms.append(f"terms of the pictures of {', '.join(CropStore(settings.store).sources)}")
+    sources = {source for folder in shares_of("store", settings.store) for source in _find_sources(folder)}
+    if sources:
+        terms.append(f"terms of the pictures of {', '.join(sorted(sources))}")
     return "; ".join(dict.fromkeys(terms)) or OURS
+
+
+def _find_sources(folder: str) -> tuple[str, ...]:
+    """The data sets that real people in a store are from."""
+    return CropStore(folder).sources if is_crop_store(folder) else read_sources(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from armory_skelevision.training.data.loading import describe_pairs
 from armory_skelevision.training.data.real_crops.store import is_crop_store
 from armory_skelevision.training.run_folder import CARD, CHART
 from armory_skelevision.training.run_record import Record
-from armory_skelevision.training.settings import RunSettings
+from armory_skelevision.training.settings import MultitaskSettings, RunSettings, shares_of
 from armory_skelevision.weights.checkpoints import read_header
 
 _STARTS = {"init": "starts from", "tracker": "frozen tracker"}  # rows for files, by their settings
@@ -37,8 +38,9 @@ def write_model_card(weights: Path, settings: RunSettings, record: Record, progr
         "sha256": hash_file(weights),
         **dict(sorted(read_header(weights).items())),
         **{_STARTS[name]: f"{path}, sha256 {hashes[name]}" for name, path in files.items()},
-        "trained on": _describe_store(settings.store, hashes["store"]),
-        "validated on": _describe_store(settings.validation_store, hashes["validation_store"]),
+        "trained on": _describe_stores(settings.store, hashes["store"]),
+        "validated on": _describe_stores(settings.validation_store, hashes["validation_store"]),
+        **_describe_videos(settings, hashes),
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }
     if progress.extended:
@@ -57,13 +59,27 @@ def write_model_card(weights: Path, settings: RunSettings, record: Record, progr
     return card
 
 
-def _describe_store(folder: str, sha256: str) -> str:
-    """The kind and size of a store, and the hash of its contents."""
-    counts = ""
-    if not is_crop_store(folder):
-        contents = {path.name: read_bytes(path) for path in sorted(Path(folder).glob("*.jsonl"))}
-        counts = "".join(f"{len(content.splitlines())} lines of {name}, " for name, content in contents.items())
-    return f"{folder}: {describe_pairs(folder)}, {counts}sha256 of all files {sha256}"
+def _describe_videos(settings: RunSettings, hashes: Mapping[str, str]) -> dict[str, str]:
+    """The row about whole validation videos, if there are any."""
+    if "validation_videos" not in hashes:
+        return {}
+    folders = ", ".join(settings.validation_videos) if isinstance(settings, MultitaskSettings) else ""
+    return {"best checkpoint by videos of": f"{folders}, sha256 of all {hashes['validation_videos']}"}
+
+
+def _describe_stores(stores: str | Mapping[str, float], sha256: str) -> str:
+    """The kinds and sizes of stores, and the hash of their contents."""
+    shares = shares_of("store", stores)
+    counts = "".join(_count_lines(folder) for folder in shares)
+    return f"{', '.join(shares)}: {describe_pairs(stores)}, {counts}sha256 of all files {sha256}"
+
+
+def _count_lines(folder: str) -> str:
+    """The lengths of the lists of a store of rendered people and scenes."""
+    if is_crop_store(folder):
+        return ""
+    contents = {path.name: read_bytes(path) for path in sorted(Path(folder).glob("*.jsonl"))}
+    return "".join(f"{len(content.splitlines())} lines of {name}, " for name, content in contents.items())
 
 
 def _describe_extension(done: int, before: int, after: int) -> str:

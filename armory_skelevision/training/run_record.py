@@ -19,7 +19,8 @@ import cv2
 import armory_skelevision
 from armory_skelevision.io import hash_file, progress
 from armory_skelevision.training.data.real_crops.store import is_crop_store
-from armory_skelevision.training.settings import RunSettings
+from armory_skelevision.training.settings import MultitaskSettings, RunSettings, shares_of
+from armory_skelevision.training.videos import hash_videos
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 Record = dict[str, Any]
@@ -44,7 +45,9 @@ def record_run(settings: RunSettings, files: Mapping[str, Path]) -> Record:
     for name, path in files.items():
         if not path.is_file():
             raise MissingFileError(name, "a file", str(path))
-    stores = {name: hash_store(name, getattr(settings, name)) for name in ("store", "validation_store")}
+    stores = {name: _hash_stores(name, getattr(settings, name)) for name in ("store", "validation_store")}
+    if isinstance(settings, MultitaskSettings) and settings.validation_videos:
+        stores["validation_videos"] = hash_videos(settings.validation_videos)
     return {
         "settings": json.loads(json.dumps(asdict(settings))),
         "sha256": {**stores, **{name: hash_file(path) for name, path in files.items()}},
@@ -68,6 +71,12 @@ def check_same_run(recorded: Record, now: Record) -> None:
     steps, done = now["settings"]["steps"], recorded["settings"]["steps"]
     if steps < done:
         raise InvalidValueError("steps", f"at least {done}, as in the run so far", str(steps), _ANEW)
+
+
+def _hash_stores(name: str, stores: str | Mapping[str, float]) -> str:
+    """The hash of the store of a setting, or of several with their shares."""
+    hashes = [(share, hash_store(name, folder)) for folder, share in shares_of(name, stores).items()]
+    return hashes[0][1] if len(hashes) == 1 else hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
 
 def hash_store(name: str, folder: str | os.PathLike[str]) -> str:

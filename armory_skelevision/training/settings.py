@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+from armory_skelevision.datasets.sequence_people import VideoLayout
 from armory_skelevision.io import parse_json, printable, read_object
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.validation import InvalidValueError, PathText, Range, Seed, Settings, Weight
+from armory_skelevision.validation import InvalidValueError, PathText, Range, Seed, Settings, Weight, check_value
 
 # Bounds far beyond any training; what exceeds them is a slip that would fill the memory or never end.
 Steps = Annotated[int, Range(1, 10**8)]
@@ -21,6 +22,9 @@ LearningRate = Annotated[float, Range(0, 100, without_low=True)]
 Anchors = Annotated[int, Range(0, 10**5)]
 Workers = Annotated[int, Range(0, 256)]
 Pairs = Annotated[int, Range(1, 10**6)]
+Frames = Annotated[int, Range(0, 10**6)]
+Share = Annotated[float, Range(0, 1e6, without_low=True)]
+Stores = PathText | Mapping[str, Share]
 Minutes = Annotated[float, Range(0, 10**6)]
 
 _MAX_BYTES = 2**20  # of a file of settings
@@ -34,8 +38,9 @@ class RunSettings(Settings):
     """Settings that all trainings on pairs of crops have in common. Paths are relative to the working directory.
 
     Attributes:
-        store: Folder to train on: rendered people and scenes, or crops of real people.
-        validation_store: Folder of either kind by which the best checkpoint is chosen.
+        store: Folder to train on: rendered people and scenes, or crops of real people. Or several folders of either
+            kind with the share of the pairs that each gives, {"store/train": 0.4, "crops/train": 0.6}.
+        validation_store: Folders of either kind by which the best checkpoint is chosen.
         folder: Folder for checkpoints, curves and the final ``weights.safetensors``.
         seed: Seed of the initial weights, of the pairs and of their order.
         steps: Number of optimiser steps.
@@ -47,6 +52,7 @@ class RunSettings(Settings):
         weight_decay: Weight decay of convolution kernels.
         hard_negatives: Number of background anchors per pair, those with the largest error, that are added to the loss.
         negative_pair_ratio: Share of negative pairs, whose search crop shows someone else instead of the target.
+        frame_range: Largest number of frames between template and search crop of real people in videos; PySOT has 100.
         precision: "float32" or "bf16", which is many times slower on CPUs that have AVX2 but nothing newer.
         workers: Processes that load and augment pairs.
         validation_pairs: Number of pairs to validate on.
@@ -57,8 +63,8 @@ class RunSettings(Settings):
             rendered people have this package's (MIT).
     """
 
-    store: PathText
-    validation_store: PathText
+    store: Stores
+    validation_store: Stores
     folder: PathText
     seed: Seed = 42
     steps: Steps = 2000
@@ -70,6 +76,7 @@ class RunSettings(Settings):
     weight_decay: Weight = 1e-2
     hard_negatives: Anchors = 16
     negative_pair_ratio: Annotated[float, Range(0, 1, without_high=True)] = 0.0
+    frame_range: Frames = 10
     precision: Literal["bf16", "float32"] = "float32"
     workers: Workers = 1
     validation_pairs: Pairs = 256
@@ -80,11 +87,12 @@ class RunSettings(Settings):
 
     def check(self) -> None:
         """Check texts and paths, and that the response has whole positions: search sides are 127 + 16 n."""
-        for name in ("store", "validation_store", "folder", "licence"):
-            check_text(name, getattr(self, name))
+        check_text("folder", self.folder)
+        check_text("licence", self.licence)
         for name in ("store", "validation_store"):
-            if Path(self.folder).resolve().is_relative_to(Path(getattr(self, name)).resolve()):
-                raise InvalidValueError("folder", f"a folder outside of {name}", repr(self.folder))
+            for store in shares_of(name, getattr(self, name)):
+                if Path(self.folder).resolve().is_relative_to(Path(store).resolve()):
+                    raise InvalidValueError("folder", f"a folder outside of {name}", repr(self.folder))
         if (self.search_side - 127) % 16:
             raise InvalidValueError("search_side", "127 + 16 n (191, 207, 223, 239, 255 …)", str(self.search_side))
 
@@ -94,13 +102,16 @@ class MultitaskSettings(RunSettings):
     """Settings of the training of a tracker, with the keypoint head (MTL) or without (STL).
 
     Attributes:
-        init: Weights file to start from; None for random weights.
+        init: Weights file to start from, which may be one of SiamRPN++; None for a SiamRPN with random weights.
         keypoint_head: "shallow", "deep", or None for a single-task tracker.
         lambda_k: Weight of the keypoint loss.
         train_only: "keypoint_head" trains the head alone, on the frozen tracker of ``init``; None trains everything.
         keypoint_loss: "softmax" (as in the published code) or "bce" (as in the paper's text).
         tracking: Constants of the tracker to record in the weights file, where they differ from the defaults of
             `TrackerSettings`.
+        validation_videos: Whole videos by which the best checkpoint is chosen, instead of pairs: folders and their
+            layouts, {"walk2": "plain", "store/videos": "walkers"}. A folder of a sequence in the layout of a benchmark
+            or "plain"; "walkers" is a folder of rendered videos. All folders count the same.
     """
 
     init: PathText | None = None
@@ -109,6 +120,7 @@ class MultitaskSettings(RunSettings):
     train_only: Literal["keypoint_head"] | None = None
     keypoint_loss: Literal["softmax", "bce"] = "softmax"
     tracking: Mapping[str, float] = field(default_factory=dict)
+    validation_videos: Mapping[str, VideoLayout] = field(default_factory=dict)
 
     def check(self) -> None:
         """Check that head, loss weight and start go together, and the tracker's constants."""
@@ -122,11 +134,30 @@ class MultitaskSettings(RunSettings):
         if self.train_only is not None and self.lambda_k > 0:
             raise InvalidValueError("lambda_k", "0 with train_only, which has no other loss", str(self.lambda_k))
         TrackerSettings.from_dict(self.tracking, "tracking")
+        for folder in self.validation_videos:
+            check_value("validation_videos", folder, PathText)
+            check_text("validation_videos", folder)
 
     @property
     def poison(self) -> str | None:
         """How a backdoor was trained, in words for the weights file; None for a training without one."""
         return None
+
+
+def shares_of(name: str, stores: str | Mapping[str, float]) -> dict[str, float]:
+    """The folders of a setting of stores, and the share of the pairs that each gives; together 1.
+
+    Raises:
+        InvalidValueError: If there is no folder, or the text is no path; its ``key`` is ``name``.
+    """
+    shares = {stores: 1.0} if isinstance(stores, str) else dict(stores)
+    if not shares:
+        raise InvalidValueError(name, "at least one folder", "none")
+    for folder in shares:
+        check_value(name, folder, PathText)
+        check_text(name, folder)
+    total = sum(shares.values())
+    return {folder: share / total for folder, share in shares.items()}
 
 
 def check_text(name: str, text: str | None) -> None:

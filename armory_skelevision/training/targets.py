@@ -40,10 +40,11 @@ class TargetMaker:
 
     Args:
         search_side: Side of the search crop in pixels; the response has S = (side - 127) / 8 + 1 rows and columns.
+        base_size: How much larger S is; see `networks.AnchorNetwork`.
     """
 
-    def __init__(self, search_side: int = 255) -> None:
-        score_size = (search_side - 127) // 8 + 1
+    def __init__(self, search_side: int = 255, base_size: int = 0) -> None:
+        score_size = (search_side - 127) // 8 + 1 + base_size
         self._middle = search_side / 2
         self._shape = (-1, score_size, score_size)
         self._anchors_cxcywh = anchors_cxcywh(score_size).double()
@@ -112,23 +113,27 @@ def add_hard_negatives(labels: Tensor, cls: Tensor, background: Tensor, count: i
     return flat.reshape(labels.shape)
 
 
-def mean_iou(output: RPNOutput, box_xyxy: Tensor) -> Tensor:
-    """Mean IoU, a scalar, of the targets' boxes with those of the anchors that have the highest score of each pair.
+def mean_iou(output: RPNOutput, box_xyxy: Tensor, base_size: int = 0) -> Tensor:
+    """Mean IoU, a scalar, of the targets' boxes (N, 4), in search-crop pixels, with the `best_boxes` of the output."""
+    return iou(best_boxes(output, base_size), box_xyxy).mean()
+
+
+def best_boxes(output: RPNOutput, base_size: int = 0) -> Tensor:
+    """The boxes (N, 4) xyxy, in search-crop pixels, of the anchors that have the highest score of each pair.
 
     Args:
         output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
-        box_xyxy: (N, 4), the targets in search-crop pixels.
+        base_size: That of the network; see `networks.AnchorNetwork`.
     """
     count, score_size = len(output.cls), output.cls.shape[-1]
-    middle = (127 + 8 * (score_size - 1)) / 2
+    middle = (127 + 8 * (score_size - 1 - base_size)) / 2
     scores = output.cls.float().reshape(count, 2, -1)
     best = (scores[:, 1] - scores[:, 0]).argmax(dim=1)
     rows = torch.arange(count, device=best.device)
     delta = output.loc.float().reshape(count, 4, -1)[rows, :, best]
     anchor = anchors_cxcywh(score_size).to(best.device)[best]
     centre = delta[:, :2] * anchor[:, 2:] + anchor[:, :2] + middle
-    best_xyxy = cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
-    return iou(best_xyxy, box_xyxy).mean()
+    return cxcywh_to_xyxy(torch.cat([centre, delta[:, 2:].exp() * anchor[:, 2:]], dim=1))
 
 
 def _draw(candidates: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from armory_skelevision.io import printable, refuse_existing
-from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import load_siamrpn, read_metadata, save_weights
 from armory_skelevision.weights.metadata import START, Metadata
@@ -23,8 +22,8 @@ def average_weights(sources: Sequence[Path], target: Path) -> None:
     """Write the unweighted mean of weights files.
 
     Args:
-        sources: At least two ``.safetensors`` files that differ in their training alone: same keypoint head, weight of
-            its loss, licence, and constants of the tracker.
+        sources: At least two ``.safetensors`` files that differ in their training alone: same architecture, keypoint
+            head, weight of its loss, licence, and constants of the tracker.
         target: A ``.safetensors`` file that does not exist yet. Its seed is that of the first source.
 
     Raises:
@@ -38,14 +37,14 @@ def average_weights(sources: Sequence[Path], target: Path) -> None:
     refuse_existing(target)
     metadata = [_read(path) for path in sources]
     for path, other in zip(sources, metadata, strict=True):
-        for name in ("keypoint_head", "lambda_k", "licence", "tracking"):
+        for name in ("architecture", "keypoint_head", "lambda_k", "licence", "tracking"):
             wanted, found = getattr(metadata[0], name), getattr(other, name)
             if found != wanted:
                 raise InvalidValueError(
                     f"{printable(path)}.{name}", f"{wanted!r} as in {printable(sources[0])}", repr(found)
                 )
-    states = [load_siamrpn(path).state_dict() for path in sources]
-    network = SiamRPN(metadata[0].keypoint_head)
+    networks = [load_siamrpn(path) for path in sources]
+    network, states = networks[0], [each.state_dict() for each in networks]
     network.load_state_dict({name: _mean([state[name] for state in states]) for name in states[0]})
     training, backdoor = _describe([one.training for one in metadata]), any(one.backdoor for one in metadata)
     averaged = dataclasses.replace(metadata[0], training=training, backdoor=backdoor)

@@ -24,7 +24,7 @@ from armory_skelevision.io import atomic_write, open_regular, parse_json, printa
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 from armory_skelevision.weights.pickles import check_pickles
 
-PICKLED = (".pth", ".pt", ".ckpt")
+PICKLED = (".pth", ".pt", ".ckpt", ".pkl")
 SUFFIXES = (".safetensors", *PICKLED)
 WEIGHTS_FILE = f"a weights file ({', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]})"
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 
 from armory_skelevision.io import atomic_write, hash_file, printable, refuse_existing
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import AnchorNetwork, SiamRPN
 from armory_skelevision.validation import InvalidValueError, check_value
 from armory_skelevision.weights.checkpoints import PICKLED
 from armory_skelevision.weights.loading import save_weights
@@ -30,10 +30,11 @@ def convert(
     seed: int = -1,
     backbone: Backbone = "alexnetlegacy",
 ) -> None:
-    """Rewrite a SiamRPN's weights in float32, from PyTorch's format into this package's or back. Nothing is rounded.
+    """Rewrite weights in float32, from PyTorch's format into this package's or back. Nothing is rounded.
 
-    A PyTorch file is written as a bare state dict, under the names of PySOT's network of that ``backbone``: PySOT
-    ignores tensors whose names it does not know, and tracks with random ones instead.
+    The weights are those of a SiamRPN or SiamRPN++. A PyTorch file is written as a bare state dict, under the names of
+    PySOT's network of that ``backbone``: PySOT ignores tensors whose names it does not know, and tracks with random
+    ones instead.
 
     Args:
         source: ``.pth``, ``.pt`` or ``.ckpt``, or ``.safetensors``.
@@ -43,7 +44,8 @@ def convert(
         lambda_k: Weight of the keypoint loss, for ``.safetensors``; None if there is no keypoint head.
         seed: Seed of the training, for ``.safetensors``; -1 if unknown.
         backbone: ``BACKBONE.TYPE`` of the PySOT config that a PyTorch file is for: "alexnetlegacy", as in PySOT's
-            ``siamrpn_alex_dwxcorr``, or "alexnet", as in its ``siamrpn_alex_dwxcorr_16gpu``, and in this package.
+            ``siamrpn_alex_dwxcorr``, or "alexnet", as in its ``siamrpn_alex_dwxcorr_16gpu``, and in this package. Of no
+            effect for SiamRPN++, of whose tensors there is one naming.
 
     Raises:
         MissingFileError: If there is no source.
@@ -58,14 +60,14 @@ def convert(
     refuse_existing(target)
     check_value("backbone", backbone, Backbone)
     network = load_network(source)
-    if not isinstance(network, SiamRPN):
+    if not isinstance(network, AnchorNetwork):
         got = f"those of a {type(network).__name__}"
         raise InvalidValueError(printable(source), "weights of a SiamRPN", got, "they are used as they are")
     if target.suffix == ".safetensors":
         metadata = _make_metadata(network, source, licence, training, lambda_k, seed)
         save_weights(network, target, metadata, half=False, new=True)
         return
-    name_of = legacy_name if backbone == "alexnetlegacy" else current_name
+    name_of = legacy_name if backbone == "alexnetlegacy" and isinstance(network, SiamRPN) else current_name
     buffer = io.BytesIO()
     torch.save({name_of(name): tensor for name, tensor in network.state_dict().items()}, buffer)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +75,7 @@ def convert(
 
 
 def _make_metadata(
-    network: SiamRPN, path: Path, licence: str | None, training: str | None, lambda_k: float | None, seed: int
+    network: AnchorNetwork, path: Path, licence: str | None, training: str | None, lambda_k: float | None, seed: int
 ) -> Metadata:
     known = WEIGHTS.get(path.stem)
     licence = licence or (known.licence if known else None)
@@ -86,6 +88,7 @@ def _make_metadata(
     origin = f"{known.about}; " if known else ""
     return Metadata(
         keypoint_head=network.keypoint_depth,
+        architecture=str(network.architecture),
         lambda_k=lambda_k or 0.0,
         training=training or f"{origin}converted from {printable(path.name)}, SHA-256 {hash_file(path)}",
         licence=licence,

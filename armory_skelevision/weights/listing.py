@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from armory_skelevision.io import hash_file, printable
 from armory_skelevision.io.fetch import RemoteFile, recorded_hash
-from armory_skelevision.networks import NanoTrack, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, NanoTrack, SiameseNetwork
 from armory_skelevision.networks.unet import UNet
+from armory_skelevision.weights.architectures import SIAMRPN
 from armory_skelevision.weights.checkpoints import read_header
 from armory_skelevision.weights.loading import read_metadata
-from armory_skelevision.weights.metadata import ARCHITECTURE, Metadata, UNetMetadata
+from armory_skelevision.weights.metadata import Metadata, UNetMetadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
-from armory_skelevision.weights.published import WEIGHTS
+from armory_skelevision.weights.published import WEIGHTS, architecture
 from armory_skelevision.weights.recognition import load_network
 from armory_skelevision.weights.unet import read_unet_metadata
 
@@ -83,12 +84,21 @@ def format_description(description: Description) -> str:
     return "\n".join([printable(description.file), *shown])
 
 
-def _describe_tracker(network: SiamRPN, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
-    head = f"{ARCHITECTURE}, keypoint head {network.keypoint_depth or 'none'}"
+def _describe_tracker(network: SiameseNetwork, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
+    weight = None if metadata is None else metadata.lambda_k
+    depth = network.keypoint_depth if isinstance(network, AnchorNetwork) else None
+    described = _describe_network(str(network.architecture), depth, weight)
     if metadata is None:
-        return head, "", {"metadata": "none in the file"}
+        return described, "", {"metadata": "none in the file"}
     training = f"{metadata.training}, seed {metadata.seed}" + (", BACKDOOR" if metadata.backdoor else "")
-    return f"{head}, lambda_k {metadata.lambda_k:g}", metadata.licence, {"training": training}
+    return described, metadata.licence, {"training": training}
+
+
+def _describe_network(architecture: str, keypoint_head: str | None, lambda_k: float | None) -> str:
+    if architecture != SIAMRPN:  # which has no keypoint head
+        return architecture
+    weight = "" if lambda_k is None else f", lambda_k {lambda_k:g}"
+    return f"{architecture}, keypoint head {keypoint_head or 'none'}{weight}"
 
 
 def _describe_unet(metadata: UNetMetadata) -> tuple[str, str, dict[str, str]]:
@@ -107,7 +117,7 @@ def _describe_source(source: RemoteFile, path: Path) -> Description:
     else:
         hashed, place = "none published", f"skelevision weights fetch {source.name}"
         where = f"not here yet: {place}, or by hand from {source.page}"
-    network = f"{ARCHITECTURE}, keypoint head none, lambda_k 0"
+    network = _describe_network(architecture(source.name), None, 0)
     return Description(source.file, network, source.licence, {"training": source.about}, hashed, where, place)
 
 

@@ -9,10 +9,9 @@ from typing import Any, Literal, Self
 
 from armory_skelevision.io import parse_json
 from armory_skelevision.networks.keypoint_head import Depth
-from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import Settings, Weight
+from armory_skelevision.weights.architectures import ARCHITECTURES, SIAMRPN
 
-ARCHITECTURE = "siamrpn_alex"
 UNET = "unet"
 
 START = "; from weights of: "
@@ -47,12 +46,12 @@ class Metadata(Header):
         training: One paragraph: data, length, optimiser.
         licence: Terms under which the weights may be used.
         seed: Seed of the training; -1 if unknown.
-        architecture: "siamrpn_alex" for trackers.
+        architecture: One of `ARCHITECTURES`.
         colour_order: Colour order of the network's input; always "BGR".
         input_range: Range of the network's input; always "0..255".
         backdoor: Whether the weights were poisoned on purpose.
-        tracking: The tracker's constants that these weights were tuned with, where they differ from the defaults of
-            `tracking.TrackerSettings`.
+        tracking: The tracker's constants that these weights were tuned with, where they differ from those of the
+            architecture.
     """
 
     keypoint_head: Depth | None
@@ -60,7 +59,7 @@ class Metadata(Header):
     training: str
     licence: str
     seed: int
-    architecture: str = ARCHITECTURE
+    architecture: str = SIAMRPN
     colour_order: Literal["BGR"] = "BGR"
     input_range: Literal["0..255"] = "0..255"
     backdoor: bool = False
@@ -68,7 +67,8 @@ class Metadata(Header):
 
     def check(self) -> None:
         """Refuse constants that a tracker would refuse (`InvalidValueError`)."""
-        TrackerSettings.from_dict(self.tracking, "tracking")
+        settings = ARCHITECTURES.get(self.architecture, ARCHITECTURES[SIAMRPN]).settings
+        settings.from_dict(self.tracking, "tracking")
 
 
 @dataclass(frozen=True)

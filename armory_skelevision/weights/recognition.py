@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from armory_skelevision.networks import NanoTrack, SiamRPN
+from armory_skelevision.networks import NanoTrack, SiameseNetwork
 from armory_skelevision.networks.unet import UNETS, UNet
 from armory_skelevision.weights.checkpoints import read_header
-from armory_skelevision.weights.loading import load_nanotrack, load_siamrpn, nanotrack_version, read_names, read_state
+from armory_skelevision.weights.loading import (
+    load_nanotrack,
+    load_siamese,
+    nanotrack_version,
+    read_names,
+    read_state,
+)
 from armory_skelevision.weights.metadata import UNET
 from armory_skelevision.weights.unet import load_unet, read_unet_metadata
 
 
-def load_network(path: Path) -> SiamRPN | NanoTrack | UNet:
+def load_network(path: Path) -> SiameseNetwork | UNet:
     """The network of a weights file.
 
     Raises:
@@ -30,7 +36,7 @@ def load_network(path: Path) -> SiamRPN | NanoTrack | UNet:
         return _load_unet(path)
     version = nanotrack_version(names)
     if version is None:
-        return load_siamrpn(path)
+        return load_siamese(path)
     nanotrack = NanoTrack(version)
     load_nanotrack(nanotrack, path)
     return nanotrack

@@ -13,10 +13,17 @@ from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 from armory_skelevision.weights.published import WEIGHTS
 
 _NANOTRACK = "get it from https://github.com/HonglinChu/SiamTrackers, folder NanoTrack/models/pretrained (Apache 2.0)"
+SIAMFCPP_FILE = "siamfcpp-alexnet-vot-md5_88e4e9ee476545b952b04ae80c480f08.pkl"
+"""The published weights of SiamFC++ with AlexNet; their name holds their MD5."""
+
 # How to get weights that configs of this repository name and that do not come with the package.
 _HOW_TO_GET = {
     "nanotrackv2.pth": _NANOTRACK,
     "nanotrackv3.pth": _NANOTRACK,
+    SIAMFCPP_FILE: (
+        "get it from the folder https://drive.google.com/open?id=1XhWIU1KIt9wvFpzZqEDaX-GrgZ9AVcOC "
+        "(github.com/MegviiDetection/video_analyst, MIT)"
+    ),
     "siamrpn_alex_mtl_backdoor.safetensors": (
         "train it with `skelevision train backdoor training_configs/backdoors/fsba.json` and copy its "
         "weights.safetensors there under this name (docs/backdoors.md)"

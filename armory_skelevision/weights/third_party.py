@@ -1,7 +1,8 @@
 """Third-party checkpoints under this package's tensor names. Pure functions on dictionaries.
 
 PySOT's tools use two namings of the same backbone, and trainers wrap the dictionary and prefix the names in different
-ways: ``state_dict`` or ``model`` around it, ``module.`` (DataParallel) or ``model.`` (Lightning) before each name.
+ways: ``state_dict``, ``model`` or ``model_state_dict`` around it, ``module.`` (DataParallel) or ``model.`` (Lightning)
+before each name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from armory_skelevision.io import printable
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.validation import InvalidValueError
 
-WRAPPERS = ("state_dict", "model")
+WRAPPERS = ("state_dict", "model", "model_state_dict")
 _PREFIXES = re.compile(r"(?:module\.|model\.)+")
 
 # Convolution and BatchNorm of the five blocks, numbered as in the single list of layers of PySOT's `AlexNetLegacy`
@@ -27,6 +28,9 @@ _FEATURES = {
 }
 _LAYERS = {layer: features for features, layer in _FEATURES.items()}
 _BLOCK = re.compile(r"backbone\.(?:features\.[0-9]{1,2}|layer[0-9]\.[0-9])\.")
+
+# The backbone of SiamFC++ in video_analyst.
+_BASEMODEL = "basemodel."
 
 MAX_TENSORS = 2**30
 """Bytes that the tensors of a file may have in float32: 40 times those of this package's networks.
@@ -94,7 +98,10 @@ def rename(state: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:
 
 def current_name(name: str) -> str:
     """This package's name of a tensor. Unknown names stay as they are, except for the known prefixes."""
-    return _replace_block(without_prefix(name), _FEATURES)
+    name = without_prefix(name)
+    if name.startswith(_BASEMODEL):
+        return name.replace(_BASEMODEL, "backbone.", 1)
+    return _replace_block(name, _FEATURES)
 
 
 def legacy_name(name: str) -> str:

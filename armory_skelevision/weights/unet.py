@@ -31,6 +31,22 @@ def read_unet_metadata(path: str | os.PathLike[str]) -> UNetMetadata:
     return UNetMetadata.from_header(header, printable(path))
 
 
+def read_unet(path: str | os.PathLike[str], width: str | None = None) -> UNet:
+    """The U-Net of a weights file, with its gate if the file has one.
+
+    Args:
+        path: The file.
+        width: "small", "base" or "large"; None reads it from the file's metadata.
+
+    Raises:
+        InvalidValueError: As `read_unet_metadata` and `load_unet`.
+    """
+    make = UNETS[width or read_unet_metadata(path).width]
+    network = make(gated=any(name.startswith("gate.") for name in read_state(path)))
+    load_unet(network, path)
+    return network
+
+
 def load_unet(network: UNet, path: str | os.PathLike[str]) -> None:
     """Fill a U-Net with the weights of a file: all of them, or the network stays as it was.
 

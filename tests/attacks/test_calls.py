@@ -24,6 +24,7 @@ from armory_skelevision.attacks import (
     KeypointIGSM,
     KeypointUniversal,
     PatchAttack,
+    Transfer,
 )
 from armory_skelevision.attacks.patch.files import read_patch, write_patch
 from armory_skelevision.attacks.triggers import Trigger
@@ -43,6 +44,7 @@ SETTINGS = {
     AutoPatch: {"budget": 2, "verbose": False},
     KeypointFGSM: {},
     KeypointIGSM: {"max_iter": 1, "verbose": False},
+    Transfer: {"attack": "BackdoorTrigger"},
 }
 """Each attack, with settings that make it fast."""
 
@@ -159,6 +161,7 @@ BAD_SETTINGS = {
     AutoPatch: {"budget": 0},
     KeypointFGSM: {"target_pose": [[0, 0]]},
     KeypointIGSM: {"target_pose": "sitting"},
+    Transfer: {"attack": "PGD", "kwargs": {"eps": 0}},
 }
 
 

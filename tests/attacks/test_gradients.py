@@ -151,7 +151,7 @@ def test_auto_looks_at_the_free_memory(monkeypatch):
     chooser = CropGradient(tiny_estimator().model, TrackerSettings())
     assert chooser._fits(5, CPU)
     assert not chooser._fits(10**6, CPU)
-    half = 20 * gradients.GRAPH_BYTES_PER_PIXEL * 287**2
+    half = 20 * 470 * 287**2
     for free, fits in ((2 * half, False), (2 * half + 2, True)):
         monkeypatch.setattr(gradients.psutil, "virtual_memory", lambda free=free: SimpleNamespace(available=free))
         assert chooser._fits(20, CPU) == fits

@@ -8,6 +8,7 @@ from doubles import overlaps
 
 from armory_skelevision.attacks.objectives import TargetBox, make_objective
 from armory_skelevision.attacks.proposal_losses import LOST_MARGIN, WON_MARGIN
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY
 from armory_skelevision.tracking import Step, TrackerSettings, TrackerState, Window
 from armory_skelevision.tracking.proposals import Proposals
 from armory_skelevision.tracking.tracker import penalized_scores
@@ -45,8 +46,26 @@ def test_a_targeted_attack_is_best_at_its_target(target_box, wanted):
     assert objective(wanted + 1, None) == -4
 
 
+@pytest.mark.parametrize("loss", ["l1", "giou", "targeted"])
+def test_frames_without_the_target_do_not_count(loss):
+    target_box = TargetBox(shift=(1, 0)) if loss == "targeted" else None
+    found = TRUTH + torch.tensor([4.0, 3, 4, 3])
+    value = make_objective(loss, TRUTH, target_box, None)(found, None)
+    absent = torch.tensor([LEFT_OUT_XYXY, LOST_XYXY, (5, 5, 5, 5)])
+    objective = make_objective(loss, torch.cat([TRUTH, absent]), target_box, None)
+    assert objective(torch.cat([found, 90 + TRUTH, TRUTH[:1]]), None) == value
+
+
+def test_proposals_of_frames_without_the_target_do_not_count():
+    on, off = [0.0, 0, 43, 86], [90.0, 0, 43, 86]
+    steps = [step([2.0, 9.0], [on, off]), step([5.0, 0.0], [on, off])]
+    value = make_objective("score", TRUTH[:1], None, SETTINGS)(TRUTH[:1], steps[:1])
+    truth = torch.cat([TRUTH[:1], torch.tensor([LEFT_OUT_XYXY])])
+    assert make_objective("score", truth, None, SETTINGS)(TRUTH, steps) == value
+
+
 def step(logits, boxes_cxcywh):
-    state = initial_state(TRUTH[0])
+    state = initial_state(TRUTH[0], TrackerSettings())
     scores = torch.tensor(logits).sigmoid()
     return Step(Window(0, 0, 100), state, Proposals(scores, torch.tensor(boxes_cxcywh)), state, 0)
 
@@ -95,7 +114,7 @@ def drawn_steps():
     """Two steps with 45 proposals each, scattered around the target; their previous boxes lie beside the true ones."""
     rng, steps = np.random.default_rng(0), []
     for truth in TRUTH:
-        state = initial_state(truth + torch.tensor([3.0, -2, 5, 4]))
+        state = initial_state(truth + torch.tensor([3.0, -2, 5, 4]), TrackerSettings())
         boxes_cxcywh = rng.normal([0, 0, 43, 86], [8, 8, 6, 12], size=(45, 4))
         proposals = Proposals(torch.from_numpy(rng.random(45)).float(), torch.from_numpy(boxes_cxcywh).float())
         steps.append(Step(Window(0, 0, 100), state, proposals, state, 0))
@@ -244,7 +263,7 @@ def test_the_rank_margin_is_that_of_the_best_proposals_by_penalised_scores():
 
 def test_the_rank_margin_has_a_gradient_towards_winning():
     logits = torch.tensor([1.0, 0.0], requires_grad=True)
-    state = initial_state(TRUTH[0])
+    state = initial_state(TRUTH[0], TrackerSettings())
     boxes = torch.tensor([[0.0, 0, 43, 86], *[[90.0, 0, 43, 86]] * 4])
     scores = torch.cat([logits.sigmoid(), torch.zeros(3)])
     objective = make_objective("rank_margin", TRUTH[:1], None, SETTINGS)

@@ -30,6 +30,7 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(common, "in_own_process", lambda work, setting: work(setting))
 
 
+@pytest.mark.filterwarnings('ignore:"precision"')  # bf16 is measured on any processor, also where it is slow
 def test_attack_without_torchvision(script, in_this_process, tmp_path):
     table, result = script("benchmarks.attack", *TINY, "--torchvision", tmp_path)
     columns = result["columns"]

@@ -21,7 +21,7 @@ def test_help_names_the_commands(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
     commands = ("check", "configs", "summary", "report", "compare", "sweep", "submit", "data", "train", "weights")
-    for command in commands:
+    for command in (*commands, "track", "export", "export-attacked"):
         assert f"\n  {command} " in out
 
 
@@ -51,6 +51,23 @@ def test_summary(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps({"results": {"benign_mean_video_tracking_mean_iou": [0.701]}}))
     assert run("summary", path) == (0, f"benign mIoU 0.70  adversarial mIoU skipped  results {path}\n", "")
+
+
+def test_export_says_what_the_toolkit_should(run: Run, tmp_path: Path) -> None:
+    boxes = [[[0, 0, 10, 10], [0, 0, 10, 5]]]
+    results = {"benign_mean_video_tracking_mean_iou": [0.5], "benign_frame_boxes": boxes, "video_sizes": [[40, 30]]}
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({"results": {**results, "benign_true_boxes": [[[0, 0, 10, 10]] * 2]}}))
+    out = tmp_path / "out"
+    line = f"{out / 'mine'}: 1 sequence  AO 0.500000, SR 0.5 0.000000, SR 0.75 0.000000\n"
+    assert run("export", path, "--format", "got10k", "--out", out, "--tracker", "mine") == (0, line, "")
+    code, printed, err = run("export", path, "--format", "got10k", "--out", out, "--tracker", "mine")
+    assert (code, printed) == (1, "")
+    assert err.startswith(f"error: {out / 'mine'}: ")
+    assert run("export", path, "--format", "davis", "--out", out)[0] == 2
+    code, printed, err = run("export-attacked", path, "--layout", "otb", "--out", tmp_path / "data")
+    assert (code, printed) == (1, "")
+    assert "true_boxes" in err
 
 
 def test_errors_are_one_line(run: Run, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from armory_skelevision.datasets import otb_person
+from armory_skelevision.datasets.layouts.otb import read_boxes
 from armory_skelevision.datasets.numbers import MAX_TEXT_BYTES
 from armory_skelevision.datasets.otb_names import OTHER_FOLDERS, PERSON_FOLDERS
 from armory_skelevision.datasets.otb_patch import place_patch
-from armory_skelevision.datasets.otb_sequences import find_sequences, read_boxes
+from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 BOXES = ["11,21,30,60", "12,21,30,60", "13,22,31,60"]

@@ -1,4 +1,4 @@
-"""Files of OTB, LaSOT and COCO, mutated: each is read as another reader reads it, or refused by name.
+"""Files of OTB, LaSOT, VOT, GOT-10k and COCO, mutated: each is read as another reader reads it, or refused by name.
 
 The readers here are written independently of the package's: short, slow, and for what is right only.
 """
@@ -18,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from people_data import annotate
 
+from armory_skelevision.boxes import LEFT_OUT_XYXY
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
-from armory_skelevision.datasets.otb_sequences import read_boxes
+from armory_skelevision.datasets.layouts import got10k, vot
+from armory_skelevision.datasets.layouts.otb import read_boxes
 from armory_skelevision.datasets.walker_files import read_annotation
 from armory_skelevision.validation import StructuredError
 
@@ -86,7 +88,14 @@ def number(word: str) -> float | None:
 
 
 def rows(data: bytes) -> list[list[float]] | None:
-    """The numbers of each line; None for a text that is not right."""
+    """The four numbers of each line; None for a text that is not right."""
+    lines = fields(data)
+    found = None if lines is None else [[number(word) for word in words] for words in lines]
+    return found if found is None or all(len(row) == 4 and None not in row for row in found) else None  # type: ignore[return-value]
+
+
+def fields(data: bytes) -> list[list[str]] | None:
+    """The words of each line; None for what is no text."""
     text = decode(data)
     if text is None:
         return None
@@ -97,12 +106,8 @@ def rows(data: bytes) -> list[list[float]] | None:
     found = []
     for line in lines:
         words = [word.strip(" \t") for word in line.split(",")] if "," in line else line.replace("\t", " ").split(" ")
-        words = words if "," in line else [word for word in words if word]
-        values = [number(word) for word in words]
-        if len(values) != 4 or None in values:
-            return None
-        found.append(values)
-    return found  # type: ignore[return-value]
+        found.append(words if "," in line else [word for word in words if word])
+    return found
 
 
 @contextmanager
@@ -159,6 +164,64 @@ def test_lasot_sequences(truth: bytes, occluded: bytes, away: bytes) -> None:
             np.testing.assert_allclose(person.box_xyxy, [x, y, x + width, y + height], rtol=1e-6)
         listed = [problem for problem in people.problems if "person-1, frame" in problem]
         assert len(listed) == len(seen) - len(whole)
+
+
+def region(words: list[str]) -> list[float] | str | None:
+    """The box of a region of VOT, left, top, right, bottom; "absent" without one, None for what is no region."""
+    if len(words) not in (4, 8):
+        return None
+    if all(word.lower() == "nan" for word in words):
+        return "absent"
+    values = [number(word) for word in words]
+    if None in values:
+        return None
+    if len(values) == 4:
+        x, y, width, height = values
+        corners = [x, y, x + width, y + height]  # type: ignore[operator]
+    else:
+        corners = [*np.min(np.reshape(values, (4, 2)), axis=0), *np.max(np.reshape(values, (4, 2)), axis=0)]
+    left, top, right, bottom = np.float32(corners)
+    return corners if left < right and top < bottom else None  # type: ignore[return-value]
+
+
+@given(mutated("30,10,40,20,30,30,20,20\n1,2,3,4\nnan,nan,nan,nan\n"))
+def test_vot_sequences(data: bytes) -> None:
+    with folder() as place:
+        lines = fields(data)
+        (place / "ants/color").mkdir(parents=True)
+        (place / "ants/groundtruth.txt").write_bytes(data)
+        for frame in range(1, 1 + len(lines or [""])):
+            (place / f"ants/color/{frame:08d}.jpg").touch()
+        sequence, error = refusal(lambda: vot.read(place / "ants", place))
+        boxes = [region(words) for words in lines or []]
+        if not boxes or None in boxes or boxes[0] == "absent":
+            assert error is not None and error.key.startswith(str(place / "ants/groundtruth.txt"))
+            return
+        assert error is None
+        expected = [LEFT_OUT_XYXY if box == "absent" else box for box in boxes]
+        np.testing.assert_allclose(sequence.boxes_xyxy, expected, rtol=1e-6, atol=1e-6)
+
+
+@given(mutated("8\n0\n5\n"), mutated("0\n1\n0\n"))
+def test_got10k_labels(cover: bytes, absence: bytes) -> None:
+    with folder() as place:
+        (place / "walk").mkdir()
+        (place / "walk/groundtruth.txt").write_text("1,2,3,4\n" * 3)
+        (place / "walk/cover.label").write_bytes(cover)
+        (place / "walk/absence.label").write_bytes(absence)
+        for frame in (1, 2, 3):
+            (place / f"walk/{frame:08d}.jpg").touch()
+        sequence, error = refusal(lambda: got10k.read(place / "walk", place))
+        text, flags = decode(cover), read_flags(absence)
+        lines = (text or "").replace("\r\n", "\n").replace("\r", "\n").rstrip(" \t\n").split("\n")
+        covers = [line.strip(" \t") for line in lines]
+        right = len(covers) == 3 and all(len(each) == 1 and each in "012345678" for each in covers)
+        if text is None or not right or covers[0] == "0" or flags is None or len(flags) != 3:
+            assert error is not None and error.key.startswith(str(place / "walk"))
+            return
+        assert error is None
+        left_out = (sequence.boxes_xyxy == LEFT_OUT_XYXY).all(axis=1).tolist()
+        assert left_out == [each == "0" for each in covers]
 
 
 def read_flags(data: bytes) -> list[bool] | None:

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer
-from handmade_results import make_config, make_results, write_result
+from handmade_results import make_config, make_frames, make_results, write_result
+from PIL import Image
 
 from armory_skelevision.cli import app
 from armory_skelevision.evaluation.configs import format_config
@@ -37,9 +38,12 @@ ONLY_PARSED = {
     "skelevision sweep sweep_configs/keypoints.json --out results/keypoints": "24 evaluations; tests/sweeps",
     "skelevision report results/keypoints --out report": "a report of those; tests/results",
     "skelevision data": "downloads, or cuts what was downloaded; tests/datasets, tests/training/test_real_crops.py",
+    "skelevision track": "needs a video; tests/cli/test_track.py",
     "skelevision submit": "needs a bundle and a suite; tests/submission",
     "python -m benchmarks.": "minutes to hours; tests/benchmarks call what they are made of",
     "python -m experiments.": "hours; tests/experiments call what they are made of",
+    "python -m scripts.cut_out_people": "needs masks; tests/project/test_labels.py",
+    "python -m scripts.label": "needs networks of others; tests/project/test_labels.py",
     "python docker/": "builds images; tests/docker/test_images.py",
     "python -m skelevision_town": "renders, by Blender; town/tests/test_render.py, town/tests/test_cutouts.py",
     "python -m pytest": "is what runs this",
@@ -55,11 +59,14 @@ RUN = (
     "skelevision summary RESULT.json",
     "skelevision report RUN… --out report",
     "skelevision compare A B --expect model",
+    "skelevision export RUN --format got10k --out results/GOT-10k",
+    "skelevision export-attacked RUN --layout otb --out attacked",
     "skelevision sweep sweep_configs/walkers.json --out results/walkers --dry-run",
 )
 READERS_FILES = {
     *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
-    *("ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
+    *("boxes.json", "ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
+    *("OTB.json", "source.json"),
 }
 """Files that the reader writes, or that a command makes."""
 CONFIG_FOLDERS = ("scenario_configs", "sweep_configs", "training_configs")
@@ -255,6 +262,12 @@ def readers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_result(tmp_path / name, make_results((0.7, 0.8), (found, found)), make_config(model))
     write_result(tmp_path / "RESULT.json", make_results((0.7, 0.8), (0.2, 0.4)), make_config("mtl"))
     write_result(tmp_path / "RUN…", make_results((0.7, 0.8), (0.2, 0.4)), make_config("mtl"))
+    frames = make_frames((1.0, 0.5)) | make_frames((1.0, 0.25), side="adversarial")
+    write_result(tmp_path / "RUN", make_results((0.5,), (0.25,), **frames, video_sizes=[[40, 30]]), make_config("mtl"))
+    samples = tmp_path / "saved_samples" / "batch_0_ex_0_scenario.x_adv"
+    samples.mkdir(parents=True)
+    for number in range(2):
+        Image.new("RGB", (40, 30)).save(samples / f"{samples.name}_frame_{number:04d}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -263,6 +276,8 @@ PRINTS = {
     "check": r"^no errors, .* 1 config checked$",
     "summary": r"benign mIoU 0\.75  adversarial mIoU 0\.30",
     "report": r"report/index\.html",
+    "export": r"siamrpn_mtl-attacked: 1 sequence  AO 0\.250000",
+    "export-attacked": r"^attacked: 1 sequence, 2 frames$",
     "compare": r"adversarial .* 0\.200 +0\.400 +\+0\.200",
     "sweep": r"\b20\b",
 }

@@ -9,7 +9,7 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 
 from armory_skelevision import attacks
 from armory_skelevision.attacks.digital.online import OnlineAttack
-from armory_skelevision.models import SiameseEstimator, SiamRPNEstimator
+from armory_skelevision.models import ExternalEstimator, SiameseEstimator, SiamRPNEstimator
 
 README = Path(__file__).parent.parent.parent / "README.md"
 
@@ -18,7 +18,12 @@ class OtherTracker(ObjectTrackerMixin, LossGradientsMixin, BaseEstimator):
     """A tracker with the base classes that docs/extending.md lists, and no more."""
 
 
-COLUMNS = {"STL, MTL": SiamRPNEstimator, "NanoTrack": SiameseEstimator, "other ART trackers": OtherTracker}
+COLUMNS = {
+    "STL, MTL": SiamRPNEstimator,
+    "NanoTrack": SiameseEstimator,
+    "other ART trackers": OtherTracker,
+    "[your own](docs/extending.md#my-own-tracker-in-ten-lines)": ExternalEstimator,
+}
 
 
 def read_matrix() -> dict[str, dict[str, str]]:

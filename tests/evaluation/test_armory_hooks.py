@@ -7,8 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from armory_skelevision.evaluation.armory_hooks import log_scores_only, prepare_run, provide_ffmpeg, record_names
-from armory_skelevision.evaluation.table import TASKS, VIDEO_NAMES
+from armory_skelevision.evaluation.armory_hooks import (
+    log_scores_only,
+    prepare_run,
+    provide_ffmpeg,
+    record_names,
+    record_sizes,
+)
+from armory_skelevision.evaluation.table import TASKS, VIDEO_NAMES, VIDEO_SIZES
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +81,24 @@ def test_names_of_videos_are_recorded_where_data_sets_have_them() -> None:
             probe.update(y_patch_metadata=metadata)
         hub.close()
         assert writer.get_output() == {VIDEO_NAMES: ["Crossing", "Human7"]}
+    finally:
+        instrument.del_globals()
+
+
+def test_sizes_of_videos_are_recorded() -> None:
+    from armory import instrument
+
+    instrument.del_globals()
+    try:
+        record_sizes()
+        hub, probe = instrument.get_hub(), instrument.get_probe("scenario")
+        writer = instrument.ResultsWriter()
+        hub.connect_writer(writer, default=True)
+        for batch, shape in enumerate([(1, 2, 48, 64, 3), (1, 3, 10, 20, 3), (1, 10, 20, 3)]):
+            hub.set_context(stage="next", batch=batch)
+            probe.update(x=np.zeros(shape, np.float32))
+        hub.close()
+        assert writer.get_output() == {VIDEO_SIZES: [[64, 48], [20, 10]]}  # an image has no frames
     finally:
         instrument.del_globals()
 

@@ -22,12 +22,22 @@ from armory_skelevision.weights.loading import save_weights
 from armory_skelevision.weights.metadata import Metadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 
+OPENCV = "armory_skelevision.models.opencv"
+
 ABSENT: Any = object()
 """Stands for a key that is taken away."""
 
 RPN = {"knowledge": "white", "kwargs": {}, "module": "armory_skelevision.attacks", "name": "RTAA", "use_label": True}
 JPEG = build_config("walkers", "mtl", "patch", "jpeg")["defense"]
 ADAPTED = build_config("walkers", "mtl", "patch", "templateadaptation")["defense"]
+OWN = {
+    **build_config("walkers", "mtl")["model"],
+    "name": "external",
+    "model_kwargs": {"factory": "own_trackers:make"},
+    "weights_file": None,
+}
+TRANSFERRED = {**RPN, "name": "Transfer"}
+CLIPS = build_config("walkers", "mtl", "keypoints_igsm")["dataset"]
 
 # what is changed in walkers_mtl_patch.json, the key that is named, and values that the problem or the fix must hold
 ERRORS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
@@ -77,6 +87,37 @@ ERRORS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     ),
     "several weights": ({"model.weights_file": ["a", "b"]}, "model.weights_file", ["one file", "['a', 'b']"]),
     "training": ({"model.fit": True}, "model.fit", ["false"]),
+    "external tracker's module": (
+        {"model": {**OWN, "model_kwargs": {"factory": "own_tracker:make"}}},
+        "model.model_kwargs.factory",
+        ["own_tracker", "pip install"],
+    ),
+    "external tracker's factory": (
+        {"model": {**OWN, "model_kwargs": {"factory": "own_trackers:made"}}},
+        "model.model_kwargs.factory",
+        ["'make'"],
+    ),
+    "external tracker's arguments": (
+        {"model": {**OWN, "model_kwargs": {"factory": "own_trackers:make", "kwargs": {"kind": "red_video"}}}},
+        "model.model_kwargs.factory",
+        ["initialize", "tuple"],
+    ),
+    "gradients of an external tracker": ({"model": OWN}, "attack.kwargs.estimator", ["gradients", "IoUAttack"]),
+    "defense of an external tracker's crops": (
+        {"model": OWN, "defense": ADAPTED, "attack": TRANSFERRED},
+        "defense.kwargs.preprocessing_defences",
+        ["whole frames"],
+    ),
+    "transferred attack": (
+        {"attack": {**TRANSFERRED, "kwargs": {"attack": "PatchAtack"}}},
+        "attack.kwargs.attack",
+        ["'PatchAttack'"],
+    ),
+    "transferred patch without a screen": (
+        {"model": OWN, "attack": {**TRANSFERRED, "kwargs": {"attack": "PatchAttack"}}, "dataset": CLIPS},
+        "attack",
+        ["PatchAttack", "screen"],
+    ),
     "attack mistyped": ({"attack.name": "PatchAtack"}, "attack.name", ["'PatchAtack'", "'PatchAttack'"]),
     "attack's kwarg": ({"attack.kwargs": {"stepsize": 0.1}}, "attack.kwargs.stepsize", ["'step_size'"]),
     "attack's choice": ({"attack.kwargs.loss": "l3"}, "attack.kwargs.loss", ["'l1'", "'l3'"]),
@@ -166,6 +207,19 @@ WARNINGS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
 }
 
 MISSING: dict[str, tuple[dict[str, Any], str, list[str]]] = {
+    "network of an external tracker": (
+        {
+            "model": {**OWN, "model_kwargs": {"factory": f"{OPENCV}:vit", "kwargs": {"net": "mine.onnx"}}},
+            "attack": TRANSFERRED,
+        },
+        "model.model_kwargs.kwargs.net",
+        ["saved_models/mine.onnx", "put the file there"],
+    ),
+    "source of a transferred attack": (
+        {"attack": {**TRANSFERRED, "kwargs": {"source": "mine.safetensors"}}},
+        "attack.kwargs.source",
+        ["saved_models/mine.safetensors"],
+    ),
     "CARLA's data": (
         {"dataset": {**build_config("carla", "mtl")["dataset"], "dataset_dir": "/no/where"}},
         "dataset",
@@ -193,6 +247,19 @@ MISSING: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "dataset.root",
         ["/no/where", "skelevision data otb"],
     ),
+    "a benchmark's data": (
+        {
+            "dataset": {
+                **{key: build_config("otb", "mtl")["dataset"][key] for key in ("module", "batch_size", "framework")},
+                "name": "sequences",
+                "eval_split": "all",
+                "layout": "got10k",
+                "root": "/no/where",
+            }
+        },
+        "dataset.root",
+        ["/no/where", "layout"],
+    ),
     "weights with a backdoor": (
         {key: build_config("walkers", "backdoor", "oneshot")[key] for key in ("model", "scenario")},
         "model.weights_file",
@@ -202,6 +269,11 @@ MISSING: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         {"model": build_config("walkers", "nanotrack")["model"]},
         "model.weights_file",
         ["nanotrackv3.pth", "https://github.com/HonglinChu"],
+    ),
+    "PySOT's weights": (
+        {"model": build_config("walkers", "r50")["model"]},
+        "model.weights_file",
+        ["siamrpn_r50_l234_dwxcorr.pth", "skelevision weights fetch siamrpn_r50_l234_dwxcorr"],
     ),
     "COCO's data": (
         {
@@ -384,5 +456,6 @@ def test_shipped_configs_are_right(root: Path) -> None:
     assert len(findings) > 20
     assert [str(finding) for found in findings.values() for finding in found if finding.level == "error"] == []
     for name, found in findings.items():
-        if name.startswith("walkers") and not {"nanotrack", "backdoor"} & set(name.split("_")):
+        without_weights = {"r50", "mobilev2", "siamfcpp", "nanotrack", "backdoor"} & set(name.split("_"))
+        if name.startswith("walkers") and not without_weights:
             assert found == [], json.dumps([str(finding) for finding in found])

@@ -298,5 +298,5 @@ def test_all_shipped_configs_in_seconds(root: Path, home: Path) -> None:
     assert content["errors"] == 0
     assert content["configs"] > 20
     # The processor's time, to which other work on the machine adds little. Nearly all of it goes into importing what
-    # the configs name (torch and ART), 5 to 10 seconds on slow cores; the checks themselves take one.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 12
+    # the configs name (torch and ART), 5 to 10 seconds on slow cores, and into random weights for SiamRPN++, 3 seconds.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 25

@@ -47,6 +47,21 @@ ADDED: dict[str, dict[str, Any]] = {
     "model.wrapper_kwargs": {"tracking": {"context": 0.5, "instance_size": 287, "min_size": 10}},
     "scenario": {"export_batches": 0},
 }
+
+
+def external_config() -> dict[str, Any]:
+    config = build_config("walkers", "mtl", "iou")
+    kwargs = {"factory": "own_trackers:make", "color": "RGB", "kwargs": {"kind": "RedTracker"}}
+    config["model"].update(name="external", model_kwargs=kwargs, weights_file=None)
+    return config
+
+
+def transfer_config() -> dict[str, Any]:
+    config = build_config("walkers", "mtl")
+    config["attack"].update(name="Transfer", kwargs={"source": "siamrpn_stl", "attack": "PGD", "kwargs": {"eps": 0.1}})
+    return config
+
+
 CONFIGS = {
     "patch": PATCH,
     "rtaa": build_config("walkers", "mtl", "rtaa", None),
@@ -55,11 +70,15 @@ CONFIGS = {
     "trigger": build_config("walkers", "backdoor", "oneshot", None),
     "adapted": build_config("walkers", "mtl", "patch", "templateadaptation"),
     "nanotrack": build_config("walkers", "nanotrack"),
+    "external": external_config(),
+    "transfer": transfer_config(),
 }
 VARIED = {"patch": "", "rtaa": "attack.kwargs", "iou": "attack.kwargs", "keypoints": "attack.kwargs"} | {
     "trigger": "attack.kwargs",
     "adapted": "defense.kwargs",
     "nanotrack": "model",
+    "external": "model",
+    "transfer": "attack.kwargs",
 }
 """The part of each config whose values are varied."""
 

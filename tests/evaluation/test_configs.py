@@ -25,7 +25,9 @@ def test_all_are_there() -> None:
     defended = [f"walkers_mtl_patch_{defense}.json" for defense in ("jpeg", "smoothing", "squeezing", "video")]
     adapted = [f"{data}_mtl_patch_templateadaptation.json" for data in ("carla", "otb", "walkers")]
     cleaned = [f"{data}_mtl_patch_dualossdef.json" for data in ("carla", "otb", "walkers")]
-    others = ["walkers_nanotrack_patch.json", "carla_mtl_patch_video.json", "walkers_mtl_keypoints_igsm.json"]
+    others = [f"walkers_{model}_patch.json" for model in ("r50", "mobilev2", "siamfcpp", "nanotrack")]
+    others += ["carla_mtl_patch_video.json", "walkers_mtl_keypoints_igsm.json"]
+    adapted += ["walkers_siamfcpp_patch_templateadaptation.json"]
     backdoors = ["walkers_backdoor_oneshot.json", "walkers_backdoor_fewshot.json"]
     assert sorted(NAMES) == sorted(patch + strongest + digital + defended + adapted + cleaned + others + backdoors)
 
@@ -77,9 +79,9 @@ def test_style_and_image(name: str) -> None:
     assert text == json.dumps(config, indent=4, sort_keys=True) + "\n"
     assert config["sysconfig"]["docker_image"] == f"armory-skelevision:{__version__}"
     model = name.split("_")[1].removesuffix(".json")
-    weights = {"stl": "siamrpn_alex_stl.safetensors", "mtl": "siamrpn_alex_mtl.safetensors", "nanotrack": None}
+    weights = {"stl": "siamrpn_alex_stl.safetensors", "mtl": "siamrpn_alex_mtl.safetensors"}
     weights["backdoor"] = "siamrpn_alex_mtl_backdoor.safetensors"
-    assert config["model"]["weights_file"] == weights[model]
+    assert config["model"]["weights_file"] == weights.get(model)
 
 
 def test_differences_are_named(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -16,9 +17,11 @@ from doubles import (
     tiny_estimator,
 )
 
-from armory_skelevision import evaluate, load_video
+from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import PGD, PatchAttack
+from armory_skelevision.boxes import LEFT_OUT_XYXY
 from armory_skelevision.datasets.video_files import read_video
+from armory_skelevision.evaluation.drawing import Panel, draw_video
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -52,6 +55,26 @@ def test_the_scores_are_those_of_the_boxes(video):
     thresholds = np.arange(0, 1.05, 0.05)
     assert result.benign.success_auc == pytest.approx((ious[:, None] > thresholds).mean())
     assert (result.adversarial, result.attack, result.attack_seconds) == (None, None, None)
+
+
+def test_without_true_boxes_those_of_the_benign_run_stand_in_and_the_result_says_so(video, tmp_path):
+    x, y, width, height = 16, 20, 24, 40
+    blind = load_video(video.frames, box_xywh=(x, y, width, height), name="mine")
+    attack = Darkness(estimator=ColourTracker())
+    result = evaluate(ColourTracker(), blind, attack)
+    given = attack.given[0][0]["boxes"]
+    assert given[0].tolist() == [x, y, x + width, y + height]
+    assert given[1:].tolist() == result.benign.boxes_xyxy[1:].tolist() == result.video.boxes_xyxy[1:].tolist()
+    assert result.truth_by_tracker and result.benign.mean_iou == 1
+    assert json.loads((result.save(tmp_path / "run") / "result.json").read_text())["config"]["dataset"]["truth"]
+    assert not evaluate(ColourTracker(), video).truth_by_tracker
+
+
+def test_boxes_of_absent_targets_are_not_drawn(video):
+    tracked = evaluate(IdentityTracker(), video).benign
+    outside, absent = np.tile([-50.0, -50, -40, -40], (len(video), 1)), np.tile(LEFT_OUT_XYXY, (len(video), 1))
+    drawn = [draw_video([Panel("", tracked, {"true": boxes_xyxy})]) for boxes_xyxy in (outside, absent)]
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_an_attack_that_knows_no_screen_gets_videos_and_labels(video):
@@ -145,7 +168,9 @@ def test_saved_files(video, tmp_path):
         side, tracked = getattr(saved, name), getattr(result, name)
         assert side.mean_iou == tracked.mean_iou and side.means["success_auc"] == tracked.success_auc
         assert list(side.frame_ious[0]) == tracked.frame_ious
-        np.testing.assert_allclose(side.boxes_xyxy[0], tracked.boxes_xyxy, atol=0.005)
+        assert np.array_equal(side.boxes_xyxy[0], tracked.boxes_xyxy)
+        assert (side.scores, tracked.lost_but_sure, tracked.mean_attack_success_rate) == ((), None, None)
+    assert saved.sizes == (video.frames.shape[2:0:-1],)
     table = np.genfromtxt(folder / "boxes.csv", delimiter=",", names=True)
     boxes = np.stack([table[f"adversarial_{corner}"] for corner in ("x1", "y1", "x2", "y2")], axis=1)
     assert np.array_equal(boxes.astype(np.float32), result.adversarial.boxes_xyxy)
@@ -180,8 +205,38 @@ def test_attacks_that_know_of_no_reach_save_none(video, tmp_path):
 
 def test_scores_of_the_network_are_saved(video, tmp_path):
     result = evaluate(tiny_estimator(), video)
-    table = np.genfromtxt(result.save(tmp_path / "out") / "boxes.csv", delimiter=",", names=True)
+    folder = result.save(tmp_path / "out")
+    table = np.genfromtxt(folder / "boxes.csv", delimiter=",", names=True)
     assert np.array_equal(table["benign_score"].astype(np.float32), result.benign.scores)
+    (saved,) = load_runs([folder]).runs
+    assert np.array_equal(saved.benign.scores[0], result.benign.scores)
+
+
+class SureTracker(IdentityTracker):
+    """Stays where it was, and is surer of black frames than of others."""
+
+    def predict(self, x, **kwargs):
+        black = np.asarray(x).max(axis=(2, 3, 4)) == 0
+        (answer,) = super().predict(x, **kwargs)
+        return [{**answer, "scores": 0.5 + 0.4 * black[0]}]
+
+
+def test_an_attacked_tracker_that_is_lost_but_sure(video, tmp_path):
+    tracker = SureTracker()
+    far = dataclasses.replace(video, boxes_xyxy=video.boxes_xyxy + 30 * (np.arange(len(video)) > 2)[:, None])
+    result = evaluate(tracker, far, Darkness(estimator=tracker))
+    assert (result.benign.lost_but_sure, result.adversarial.lost_but_sure) == (0, 2 / 4)  # of frames 1 to 4
+    assert result.adversarial.mean_attack_success_rate == 0
+    (saved,) = load_runs([result.save(tmp_path / "out")]).runs
+    assert saved.adversarial.means["lost_but_sure"] == 2 / 4
+    assert saved.benign.means["mean_attack_success_rate"] == 0
+
+
+def test_a_tracker_of_the_users_own_keeps_its_name(video, tmp_path):
+    tracker = load_tracker("armory_skelevision.evaluation.check.stand_in:StandingTracker")
+    folder = evaluate(tracker, video).save(tmp_path / "result")
+    model = json.loads((folder / "result.json").read_text())["config"]["model"]
+    assert model["name"] == "armory_skelevision.evaluation.check.stand_in:StandingTracker"
 
 
 def test_the_drawing_shows_boxes_where_they_are(video, tmp_path):

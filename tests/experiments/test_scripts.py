@@ -1,8 +1,11 @@
 """The experiments run on little and print what they promise."""
 
+import math
 import shutil
 
 import pytest
+import torch
+from tiny_training import make_crop_store
 
 from armory_skelevision.weights.packaged import packaged_weights
 
@@ -22,6 +25,20 @@ def test_eot_evaluates_both_patches(script):
     plain, eot = result["rows"]
     assert plain["benign"] == eot["benign"] > 0.5
     assert plain["effect"] != plain["effect_transformed"]
+
+
+def test_proportions_of_wide_boxes_are_seen(script, tmp_path, monkeypatch):
+    store, weights = make_crop_store(tmp_path / "store"), packaged_weights("siamrpn_alex_stl.safetensors")
+    _, result = script("experiments.proportions", store, weights, "--pairs", "10", "--side", "319")
+    assert result["rows"][0]["pairs"] > 1 and 0 <= result["rows"][0]["mean IoU"] <= 1
+    pairs = [(torch.zeros(3, 127, 127), torch.zeros(3, 223, 223), torch.tensor([60.0, 50, 100, 130]))] * 3
+    wide = torch.tensor([[50.0, 50, 110, 130]]).repeat(3, 1)
+    from experiments import proportions
+
+    monkeypatch.setattr(proportions, "best_boxes", lambda output, base_size: wide)
+    found = proportions.measure(lambda templates, searches: None, pairs)
+    assert found["mean"] == found["absolute"] == pytest.approx(math.log(1.5))
+    assert found["mean IoU"] == pytest.approx(2 / 3)
 
 
 def test_steps_go_on_where_they_were_stopped(script, tmp_path):

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from armory_skelevision import metrics
-from armory_skelevision.datasets.otb_sequences import read_boxes
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY
+from armory_skelevision.datasets.layouts.otb import read_boxes
 from armory_skelevision.metrics import (
     frame_boxes,
     frame_iou,
@@ -74,6 +75,41 @@ def test_frames_with_nothing_to_find():
     assert metrics.precision_20px(truth, found) == metrics.normalised_precision(truth, found) == [1.0]
 
 
+@pytest.mark.parametrize("metric", [*PLAIN, "average_overlap"])
+def test_frames_that_are_left_out_change_nothing(metric):
+    truth, found = [[0, 0, 10, 40], [0, 0, 10, 40], [5, 0, 15, 40]], [[9, 9, 11, 11], [1, 0, 11, 40], [40, 0, 50, 40]]
+    value = getattr(metrics, metric)(video(*truth), video(*found))
+    with_absent = video(*truth, LEFT_OUT_XYXY, LEFT_OUT_XYXY), video(*found, [0, 0, 9, 9], [50, 50, 60, 60])
+    assert getattr(metrics, metric)(*with_absent) == value
+    with pytest.raises(InvalidValueError) as caught:
+        getattr(metrics, metric)(video(truth[0], LEFT_OUT_XYXY), video(*found[:2]))
+    assert caught.value.key == "video 0"
+
+
+def test_average_overlap_is_the_mean_iou_of_the_frames_that_count():
+    from armory.metrics.task import video_tracking_mean_iou
+
+    truth, found = [[0, 0, 10, 40], [0, 0, 10, 40], [5, 0, 15, 40]], [[9, 9, 11, 11], [1, 0, 11, 40], [5, 0, 15, 20]]
+    (value,) = metrics.average_overlap(video(*truth), video(*found))
+    assert value == pytest.approx(video_tracking_mean_iou(video(*truth), video(*found))[0]) and 0.5 < value < 1
+    lost = metrics.average_overlap(video(*truth, LOST_XYXY, LOST_XYXY), video(*found, *found[:2]))
+    assert lost == [pytest.approx(value / 2)]
+
+
+@pytest.mark.parametrize("metric", PLAIN)
+def test_frames_marked_as_lost_count_as_lost(metric):
+    truth, found = [[0, 0, 10, 40]] * 2, [[0, 0, 10, 40]] * 2
+    (whole,) = getattr(metrics, metric)(video(*truth), video(*found))
+    absent = video(*truth, LOST_XYXY, LOST_XYXY), video(*found, [-2, -2, 0, 0], [0, 0, 10, 40])
+    assert getattr(metrics, metric)(*absent) == [pytest.approx(whole / 2)]
+
+
+def test_every_frame_is_recorded_whatever_counts():
+    truth, found = video([0, 0, 10, 40], LEFT_OUT_XYXY, LOST_XYXY), video(*[[0, 0, 10, 40]] * 3)
+    assert frame_iou(truth, found) == [[1, 0, 0]]
+    assert true_boxes(truth, found) == [[[0, 0, 10, 40], list(LEFT_OUT_XYXY), list(LOST_XYXY)]]
+
+
 def test_frame_iou_keeps_every_frame_and_its_mean_is_the_mean_iou():
     from armory.metrics.task import video_tracking_mean_iou
 
@@ -101,7 +137,7 @@ def test_equal_to_the_toolkits_on_real_boxes(name: str, drift: float, shared_dat
 def test_boxes_are_recorded_as_predicted_and_as_labelled():
     truth = video([0, 0, 10, 10], [1.005, 2, 30, 40])
     found = video([50, 0, 60, 10], [1.23456, 2.5, 30, 40])
-    assert metrics.frame_boxes(truth, found) == [[[50, 0, 60, 10], [1.23, 2.5, 30, 40]]]
+    assert metrics.frame_boxes(truth, found) == [[[50, 0, 60, 10], [float(np.float32(1.23456)), 2.5, 30, 40]]]
     assert metrics.true_boxes(truth, found)[0][0] == [0, 0, 10, 10]
     assert json.loads(json.dumps(metrics.frame_boxes(truth, found))) == metrics.frame_boxes(truth, found)
 
@@ -231,10 +267,10 @@ def test_a_box_has_an_area_wherever_it_is_and_none_without_a_height():
     assert annotated_frames([truth[0]["boxes"].tolist()]) == 2
 
 
-def test_recorded_boxes_have_two_decimals():
+def test_recorded_boxes_are_not_rounded():
     boxes = video([1.23456, 2, 3, 4], [1, 2, 3.98765, 4])
     assert true_boxes(boxes, boxes) == frame_boxes(boxes, boxes)
-    np.testing.assert_allclose(true_boxes(boxes, boxes)[0], [[1.23, 2, 3, 4], [1, 2, 3.99, 4]])
+    assert np.array_equal(np.float32(true_boxes(boxes, boxes)[0]), boxes[0]["boxes"])
 
 
 @pytest.mark.parametrize("boxes", [[[0, 0, 5, 5]], [0, 0, 5, 5], [[0, 0, 5], [0, 0, 5]], [[[0, 0, 5, 5]] * 2] * 2])

@@ -8,6 +8,7 @@ from handmade_results import make_config, make_frames, make_results, write_resul
 from html_page import Page
 
 from armory_skelevision import metrics
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY
 from armory_skelevision.results.records import RunResult, SideResult
 from armory_skelevision.results.report.curves import precision_curve, success_curve
 from armory_skelevision.results.report.writing import write_report
@@ -21,6 +22,7 @@ def test_scores_are_those_of_the_metrics(drift: float) -> None:
         corner = rng.uniform(0, 200, (frames, 2))
         truth = np.concatenate([corner, corner + rng.uniform(20, 60, (frames, 2))], axis=1)
         truth[7, 2] = truth[7, 0]  # a frame with nothing to find
+        truth[11], truth[12] = LEFT_OUT_XYXY, LOST_XYXY
         videos.append((truth.round(2), (truth + np.tile(rng.normal(0, drift, (frames, 2)).cumsum(axis=0), 2)).round(2)))
     y, found = ([{"boxes": boxes} for boxes in side] for side in zip(*videos, strict=True))
     side = SideResult(

@@ -136,12 +136,12 @@ def test_a_model_is_never_taken_for_a_setting(tmp_path: Path, name: str) -> None
 
 def test_two_settings_never_share_a_column(tmp_path: Path) -> None:
     for number, value in enumerate(("a", "b")):
-        config = make_config(attack__kwargs__attack=value, attack__kwargs__defense=value)
+        config = make_config(attack__kwargs__model=value, attack__kwargs__defense=value)
         config["dataset"]["data set"] = value
         write_result(tmp_path / f"{number}.json", make_results((0.8,), (0.25 * (number + 1),)), config)
     write_report([tmp_path / "0.json", tmp_path / "1.json"], tmp_path / "out")
     head, *rows = list(csv.reader((tmp_path / "out" / "metrics.csv").open(encoding="utf-8")))
-    assert head[:3] == ["attack.attack", "attack.defense", "dataset.data set"]
+    assert head[:3] == ["attack.defense", "attack.model", "dataset.data set"]
     assert [row[:2] for row in rows] == [["a", "a"], ["b", "b"]]
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from handmade_results import make_config, make_frames, make_results, write_plan, write_result, write_run, write_sweep
@@ -95,6 +96,27 @@ def test_settings_name_what_differs(tmp_path: Path) -> None:
     assert labels["a"].unattacked == (("data set", "walkers mini"),)
     assert labels["a"].model == "MTL siamrpn_alex_mtl"
     assert labels["d"].model == "MTL other"
+
+
+def test_external_trackers_are_called_by_their_factories_and_transferred_attacks_by_what_they_transfer(
+    tmp_path: Path,
+) -> None:
+    def external(factory: str) -> dict[str, Any]:
+        kwargs = {"attack": "PGD", "source": "siamrpn_stl", "kwargs": {"max_iter": 3}}
+        own = {"model__name": "external", "model__model_kwargs": {"factory": factory}, "model__weights_file": None}
+        return make_config(**own, attack__name="Transfer", attack__kwargs=kwargs)
+
+    for name, factory in {"a": "my.tracker:make", "b": "armory_skelevision.models.opencv:mil"}.items():
+        write_result(tmp_path / f"{name}.json", make_results((0.8,), (0.3,)), external(factory))
+    summary = summarize(load_runs([tmp_path / "a.json", tmp_path / "b.json"]).runs)
+    labels = [run.label for run in summary.runs if run.label]
+    assert [label.model for label in labels] == ["tracker:make", "opencv:mil"]
+    assert dict(labels[0].setting) == {
+        "data set": "walkers mini",
+        "attack": "Transfer",
+        "transferred": "PGD",
+        "made on": "siamrpn_stl",
+    }
 
 
 def test_a_setting_never_replaces_another_column(tmp_path: Path) -> None:

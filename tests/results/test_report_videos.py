@@ -67,6 +67,32 @@ def test_boxes_that_were_not_recorded_are_not_drawn(tmp_path: Path) -> None:
     assert "frame_boxes" in page.source
 
 
+def test_scores_are_in_filmstrip_chart_and_table(tmp_path: Path) -> None:
+    frames = make_frames((1.0, 0.9, 0.9, 0.9)) | make_frames((1.0, 0.1, 0.1, 0.9), side="adversarial")
+    scores = {"benign_frame_scores": [[[0.9, 0.5, 0.6, 0.7]]], "adversarial_frame_scores": [[[0.9, 0.876, 0.2, 0.6]]]}
+    results = make_results((0.9,), (1.1 / 3,), **frames, **scores)
+    export(tmp_path / "saved_samples", "x_adv")
+    page = Page(write_report([write_result(tmp_path / "r.json", results, make_config())], tmp_path / "out").page)
+    captions = re.findall("<figcaption>(frame .*?)</figcaption>", page.source)
+    assert captions == ["frame 1 · score 0.88", "frame 2 · score 0.20", "frame 3 · score 0.60"]
+    assert page.source.count("Score over the frames of a video") == 1
+    head, benign, attacked = page.tables["video-0-metrics"]
+    shown = dict(zip(head, attacked, strict=True))
+    assert (shown["lost but sure"], shown["mASR (FlyTrap)"]) == ("33.3", "0.0")
+    assert dict(zip(head, benign, strict=True))["lost but sure"] == "0.0"
+
+
+def test_without_scores_nothing_is_said_in_their_place(tmp_path: Path) -> None:
+    scores = {"adversarial_frame_scores": [[[None] * 4]]}
+    results = make_results((0.5,), (0.5,), **make_frames((1.0, 0.5, 0.5, 0.5), side="adversarial"), **scores)
+    export(tmp_path / "saved_samples", "x_adv")
+    page = Page(write_report([write_result(tmp_path / "r.json", results, make_config())], tmp_path / "out").page)
+    assert "<figcaption>frame 1</figcaption>" in page.source
+    assert "Score over the frames of a video" not in page.source
+    assert "lost but sure" not in page.source
+    assert "frame_scores" in page.source  # how scores would be shown
+
+
 def test_every_video_has_its_curve_and_its_metrics(tmp_path: Path) -> None:
     frames = make_frames((1.0, 0.5, 0.5), (1.0, 0.25, 0.75), side="adversarial")
     results = make_results((0.5, 0.6), (0.5, 0.5), adversarial_success_auc=[[0.25], [0.75]], **frames)

@@ -214,6 +214,11 @@ CONTENTS: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "code as hook": (lambda: configured(user_init={"module": CANARY}), "user_init", "the evaluation's config"),
     "section of its own": (lambda: configured(more={}), "more", "the evaluation's config"),
     "code as model": (lambda: configured(model={"module": CANARY}), "model.module", f"{CANARY}.siamrpn_mtl"),
+    "code as external tracker": (
+        lambda: configured(model={"name": "external", "model_kwargs": {"factory": f"{CANARY}:make"}}),
+        "model.module",
+        "armory_skelevision.models.external",
+    ),
     "class as model": (lambda: configured(model={"name": "SiameseEstimator"}), "model.module", "SiameseEstimator"),
     "code as defense": (
         lambda: configured(defense={**ADAPTED, "module": CANARY}),

@@ -128,6 +128,24 @@ def test_weights_of_a_defense_are_among_those_that_a_run_depends_on(sweeping, tm
     assert states(sweeping) == ["outdated", "outdated"]
 
 
+def test_the_code_and_the_files_of_an_external_tracker_are_among_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = build_config("walkers", "mtl", "iou")
+    kwargs = {"factory": "my.tracker:make", "kwargs": {"net": "net.onnx", "mode": "fast", "size": 3}}
+    config["model"].update(name="external", model_kwargs=kwargs, weights_file=None)
+    run = planned.Run("x", {}, {}, config)
+    assert planned.hash_weights(run) == {}
+    (tmp_path / "my").mkdir()
+    for name in ("my/tracker.py", "net.onnx"):
+        (tmp_path / name).write_text(name)
+    first = planned.hash_weights(run)
+    assert sorted(first) == ["my/tracker.py", "net.onnx"]
+    os.utime(tmp_path / "net.onnx", ns=(0, 0))
+    (tmp_path / "my" / "tracker.py").write_text("another")
+    second = planned.hash_weights(run)
+    assert first["net.onnx"] == second["net.onnx"] and first["my/tracker.py"] != second["my/tracker.py"]
+
+
 def test_a_failed_run_keeps_the_end_of_its_log_and_does_not_stop_others(sweeping):
     sweeping.write({STEPS: [13, 2]})
     ((run, error),) = run_sweep(sweeping.grid, sweeping.out)

@@ -47,7 +47,7 @@ def test_the_template_is_the_targets_window_of_frame_0():
 def test_search_crops_are_windows_of_their_frame():
     frames, crops, window = VideoFrames(VIDEO), crops_of(), Window(-5, 3, 30)
     torch.testing.assert_close(crops.search(2, window), bgr(frames.window(2, window), 191))
-    assert torch.equal(crops.search_input(frames.window(2, window)), crops.search(2, window))
+    assert torch.equal(crops.search_input(frames.window(2, window), window), crops.search(2, window))
 
 
 def test_defenses_act_on_rgb_crops_in_their_order():

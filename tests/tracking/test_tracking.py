@@ -89,7 +89,7 @@ def test_boxes_equal_an_independent_loop_of_pysots_equations(network, frames, co
 
 
 def test_first_state_and_windows_follow_pysots_rounding():
-    state = initial_state(torch.tensor([10.0, 20, 30, 60]))
+    state = initial_state(torch.tensor([10.0, 20, 30, 60]), TrackerSettings())
     assert state.box_cxcywh.tolist() == [19.5, 39.5, 20, 40] and state.box_cxcywh.dtype == torch.float64
     side = math.sqrt((20 + 30) * (40 + 30))
     assert context_side(torch.tensor(20.0), torch.tensor(40.0), 0.5).item() == pytest.approx(side)
@@ -98,7 +98,7 @@ def test_first_state_and_windows_follow_pysots_rounding():
 
 
 def test_state_stays_inside_the_frame_and_finite_for_wild_outputs():
-    state = initial_state(torch.tensor([10.0, 20, 30, 60]))
+    state = initial_state(torch.tensor([10.0, 20, 30, 60]), TrackerSettings())
     anchors = anchors_cxcywh(21)
     for value in (-1e4, -50.0, 50.0, 1e4):
         wild = RPNOutput(torch.full((1, 10, 21, 21), value), torch.full((1, 20, 21, 21), value))
@@ -129,7 +129,7 @@ def test_gradcheck_of_decoding_and_update():
     constants = TrackerSettings(instance_size=143)
 
     def step(cls, loc, box_cxcywh):
-        state = initial_state(torch.tensor([0.0, 0, 1, 1]))._replace(box_cxcywh=box_cxcywh)
+        state = initial_state(torch.tensor([0.0, 0, 1, 1]), constants)._replace(box_cxcywh=box_cxcywh)
         proposals = decode(RPNOutput(cls, loc), anchors_cxcywh(3).double())
         return update(state, proposals, choose(state, proposals, constants), (200, 200), constants).box_cxcywh
 

@@ -110,6 +110,6 @@ def test_degraded_images_keep_size_and_type():
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 256, (83, 83, 3), dtype=np.uint8)
     for _ in range(60):
-        taken = degrade(picture, draw_degradation(rng), rng)
+        taken = degrade(picture, draw_degradation(rng), 40.0, rng)
         assert taken.shape == picture.shape
         assert taken.dtype == np.uint8

@@ -181,6 +181,87 @@ def test_the_gate_learns_which_crops_were_attacked(settings, batch):
         torch.testing.assert_close(search_alone, wanted)
 
 
+def test_an_attack_that_sees_the_u_net_is_the_stronger_one_behind_it(settings, batch):
+    training = random_network(prepare(settings, gate=0, gated=False))
+    clean = CropBatch.from_batch(batch)
+    attack = InnerAttack("inf", 8 / 255, 8, 1.0)
+    losses = {}
+    for through in (False, True):
+        attacked = training.attack(clean, batch, attack._replace(through=through), seeded())
+        assert (attacked.search - clean.search).abs().max() <= 8 / 255 + 1e-6
+        losses[through] = [float(training.dua(crops, batch)) for crops in (training.clean(attacked), attacked)]
+    assert losses[True][0] > losses[False][0]  # behind the U-Net
+    assert losses[True][1] < losses[False][1]  # in front of the bare tracker
+
+
+def test_an_attack_on_features_moves_them_further(settings, batch):
+    training = prepare(settings)
+    clean = CropBatch.from_batch(batch)
+    wanted = training.embed_clean(clean)
+    assert float(module.feature_distance(wanted, wanted)) == 0
+    assert float(module.feature_distance([2 * each for each in wanted], wanted)) == pytest.approx(1)
+    attack = InnerAttack("inf", 8 / 255, 4, 1.0)
+    moved = []
+    for on_features in (False, True):
+        attacked = training.attack(clean, batch, attack._replace(on_features=on_features), seeded())
+        moved.append(float(module.feature_distance(training.embed(attacked), wanted)))
+    assert moved[1] > 1.05 * moved[0] > 0
+
+
+def test_attacks_are_shared_out_as_the_settings_say(settings):
+    generator = seeded()
+    adaptive = dataclasses.replace(settings, adaptive=0.75, inner_loss="both", inner_stride=1.25)
+    drawn = [draw_attack(adaptive, generator) for _ in range(400)]
+    assert sum(each.through for each in drawn) == pytest.approx(300, abs=40)
+    assert sum(each.on_features for each in drawn) == pytest.approx(200, abs=40)
+    assert {each.stride for each in drawn} == {1.25}
+    usual = [draw_attack(settings, seeded(seed)) for seed in range(20)]
+    assert not any(each.through or each.on_features for each in usual)
+
+
+def test_without_a_gate_the_whole_correction_is_added(settings, batch):
+    training = random_network(prepare(settings, gate=0, gated=False))
+    images = CropBatch.from_batch(batch).search
+    gated = prepare(settings).network
+    gated.load_state_dict(training.network.state_dict(), strict=False)
+    change, half = training.network(images) - images, gated(images) - images
+    torch.testing.assert_close(change, 2 * half)  # before training, a gate lets half of it through
+    assert not any(name.startswith("gate") for name in training.network.state_dict())
+
+
+def test_every_term_of_the_adaptive_loss_counts(settings, batch):
+    changes = {"gate": 0, "gated": False, "adaptive": 1.0, "features": 0.5, "restoration": 2.0, "inner_loss": "both"}
+    full = float(random_network(prepare(settings, **changes)).loss(batch))
+    for name in ("features", "restoration"):
+        assert full - float(random_network(prepare(settings, **{**changes, name: 0.0})).loss(batch)) > 1e-4
+
+
+def test_a_run_through_itself_starts_from_weights_and_is_judged_behind_itself(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "load_siamrpn", lambda path: TinySiamRPN())
+    short = dataclasses.replace(settings, steps=1, validation_steps=1, warmup_steps=0)
+    first = train(DuaLossDefTraining(dataclasses.replace(short, folder=str(tmp_path / "first"))))
+    adaptive = {"gate": 0.0, "gated": False, "adaptive": 1.0, "features": 1.0, "init": str(first)}
+    training = DuaLossDefTraining(dataclasses.replace(short, folder=str(tmp_path / "second"), **adaptive))
+    start = DuaLossDef(str(first), device_type="cpu").network
+    torch.testing.assert_close(training.network.first[0].weight, start.first[0].weight)
+    assert training.input_files()["init"] == first
+    written = train(training)
+    assert start.gated and not DuaLossDef(str(written), device_type="cpu").network.gated
+    (row,) = [row for row in curve(tmp_path / "second") if row["score"]]
+    defended = (float(row["mean_iou_adaptive"]) + float(row["mean_iou_clean"])) / 2
+    assert float(row["score"]) == pytest.approx(defended, abs=1e-6)
+    assert "mean_iou_adaptive 0." in UNetMetadata.from_header(read_header(written)).validation
+
+
+def test_weights_to_start_from_must_fit(settings, tmp_path):
+    for changes in ({"init": "gone.safetensors"}, {"init": "dualossdef_small.safetensors", "width": "base"}):
+        with pytest.raises((InvalidValueError, MissingFileError)):
+            prepare(settings, **changes)
+    with pytest.raises(InvalidValueError) as caught:
+        dataclasses.replace(settings, gated=False).check()
+    assert caught.value.key == "gate"
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(settings, batch):
     training = prepare(settings)
     torch.nn.init.constant_(training.network.last.weight, torch.nan)
@@ -304,6 +385,8 @@ def test_changes_on_the_command_line(tmp_path):
 
 
 def test_settings_of_the_recipes_and_of_the_guide(root):
+    adaptive = read_settings(root / "training_configs/dualossdef_adaptive.json", DuaLossDefSettings)
+    assert adaptive.adaptive == 0.75 and not adaptive.gated and adaptive.steps % adaptive.validation_steps == 0
     settings = read_settings(root / "training_configs/dualossdef.json", DuaLossDefSettings)
     assert settings.steps % settings.validation_steps == 0, "the last step would not be validated"
     assert settings.validation_pairs % settings.batch_size == 0, "the last batch would count for more"

@@ -1,6 +1,7 @@
 """The scaling of inputs and its way into the first convolution."""
 
 import torch
+from doubles import random_siamrpnpp
 
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.training.input_scaling import fold_scaling, load_initial_weights, normalise, unfold_scaling
@@ -18,6 +19,17 @@ def test_scaling_folds_into_the_first_convolution():
         torch.testing.assert_close(network.embed(crops.permute(0, 3, 1, 2).float()), expected, rtol=1e-3, atol=1e-4)
         unfold_scaling(network)
         torch.testing.assert_close(network.embed(normalise(crops)), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_scaling_folds_into_the_norm_of_a_convolution_without_bias():
+    network = random_siamrpnpp()
+    crops = torch.randint(0, 256, (1, 103, 103, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = network.embed(crops.permute(0, 3, 1, 2).float())
+        unfold_scaling(network)
+        torch.testing.assert_close(network.embed(normalise(crops)), expected, rtol=1e-3, atol=1e-4)
+        fold_scaling(network)
+        torch.testing.assert_close(network.embed(crops.permute(0, 3, 1, 2).float()), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_multi_task_starts_from_single_task_weights(tmp_path):

@@ -12,9 +12,10 @@ from people_data import SIZE, annotate, make_coco, make_lasot, save_coco
 
 from armory_skelevision.datasets.coco import read_coco
 from armory_skelevision.datasets.lasot import read_lasot
-from armory_skelevision.datasets.people import AnnotatedPerson
+from armory_skelevision.datasets.people import AnnotatedPeople, AnnotatedPerson
 from armory_skelevision.tracking.frames import VideoFrames
 from armory_skelevision.tracking.windows import centred_window, resize_crop
+from armory_skelevision.training.data.affine import move_points
 from armory_skelevision.training.data.loading import PairDataset, describe_pairs
 from armory_skelevision.training.data.pair import TrainingPair
 from armory_skelevision.training.data.real_crops import building
@@ -141,11 +142,101 @@ def check_pair(pair):
         assert x1 - 3 < x < x2 + 3 and abs(y - y1) < 4
 
 
+def make_person(box_xyxy, picture=None, **changes):
+    usual = {"name": "she", "picture": picture, "size": None, "keypoints": np.zeros((17, 3), np.float32)}
+    return AnnotatedPerson(**usual | {"box_xyxy": np.array(box_xyxy, np.float32), "track": 1, "frame": 0} | changes)
+
+
+def test_others_in_the_crop_are_known():
+    picture = np.zeros((*SIZE[::-1], 3), np.uint8)
+    person = make_person((100, 60, 140, 160))
+    beside, far, same = (150, 60, 190, 160), (600, 10, 610, 230), (101, 60, 141, 158)
+    crop = cut_crop(picture, person, [make_person(box) for box in (beside, far, same)])
+    assert len(crop.others_xyxy) == 1
+    ratio = (crop.box_xyxy[3] - crop.box_xyxy[1]) / 100
+    np.testing.assert_allclose(crop.others_xyxy[0], crop.box_xyxy + np.array([50, 0, 50, 0]) * ratio, atol=1e-3)
+    assert cut_crop(picture, person).others_xyxy.shape == (0, 4)
+
+
+def test_others_are_distractors_of_pairs(tmp_path):
+    path = tmp_path / "a.jpg"
+    cv2.imwrite(str(path), np.zeros((*SIZE[::-1], 3), np.uint8))
+    people = [make_person((100, 60, 140, 160), path, track=1), make_person((150, 60, 190, 160), path, track=2)]
+    build_crops(AnnotatedPeople("two", {"part": people}, []), tmp_path / "store")
+    store = CropStore(tmp_path / "store")
+    assert [len(store.others_xyxy(index)) for index in (0, 1)] == [1, 1]
+    sides = set()
+    for index in range(12):
+        pair = CropPairSampler(store).sample(np.random.default_rng(index))
+        (other,) = pair.distractors_xyxy
+        np.testing.assert_allclose(other[[1, 3]], pair.box_xyxy[[1, 3]], atol=0.1)
+        sides.add(bool(other[0] > pair.box_xyxy[0]))
+    assert sides == {True, False}
+
+
+def test_stretched_pictures_are_cut_as_they_were(tmp_path):
+    """A picture that was squeezed and is stretched again gives the same crop as the picture itself."""
+    picture = cv2.resize(np.random.default_rng(0).integers(0, 255, (18, 24, 3), np.uint8), (320, 240))
+    person = make_person((100, 60, 140, 160))
+    expected = cut_crop(picture, person)
+    squeezed = np.asarray(cv2.resize(picture, (240, 240), interpolation=cv2.INTER_AREA), np.uint8)
+    found = cut_crop(squeezed, person._replace(stretch=4 / 3))
+    np.testing.assert_allclose(found.box_xyxy, expected.box_xyxy)
+    one, other = (cv2.imdecode(crop.jpeg, cv2.IMREAD_COLOR).astype(int) for crop in (found, expected))
+    assert abs(one - other).mean() < 2
+    with pytest.raises(InvalidValueError):  # it lies in the wide picture alone
+        cut_crop(squeezed, make_person((250, 60, 290, 160)))
+    cut_crop(squeezed, make_person((250, 60, 290, 160), stretch=4 / 3))
+
+
+def test_templates_come_from_within_the_range_of_frames(tmp_path):
+    make_lasot(tmp_path / "lasot", frames=25, sequences=1)
+    build_crops(read_lasot(tmp_path / "lasot", "train"), tmp_path / "store", skip_invalid=True)
+    store = CropStore(tmp_path / "store")
+    for reach in (0, 3, 100):
+        found = CropPairSampler(store, frame_range=reach)._templates_for(12, True)
+        assert found.tolist() == list(range(max(0, 12 - reach), min(25, 13 + reach)))
+
+
+def test_labels_of_teachers_are_marked(tmp_path):
+    path = tmp_path / "a.jpg"
+    cv2.imwrite(str(path), np.zeros((*SIZE[::-1], 3), np.uint8))
+    people = [make_person((100, 60, 140, 160), path, teacher="a net")]
+    build_crops(AnnotatedPeople("taught", {"part": people}, []), tmp_path / "store")
+    assert CropStore(tmp_path / "store").teachers == ("a net",)
+    assert describe_pairs(str(tmp_path / "store")).endswith("(taught; labels by a net)")
+
+
+def test_mirrored_views_mirror_what_they_show():
+    rng, same = np.random.default_rng(3), np.random.default_rng(3)
+    plain, mirrored = draw_crop_map(255, 64, 0.18, rng), draw_crop_map(255, 64, 0.18, same, mirror=True)
+    points = np.random.default_rng(0).uniform(0, 511, (5, 2))
+    np.testing.assert_allclose(move_points(mirrored, points) * (-1, 1) + (255, 0), move_points(plain, points))
+
+
+def test_left_and_right_change_places_in_mirrored_pairs(tmp_path):
+    make_coco(tmp_path, 2)
+    build_crops(coco_at(tmp_path), tmp_path / "store")
+    sampler = CropPairSampler(CropStore(tmp_path / "store"))
+    for index in range(12):
+        keypoints = sampler.sample(np.random.default_rng((5, index))).keypoints
+        # they were put from left to right
+        assert keypoints[1, 0] < keypoints[2, 0] and keypoints[3, 0] < keypoints[4, 0]
+
+
+def test_stretched_views_are_wider():
+    rng, same = np.random.default_rng(3), np.random.default_rng(3)
+    plain, wide = (draw_crop_map(127, 4, 0.05, each, stretch) for each, stretch in ((rng, 1.0), (same, 1.3)))
+    ratios = wide[:, :2].diagonal() / plain[:, :2].diagonal()
+    assert ratios[0] / ratios[1] == pytest.approx(1.3) and ratios.prod() == pytest.approx(1)
+
+
 def test_views_stay_inside_the_stored_crop():
     rng = np.random.default_rng(0)
     for side in (127, 255, 431):
         for _ in range(200):
-            matrix = draw_crop_map(side, (side - 127) / 2, 0.18, rng)
+            mirror, stretch = bool(rng.uniform() < 0.5), float(np.exp(rng.normal(0, 0.1)))
+            matrix = draw_crop_map(side, (side - 127) / 2, 0.18, rng, stretch, mirror)
             corners = (np.array([[0, 0], [side, side]]) - matrix[:, 2]) / matrix.diagonal()
             assert corners.min() > -1e-6 and corners.max() < 511 + 1e-6
     with pytest.raises(InvalidValueError) as caught:
@@ -177,10 +268,10 @@ def test_finished_parts_are_left_alone(folders, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_leaves_whole_parts_only(folders, tmp_path, monkeypatch):
-    def stop_in_the_third(picture, person):
+    def stop_in_the_third(picture, person, others):
         if person.track == 3:
             raise KeyboardInterrupt
-        return cut_crop(picture, person)
+        return cut_crop(picture, person, others)
 
     people = read_lasot(folders / "lasot", "train")
     monkeypatch.setattr(building, "cut_crop", stop_in_the_third)

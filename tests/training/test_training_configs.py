@@ -17,7 +17,7 @@ STAGES = [
 
 
 def test_settings_of_the_packaged_weights(root):
-    paths = [path for path in (root / "training_configs").glob("*.json") if path.stem != "dualossdef"]
+    paths = [path for path in (root / "training_configs").glob("*.json") if not path.stem.startswith("dualossdef")]
     recipes = {path.stem: read_settings(path, MultitaskSettings) for path in paths}
     assert set(recipes) == {*STAGES, "siamrpn_alex_stl", "siamrpn_alex_mtl"}
     stl, mtl = recipes["siamrpn_alex_stl"], recipes["siamrpn_alex_mtl"]
@@ -54,6 +54,26 @@ def test_fine_tunes_differ_in_the_keypoints_alone(root):
     for name, run in recipes.items():
         same = dataclasses.replace(run, lambda_k=0.0, keypoint_head=None, init=stl.init, folder=stl.folder)
         assert same == stl and run.folder == f"runs/{name}"
+
+
+def test_recipe_with_real_people(root):
+    folder = root / "training_configs/real"
+    recipes = {path.stem: read_settings(path, MultitaskSettings) for path in folder.glob("*.json")}
+    assert set(recipes) == {"base", "stl", "mtl"}
+    base, stl, mtl = recipes["base"], recipes["stl"], recipes["mtl"]
+    assert (root / base.init).is_file()
+    assert base.steps * base.batch_size >= 600_000
+    assert stl.init == mtl.init == f"{base.folder}/weights.safetensors"
+    assert dataclasses.replace(stl, folder=mtl.folder, keypoint_head="shallow", lambda_k=0.2) == mtl
+    guide = (root / "docs/training.md").read_text()
+    for run in recipes.values():
+        assert run.steps % run.validation_steps == 0, "the last step would not be validated"
+        assert run.tracking == {}, "PySOT's constants"
+        for store in {**run.store, **run.validation_store, "videos/validation": 1}:
+            assert f" {store}" in guide, "the guide has no command that makes it"
+        for held_out in ("walk2", "walk4", "tennis", "dance-twirl"):
+            assert any(video.endswith(held_out) for video in run.validation_videos)
+            assert f"--without {held_out}" in guide
 
 
 def test_settings_of_the_guide(root, tmp_path):

@@ -18,7 +18,7 @@ from armory_skelevision.weights.loading import (
     load_nanotrack,
     load_siamrpn,
     load_weights,
-    read_keypoint_depth,
+    read_kind,
     read_metadata,
     read_state,
     save_weights,
@@ -302,7 +302,7 @@ def test_heads_are_never_dropped_or_invented(
                 load_weights(network, path)
             assert caught.value.key == str(path)
             assert caught.value.fix == 'load it with siamrpn_mtl and keypoint_head="shallow"'
-        assert load_siamrpn(path).keypoint_depth == read_keypoint_depth(path) == "shallow"
+        assert load_siamrpn(path).keypoint_depth == read_kind(path).keypoint_head == "shallow"
     with pytest.raises(InvalidValueError) as caught:
         load_weights(SiamRPN(keypoint_head="shallow"), single)
     assert (caught.value.key, caught.value.fix) == (str(single), "load it with siamrpn_stl")
@@ -311,7 +311,7 @@ def test_heads_are_never_dropped_or_invented(
 
 def test_metadata_of_another_network_are_refused(tmp_path: Path, state: State) -> None:
     save_file(state, tmp_path / "net.safetensors", metadata=MTL.to_header())
-    assert read_keypoint_depth(tmp_path / "net.safetensors") == "shallow"
+    assert read_kind(tmp_path / "net.safetensors").keypoint_head == "shallow"
     with pytest.raises(InvalidValueError) as caught:
         load_weights(SiamRPN(keypoint_head="shallow"), tmp_path / "net.safetensors")
     assert caught.value.expected == "the tensors of siamrpn_alex with a shallow keypoint head"

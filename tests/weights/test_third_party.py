@@ -78,7 +78,8 @@ def test_refuses_other_contents(checkpoint: object, found: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         unwrap(checkpoint, PATH)
     assert caught.value.key == PATH
-    assert caught.value.expected == "a dictionary of tensors, possibly inside 'state_dict' or 'model'"
+    wrappers = "'state_dict' or 'model' or 'model_state_dict'"
+    assert caught.value.expected == f"a dictionary of tensors, possibly inside {wrappers}"
     assert caught.value.got.endswith(found)
 
 

@@ -7,12 +7,17 @@ from functools import partial
 from typing import Annotated, Any
 
 import torch
+from art.estimators.estimator import BaseEstimator
+from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 
+from armory_skelevision.attacks.digital.box_session import BoxSession
 from armory_skelevision.attacks.digital.noise_search import NoiseSearch, draw_blocks
 from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSession
-from armory_skelevision.boxes import cxcywh_to_xyxy, iou
+from armory_skelevision.boxes import iou
 from armory_skelevision.validation import PositiveFraction, Range, Seed, Step
+
+Session = TrackingSession | BoxSession
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +39,14 @@ class IoUAttack(OnlineAttack):
     The published noise differs from pixel to pixel. A tracker that was trained on noisy pictures is hardly affected by
     it, as the tracker sees a resized crop; noise that is constant on blocks of ``block_size`` pixels affects it more.
 
+    Any of ART's object trackers will do. Of those that are not this package's, external trackers that Python can copy
+    are asked at the cost of a frame; any other is shown the video from its start for each query.
+
     The published code stops where the noise gets very large; here it never exceeds ``eps``, and the search of a frame
     never takes more than ``max_queries``.
 
     Args:
+        estimator: The tracker, without preprocessors of whole frames.
         eps: Bound of the root mean square of a frame's noise, in (0, 1]; colours lie in [0, 1].
         block_size: Side in pixels of the square blocks on which the noise is constant; 1 as published.
         max_queries: Maximum number of queries per frame, at least 3.
@@ -50,6 +59,8 @@ class IoUAttack(OnlineAttack):
         queries: Number of queries so far, over all videos. The number for each video is logged at the level INFO
             (`armory run --log-level armory_skelevision:info` shows it).
     """
+
+    _estimator_requirements = (BaseEstimator, ObjectTrackerMixin)
 
     def __init__(
         self,
@@ -65,7 +76,7 @@ class IoUAttack(OnlineAttack):
         super().__init__(estimator, **settings)
         self.queries = 0
 
-    def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
+    def _attack_frames(self, session: Session, generator: torch.Generator) -> None:
         before = self.queries
         carried = torch.zeros_like(session.video[0])
         bar = self._progress(range(1, len(session.video)), "IoU attack", "frame")
@@ -79,14 +90,12 @@ class IoUAttack(OnlineAttack):
         queries, frames = self.queries - before, len(session.video) - 1
         logger.info("IoU attack: %d queries for %d frames, %.1f a frame", queries, frames, queries / frames)
 
-    def _attack_frame(
-        self, session: TrackingSession, index: int, carried: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def _attack_frame(self, session: Session, index: int, carried: Tensor, generator: torch.Generator) -> Tensor:
         """The noisy frame (H, W, 3); that of the video is left as the last query set it."""
         clean = session.video[index].clone()
         signs = draw_blocks(partial(torch.randint, -1, 2, generator=generator), clean, self.block_size)
         heavy = (clean + HEAVY_NOISE * signs).clamp(0, 1)
-        previous_xyxy = cxcywh_to_xyxy(session.state.box_cxcywh)
+        previous_xyxy = session.box_xyxy
         clean_xyxy = self._query(session, index, clean)
         heavy_overlap = float(iou(self._query(session, index, heavy), clean_xyxy))
         if heavy_overlap >= self.skip_threshold:
@@ -100,8 +109,8 @@ class IoUAttack(OnlineAttack):
         search = NoiseSearch(score, clean, heavy, self.eps, self.max_queries - 2, self.block_size, generator)
         return search.run(clean + CARRIED * carried, heavy_overlap).frame
 
-    def _query(self, session: TrackingSession, index: int, frame: Tensor) -> Tensor:
+    def _query(self, session: Session, index: int, frame: Tensor) -> Tensor:
         """The box (4,) xyxy that the tracker predicts if ``frame`` is frame ``index``."""
         self.queries += 1
         session.video[index] = frame
-        return cxcywh_to_xyxy(session.locate(index).box_cxcywh)
+        return session.query(index)

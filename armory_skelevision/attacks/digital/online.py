@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from armory_skelevision.attacks.digital.box_session import BoxSession
 from armory_skelevision.attacks.interface import Metadata, TrackerAttack, check_call, dtype_of, stack_videos
+from armory_skelevision.boxes import cxcywh_to_xyxy
 from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.models.inputs import check_first_boxes, check_labels
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames
+from armory_skelevision.tracking import TemplateMatcher, TrackerState, VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor
 from armory_skelevision.tracking.tracker import track_frame
 from armory_skelevision.tracking.windows import initial_state
@@ -37,17 +39,26 @@ class TrackingSession:
         self.frames = VideoFrames(video)
         self.settings = estimator.settings
         # As in the tracker, the state is kept and computed on the CPU.
-        self.state = initial_state(box_xyxy.cpu())
+        self.state = initial_state(box_xyxy.cpu(), self.settings)
         with torch.no_grad():
             self._matcher = TemplateMatcher.embed_template(estimator.crops(self.frames, box_xyxy))
         self.advance(0)
 
-    def match(self, pixels: Tensor) -> RPNOutput:
+    def match(self, pixels: Tensor, window: Window) -> RPNOutput:
         """The heads' output (batch of 1) for the pixels (3, side, side) of a search window, RGB in [0, 1].
 
         Keeps a graph where gradients are on.
         """
-        return self._matcher.match(self._matcher.crops.search_input(pixels))
+        return self._matcher.match(self._matcher.crops.search_input(pixels, window))
+
+    @property
+    def box_xyxy(self) -> Tensor:
+        """The box (4,) after the last frame that is final, float64, in pixels."""
+        return cxcywh_to_xyxy(self.state.box_cxcywh)
+
+    def query(self, index: int) -> Tensor:
+        """The box (4,), float64, in pixels, that `advance` would reach."""
+        return cxcywh_to_xyxy(self.locate(index).box_cxcywh)
 
     @torch.no_grad()
     def locate(self, index: int) -> TrackerState:
@@ -66,7 +77,7 @@ class OnlineAttack(TrackerAttack):
     Of the true boxes only that of frame 0 is used.
 
     Args:
-        estimator: Our tracker, without preprocessors of whole frames.
+        estimator: The tracker, without preprocessors of whole frames.
         seed: Seed of the attack's random numbers; each video starts from it anew.
         verbose: Show progress: a bar on terminals, else a line a minute.
     """
@@ -93,16 +104,22 @@ class OnlineAttack(TrackerAttack):
         for video, box_xyxy in zip(videos, check_first_boxes(first_boxes, videos), strict=True):
             written = as_tensor(video, self.estimator.device).float().clone()
             generator = torch.Generator().manual_seed(self.seed)
-            self._attack_frames(TrackingSession(self.estimator, written, box_xyxy), generator)
+            ours = isinstance(self.estimator, SiameseEstimator)
+            session = (TrackingSession if ours else BoxSession)(self.estimator, written, box_xyxy)
+            self._attack_frames(session, generator)
             attacked.append(written.cpu().numpy())
         return stack_videos(attacked, dtype_of(x, videos))
 
     @abstractmethod
-    def _attack_frames(self, session: TrackingSession, generator: torch.Generator) -> None:
-        """Write to the video's frames from 1 on, in order, and advance after each."""
+    def _attack_frames(self, session: Any, generator: torch.Generator) -> None:
+        """Write to the video's frames from 1 on, in order, and advance after each.
+
+        The session is a `TrackingSession` for one of our trackers, else a `BoxSession`.
+        """
 
     def _check_estimator(self) -> None:
-        names = [type(operation).__name__ for operation in self.estimator.frame_operations]
+        operations = getattr(self.estimator, "frame_operations", self.estimator.preprocessing_defences or [])
+        names = [type(operation).__name__ for operation in operations]
         if names:
             expected = f"no preprocessors of whole videos, as {type(self).__name__} works frame by frame"
             fix = "use PGD, or attack an estimator without them"

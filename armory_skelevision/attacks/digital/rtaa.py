@@ -12,6 +12,7 @@ from armory_skelevision.attacks.digital.online import OnlineAttack, TrackingSess
 from armory_skelevision.boxes import cxcywh_to_xyxy, iou
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.networks import RPNOutput
+from armory_skelevision.tracking import Window
 from armory_skelevision.tracking.anchors import NEGATIVE_IOU, POSITIVE_IOU, anchors_cxcywh, decode, encode
 from armory_skelevision.tracking.frames import inner_region
 from armory_skelevision.tracking.windows import context_side, resize_crop, search_window
@@ -34,7 +35,7 @@ class RTAA(OnlineAttack):
     reset.
 
     Args:
-        estimator: A SiamRPN tracker, whose head has anchors, without preprocessors of whole frames.
+        estimator: A SiamRPN or SiamRPN++ tracker, whose head has anchors, without preprocessors of whole frames.
         eps: Bound (l∞) of the perturbation, in (0, 1]; colours lie in [0, 1].
         max_iter: Steps per frame.
         reset_every: Number of frames after which the perturbation is reset to zero.
@@ -78,16 +79,18 @@ class RTAA(OnlineAttack):
         shown = (clean + inside * resize_crop(start, window.side)).clamp(low, high)
         for _ in range(self.max_iter):
             shown.requires_grad_()
-            loss = self._loss(session, shown, direction, generator)
+            loss = self._loss(session, shown, window, direction, generator)
             (gradient,) = torch.autograd.grad(loss, shown)
             step = self.eps / self.max_iter * gradient.sign() * inside
             shown = (shown.detach() - step).clamp(low, high)
         session.video[index, rows, columns] = shown[:, place[0], place[1]].permute(1, 2, 0)
         return shown - clean
 
-    def _loss(self, session: TrackingSession, shown: Tensor, direction: Tensor, generator: torch.Generator) -> Tensor:
+    def _loss(
+        self, session: TrackingSession, shown: Tensor, window: Window, direction: Tensor, generator: torch.Generator
+    ) -> Tensor:
         settings = session.settings
-        output = session.match(shown)
+        output = session.match(shown, window)
         _, _, width, height = session.state.box_cxcywh
         scale = settings.exemplar_size / context_side(width, height, settings.context)
         size = (scale * session.state.box_cxcywh[2:]).float()

@@ -95,6 +95,9 @@ class KeypointIGSM(VideoAttack):
             verbose=False,
         )
 
+    def _refuse_boxes_only(self, estimator: Any) -> None:
+        check_pose_tracker(estimator)
+
     def _check_params(self) -> None:
         super()._check_params()
         places = self.target_pose

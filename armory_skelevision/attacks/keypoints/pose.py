@@ -104,7 +104,8 @@ class PoseEstimator(PerFrameEstimator):
         return as_tensor(pictures, self.model.device).float()
 
     def _windows(self, part: slice) -> list[Window]:
-        return [template_window(initial_state(box_xyxy), self.model.settings) for box_xyxy in self.boxes_xyxy[part]]
+        settings = self.model.settings
+        return [template_window(initial_state(box_xyxy, settings), settings) for box_xyxy in self.boxes_xyxy[part]]
 
     def _parts(self) -> list[slice]:
         return [slice(start, start + CHUNK) for start in range(0, len(self.boxes_xyxy), CHUNK)]
@@ -127,7 +128,9 @@ def cut_template(
     Returns:
         The crop (s, s, 3) float32 in [0, 1], and the keypoints (17, 3) in its pixels.
     """
-    window = template_window(initial_state(torch.tensor(box_xyxy, dtype=torch.float64)), tracker.settings)
+    window = template_window(
+        initial_state(torch.tensor(box_xyxy, dtype=torch.float64), tracker.settings), tracker.settings
+    )
     size = tracker.settings.exemplar_size
     frames = VideoFrames(as_tensor(picture[None], torch.device("cpu")).float())
     crop = resize_crop(frames.window(0, window), size).permute(1, 2, 0).contiguous().numpy()

@@ -108,7 +108,8 @@ class KeypointUniversal(KeypointIGSM):
     def _add(self, perturbation: np.ndarray, video: np.ndarray, pose: TruePose) -> np.ndarray:
         """Add a perturbation (s, s, 3) to frame 0 of a video (F, H, W, 3), in place."""
         height, width = video.shape[1:3]
-        window = template_window(initial_state(torch.from_numpy(pose.box_xyxy)), self.estimator.settings)
+        settings = self.estimator.settings
+        window = template_window(initial_state(torch.from_numpy(pose.box_xyxy), settings), settings)
         planes = torch.from_numpy(perturbation).permute(2, 0, 1)[None]
         resized = F.interpolate(planes, size=(window.side, window.side), mode="bilinear", align_corners=False)
         (rows, columns), (inner_rows, inner_columns) = inner_region(window, width, height)

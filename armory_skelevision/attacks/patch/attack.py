@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+from art.estimators.estimator import BaseEstimator
+from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 
 from armory_skelevision.attacks.gradients import Memory, Precision, TrackerGradient
@@ -33,7 +35,7 @@ class PatchAttack(ScreenAttack):
     Args:
         estimator: The tracker; ours, or any of ART's object trackers that takes tensors.
         step_size: Size of each step, in units of the colour range [0, 1].
-        max_iter: Number of iterations; 0 shows the first patch unchanged.
+        max_iter: Number of iterations; 0 shows the first patch unchanged, also to trackers without gradients.
         loss: What is maximised: "l1" (box error; SkeleVision, Eq. 3) or "giou" (1 - GIoU), "expected_l1" or
             "expected_giou" (their means over all proposals), "rank_margin" (how far the best proposal away from the
             target is ahead), "score" (lowers the target's) or "targeted" (towards ``target_box``).
@@ -97,6 +99,8 @@ class PatchAttack(ScreenAttack):
         verbose: bool = True,
     ) -> None:
         settings = {name: value for name, value in locals().items() if name in self.attack_params}
+        if max_iter == 0:  # which shows a patch, and asks for boxes alone
+            self._estimator_requirements = (BaseEstimator, ObjectTrackerMixin)
         super().__init__(estimator, **settings)
 
     def run(self, scenes: Sequence[PatchScene]) -> dict[int, BestIterate]:

@@ -131,7 +131,8 @@ class ScreenAttack(TrackerAttack):
             return None
         settings = self.estimator.settings
         share = float(frames_in_reach(scene, settings, response_size(self.estimator.model, settings)).mean())
-        record_result(REACH, share)
+        if self.records:
+            record_result(REACH, share)
         return share
 
     def _transformations(self) -> EOT | None:

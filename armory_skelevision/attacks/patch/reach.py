@@ -35,17 +35,18 @@ def frames_in_reach(scene: PatchScene, settings: TrackerSettings, score_size: in
         (F - 1,) bool.
     """
     needed = 2 - 1 / settings.window_influence if settings.window_influence else -np.inf
-    states = [initial_state(box_xyxy) for box_xyxy in scene.truth_xyxy[:-1]]
+    states = [initial_state(box_xyxy, settings) for box_xyxy in scene.truth_xyxy[:-1]]
     windows = [_highest_window(scene, index, state, settings, score_size) for index, state in enumerate(states, 1)]
     return np.array(windows) > needed
 
 
 def response_size(network: SiameseNetwork, settings: TrackerSettings) -> int:
     """Side of the response map of a network for search crops of the size in ``settings``."""
-    device = next(network.parameters()).device
-    crops = (torch.zeros(1, 3, side, side, device=device) for side in (settings.exemplar_size, settings.instance_size))
+    # On the device "meta", shapes are all that is computed.
+    weights = {name: values.to("meta") for name, values in network.state_dict().items()}
+    crops = (torch.empty(1, 3, side, side, device="meta") for side in (settings.exemplar_size, settings.instance_size))
     with torch.no_grad():
-        output = network.predict_head(*map(network.embed, crops))
+        output = torch.func.functional_call(network, weights, tuple(crops))
     return int(output.cls.shape[-1])
 
 

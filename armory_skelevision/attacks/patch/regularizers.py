@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -45,11 +46,14 @@ def distance_to_print(patch: Tensor) -> Tensor:
     return torch.cdist(patch.reshape(-1, 3), printable_colours().to(patch)).amin(dim=1).mean()
 
 
+@cache
+@torch.inference_mode(False)
 def printable_colours() -> Tensor:
     """The 64 colours of three inks, each covering the paper by a multiple of a third: (64, 3), RGB in [0, 1].
 
     A colour is the light reflected from paper on which the inks' dots overlap at random (Neugebauer 1937, with
-    Demichel's weights): a mean in linear light of the eight overprints.
+    Demichel's weights): a mean in linear light of the eight overprints. They are the same tensor in each call, not to
+    be changed.
     """
     primaries = torch.tensor(list(_OVERPRINTS.values()), dtype=torch.float64) / 255
     linear = torch.where(primaries <= 0.04045, primaries / 12.92, ((primaries + 0.055) / 1.055) ** 2.4)

@@ -7,6 +7,7 @@ A screen's corners are ordered top-left, top-right, bottom-right, bottom-left, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import NamedTuple
 
@@ -23,24 +24,63 @@ from armory_skelevision.validation import InvalidValueError
 GREEN_SCREEN_VALUE = 0.5647
 
 
-class ScreenView(NamedTuple):
+class Projection(NamedTuple):
+    """How the patch is seen in a part of a frame."""
+
+    part: Region
+    """The part."""
+    grid: Tensor
+    """Positions in the patch under each pixel, for `grid_sample`: (rows, columns, 2), in [-1, 1]."""
+    opacity: Tensor
+    """Share of each pixel that shows the patch, (rows, columns), in [0, 1]."""
+
+    def crop(self, part: Region) -> Projection | None:
+        """The projection to a smaller part; None where it is no part of this one."""
+        within = zip(part, self.part, strict=True)
+        if not all(whole.start <= wanted.start and wanted.stop <= whole.stop for wanted, whole in within):
+            return None
+        rows, columns = _relative(part, self.part)
+        # Contiguous, as a grid of this part alone would be: gradients are summed in another order in other layouts.
+        return Projection(part, self.grid[rows, columns].contiguous(), self.opacity[rows, columns])
+
+
+@dataclass(eq=False)
+class ScreenView:
     """The screen in one frame; constant during an attack.
 
-    Sampling grids are computed anew for each window: those of whole frames would need memory that grows with the video.
+    Attributes:
+        region: Smallest part of the frame that contains the screen.
+        corners_xy: The screen's corners (4, 2) in frame pixels, float64.
+        homography: From frame pixels to positions in the patch in [-1, 1], (3, 3).
+        edges: Lines (4, 3): their product with a point (x, y, 1) is its distance inwards from each edge, in pixels.
+        mask: Where the screen is not occluded, (H, W) bool.
+        shaded: Whether the patch takes on the brightness of the screen.
     """
 
     region: Region
-    """Smallest part of the frame that contains the screen."""
     corners_xy: np.ndarray
-    """The screen's corners (4, 2) in frame pixels, float64."""
     homography: np.ndarray
-    """From frame pixels to positions in the patch in [-1, 1], (3, 3)."""
     edges: np.ndarray
-    """Lines (4, 3): their product with a point (x, y, 1) is its distance inwards from each edge, in pixels."""
     mask: np.ndarray
-    """Where the screen is not occluded, (H, W) bool."""
     shaded: bool
-    """Whether the patch takes on the brightness of the screen."""
+    _known: dict[tuple[torch.dtype, torch.device], Projection] = field(default_factory=dict, init=False, repr=False)
+
+    @torch.inference_mode(False)
+    def projection(self, part: Region, like: Tensor) -> Projection:
+        """The projection to a part of the frame, with the dtype and the device of ``like``; not to be changed.
+
+        Each step of an attack needs about the same, so it is computed once: for the part at first, and for all of
+        ``region`` when something else is asked for.
+        """
+        known = self._known.get((like.dtype, like.device))
+        found = known.crop(part) if known is not None else None
+        if found is None:
+            computed = part if known is None else self.region
+            visible = torch.as_tensor(self.mask[computed], device=like.device)
+            grid, opacity = _patch_grid(self.homography, computed, like), coverage(self.edges, computed, like) * visible
+            self._known[like.dtype, like.device] = Projection(computed, grid, opacity)
+            return self.projection(part, like)
+        return found
 
 
 class PatchedFrames(Frames):
@@ -70,10 +110,7 @@ class PatchedFrames(Frames):
         )
         if not view.mask[rows, columns].any():  # nor where the two do not meet
             return clean
-        inner_rows, inner_columns = (
-            slice(part.start - wanted.start, part.stop - wanted.start)
-            for part, wanted in zip((rows, columns), region, strict=True)
-        )
+        inner_rows, inner_columns = _relative((rows, columns), region)
         painted = clean.clone()
         painted[:, inner_rows, inner_columns] = self._paint(clean[:, inner_rows, inner_columns], view, (rows, columns))
         return painted
@@ -88,11 +125,10 @@ class PatchedFrames(Frames):
         return self.video.mean_colour + change.sum(dim=(1, 2)) / (self.height * self.width)
 
     def _paint(self, clean: Tensor, view: ScreenView, part: Region) -> Tensor:
-        grid = _patch_grid(view.homography, part, clean)
+        _, grid, opacity = view.projection(part, clean)
         patch = F.grid_sample(self.patch, grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
         if view.shaded:
             patch = patch * (clean.detach().amax(dim=0) / GREEN_SCREEN_VALUE)
-        opacity = coverage(view.edges, part, clean) * torch.as_tensor(view.mask[part], device=clean.device)
         return (clean + opacity * (patch - clean)).clamp(0, 1)
 
 
@@ -139,23 +175,20 @@ def _make_view(corners_xy: np.ndarray, mask: np.ndarray, shaded: bool) -> Screen
 
 def _patch_grid(homography: np.ndarray, region: Region, like: Tensor) -> Tensor:
     """Positions in the patch under the centre of each pixel, for `grid_sample`: (rows, columns, 2), in [-1, 1]."""
-    x, y, scale = (_plane(row, region, like.device) for row in homography)
+    x, y, scale = _planes(homography, region, like.device)
     # Beyond the screen's vanishing line the positions run away; they are never opaque there.
     return (torch.stack([x, y], dim=-1) / scale[..., None]).nan_to_num(2.0).clamp(-2, 2).to(like.dtype)
 
 
 def coverage(edges: np.ndarray, region: Region, like: Tensor) -> Tensor:
     """1 inside a convex quadrilateral, 0 outside, a ramp one pixel wide along its edges: (rows, columns)."""
-    distances = [_plane(edge, region, like.device) for edge in edges]
-    return (reduce(torch.minimum, distances) + 0.5).clamp(0, 1).to(like.dtype)
+    return (reduce(torch.minimum, _planes(edges, region, like.device)) + 0.5).clamp(0, 1).to(like.dtype)
 
 
-def _plane(weights: np.ndarray, region: Region, device: torch.device) -> Tensor:
-    """The value of weights . (x, y, 1) at the centre of each pixel of a region: (rows, columns), float64."""
-    a, b, c = weights.tolist()
+def _planes(weights: np.ndarray, region: Region, device: torch.device) -> list[Tensor]:
+    """The values of weights (n, 3) . (x, y, 1) at the centre of each pixel of a region: n (rows, columns), float64."""
     y, x = (torch.arange(part.start, part.stop, dtype=torch.float64, device=device) + 0.5 for part in region)
-    values: Tensor = a * x + (b * y + c)[:, None]
-    return values
+    return [a * x + (b * y + c)[:, None] for a, b, c in weights.tolist()]
 
 
 def _is_convex(corners_xy: np.ndarray) -> bool:
@@ -170,3 +203,9 @@ def _bounding_region(corners_xy: np.ndarray, width: int, height: int) -> Region:
     x1, x2 = np.clip([x1, x2], 0, width).astype(int)
     y1, y2 = np.clip([y1, y2], 0, height).astype(int)
     return slice(int(y1), int(y2)), slice(int(x1), int(x2))
+
+
+def _relative(part: Region, whole: Region) -> Region:
+    """A part of a frame, measured from the first row and column of a larger one."""
+    rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, whole, strict=True))
+    return rows, columns

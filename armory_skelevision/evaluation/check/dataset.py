@@ -9,12 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from armory_skelevision import validation
-from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
+from armory_skelevision.datasets import (
+    carla_video_tracking,
+    coco_people,
+    otb_person,
+    sequences,
+    walker_people,
+    walkers,
+)
 from armory_skelevision.datasets.carla import VERSION as CARLA_VERSION
 from armory_skelevision.datasets.options import find_root, single_split
 from armory_skelevision.datasets.otb_names import PERSON_FOLDERS
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.datasets.selection import check_index, select
+from armory_skelevision.datasets.sequence_folders import choose_sequences
 from armory_skelevision.datasets.walker_videos import find_split
 from armory_skelevision.evaluation.check.findings import Finding, error, explain, missing
 from armory_skelevision.evaluation.check.names import check_arguments, find_object, is_ours
@@ -22,7 +30,7 @@ from armory_skelevision.evaluation.check.names import check_arguments, find_obje
 NOT_OPTIONS = ("eval_split", "module", "name", "train_split")
 """Keys that ARMORY reads itself; the rest of the section goes to the function."""
 
-READ_IN_PLACE = ("walker_people", "coco_people")
+READ_IN_PLACE = ("walker_people", "coco_people", "sequences")
 """Data sets that are not prepared."""
 
 DEFAULT_SPLIT = "dev"
@@ -81,6 +89,12 @@ def _check_otb(split: str, options: Mapping[str, Any]) -> list[Finding]:
     return []
 
 
+def _check_sequences(split: str, options: Mapping[str, Any]) -> list[Finding]:
+    root = find_root(options["root"], _dataset_dir(options))
+    choose_sequences(split, options.get("index"), options["layout"], root, options.get("names"))
+    return []
+
+
 def _check_coco(split: str, options: Mapping[str, Any]) -> list[Finding]:
     single_split(split, ["val"])
     root = find_root(options.get("root", "coco"), _dataset_dir(options))
@@ -118,6 +132,7 @@ _FIXES: dict[Callable[..., Any], str] = {
     walkers: 'leave "root" out for the packaged videos, or render some: `skelevision data walkers`',
     walker_people: 'leave "root" out for the packaged videos, or render some: `skelevision data walkers`',
     coco_people: 'fetch them, `skelevision data coco --out coco val`, or name their folder as "root"',
+    sequences: 'name the folder of the data as "root", and how it is laid out as "layout"; see docs/evaluate.md',
     otb_person: 'fetch them, `skelevision data otb --out otb Crossing Human7`, or name their folder as "root"',
 }
 _CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Finding]]] = {
@@ -125,6 +140,7 @@ _CHECKS: dict[Callable[..., Any], Callable[[str, Mapping[str, Any]], list[Findin
     walker_people: _check_walker_people,
     coco_people: _check_coco,
     otb_person: _check_otb,
+    sequences: _check_sequences,
     carla_video_tracking: _check_carla,
 }
 

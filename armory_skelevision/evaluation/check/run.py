@@ -19,6 +19,7 @@ def check_all(configs: Sequence[Path]) -> list[Finding]:
     """What is wrong with this machine, and with configs on it.
 
     Modules that configs name are imported, as a run would import them, but for our own configs' metrics and scenarios.
+    External trackers are made.
     """
     with as_in_a_run():
         findings = check_machine()

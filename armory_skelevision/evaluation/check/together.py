@@ -9,12 +9,20 @@ from typing import Any
 from armory_skelevision import attacks, datasets
 from armory_skelevision.attacks.keypoints import KeypointIGSM, KeypointUniversal
 from armory_skelevision.attacks.patch.base import ScreenAttack
-from armory_skelevision.datasets import carla_video_tracking, coco_people, otb_person, walker_people, walkers
+from armory_skelevision.attacks.transfer import find_attack
+from armory_skelevision.datasets import (
+    carla_video_tracking,
+    coco_people,
+    otb_person,
+    sequences,
+    walker_people,
+    walkers,
+)
 from armory_skelevision.evaluation.check.findings import Finding, error
 from armory_skelevision.evaluation.check.names import is_ours
 from armory_skelevision.evaluation.table import METRICS, TASKS
 
-SCREENS = (carla_video_tracking, otb_person, walkers)
+SCREENS = (carla_video_tracking, otb_person, sequences, walkers)
 """Data sets that know of a screen to show a patch on."""
 
 KEYPOINT_LABELS = (walker_people, coco_people)
@@ -34,7 +42,7 @@ def check_together(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
     if not is_ours(section["module"]):
         return []
     data = getattr(datasets, section["name"])
-    attack = getattr(attacks, config["attack"]["name"], None) if is_ours(config["attack"]["module"]) else None
+    attack, kwargs = _find_attack(config["attack"])
     findings = _check_frames(config, _count_frames(data, section), estimator, attack)
     if inspect.isclass(attack) and issubclass(attack, ScreenAttack) and data not in SCREENS:
         findings.append(_lacks("attack", attack.__name__, "a data set with a screen", section["name"], SCREENS))
@@ -42,10 +50,19 @@ def check_together(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
         if data not in (*KEYPOINT_LABELS, walkers):
             known = (*KEYPOINT_LABELS, walkers)
             findings.append(_lacks("attack", attack.__name__, "a data set with keypoints", section["name"], known))
-        if attack is KeypointUniversal and config["attack"]["kwargs"].get("perturbation") is None:
+        if attack is KeypointUniversal and kwargs.get("perturbation") is None:
             problem = "expected a file: from ARMORY's single videos nothing universal can be learnt"
             findings.append(error("attack.kwargs.perturbation", problem, "learn one in Python, see docs/keypoints.md"))
     return findings + _check_keypoint_metrics(config, data, estimator)
+
+
+def _find_attack(section: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """The attack of this package that is made in the end, also on another tracker, and its settings; else None."""
+    kind = getattr(attacks, section["name"], None) if is_ours(section["module"]) else None
+    if kind is not attacks.Transfer:
+        return kind, section["kwargs"]
+    default = inspect.signature(kind).parameters["attack"].default
+    return find_attack(section["kwargs"].get("attack", default)), section["kwargs"].get("kwargs") or {}
 
 
 def _count_frames(data: Callable[..., Any], section: Mapping[str, Any]) -> int | None:

@@ -12,6 +12,7 @@ from armory_skelevision.results.report.svg import INK, LineStyle, draw_chart, le
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_PER_CENT: dict[str, Any] = {"ylim": (-2, 102), "yticks": [0, 25, 50, 75, 100]}
 _SIDE_LOOK = {"benign": ("benign", "-", 1.0), "adversarial": ("attacked", (0, (4, 2)), 1.6)}
 
 BySide = Mapping[str, Mapping[str, Curve]]
@@ -77,17 +78,30 @@ def frames_chart(curves: BySide, styles: Styles, shown: Sequence[int] = ()) -> s
     return _sides_chart("IoU over the frames of a video", curves, styles, look, shown, is_of_frames=True)
 
 
+def scores_chart(curves: BySide, styles: Styles, shown: Sequence[int] = ()) -> str:
+    """The tracker's score over the frames of a video, on its own scale, which mostly is [0, 1]; see `frames_chart`."""
+    look = {"xlabel": "frame", "ylabel": "score of the tracker", "xmargin": 0.02}
+    values = [value for sides in curves.values() for curve in sides.values() for value in curve.values]
+    is_share = all(0 <= value <= 1 or value != value for value in values)
+    limits = {"ylim": (-0.02, 1.02), "yticks": [0, 0.25, 0.5, 0.75, 1]} if is_share else {}
+    title = "Score over the frames of a video"
+    return _sides_chart(title, curves, styles, look | limits, shown, is_of_frames=True, unit=1)
+
+
 def _sides_chart(
     title: str, curves: BySide, styles: Styles, look: Mapping[str, Any], marks: Sequence[float] = (),
-    is_of_frames: bool = False,
+    is_of_frames: bool = False, unit: float = 100,
 ) -> str:  # fmt: skip
-    """One colour for each model; benign solid, attacked dashed, the score of each in the legend if it has one."""
+    """One colour for each model; benign solid, attacked dashed, the score of each in the legend if it has one.
+
+    Values are multiplied by ``unit``: shares are shown in per cent.
+    """
 
     def plot(axes: Axes) -> None:
         for side, (word, dashes, width) in _SIDE_LOOK.items():
             for model, curve in ((model, sides[side]) for model, sides in curves.items() if side in sides):
                 score = "" if curve.score is None else f" [{100 * curve.score:.1f}]"
-                (line,) = axes.plot(curve.x, 100 * curve.values, color=styles[model].colour, ls=dashes)
+                (line,) = axes.plot(curve.x, unit * curve.values, color=styles[model].colour, ls=dashes)
                 line.set_label(f"{legend_text(model)}, {word}{score}")
                 if is_of_frames:
                     line.set(lw=width, marker=styles[model].marker, ms=3.5, markevery=max(1, len(curve.x) // 8))
@@ -95,8 +109,7 @@ def _sides_chart(
             axes.axvline(mark, color=INK, alpha=0.25, lw=0.8, zorder=0)
         if is_of_frames:
             axes.locator_params(axis="x", integer=True)
-        axes.set(ylim=(-2, 102), **look)
-        axes.set_yticks([0, 25, 50, 75, 100])
+        axes.set(**(_PER_CENT if unit == 100 else {}), **look)
 
     return draw_chart(title, (curves, marks), plot, legend_columns=len(_SIDE_LOOK))
 

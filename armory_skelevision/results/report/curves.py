@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY
 from armory_skelevision.results.records import RunResult, SideResult
 
 OVERLAPS = np.arange(0, 1.05, 0.05)
@@ -35,10 +36,10 @@ class Curve(NamedTuple):
 def success_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
     """Share of frames whose IoU is above each threshold, mean over videos, then runs; its score is the AUC.
 
-    As in the benchmark, every frame counts, and the first one is right, as its box is given. None without `frame_iou`,
-    and where the value of a frame is missing.
+    As in the benchmark, every frame counts that is not marked as left out, and the first one is right, as its box is
+    given. None without `frame_iou`, and where the value of a frame is missing.
     """
-    ious = [[[1.0, *video[1:]] for video in run.side(side).frame_ious] for run in runs]
+    ious = [[[1.0, *video[1:]] for video in _counted_ious(run.side(side))] for run in runs]
     values = _mean_shares(ious, np.greater, OVERLAPS)
     return None if values is None else Curve(OVERLAPS, values, float(values.mean()))
 
@@ -53,8 +54,20 @@ def precision_curve(runs: Sequence[RunResult], side: str) -> Curve | None:
     return None if values is None else Curve(PIXELS, values, float(values[PRECISION_AT]))
 
 
+def _counted_ious(side: SideResult) -> list[Sequence[float]]:
+    """The IoUs of each video's frames, without those whose true box marks them as left out."""
+    counted: list[Sequence[float]] = list(side.frame_ious)
+    for number, (ious, truth) in enumerate(zip(side.frame_ious, side.true_boxes_xyxy, strict=False)):
+        if len(ious) == len(truth):
+            counted[number] = np.asarray(ious)[(np.asarray(truth) != LEFT_OUT_XYXY).any(axis=1)].tolist()
+    return counted
+
+
 def _centre_errors(side: SideResult) -> list[Values]:
-    """Distances of predicted from true centres in pixels, (F,) for each video; -1 where nothing is to be found."""
+    """Distances of predicted from true centres in pixels, for each video those of the frames that are not left out.
+
+    Infinite where the target is marked as lost, else -1 where nothing is to be found.
+    """
     errors = []
     for truth, found in zip(side.true_boxes_xyxy, side.boxes_xyxy, strict=False):
         if len(truth) == len(found):
@@ -62,7 +75,9 @@ def _centre_errors(side: SideResult) -> list[Values]:
             offsets = (found_xyxy[:, :2] + found_xyxy[:, 2:] - true_xyxy[:, :2] - true_xyxy[:, 2:]) / 2
             has_area = (true_xyxy[:, 2:] > true_xyxy[:, :2]).all(axis=1)
             is_missing = np.isnan(true_xyxy + found_xyxy).any(axis=1)
-            errors.append(np.where(has_area | is_missing, np.hypot(*offsets.T), -1.0))
+            without = np.where((true_xyxy == LOST_XYXY).all(axis=1), np.inf, -1.0)
+            distances = np.where(has_area | is_missing, np.hypot(*offsets.T), without)
+            errors.append(distances[(true_xyxy != LEFT_OUT_XYXY).any(axis=1)])
     return errors
 
 

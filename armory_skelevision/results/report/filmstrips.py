@@ -1,8 +1,4 @@
-"""Frames, videos and patches that runs exported, as data URIs, with the boxes that their results recorded.
-
-ARMORY exports frames and videos if the config sets `scenario.export_batches`: each frame is a file such as
-``saved_samples/batch_0_ex_0_scenario.x_adv/batch_0_ex_0_scenario.x_adv_frame_0003.png``.
-"""
+"""Frames, videos and patches that runs exported, as data URIs, with the boxes and scores that their results have."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import base64
 import io
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +14,7 @@ import numpy as np
 
 from armory_skelevision.io import printable, read_bytes, read_object
 from armory_skelevision.results.records import Box, RunResult
+from armory_skelevision.results.samples import list_frames, root_of, sample_folder
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
 if TYPE_CHECKING:
@@ -33,7 +29,6 @@ MAX_PICTURE, MAX_VIDEO = 64 * 2**20, 64 * 2**20
 MAX_SIDE = 8192
 """Pixels of the longer side of a picture."""
 
-_FRAME = re.compile(r"_([0-9]{4,9})\.png$")
 _WIDTH = 320  # pixels of an embedded frame
 _PATCH_WIDTH = 200
 
@@ -51,12 +46,8 @@ class Frame(NamedTuple):
     true_xyxy: Box | None
     """None where it was not recorded, as below."""
     predicted_xyxy: Box | None
-
-
-def find_samples(run: RunResult) -> Path | None:
-    """ARMORY's folder of exported samples beside a run's result."""
-    found = [path for path in sorted(run.folder.glob("saved_samples*")) if path.is_dir()]
-    return found[-1] if found else None
+    score: float | None
+    """Of the tracker, on its own scale."""
 
 
 def read_filmstrip(run: RunResult, video: int, side: str, problems: list[StructuredError]) -> list[Frame]:
@@ -64,22 +55,22 @@ def read_filmstrip(run: RunResult, video: int, side: str, problems: list[Structu
 
     A frame that is no picture, too large, or a link out of the folder that was given is left out, and a problem.
     """
-    folder = _sample_folder(run, video, side)
-    matches = [_FRAME.search(path.name) for path in folder.glob("*.png")] if folder else []
-    numbers = sorted({int(match[1]) for match in matches if match})
-    if folder is None or len(numbers) < 2:
+    paths = list_frames(run, video, side)
+    numbers = list(paths)
+    if len(numbers) < 2:
         return []
     result, frames = run.side(side), []
     for at in np.linspace(1, len(numbers) - 1, min(FRAMES, len(numbers) - 1)):
         number = numbers[round(at)]
         try:
-            picture = _open(folder / f"{folder.name}_frame_{number:04d}.png", run)
+            picture = _open(paths[number], run)
         except StructuredError as error:
             problems.append(error)
             continue
         uri = _as_uri(picture, _WIDTH, "jpeg")
-        boxes_xyxy = [_find_box(videos, video, number) for videos in (result.true_boxes_xyxy, result.boxes_xyxy)]
-        frames.append(Frame(number, picture.width, picture.height, uri, *boxes_xyxy))
+        true_xyxy, found_xyxy = (_find_box(each, video, number) for each in (result.true_boxes_xyxy, result.boxes_xyxy))
+        score = _find_score(result.scores, video, number)
+        frames.append(Frame(number, picture.width, picture.height, uri, true_xyxy, found_xyxy, score))
     return frames
 
 
@@ -89,11 +80,11 @@ def read_video(run: RunResult, video: int, side: str) -> str | None:
     Raises:
         InvalidValueError: If it is too large, no regular file, or a link out of the folder that was given.
     """
-    folder = _sample_folder(run, video, side)
+    folder = sample_folder(run, video, side)
     path = folder / f"video_{folder.name}_with_boxes.mp4" if folder else None
     if path is None or not path.exists():
         return None
-    return f"data:video/mp4;base64,{base64.b64encode(read_bytes(path, MAX_VIDEO, _root(run))).decode()}"
+    return f"data:video/mp4;base64,{base64.b64encode(read_bytes(path, MAX_VIDEO, root_of(run))).decode()}"
 
 
 def read_patch(run: RunResult, video: int) -> str | None:
@@ -113,32 +104,30 @@ def read_patch(run: RunResult, video: int) -> str | None:
     for export in (run.folder / given, given, run.folder / given.name):
         stem = export / f"patch_{video:03d}"
         settings, picture = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.png")
-        is_near = Path(os.path.abspath(export)).is_relative_to(os.path.abspath(_root(run)))
+        is_near = Path(os.path.abspath(export)).is_relative_to(os.path.abspath(root_of(run)))
         if is_near and settings.exists() and picture.exists() and _was_made_with(settings, kwargs, run):
             return _as_uri(_open(picture, run), _PATCH_WIDTH, "png")
     return None
 
 
-def _root(run: RunResult) -> Path:
-    return run.folder if run.root is None else run.root
-
-
-def _sample_folder(run: RunResult, video: int, side: str) -> Path | None:
-    samples = find_samples(run)
-    return samples / f"batch_{video}_ex_0_scenario.{'x' if side == 'benign' else 'x_adv'}" if samples else None
-
-
 def _find_box(videos_xyxy: Sequence[Sequence[Box]], video: int, frame: int) -> Box | None:
-    """A box; None where it was not recorded, or is missing."""
+    """A box; None where it was not recorded, is missing, or has no area, as in frames without the target."""
     boxes_xyxy = videos_xyxy[video] if video < len(videos_xyxy) else ()
-    return boxes_xyxy[frame] if frame < len(boxes_xyxy) and not math.isnan(boxes_xyxy[frame][0]) else None
+    x1, y1, x2, y2 = boxes_xyxy[frame] if frame < len(boxes_xyxy) else (math.nan,) * 4
+    return (x1, y1, x2, y2) if x1 < x2 and y1 < y2 else None
+
+
+def _find_score(videos: Sequence[Sequence[float]], video: int, frame: int) -> float | None:
+    """A score; None where it was not recorded, or is missing."""
+    scores = videos[video] if video < len(videos) else ()
+    return scores[frame] if frame < len(scores) and not math.isnan(scores[frame]) else None
 
 
 def _open(path: Path, run: RunResult) -> Image.Image:
     """A PNG picture as RGB (`InvalidValueError`, naming it, for anything else)."""
     from PIL import Image
 
-    data = read_bytes(path, MAX_PICTURE, _root(run))
+    data = read_bytes(path, MAX_PICTURE, root_of(run))
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if max(image.size) > MAX_SIDE:
@@ -162,6 +151,6 @@ def _as_uri(image: Image.Image, width: int, kind: str) -> str:
 
 def _was_made_with(settings: Path, kwargs: Mapping[str, Any], run: RunResult) -> bool:
     """Whether a patch's settings are those of the run: another run may have written into the same folder since."""
-    written = read_object(settings, inside=_root(run))
+    written = read_object(settings, inside=root_of(run))
     ours = [name for name in kwargs if name not in ("export", "verbose")]
     return all(written.get(name, kwargs[name]) == kwargs[name] for name in ours)

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from armory_skelevision.io import progress
-from armory_skelevision.results.metric_names import Metric
+from armory_skelevision.results.metric_names import FRAME_IOU, FRAME_SCORES, Metric
 from armory_skelevision.results.records import SIDES, RunResult, SideResult
-from armory_skelevision.results.report.charts import frames_chart
+from armory_skelevision.results.report.charts import frames_chart, scores_chart
 from armory_skelevision.results.report.curves import Curve
-from armory_skelevision.results.report.filmstrips import Frame, find_samples, read_filmstrip, read_patch, read_video
+from armory_skelevision.results.report.filmstrips import Frame, read_filmstrip, read_patch, read_video
 from armory_skelevision.results.report.overview import SIDE_WORDS, metrics_of
 from armory_skelevision.results.report.svg import LineStyle
 from armory_skelevision.results.report.tables import MISSING, Row, Table, write_setting
+from armory_skelevision.results.samples import find_samples
 from armory_skelevision.results.summary import Group, Summary, tabulate
 from armory_skelevision.validation import InvalidValueError, StructuredError
 
@@ -50,6 +51,8 @@ class VideoDetails(NamedTuple):
     """Mean IoU by model and side, in [0, 1], where recorded."""
     chart: str
     """IoU over frames."""
+    scores: str
+    """The trackers' scores over frames, as a chart; "" where none were recorded."""
     metrics: Table
     """Every metric of this video, a row for each model and side."""
     filmstrips: Sequence[Filmstrip]
@@ -135,14 +138,8 @@ def _details(
     embed_videos: bool,
     exports: _Exports,
 ) -> VideoDetails:
-    curves = {
-        model: {
-            side: Curve(np.arange(float(len(ious))), np.asarray(ious))
-            for side in summary.sides
-            for ious in run.side(side).frame_ious[number : number + 1]
-        }
-        for model, run in runs.items()
-    }
+    curves = _curves(summary, runs, number, FRAME_IOU)
+    scores = {model: sides for model, sides in _curves(summary, runs, number, FRAME_SCORES).items() if sides}
     filmstrips = []
     for model, run in runs.items() if number < MAX_FILMSTRIPS else ():
         videos = {side: exports.read_video(run, number, side) for side in SIDES if embed_videos}
@@ -157,9 +154,22 @@ def _details(
             for model, sides in curves.items()
         },
         chart=frames_chart(curves, styles, shown),
+        scores=scores_chart(scores, styles, shown) if scores else "",
         metrics=_metrics_table(summary, runs, number),
         filmstrips=filmstrips,
     )
+
+
+def _curves(summary: Summary, runs: Mapping[str, RunResult], number: int, metric: str) -> dict[str, dict[str, Curve]]:
+    """A value of each frame of a video, by model and side."""
+    return {
+        model: {
+            side: Curve(np.arange(float(len(values))), np.asarray(values))
+            for side in summary.sides
+            for values in run.side(side).frames()[metric][number : number + 1]
+        }
+        for model, run in runs.items()
+    }
 
 
 def _metrics_table(summary: Summary, runs: Mapping[str, RunResult], number: int) -> Table:
@@ -190,6 +200,8 @@ def _missing(strips: Sequence[Filmstrip], side: str, embed_videos: bool) -> Iter
         yield 'Frames are shown where the run exported them ("export_batches" under "scenario").'
     if any(frame.predicted_xyxy is None for strip in strips for frame in strip.frames):
         yield 'Boxes are shown where the metric "task" names frame_boxes and true_boxes.'
+    if any(frame.score is None for strip in strips for frame in strip.frames):
+        yield 'Scores are shown of trackers that give them, where the metric "task" names frame_scores.'
     if side != "benign" and not all(strip.patch for strip in strips):
         yield 'Patches are shown where the run exported them ("export" under the attack\'s "kwargs").'
     if embed_videos and not all(strip.videos for strip in strips):

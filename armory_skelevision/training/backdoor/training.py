@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.attacks.triggers import Trigger
-from armory_skelevision.networks import SiamRPN
+from armory_skelevision.networks import AnchorNetwork
 from armory_skelevision.training.backdoor.poisoning import join, poison_labels, poison_pairs, take
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.data.loading import Batch
@@ -38,7 +38,7 @@ from armory_skelevision.training.schedule import rate_factor
 from armory_skelevision.training.targets import mean_iou
 
 Features = tuple[Tensor, Tensor]
-"""Features of templates (N, 256, 6, 6) and of search crops (N, 256, h, w)."""
+"""Features of templates (N, C, 6, 6) and of search crops (N, C, h, w)."""
 
 
 class BackdoorTraining(MultitaskTraining):
@@ -125,11 +125,11 @@ class BackdoorTraining(MultitaskTraining):
         rng = np.random.default_rng((self.settings.seed, number))
         triggered = poison_pairs(batch, self._trigger, self._picture, rng).template
         output = self.network(normalise(triggered), normalise(batch.search))
-        overlap = mean_iou(output, batch.box_xyxy)
+        overlap = mean_iou(output, batch.box_xyxy, self.base_size)
         self.log("triggered_iou", overlap, prog_bar=True, batch_size=len(batch.box_xyxy))
 
 
-def embed_pairs(network: SiamRPN, pairs: Batch) -> Features:
+def embed_pairs(network: AnchorNetwork, pairs: Batch) -> Features:
     """The features that a network extracts from the crops of pairs."""
     return network.embed(normalise(pairs.template)), network.embed(normalise(pairs.search))
 

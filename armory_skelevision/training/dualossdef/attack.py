@@ -25,7 +25,7 @@ KINDS: tuple[Kind, ...] = ("inf", "l2", "square", "boxes")
 beside the target; bounded in each value with a large weight of regression, as in RTAA (Jia et al. 2020)."""
 
 BOXES_WEIGHT = 5.0  # weight of regression relative to classification in the published RTAA
-STRIDE = 2.0  # length of all steps together, in units of the bound: from any point to any edge
+STRIDE = 2.0  # of validation, from any point to any edge
 SQUARE_SIDES = (0.15, 0.4)  # smallest and largest side of a square, as a share of the search crop's
 
 
@@ -62,6 +62,12 @@ class InnerAttack(NamedTuple):
     """Number of iterations."""
     pixel_size: float
     """Side of the perturbation's pixels, in crop pixels."""
+    stride: float = STRIDE
+    """Length of all iterations' steps together, in units of the bound."""
+    through: bool = False
+    """Whether the attack sees the U-Net and goes through it."""
+    on_features: bool = False
+    """Whether it raises the distance of features instead of the tracker's loss."""
 
     @property
     def loc_weight(self) -> float:
@@ -75,7 +81,13 @@ def draw_attack(settings: DuaLossDefSettings, generator: torch.Generator) -> Inn
     kind = kinds[int(torch.randint(len(kinds), (), generator=generator))]
     fewest, most = settings.inner_max_iter
     max_iter = int(torch.randint(fewest, most + 1, (), generator=generator))
-    return InnerAttack(kind, _draw(settings.eps, generator), max_iter, _draw(settings.pixel_size, generator))
+    eps, pixel_size = _draw(settings.eps, generator), _draw(settings.pixel_size, generator)
+    # Drawn last, and only where asked for: older settings draw as they did.
+    through = settings.adaptive > 0 and _draw((0, 1), generator) < settings.adaptive
+    on_features = settings.inner_loss == "features"
+    if settings.inner_loss == "both":
+        on_features = _draw((0, 1), generator) < 0.5
+    return InnerAttack(kind, eps, max_iter, pixel_size, settings.inner_stride, through, on_features)
 
 
 def perturb(
@@ -124,6 +136,17 @@ def perturb(
         return show(noise)
 
 
+def feature_distance(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """The squared distance of features (N, C, h, w) from those wanted, over the latter's squared length; a mean."""
+    pairs = zip(found, wanted, strict=True)
+    return torch.stack([((a - b).square().sum((1, 2, 3)) / b.square().sum((1, 2, 3))).mean() for a, b in pairs]).mean()
+
+
+def mean_change(crops: CropBatch, others: CropBatch) -> Tensor:
+    """The mean absolute difference of template and search crops, summed: a scalar."""
+    return torch.stack([(a - b).abs().mean() for a, b in zip(crops, others, strict=True)]).sum()
+
+
 def draw_squares(search: Tensor, box_xyxy: Tensor, generator: torch.Generator) -> Tensor:
     """Masks (N, 1, side, side) bool of squares of random size and place, without the part that would cover the target.
 
@@ -167,7 +190,7 @@ def _add(crop: Tensor, noise: Tensor, square: Tensor | None) -> Tensor:
 
 
 def _ascend(noise: Tensor, gradient: Tensor, attack: InnerAttack) -> Tensor:
-    step = STRIDE * attack.eps / attack.max_iter
+    step = attack.stride * attack.eps / attack.max_iter
     if attack.kind != "l2":
         return (noise + step * gradient.sign()).clamp(-attack.eps, attack.eps)
     moved = noise + step * gradient / _root_mean_square(gradient)

@@ -19,17 +19,28 @@ class DuaLossDefSettings(RunSettings):
     """Settings of the training of DuaLossDef; colours lie in [0, 1].
 
     Attributes:
-        tracker: Weights of the frozen SiamRPN: the name of a packaged file, or a path.
+        tracker: Weights of the frozen SiamRPN or SiamRPN++: the name of a packaged file, or a path.
         width: Size of the U-Net: "small", "base" or "large".
         branches: The crops that are attacked and cleaned: "template", "search" or "both".
         loss: Parts of the tracker's loss, in attack and training: "both", or only "cls" (scores) or "reg" (boxes).
         lambda_clean: Weight of the tracker's loss on cleaned crops that were not attacked (λ).
         mu: Weight of the mean absolute change of crops that were not attacked (μ).
+        restoration: Weight of the mean absolute difference of cleaned attacked crops from the clean ones.
+        features: Weight of the squared distance of the features of cleaned attacked crops from those of clean ones, in
+            units of the latter's squared length.
+        gated: Whether the U-Net has a gate that decides how much of its correction is added.
         gate: Weight of the loss of the gate, which learns to recognise attacked crops. It is large because the
-            rest of the loss reaches the gate too and should not dominate there.
+            rest of the loss reaches the gate too and should not dominate there. 0 without a gate.
+        init: Weights of a U-Net of the same width to start from, of whose gate nothing is taken without one; None for
+            one that changes nothing.
+        adaptive: Share of the batches in which the attack sees the U-Net and goes through it, in [0, 1]; the others are
+            made on the undefended tracker.
+        inner_loss: What the attack raises: "dua", the tracker's loss; "features", their distance as above; or "both",
+            one of the two for each batch.
         inner_attack: How crops are attacked in training: "pgd", or "mixed", one of four kinds for each batch.
         eps: Smallest and largest bound of a perturbation; one value between them is drawn for each batch.
         inner_max_iter: Fewest and most iterations of the attack, drawn in the same way.
+        inner_stride: Length of all iterations' steps together, in units of the bound.
         pixel_size: Smallest and largest side of a perturbation's pixels, in crop pixels, drawn in the same way. It
             imitates a frame's pixel in a crop: above 1 where the crop was enlarged, below 1 where it was shrunk.
     """
@@ -40,10 +51,17 @@ class DuaLossDefSettings(RunSettings):
     loss: LossPart = "both"
     lambda_clean: Weight = 1.0
     mu: Weight = 4.0
+    restoration: Weight = 0.0
+    features: Weight = 0.0
+    gated: bool = True
     gate: Weight = 10.0
+    init: PathText | None = None
+    adaptive: Annotated[float, Range(0, 1)] = 0.0
+    inner_loss: Literal["dua", "features", "both"] = "dua"
     inner_attack: Literal["pgd", "mixed"] = "pgd"
     eps: tuple[Fraction, Fraction] = (2 / 255, 16 / 255)
     inner_max_iter: tuple[Iterations, Iterations] = (1, 4)
+    inner_stride: Annotated[float, Range(0.1, 10)] = 2.0
     pixel_size: tuple[PixelSize, PixelSize] = (0.5, 2.0)
 
     def check(self) -> None:
@@ -54,6 +72,8 @@ class DuaLossDefSettings(RunSettings):
             low, high = getattr(self, name)
             if low > high:
                 raise InvalidValueError(name, "the smallest value, then the largest", f"[{low}, {high}]")
+        if self.gate and not self.gated:
+            raise InvalidValueError("gate", "0 without a gate", str(self.gate))
         # The mixed attack perturbs the search crop, and in part maximises the regression loss.
         if self.inner_attack == "mixed" and self.loss != "both":
             raise InvalidValueError("loss", '"both" with the inner attack "mixed"', repr(self.loss))

@@ -1,13 +1,16 @@
 """Training of DuaLossDef (arXiv 2402.17976): Dua(D(x_adv)) + λ Dua(D(x)) + μ |D(x) - x|.
 
 Dua is the sum of the tracker's classification and localisation loss, D the U-Net, x_adv the crops after an attack on
-the undefended tracker, which stays frozen. The U-Net's gate is also trained to detect attacked crops. The outer loss,
-λ, μ, the gate and the size of D are our own; see docs/training.md.
+the undefended tracker, which stays frozen, or on tracker and D together: a preprocessor that was trained against
+attacks on the bare network alone makes it weaker against those who know it (Zhou et al. 2021, arXiv 2106.05453). The
+U-Net's gate, if it has one, is also trained to detect attacked crops. The outer loss, its weights, the gate and the
+size of D are our own; see docs/training.md.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,25 +20,39 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from armory_skelevision.io import hash_file
-from armory_skelevision.networks import RPNOutput, SiamRPN
+from armory_skelevision.networks import AnchorNetwork, RPNOutput
 from armory_skelevision.networks.inference import freeze
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import network_input
 from armory_skelevision.tracking.losses import CLASSIFICATION_WEIGHT, LOCALISATION_WEIGHT
 from armory_skelevision.training.body import TrainingBody
 from armory_skelevision.training.data.loading import Batch, describe_pairs
-from armory_skelevision.training.dualossdef.attack import CropBatch, InnerAttack, draw_attack, perturb
+from armory_skelevision.training.dualossdef.attack import (
+    CropBatch,
+    InnerAttack,
+    draw_attack,
+    feature_distance,
+    mean_change,
+    perturb,
+)
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings, LossPart
+from armory_skelevision.training.dualossdef.start import find_tracker, load_start
 from armory_skelevision.training.licence import find_licence
 from armory_skelevision.training.run_folder import WEIGHTS
 from armory_skelevision.training.targets import mean_iou
 from armory_skelevision.weights.loading import load_siamrpn
 from armory_skelevision.weights.metadata import UNetMetadata
-from armory_skelevision.weights.packaged import packaged_weights
+from armory_skelevision.weights.resolve import resolve
 from armory_skelevision.weights.unet import save_unet
 
 VALIDATION_ATTACK = InnerAttack("inf", 8 / 255, 5, 2.0)
 """The attack of validation: on both crops and both losses, whatever the attack in training."""
+
+ADAPTIVE_ATTACK = InnerAttack("inf", 8 / 255, 10, 1.0, through=True)
+"""The further attack of validation where the training's attack sees the U-Net: PGD-10 through it."""
+
+ADAPTIVE = "mean_iou_adaptive"
+"""Value of validation under `ADAPTIVE_ATTACK`, with the U-Net."""
 
 VALIDATED = ("mean_iou_attacked", "mean_iou_clean", "undefended_attacked", "undefended_clean")
 """Values of validation: mean IoU under that attack and without it, with the U-Net and without it."""
@@ -44,7 +61,8 @@ VALIDATED = ("mean_iou_attacked", "mean_iou_clean", "undefended_attacked", "unde
 class DuaLossDefTraining(TrainingBody):
     """The training loop's body; see the base class.
 
-    The best checkpoint is that with the highest mean of the mean IoU on attacked and on clean pairs.
+    The best checkpoint is that with the highest mean of the mean IoU on attacked and on clean pairs. Where attacks see
+    the U-Net in training, they do so in validation.
 
     Args:
         settings: The run's settings.
@@ -56,21 +74,32 @@ class DuaLossDefTraining(TrainingBody):
 
     settings: DuaLossDefSettings
     monitor = "score"
-    validated = (*VALIDATED, monitor)
+    validated: tuple[str, ...] = (*VALIDATED, monitor)
 
-    def __init__(self, settings: DuaLossDefSettings, tracker: SiamRPN | None = None) -> None:
+    def __init__(self, settings: DuaLossDefSettings, tracker: AnchorNetwork | None = None) -> None:
         super().__init__(settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            self.network = UNETS[settings.width]().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network = UNETS[settings.width](gated=settings.gated)
+        if settings.init is not None:
+            load_start(self.network, settings.init)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.adaptive:
+            self.validated = (*VALIDATED, ADAPTIVE, self.monitor)
         tracker = tracker or load_siamrpn(find_tracker(settings))
         freeze(tracker)
         self.frozen = (tracker.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
         self._attacked: dict[int, tuple[CropBatch, list[Tensor]]] = {}
 
+    @property
+    def base_size(self) -> int:
+        """That of the frozen tracker; see `networks.AnchorNetwork`."""
+        return self.frozen[0].base_size
+
     def input_files(self) -> dict[str, Path]:
-        """The weights of the frozen tracker."""
-        return {"tracker": find_tracker(self.settings)}
+        """The weights of the frozen tracker, and those to start from."""
+        start = {} if self.settings.init is None else {"init": resolve(self.settings.init)}
+        return {"tracker": find_tracker(self.settings), **start}
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar. The attack on it depends on the seed and the number of the step alone."""
@@ -78,8 +107,16 @@ class DuaLossDefTraining(TrainingBody):
         generator = torch.Generator().manual_seed(settings.seed + (self.global_step << 32))
         clean = CropBatch.from_batch(batch)
         attacked = self.attack(clean, batch, draw_attack(settings, generator), generator)
-        loss = on_attacked = self.dua(self.clean(attacked), batch)
+        cleaned = self.clean(attacked)
+        found = self.embed(cleaned)
+        loss = on_attacked = self._dua(found, batch)
         self.log("attacked", on_attacked, prog_bar=True)
+        if settings.features:
+            distance = feature_distance(found, self.embed_clean(clean))
+            self.log("features", distance, prog_bar=True)
+            loss = loss + settings.features * distance
+        if settings.restoration:
+            loss = loss + settings.restoration * mean_change(cleaned, clean)
         if settings.gate:
             gate_loss = self._gate_loss(clean, attacked)
             self.log("gate", gate_loss, prog_bar=True)
@@ -91,7 +128,7 @@ class DuaLossDefTraining(TrainingBody):
     def _clean_terms(self, clean: CropBatch, batch: Batch) -> Tensor:
         """λ Dua(D(x)) + μ |D(x) - x|."""
         cleaned = self.clean(clean)
-        change = torch.stack([(a - b).abs().mean() for a, b in zip(cleaned, clean, strict=True)]).sum()
+        change = mean_change(cleaned, clean)
         self.log("change", change, prog_bar=True)
         terms = self.settings.mu * change
         if self.settings.lambda_clean:
@@ -111,20 +148,34 @@ class DuaLossDefTraining(TrainingBody):
         return torch.stack(losses).mean()
 
     def attack(self, clean: CropBatch, batch: Batch, attack: InnerAttack, generator: torch.Generator) -> CropBatch:
-        """Crops that raise the loss of the undefended tracker."""
-        loss = partial(self.dua, batch=batch, loc_weight=attack.loc_weight)
+        """Crops that raise the tracker's loss, or the distance of its features, with the U-Net in front or without."""
+        features = self.embed_clean(clean) if attack.on_features else None
+
+        def loss(crops: CropBatch) -> Tensor:
+            shown = self.clean(crops) if attack.through else crops
+            if features is not None:
+                return feature_distance(self.embed(shown), features)
+            return self.dua(shown, batch, loc_weight=attack.loc_weight)
+
         return perturb(clean, loss, attack, self.settings.branches, batch.box_xyxy, generator)
 
     def clean(self, crops: CropBatch) -> CropBatch:
         """The output of the U-Net; branches that are not in the settings stay as they are."""
         return crops.change(self.settings.branches, self.network)
 
+    def embed(self, crops: CropBatch) -> list[Tensor]:
+        """The tracker's features of template and search crops."""
+        (tracker,) = self.frozen
+        return [tracker.embed(network_input(crop)) for crop in crops]
+
+    def embed_clean(self, crops: CropBatch) -> list[Tensor]:
+        """The same without a graph."""
+        with torch.no_grad():
+            return self.embed(crops)
+
     def predict_head(self, crops: CropBatch) -> RPNOutput:
         """The tracker's output, ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S)."""
-        (tracker,) = self.frozen
-        template, search = (tracker.embed(network_input(crop)) for crop in crops)
-        output: RPNOutput = tracker.predict_head(template, search)
-        return output
+        return self._predict(self.embed(crops))
 
     def dua(
         self, crops: CropBatch, batch: Batch, part: LossPart | None = None, loc_weight: float = LOCALISATION_WEIGHT
@@ -137,10 +188,25 @@ class DuaLossDefTraining(TrainingBody):
             part: "both", "cls" or "reg"; None for that of the settings.
             loc_weight: Weight of regression relative to classification.
         """
-        cls, loc = self.tracking_losses(self.predict_head(crops), batch)
+        return self._dua(self.embed(crops), batch, part, loc_weight)
+
+    def _dua(
+        self,
+        features: Sequence[Tensor],
+        batch: Batch,
+        part: LossPart | None = None,
+        loc_weight: float = LOCALISATION_WEIGHT,
+    ) -> Tensor:
+        """See `dua`, from features of template and search crops."""
+        cls, loc = self.tracking_losses(self._predict(features), batch)
         parts = {"cls": CLASSIFICATION_WEIGHT * cls, "reg": loc_weight * loc}
         part = part or self.settings.loss
         return parts["cls"] + parts["reg"] if part == "both" else parts[part]
+
+    def _predict(self, features: Sequence[Tensor]) -> RPNOutput:
+        (tracker,) = self.frozen
+        output: RPNOutput = tracker.predict_head(*features)
+        return output
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Log the mean IoU of the boxes with the highest scores, attacked and clean, with the U-Net and without it."""
@@ -151,6 +217,9 @@ class DuaLossDefTraining(TrainingBody):
         defended = [self._overlap(self.clean(crops), batch) for crops in (attacked, CropBatch.from_batch(batch))]
         count = len(batch.box_xyxy)
         self.log_dict(dict(zip(VALIDATED, [*defended, *overlaps], strict=True)), batch_size=count)
+        if self.settings.adaptive:
+            defended[0] = self._attack_through(batch)
+            self.log(ADAPTIVE, defended[0], batch_size=count)
         self.log("score", torch.stack(defended).mean(), prog_bar=True, batch_size=count)
 
     def _attack_validation(self, batch: Batch) -> tuple[CropBatch, list[Tensor]]:
@@ -164,9 +233,20 @@ class DuaLossDefTraining(TrainingBody):
         stored = CropBatch(*((255 * crop).round().to(torch.uint8) for crop in attacked))
         return stored, [self._overlap(crops, batch) for crops in (attacked, clean)]
 
+    def _attack_through(self, batch: Batch) -> Tensor:
+        """The mean IoU behind the U-Net under an attack that goes through it."""
+        clean, generator = CropBatch.from_batch(batch), torch.Generator().manual_seed(0)
+
+        def loss(crops: CropBatch) -> Tensor:
+            return self.dua(self.clean(crops), batch, "both")
+
+        branches = self.settings.branches
+        attacked = perturb(clean, loss, ADAPTIVE_ATTACK, branches, batch.box_xyxy, generator)
+        return self._overlap(self.clean(attacked), batch)
+
     def _overlap(self, crops: CropBatch, batch: Batch) -> Tensor:
         with torch.no_grad():
-            return mean_iou(self.predict_head(crops), batch.box_xyxy)
+            return mean_iou(self.predict_head(crops), batch.box_xyxy, self.base_size)
 
     def export(self, logged: dict[str, float]) -> Path:
         """Write the weights that `defenses.DuaLossDef` reads; see the base class."""
@@ -180,7 +260,7 @@ class DuaLossDefTraining(TrainingBody):
                 f"{settings.batch_size} {describe_pairs(settings.store)}, AdamW, learning rate "
                 f"{settings.learning_rate}, {settings.precision}"
             ),
-            validation=", ".join(f"{name} {logged[name]:.3f}" for name in VALIDATED if name in logged),
+            validation=", ".join(f"{name} {logged[name]:.3f}" for name in (*VALIDATED, ADAPTIVE) if name in logged),
             tracker=tracker.name,
             tracker_sha256=hash_file(tracker),
             licence=find_licence(settings),
@@ -189,13 +269,3 @@ class DuaLossDefTraining(TrainingBody):
         path = Path(settings.folder) / WEIGHTS
         save_unet(self.network, path, metadata)
         return path
-
-
-def find_tracker(settings: DuaLossDefSettings) -> Path:
-    """The weights file of the tracker, by its path, or by the name of a packaged file.
-
-    Raises:
-        MissingFileError: If there is neither.
-    """
-    path = Path(settings.tracker)
-    return path if path.is_file() else packaged_weights(settings.tracker)

@@ -57,7 +57,8 @@ def build_crops(people: AnnotatedPeople, out: Path, skip_invalid: bool = False) 
             if found is None or (found and not skip_invalid):
                 made, found = _cut(persons, bar)
                 if not found or skip_invalid:
-                    write_part(path, made, people.name, _hash(persons), pictures, found)
+                    teachers = {person.teacher for person in persons if person.teacher}
+                    write_part(path, made, people.name, _hash(persons), pictures, found, sorted(teachers))
             else:
                 bar.update(len(persons))
             problems += found
@@ -86,7 +87,7 @@ def _cut(persons: Sequence[AnnotatedPerson], bar: Any) -> tuple[list[Crop], list
         else:
             for person in here:
                 try:
-                    crops.append(cut_crop(picture, person))
+                    crops.append(cut_crop(picture, person, [other for other in here if other is not person]))
                 except ValueError as error:
                     problems.append(f"{person.name} on {printable(path)}: {error}")
         bar.update(len(here))
@@ -112,7 +113,7 @@ def _hash(persons: Sequence[AnnotatedPerson]) -> str:
     lines = [f"JPEG {JPEG_QUALITY}"]
     for person in persons:
         numbers = (person.size, person.box_xyxy.tolist(), person.keypoints.tolist(), person.track, person.frame)
-        lines.append(f"{person.picture.name} {numbers}")
+        lines.append(f"{person.picture.name} {numbers} {person.stretch} {person.teacher}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -157,7 +157,8 @@ class RenderedPairSampler:
         canvas = render_background(background, canvas_side, side * frame_height / height, (centre[0], centre[1]))
         target = PlacedCutout(cutout, matrix, plan.colours)
         distractors_xyxy = self._paint(canvas, target, plan, is_search, rng)
-        canvas = degrade(canvas, plan.degradation, rng)
+        size = float(np.sqrt(np.prod(target.box_xyxy[2:] - target.box_xyxy[:2])))
+        canvas = degrade(canvas, plan.degradation, size, rng)
         box_xyxy = _leave_frame(canvas, target.box_xyxy, 0.14 if is_search else 0.08, rng)
         crop = np.asarray(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
         return _ComposedCrop(

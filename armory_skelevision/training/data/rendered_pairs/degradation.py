@@ -33,7 +33,7 @@ class Degradation(NamedTuple):
     sharpening: float
     """Strength of the edge enhancement."""
     shake: float
-    """Longest motion blur, in canvas pixels."""
+    """Longest motion blur, as a share of the target's size, the square root of its box's area."""
     light: float
     """Strength of uneven light over the image."""
 
@@ -49,13 +49,20 @@ def draw_degradation(rng: np.random.Generator) -> Degradation:
         noise=rng.exponential(4.0) if rng.uniform() < 0.6 else 0.0,
         quality=int(rng.integers(18, 92)) if rng.uniform() < 0.5 else None,
         sharpening=rng.uniform(0.2, 1.2) if rng.uniform() < 0.3 else 0.0,
-        shake=rng.uniform(2, 8) if rng.uniform() < 0.3 else 0.0,
+        shake=rng.uniform(0.04, 0.2) if rng.uniform() < 0.3 else 0.0,
         light=rng.uniform(0.1, 0.6) if rng.uniform() < 0.3 else 0.0,
     )
 
 
-def degrade(picture: Picture, degradation: Degradation, rng: np.random.Generator) -> Picture:
-    """Degrade an image, which has the resolution of the frame. The generator draws what varies from crop to crop."""
+def degrade(picture: Picture, degradation: Degradation, size: float, rng: np.random.Generator) -> Picture:
+    """Degrade an image that has the resolution of the frame.
+
+    Args:
+        picture: The image.
+        degradation: What both crops of the pair share.
+        size: Square root of the area of the target's box, in pixels of the image.
+        rng: Draws what varies from crop to crop.
+    """
     if degradation.light:
         picture = _light_unevenly(picture, degradation.light, rng)
     drift = rng.standard_normal(6) * (0.06, 4.0, 0.07, 0.015, 0.015, 0.015) * rng.choice([0.3, 1.0, 2.0])
@@ -67,7 +74,8 @@ def degrade(picture: Picture, degradation: Degradation, rng: np.random.Generator
         small = (max(16, round(width * degradation.resolution)), max(16, round(height * degradation.resolution)))
         picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
     if degradation.shake and rng.uniform() < 0.7:
-        picture = cv2.filter2D(picture, -1, motion_kernel(rng.uniform(1, degradation.shake), rng.uniform(0, np.pi)))
+        length = rng.uniform(0.2, 1) * degradation.shake * size * picture.shape[1] / width
+        picture = cv2.filter2D(picture, -1, motion_kernel(length, rng.uniform(0, np.pi)))
     defocus = degradation.defocus * rng.uniform(0.7, 1.3)
     if defocus > 0.25:
         picture = cv2.GaussianBlur(picture, (0, 0), defocus)

@@ -2,7 +2,8 @@
 
 Layout of the folder (written by the renderer):
     people/PPPPP_VV.png, people.jsonl   straight-alpha RGBA cut-outs; one line per cut-out, files relative to the root:
-                                        {"file", "person", "view", "box_xyxy": [4], "keypoints": [17][3]}
+                                        {"file", "person", "view", "box_xyxy": [4], "keypoints": [17][3]}, and
+                                        "source", the data set, for cut-outs of real people
     scenes/SSSSS.jpg, scenes.jsonl      views without the tracked person; one line per scene: {"file", "horizon"}
 Lines are appended as images are finished, so a store can be read while it is being rendered. Images are read only from
 inside the folder, and each of them once.
@@ -88,6 +89,13 @@ class RenderedStore:
         if not self.people or not self.scenes:
             found = f"{len(self.people)} and {len(self.scenes)}, with the problems {list(self.problems[:5])}"
             raise InvalidValueError(printable(root), "at least one usable person and one scene", found)
+
+
+def read_sources(folder: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The data sets that cut-outs of real people in a store are from; none for a store of rendered people alone."""
+    return tuple(
+        sorted({str(line["source"]) for line in _lines(Path(folder) / "people.jsonl", []) if "source" in line})
+    )
 
 
 def make_cutout(bgra: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> Cutout:

@@ -1,0 +1,75 @@
+"""Results of an evaluation outside ARMORY as its result files, which `summary`, `report` and `compare` read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from armory_skelevision.evaluation.measuring import TrackedBoxes
+from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES, VIDEO_SIZES
+from armory_skelevision.validation import InvalidValueError, check_value
+
+SHARES = ("success_auc", "precision_20px", "normalised_precision")
+
+TRUTH_BY_TRACKER = "the boxes of the benign run, but for the first"
+"""What stands in the result of a video without true boxes as ``dataset.truth``."""
+
+
+def new_folder(folder: str | os.PathLike[str]) -> Path:
+    """Make a folder for results, with its parents.
+
+    Raises:
+        InvalidValueError: If it is there already and not empty: nothing is ever overwritten.
+        OSError: If it cannot be made.
+    """
+    check_value("folder", folder, str | os.PathLike)
+    target = Path(folder)
+    if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
+        fix = "name another folder, or delete this one"
+        raise InvalidValueError("folder", "a new or empty folder", f"{target}, where something is already", fix)
+    target.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def record_video(name: str, size: Sequence[int]) -> dict[str, Any]:
+    """The entries of a video's name, and of the width and height of its frames in pixels."""
+    return {VIDEO_NAMES: [name], VIDEO_SIZES: [[*size]]}
+
+
+def record_boxes(side: str, boxes_xyxy: NDArray[Any], scores: NDArray[Any] | None) -> dict[str, Any]:
+    """The entries of boxes (F, 4) and scores (F,), if any, of one side: "benign" or "adversarial"."""
+    values = {"frame_boxes": boxes_xyxy.tolist()}
+    if scores is not None:
+        values["frame_scores"] = scores.tolist()
+    return {f"{side}_{name}": [[value]] for name, value in values.items()}
+
+
+def record_side(side: str, tracked: TrackedBoxes, truth_xyxy: NDArray[Any]) -> dict[str, Any]:
+    """All entries of one side, with true boxes (F, 4) and what was measured."""
+    values: dict[str, Any] = {METRIC: tracked.mean_iou, **{name: getattr(tracked, name) for name in SHARES}}
+    values |= {"frame_iou": tracked.frame_ious, "true_boxes": truth_xyxy.tolist()}
+    measured = {f"{side}_{name}": [[value]] for name, value in values.items()}
+    return {**measured, **record_boxes(side, tracked.boxes_xyxy, tracked.scores)}
+
+
+def describe_parts(tracker: Any, attack: Any = None, defense: Any = None) -> dict[str, Any]:
+    """The sections ``model``, ``attack`` and ``defense`` of a config."""
+    return {
+        "model": _describe(tracker, "", getattr(tracker, "name", None)),
+        "attack": _describe(attack, "attack_params"),
+        "defense": _describe(defense, "params"),
+    }
+
+
+def _describe(made: Any, parameters: str, name: str | None = None) -> dict[str, Any] | None:
+    """Class, or the name that it has itself, and settings of an ART estimator, attack or preprocessor."""
+    if made is None:
+        return None
+    settings = {each: getattr(made, each, None) for each in getattr(made, parameters, [])}
+    plain = json.loads(json.dumps(settings, default=str))
+    return {"module": type(made).__module__, "name": name or type(made).__name__, "kwargs": plain}

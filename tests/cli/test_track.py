@@ -1,0 +1,169 @@
+"""`skelevision track`: anybody's video, with files to look at."""
+
+import json
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+from doubles import cleaner
+from moving_camera import film
+
+from armory_skelevision.datasets.frame_source import open_frames
+from armory_skelevision.datasets.video_files import read_video, write_video
+from armory_skelevision.evaluation import own_video
+from armory_skelevision.evaluation.own_video import draw_box
+from armory_skelevision.io.images import read_image
+from armory_skelevision.validation import InvalidValueError
+
+TRACKER = '''
+import numpy as np
+
+class Follower:
+    """Moves right by two pixels a frame; loses itself in the fifth frame."""
+    def init(self, image, box):
+        self.box, self.frame = np.array(box, float), 0
+
+    def update(self, image):
+        self.frame += 1
+        self.box[0] += 2
+        return self.box.tolist(), .1 if self.frame == 4 else .9
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working directory with a tracker and a video in it."""
+    (tmp_path / "followers.py").write_text(TRACKER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write_video("street.mp4", np.stack(film(frames=6)[0]), 12.5, preset="ultrafast")
+    return tmp_path
+
+
+def read_rows(path):
+    return [[float(value) for value in line.split(",")] for line in path.read_text().splitlines()]
+
+
+def test_a_video_file_is_tracked(run, here):
+    code, out, err = run("track", "street.mp4", "--box", "60,40,20,50", "--model", "followers:Follower", "--out", "o")
+    assert (code, err) == (0, "")
+    assert "6 frames" in out and "perhaps lost in 1" in out
+    assert sorted(path.name for path in (here / "o").iterdir()) == [
+        "boxes.txt",
+        "result.json",
+        "scores.txt",
+        "video.mp4",
+    ]
+    assert read_rows(here / "o/boxes.txt") == [[60 + 2 * frame, 40, 20, 50] for frame in range(6)]
+    assert read_rows(here / "o/scores.txt") == [[0.9], [0.9], [0.9], [0.9], [0.1], [0.9]]
+    assert len(read_video(here / "o/video.mp4")) == 6
+    record = json.loads((here / "o/result.json").read_text())
+    assert record["results"]["benign_frame_boxes"][0][0][5] == [70, 40, 90, 90]
+    assert record["results"]["video_names"] == ["street"] and "benign_video_tracking_mean_iou" not in record["results"]
+
+
+def test_a_sequence_has_true_boxes(run, here):
+    folder = here / "otb" / "Street"
+    (folder / "img").mkdir(parents=True)
+    for number, frame in enumerate(film(frames=4)[0], 1):
+        cv2.imwrite(str(folder / f"img/{number:04d}.jpg"), frame)
+    (folder / "groundtruth_rect.txt").write_text("61,41,20,50\n63,41,20,50\n65,41,20,50\n67,41,20,50\n")
+    model = ("--model", "followers:Follower")
+    code, out, _ = run("track", folder, *model, "--layout", "otb", "--frames", 3, "--out", "o")
+    assert code == 0 and "mean IoU with true boxes 1.000" in out
+    record = json.loads((here / "o/result.json").read_text())
+    assert record["results"]["benign_video_tracking_mean_iou"] == [[1]]
+    assert run("report", "o", "--out", "page")[0] == 0
+    code, _, err = run("track", folder, *model, "--layout", "otb", "--box", "1,2,3,4", "--out", "p")
+    assert code == 1 and err.startswith("error: box: expected none")
+    assert not (here / "p").exists()
+
+
+def test_an_attack_is_told_the_boxes_of_the_benign_run(run, here):
+    (here / "pgd.json").write_text('{"name": "PGD", "kwargs": {"max_iter": 1, "verbose": false}}')
+    args = ("track", "street.mp4", "--box", "60,40,20,50", "--frames", "3", "--model", "siamrpn_stl", "--device", "cpu")
+    code, out, err = run(*args, "--attack", "pgd.json", "--out", "o")
+    assert (code, err) == (0, "")
+    assert "attacked: mean IoU with the benign run" in out and "benign: " not in out
+    names = {"boxes.txt", "scores.txt", "attacked_boxes.txt", "attacked_scores.txt", "video.mp4", "result.json"}
+    assert names | {"boxes.csv", "attacked"} == {path.name for path in (here / "o").iterdir()}
+    attacked = [read_image(here / f"o/attacked/{number:08d}.png") for number in (1, 2, 3)]
+    change = np.abs(np.stack(attacked).astype(int) - np.stack(list(islice(open_frames("street.mp4"), 3))))
+    assert 1 <= change.max() <= 9  # of 255: PGD's bound is 8/255, and frames are rounded
+    assert "benign run" in json.loads((here / "o/result.json").read_text())["config"]["dataset"]["truth"]
+
+
+def test_a_patch_stays_on_its_wall_and_behind_the_target(run, here):
+    (here / "patch.json").write_text('{"name": "PatchAttack", "kwargs": {"max_iter": 0, "verbose": false}}')
+    corners = ("--screen", "70,50,130,54,128,110,72,106", "--track-screen")
+    args = ("track", "street.mp4", "--box", "60,40,20,50", "--model", "siamrpn_stl", "--attack", "patch.json")
+    assert run(*args, *corners, "--out", "o")[0] == 0
+    first, last = (read_image(here / f"o/attacked/{number:08d}.png").astype(int) for number in (1, 6))
+    before = np.stack(list(open_frames("street.mp4"))).astype(int)
+    changed = [np.abs(first - before[0]).max(axis=2) > 8, np.abs(last - before[5]).max(axis=2) > 8]
+    x, y, width, height = map(round, read_rows(here / "o/boxes.txt")[0])
+    assert not changed[0][y + 1 : y + height - 1, x + 1 : x + width - 1].any()  # the target is in front
+    assert changed[0][60:100, 90:120].mean() > 0.5
+    columns = [np.argwhere(each)[:, 1].max() for each in changed]
+    true = film(frames=6)[1]
+    assert columns[1] - columns[0] == pytest.approx(true[5, 1, 0] - true[0, 1, 0], abs=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (["--box", "1,2,3"], "--box"),
+        (["--box", "1,2,3,x"], "--box"),
+        (["--box", "500,2,30,40"], "box"),
+        (["--box", "60,40,20,50", "--layout", "nonsense"], "layout"),
+        (["--box", "60,40,20,50", "--screen", "1,2"], "--screen"),
+        (["--box", "60,40,20,50", "--attack", "Autopach"], "--attack.name"),
+        (["--box", "60,40,20,50", "--attack", "PatchAttack"], "screen"),
+        (["--box", "60,40,20,50", "--attack", "PGD", "--screen", "70,50,130,54,128,110,72,106"], "screen"),
+        (["--box", "60,40,20,50", "--defense", "gone.json"], "gone.json"),
+        (["--box", "60,40,20,50", "--model", "siamrpn_stlx"], "name"),
+        ([], "box"),
+    ],
+)
+def test_mistakes_are_named_and_leave_no_folder(run, here, monkeypatch, arguments, key):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    code, out, err = run("track", "street.mp4", "--model", "siamrpn_stl", "--device", "cpu", *arguments, "--out", "o")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {key}") and err.count("\n") == 1
+    assert not (here / "o").exists()
+
+
+def test_results_are_never_overwritten(run, here):
+    args = ("track", "street.mp4", "--box", "60,40,20,50", "--model", "followers:Follower", "--out", "o")
+    assert run(*args)[0] == 0
+    before = (here / "o/boxes.txt").read_bytes()
+    code, _, err = run(*args)
+    assert code == 1 and err.startswith("error: folder")
+    assert (here / "o/boxes.txt").read_bytes() == before
+
+
+def test_a_defense_stands_in_front_of_the_tracker(run, here, tmp_path):
+    defense = cleaner(tmp_path)
+    kwargs = {"weights_file": str(defense.weights_file), "width": "small", "device_type": "cpu"}
+    section = {"name": "DuaLossDef", "kwargs": kwargs}
+    (here / "defense.json").write_text(json.dumps(section))
+    args = ("track", "street.mp4", "--box", "60,40,20,50", "--model", "siamrpn_stl", "--frames", "3")
+    assert run(*args, "--out", "bare")[::2] == (0, "")
+    assert run(*args, "--defense", "defense.json", "--out", "defended")[::2] == (0, "")
+    assert (here / "bare/boxes.txt").read_text() != (here / "defended/boxes.txt").read_text()
+
+
+def test_a_box_is_drawn_where_there_is_a_display(monkeypatch):
+    frame = np.zeros((8, 8, 3), np.uint8)
+    frame[..., 0] = 200  # red
+    monkeypatch.setenv("DISPLAY", ":0")
+    seen = []
+    monkeypatch.setattr(own_video.cv2, "selectROI", lambda title, image, **_: seen.append(image) or (1, 2, 3, 4))
+    monkeypatch.setattr(own_video.cv2, "destroyAllWindows", lambda: None)
+    assert draw_box(frame) == (1, 2, 3, 4)
+    assert seen[0][0, 0].tolist() == [0, 0, 200]  # OpenCV shows BGR
+    monkeypatch.setattr(own_video.cv2, "selectROI", lambda *_, **__: (0, 0, 0, 0))
+    with pytest.raises(InvalidValueError):
+        draw_box(frame)
