@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ def track_file(
     answers: list[Answer] = []
     drawing = Drawing(source.size, 1, ["benign"] if truth_xyxy is None else ["true", "benign"])
     total = source.count if max_frames is None else min(max_frames, source.count or max_frames)
-    seen, tracked = tee(progress(islice(source, max_frames), source.name, total=total, unit="frame"))
+    frames = progress(islice(source, max_frames), source.name, total=total, unit="frame")
     with open_writer(target / "video.mp4", drawing.size, source.fps, preset="medium") as writer:
-        for frame, answer in zip(seen, follow(tracker, tracked, box_xywh), strict=True):
+        for frame, answer in _follow(tracker, frames, box_xywh):
             boxes_xyxy = {} if truth_xyxy is None else {"true": truth_xyxy[len(answers)]}
             boxes_xyxy["benign"] = _to_xyxy(answer.box_xywh)
             caption = write_caption(f"frame {len(answers)}", answer.score, alarm.hear(answer.score))
@@ -94,6 +95,21 @@ def write_boxes(folder: Path, boxes_xywh: NDArray[Any], scores: NDArray[Any] | N
     atomic_write(folder / f"{prefix}boxes.txt", lines.encode())
     if scores is not None:
         atomic_write(folder / f"{prefix}scores.txt", "".join(f"{score:.6f}\n" for score in scores).encode())
+
+
+def _follow(
+    tracker: Any, frames: Iterable[NDArray[np.uint8]], box_xywh: ArrayLike
+) -> Iterator[tuple[NDArray[np.uint8], Answer]]:
+    """Each frame with the tracker's answer; one is kept at a time, where `itertools.tee` would keep dozens."""
+    seen: deque[NDArray[np.uint8]] = deque(maxlen=1)
+
+    def watch() -> Iterator[NDArray[np.uint8]]:
+        for frame in frames:
+            seen.append(frame)
+            yield frame
+
+    for answer in follow(tracker, watch(), box_xywh):
+        yield seen[0], answer
 
 
 def _collect(
