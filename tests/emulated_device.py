@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 aten = torch.ops.aten
+AUTOCAST = torch.autocast
 # PyTorch knows the name, has no such device, and runs the backward pass of its tensors in the calling thread, where the
 # modes below are.
 DEVICE = torch.device("lazy", 0)
@@ -89,9 +91,10 @@ def emulated_device() -> Iterator[Counts]:
     swaps = torch.__future__.get_swap_module_params_on_conversion()
     # Parameters of another class cannot be written into those that a module has: modules must take new ones.
     torch.__future__.set_swap_module_params_on_conversion(True)
+    # Checkpointing looks for the module of a device, and calls none of its functions.
+    known = mock.patch.multiple(torch, create=True, autocast=_autocast, **{DEVICE.type: SimpleNamespace()})
     try:
-        # Checkpointing looks for the module of a device; none of its functions are called.
-        with mock.patch.object(torch, DEVICE.type, SimpleNamespace(), create=True), _Literals(), _Dispatch(counts):
+        with known, _Literals(), _Dispatch(counts):
             yield counts
     finally:
         torch.__future__.set_swap_module_params_on_conversion(swaps)
@@ -119,6 +122,8 @@ class _Dispatch(TorchDispatchMode):
             self._check(func, args, tensors)
         if on_device or target:
             self._count(func, args)
+        if func.overloadpacket is aten._efficientzerotensor:  # has no memory, which operations below autograd ask for
+            func = aten.zeros.default
         result = func(*_held(args), **_held(kwargs))
         if func is aten._local_scalar_dense.default or not target:
             return result
@@ -180,6 +185,10 @@ class _Literals(TorchFunctionMode):
             device = kwargs.pop("device")
             return func(*args, **kwargs).to(device)
         return func(*args, **kwargs)
+
+
+def _autocast(device_type: str, *args: Any, **kwargs: Any) -> AbstractContextManager[Any]:
+    return AUTOCAST("cpu" if device_type == DEVICE.type else device_type, *args, **kwargs)
 
 
 def _held(tree: Any) -> Any:

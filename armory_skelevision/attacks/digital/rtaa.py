@@ -98,7 +98,7 @@ class RTAA(OnlineAttack):
         pseudo = torch.cat([direction * (0.3 + 0.2 * shift) * size, (0.7 + 0.2 * shrink) * size])
         box = torch.cat([torch.zeros_like(size), size])  # The window's centre is that of the previous box.
         anchors = anchors_cxcywh(output.cls.shape[-1])
-        return rtaa_loss(output, *(values.to(shown.device) for values in (anchors, box, pseudo)))
+        return rtaa_loss(output, anchors.to(shown.device), *torch.stack([box, pseudo]).to(shown.device))
 
 
 def rtaa_loss(output: RPNOutput, anchors: Tensor, box_cxcywh: Tensor, pseudo_cxcywh: Tensor) -> Tensor:
@@ -121,11 +121,12 @@ def rtaa_loss(output: RPNOutput, anchors: Tensor, box_cxcywh: Tensor, pseudo_cxc
     """
     found_xyxy = cxcywh_to_xyxy(decode(output, anchors).boxes_cxcywh.detach())
     overlap = iou(found_xyxy, cxcywh_to_xyxy(box_cxcywh))
-    target, background = overlap > POSITIVE_IOU, overlap < NEGATIVE_IOU
+    # Places instead of masks: a GPU would have to count a mask's places, and be waited for, wherever one is used.
+    target, background = (labelled.nonzero()[:, 0] for labelled in (overlap > POSITIVE_IOU, overlap < NEGATIVE_IOU))
     logits = output.cls[0].reshape(2, -1)
     # With two classes the difference of the cross-entropies is that of the logits.
     margin = logits[1] - logits[0]
-    scores = (margin[target].sum() - margin[background].sum()) / (target | background).sum().clamp(min=1)
+    scores = (margin[target].sum() - margin[background].sum()) / max(len(target) + len(background), 1)
     offsets = output.loc[0].reshape(4, -1)[:, target]
     to_pseudo, to_box = (
         F.smooth_l1_loss(offsets, encode(wanted_cxcywh, anchors)[:, target], reduction="sum")
