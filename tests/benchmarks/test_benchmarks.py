@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from doubles import tiny_estimator
 from people_data import make_coco
+
+from benchmarks.launches import count_patch, count_tracking
 
 TORCHVISION = Path(__file__).parent.parent.parent / ".venv-torchvision"
 TINY = ("--frames", "2", "--height", "128", "--width", "160", "--iterations", "1", "--device", "cpu")
@@ -118,3 +121,10 @@ def test_loader_beside_the_training_step(script, tmp_path):
     assert all(result[name] > 0 for name in ("loader", "step", "training"))
     assert result["ratio"] == pytest.approx(result["loader"] / result["step"])
     assert result["reached"] == pytest.approx(result["training"] / result["step"])
+
+
+def test_launches_of_a_tracker_and_of_an_attack_on_it():
+    tracking, patch = count_tracking(tiny_estimator), count_patch(tiny_estimator, "recompute")
+    assert (tracking["copies"], tracking["waits"]) == (1, 1)
+    assert (patch["copies"], patch["waits"]) == (2, 2)
+    assert 5 < tracking["launches"] < patch["launches"] < patch["operations"]
