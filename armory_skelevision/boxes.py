@@ -7,7 +7,7 @@ height), ``_cxcywh`` (centre x, centre y, width, height). Everything here is dif
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -132,9 +132,16 @@ def giou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     return overlap - (around - union) / around
 
 
-def has_area(boxes_xyxy: Tensor) -> Tensor:
-    """Whether boxes (..., 4) are wider and higher than 0, truth values (...); true boxes of absent targets are not."""
-    return (boxes_xyxy[..., 2:] > boxes_xyxy[..., :2]).all(dim=-1)
+@overload
+def has_area(boxes_xyxy: Tensor) -> Tensor: ...
+@overload
+def has_area(boxes_xyxy: np.ndarray) -> np.ndarray: ...
+def has_area(boxes_xyxy: Any) -> Any:
+    """Whether boxes (..., 4) are wider and higher than 0, truth values (...); true boxes of absent targets are not.
+
+    Takes tensors and arrays; a box of NaN has no area.
+    """
+    return (boxes_xyxy[..., 2:] > boxes_xyxy[..., :2]).all(-1)
 
 
 def _area(box_xyxy: Tensor) -> Tensor:

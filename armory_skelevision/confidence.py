@@ -11,6 +11,8 @@ from bisect import insort
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.boxes import has_area
+
 LOST = 0.2
 """IoU below which the target counts as lost."""
 
@@ -105,7 +107,7 @@ class LostAlarm:
 
 
 def _counted(truth_xyxy: Values) -> NDArray[np.bool_]:
-    counted = np.asarray((truth_xyxy[:, 2:] > truth_xyxy[:, :2]).all(axis=1))
+    counted = has_area(truth_xyxy)
     counted[:1] = False
     return counted
 

@@ -77,11 +77,14 @@ def _open(path: Path) -> Any:
     return Interpreter(model_path=str(path))
 
 
-def leave_out_others(keypoints: NDArray[np.float64], box_xywh: NDArray[np.float64], most: float) -> NDArray[np.float64]:
-    """The keypoints, without confidence if too many of the confident ones are outside of the box."""
+def leave_out_others(
+    keypoints: NDArray[np.float64], box_xywh: NDArray[np.float64], most: float, size_wh: tuple[int, int]
+) -> NDArray[np.float64]:
+    """The keypoints, without confidence outside of box or picture; without any if too many confident ones are there."""
     confident = keypoints[:, 2] >= MIN_CONFIDENCE
     margin = 0.1 * box_xywh[2:]
-    low, high = box_xywh[:2] - margin, box_xywh[:2] + box_xywh[2:] + margin
+    low = np.maximum(box_xywh[:2] - margin, 0)
+    high = np.minimum(box_xywh[:2] + box_xywh[2:] + margin, size_wh)
     inside = ((keypoints[:, :2] >= low) & (keypoints[:, :2] <= high)).all(axis=1)
     if not confident.any() or (confident & ~inside).sum() > most * confident.sum():
         return keypoints * (1, 1, 0)
@@ -102,7 +105,8 @@ def label(options: argparse.Namespace) -> list[dict[str, Any]]:
         picture, stretch = read_image(path), stretches[path]
         found = []
         for box_xywh in np.array(entry["boxes_xywh"], np.float64):
-            keypoints = leave_out_others(movenet(picture, box_xywh, stretch), box_xywh, options.max_outside)
+            keypoints = movenet(picture, box_xywh, stretch)
+            keypoints = leave_out_others(keypoints, box_xywh, options.max_outside, (picture.shape[1], picture.shape[0]))
             found.append(keypoints.round(3).tolist())
         entry["keypoints"] = found
         entry["teacher"] = ", ".join(filter(None, (entry.get("teacher"), TEACHER)))

@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"models", "datasets", "evaluation"},  # on first use
     "validation": set(),
     "boxes": {"validation"},
-    "confidence": set(),
+    "confidence": {"boxes"},
     "keypoints": set(),
     "io": {"validation"},
     "metrics": {"boxes", "confidence", "keypoints", "validation"},

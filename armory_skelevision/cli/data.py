@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -129,7 +129,8 @@ def crop_pictures(
 def crop_sequences(
     root: Annotated[Path, typer.Option(help="Folder of the data set.")],
     layout: Annotated[
-        str, typer.Option(help="otb, got10k, lasot, uav123, trackingnet, vot, davis or plain; see the guide.")
+        Literal["otb", "got10k", "lasot", "uav123", "trackingnet", "vot", "davis", "plain"],
+        typer.Option(help="How it is laid out; see the guide."),
     ],
     out: Annotated[Path, _STORE],
     only: Annotated[list[str] | None, typer.Option(help="A sequence to take; may be repeated. By default all.")] = None,
@@ -139,12 +140,10 @@ def crop_sequences(
     skip_invalid: Annotated[bool, _SKIP] = False,
 ) -> None:
     """Cut crops of the targets of sequences, which must be people. Resumes if interrupted."""
-    from armory_skelevision.datasets.sequence_people import AnyLayout, read_sequence_people
-    from armory_skelevision.validation import check_value
+    from armory_skelevision.datasets.sequence_people import read_sequence_people
 
-    check_value("--layout", layout, AnyLayout)
-    chosen = cast(AnyLayout, layout), _name_source(name, root), only or (), without or ()
-    _make_crops(read_sequence_people(root, *chosen, every), out, skip_invalid)
+    chosen = _name_source(name, root), only or (), without or ()
+    _make_crops(read_sequence_people(root, layout, *chosen, every), out, skip_invalid)
 
 
 @crops.command("open-images")

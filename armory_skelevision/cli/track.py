@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -37,9 +37,12 @@ def track(
     track_screen: Annotated[
         bool, typer.Option("--track-screen", help="The screen stays on its wall while the camera moves.")
     ] = False,
-    layout: Annotated[str | None, typer.Option(help="Benchmark of a sequence, where it has to be said.")] = None,
+    layout: Annotated[
+        Literal["otb", "got10k", "lasot", "uav123", "trackingnet", "vot", "davis"] | None,
+        typer.Option(help="Benchmark of a sequence, where it has to be said."),
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=2, help="How many frames, from the first; by default all.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "gpu"], typer.Option(help="Where the network is computed.")] = "auto",
 ) -> None:
     """Track one target through a video, and through the same video under an attack.
 
@@ -52,9 +55,8 @@ def track(
 
     if attack is None and (screen is not None or track_screen):
         raise InvalidValueError("--screen", "an attack that shows a patch on it", "none", "give --attack AutoPatch")
-    # Both check the names that they are given.
-    opened = open_video(video, None if box is None else _parse_numbers("--box", box, 4), cast(Any, layout))
-    tracker = load_tracker(model, weights, device=cast(Any, device))
+    opened = open_video(video, None if box is None else _parse_numbers("--box", box, 4), layout)
+    tracker = load_tracker(model, weights, device=device)
     defended = None if defense is None else _make("defense", defense)
     if attack is None:
         if defended is not None:

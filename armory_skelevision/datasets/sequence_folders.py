@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import loguru
 import numpy as np
-import torch
 
 from armory_skelevision.boxes import has_area
 from armory_skelevision.datasets.frame_source import load_frames, open_images
@@ -61,7 +60,7 @@ def sequences(
     chosen = choose_sequences(split, index, layout, folder, names)
     from armory.data import datasets
 
-    if not all(has_area(torch.from_numpy(sequence.boxes_xyxy)).all() for sequence in chosen):
+    if not all(has_area(sequence.boxes_xyxy).all() for sequence in chosen):
         # it takes the empty boxes of absent targets for normalised ones, and warns of each frame
         loguru.logger.disable("armory.metrics.task")
     context = datasets.VideoContext(x_shape=(None, None, None, 3), frame_rate=chosen[0].frame_rate)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from armory_skelevision.boxes import has_area
 from armory_skelevision.datasets import plain_sequences
 from armory_skelevision.datasets.layouts import Layout, find_sequences, read_sequence
 from armory_skelevision.datasets.layouts.sequence import ImageSequence
@@ -73,7 +74,7 @@ def read_sequence_people(
 
 
 def _make_people(sequence: ImageSequence, name: str, number: int, every: int) -> list[AnnotatedPerson]:
-    shown = np.flatnonzero((sequence.boxes_xyxy[:, 2:] > sequence.boxes_xyxy[:, :2]).all(axis=1))
+    shown = np.flatnonzero(has_area(sequence.boxes_xyxy))
     return [
         AnnotatedPerson(
             name=f"{name} {sequence.name}, frame {frame + 1}",

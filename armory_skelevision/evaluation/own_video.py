@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from armory_skelevision.attacks.patch.base import ScreenAttack
 from armory_skelevision.boxes import xyxy_to_xywh
 from armory_skelevision.datasets.frame_source import FrameSource, open_frames, open_sequence
 from armory_skelevision.datasets.layouts import Layout
@@ -23,7 +23,8 @@ from armory_skelevision.datasets.video import Video, load_video
 from armory_skelevision.evaluation.evaluate import evaluate
 from armory_skelevision.evaluation.result import EvaluationResult, TrackedVideo
 from armory_skelevision.evaluation.streaming import write_boxes
-from armory_skelevision.io import atomic_write, progress
+from armory_skelevision.io import progress
+from armory_skelevision.io.folders import new_folder, refuse_filled
 from armory_skelevision.io.images import encode_png
 from armory_skelevision.models.following import check_box_xywh
 from armory_skelevision.validation import InvalidValueError, check_value
@@ -124,22 +125,24 @@ def attack_video(
         InvalidValueError: For a patch without a screen, a screen that cannot be followed, too many frames for the
             memory, or what `evaluate` refuses.
     """
-    wants_screen = "y_patch_metadata" in inspect.signature(attack.generate).parameters and hasattr(attack, "reach")
+    wants_screen = isinstance(getattr(attack, "made", attack), ScreenAttack)  # of `Transfer`, what is transferred
     if wants_screen and screen_xy is None:
         raise InvalidValueError("screen", f"corners of a screen for {type(attack).__name__}", "none", "give --screen")
     if screen_xy is not None and not wants_screen:
         raise InvalidValueError("screen", f"none for {type(attack).__name__}, which shows no patch", str(screen_xy))
+    refuse_filled(out)  # before an attack that may take hours
     box = None if video.truth_xyxy is not None else video.box_xywh
     loaded = load_video(video.path, box_xywh=box, layout=video.layout, max_frames=max_frames)
     if screen_xy is not None:
         loaded = put_screen(loaded, tracker, screen_xy, follows)
     result = evaluate(tracker, loaded, attack, defense)
-    folder = result.save(out)
-    for prefix, tracked in (("", result.benign), ("attacked_", result.adversarial)):
-        if tracked is not None:
-            write_boxes(folder, xyxy_to_xywh(torch.from_numpy(tracked.boxes_xyxy)).numpy(), tracked.scores, prefix)
-    if result.adversarial is not None:
-        _write_frames(folder / "attacked", result.adversarial)
+    with new_folder(out) as folder:
+        result.write_files(folder)
+        for prefix, tracked in (("", result.benign), ("attacked_", result.adversarial)):
+            if tracked is not None:
+                write_boxes(folder, xyxy_to_xywh(torch.from_numpy(tracked.boxes_xyxy)).numpy(), tracked.scores, prefix)
+        if result.adversarial is not None:
+            _write_frames(folder / "attacked", result.adversarial)
     return result
 
 
@@ -166,4 +169,4 @@ def put_screen(video: Video, tracker: Any, screen_xy: Sequence[float], follows: 
 def _write_frames(folder: Path, tracked: TrackedVideo) -> None:
     folder.mkdir()
     for index, frame in enumerate(progress(tracked.frames, "writing attacked frames", unit="frame")):
-        atomic_write(folder / f"{index + 1:08d}.png", encode_png((frame * 255).round().astype(np.uint8)))
+        (folder / f"{index + 1:08d}.png").write_bytes(encode_png((frame * 255).round().astype(np.uint8)))

@@ -3,37 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from armory_skelevision.evaluation.measuring import TrackedBoxes
 from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES, VIDEO_SIZES
-from armory_skelevision.validation import InvalidValueError, check_value
 
 SHARES = ("success_auc", "precision_20px", "normalised_precision")
 
 TRUTH_BY_TRACKER = "the boxes of the benign run, but for the first"
 """What stands in the result of a video without true boxes as ``dataset.truth``."""
-
-
-def new_folder(folder: str | os.PathLike[str]) -> Path:
-    """Make a folder for results, with its parents.
-
-    Raises:
-        InvalidValueError: If it is there already and not empty: nothing is ever overwritten.
-        OSError: If it cannot be made.
-    """
-    check_value("folder", folder, str | os.PathLike)
-    target = Path(folder)
-    if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
-        fix = "name another folder, or delete this one"
-        raise InvalidValueError("folder", "a new or empty folder", f"{target}, where something is already", fix)
-    target.mkdir(parents=True, exist_ok=True)
-    return target
 
 
 def record_video(name: str, size: Sequence[int]) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from armory_skelevision.evaluation.measuring import TrackedBoxes, measure_boxes
 from armory_skelevision.evaluation.record import (
     TRUTH_BY_TRACKER,
     describe_parts,
-    new_folder,
     record_side,
     record_video,
 )
 from armory_skelevision.evaluation.table import REACH
-from armory_skelevision.io import atomic_write
+from armory_skelevision.io.folders import new_folder
+from armory_skelevision.validation import check_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,14 +89,20 @@ class EvaluationResult:
             The folder.
 
         Raises:
-            InvalidValueError: If the folder is not empty. Nothing is ever overwritten.
+            InvalidValueError: If the folder is not empty. Nothing is ever overwritten, and the folder is there as a
+                whole or not at all.
             OSError: If a file cannot be written.
         """
-        target = new_folder(folder)
-        write_video(target / "video.mp4", draw_video(self._panels()), self.video.frame_rate, preset="medium")
-        atomic_write(target / "boxes.csv", self._table().encode())
-        atomic_write(target / "result.json", (json.dumps(self._record(), indent=4) + "\n").encode())
-        return target
+        check_value("folder", folder, str | os.PathLike)
+        with new_folder(Path(folder)) as target:
+            self.write_files(target)
+        return Path(folder)
+
+    def write_files(self, folder: Path) -> None:
+        """Write the files of `save` into a folder that is there."""
+        write_video(folder / "video.mp4", draw_video(self._panels()), self.video.frame_rate, preset="medium")
+        (folder / "boxes.csv").write_text(self._table(), encoding="utf-8")
+        (folder / "result.json").write_text(json.dumps(self._record(), indent=4) + "\n", encoding="utf-8")
 
     def _panels(self) -> list[Panel]:
         boxes_xyxy = {"true": self.video.boxes_xyxy, "benign": self.benign.boxes_xyxy}

@@ -21,8 +21,9 @@ from armory_skelevision.datasets.frame_source import FrameSource
 from armory_skelevision.datasets.video_writer import open_writer
 from armory_skelevision.evaluation.drawing import Drawing, Picture, write_caption
 from armory_skelevision.evaluation.measuring import TrackedBoxes, measure_boxes
-from armory_skelevision.evaluation.record import describe_parts, new_folder, record_boxes, record_side, record_video
-from armory_skelevision.io import atomic_write, progress
+from armory_skelevision.evaluation.record import describe_parts, record_boxes, record_side, record_video
+from armory_skelevision.io import progress
+from armory_skelevision.io.folders import new_folder
 from armory_skelevision.models.adapter import Answer
 from armory_skelevision.models.following import follow
 
@@ -63,38 +64,39 @@ def track_file(
         tracker: From `load_tracker`.
         source: The video, from `open_frames`.
         box_xywh: The target in the first frame, (4,), pixels.
-        out: A new or empty folder.
+        out: A new or empty folder, which is there as a whole or not at all.
         max_frames: How many frames to track, from the first; None for all.
         truth_xyxy: True boxes (F, 4), to be drawn and measured; None where they are unknown.
 
     Raises:
         InvalidValueError: For a box outside the frame, a folder with something in it, or a video that cannot be read.
     """
-    target, start, alarm = new_folder(out), time.perf_counter(), LostAlarm()
+    start, alarm = time.perf_counter(), LostAlarm()
     answers: list[Answer] = []
     drawing = Drawing(source.size, 1, ["benign"] if truth_xyxy is None else ["true", "benign"])
     total = source.count if max_frames is None else min(max_frames, source.count or max_frames)
     frames = progress(islice(source, max_frames), source.name, total=total, unit="frame")
-    with open_writer(target / "video.mp4", drawing.size, source.fps, preset="medium") as writer:
-        for frame, answer in _follow(tracker, frames, box_xywh):
-            boxes_xyxy = {} if truth_xyxy is None else {"true": truth_xyxy[len(answers)]}
-            boxes_xyxy["benign"] = _to_xyxy(answer.box_xywh)
-            caption = write_caption(f"frame {len(answers)}", answer.score, alarm.hear(answer.score))
-            writer.write(drawing.draw([Picture(frame, boxes_xyxy, caption)]))
-            answers.append(answer)
-    found = _collect(answers, alarm.frames, len(answers) / (time.perf_counter() - start), truth_xyxy)
-    write_boxes(target, found.boxes_xywh, found.scores)
-    record = json.dumps(_record(tracker, source, found, truth_xyxy), indent=4)
-    atomic_write(target / "result.json", f"{record}\n".encode())
+    with new_folder(out) as folder:
+        with open_writer(folder / "video.mp4", drawing.size, source.fps, preset="medium") as writer:
+            for frame, answer in _follow(tracker, frames, box_xywh):
+                boxes_xyxy = {} if truth_xyxy is None else {"true": truth_xyxy[len(answers)]}
+                boxes_xyxy["benign"] = _to_xyxy(answer.box_xywh)
+                caption = write_caption(f"frame {len(answers)}", answer.score, alarm.hear(answer.score))
+                writer.write(drawing.draw([Picture(frame, boxes_xyxy, caption)]))
+                answers.append(answer)
+        found = _collect(answers, alarm.frames, len(answers) / (time.perf_counter() - start), truth_xyxy)
+        write_boxes(folder, found.boxes_xywh, found.scores)
+        record = json.dumps(_record(tracker, source, found, truth_xyxy), indent=4)
+        (folder / "result.json").write_text(f"{record}\n", encoding="utf-8")
     return found
 
 
 def write_boxes(folder: Path, boxes_xywh: NDArray[Any], scores: NDArray[Any] | None, prefix: str = "") -> None:
     """Write boxes (F, 4) and scores (F,), if any, as text, one line a frame: ``boxes.txt`` and ``scores.txt``."""
     lines = "".join(",".join(f"{value:.3f}" for value in box) + "\n" for box in boxes_xywh)
-    atomic_write(folder / f"{prefix}boxes.txt", lines.encode())
+    (folder / f"{prefix}boxes.txt").write_text(lines, encoding="utf-8")
     if scores is not None:
-        atomic_write(folder / f"{prefix}scores.txt", "".join(f"{score:.6f}\n" for score in scores).encode())
+        (folder / f"{prefix}scores.txt").write_text("".join(f"{score:.6f}\n" for score in scores), encoding="utf-8")
 
 
 def _follow(

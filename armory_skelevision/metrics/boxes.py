@@ -34,7 +34,7 @@ from armory.metrics.common import result_formatter
 from armory.metrics.task import aggregator, map_to_aggregator
 from numpy.typing import ArrayLike, NDArray
 
-from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY, check_corners, iou, read_numbers
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY, check_corners, has_area, iou, read_numbers
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 OVERLAPS = np.arange(0, 1.05, 0.05)
@@ -123,7 +123,7 @@ def tracked_frames(videos: Sequence[Sequence[Sequence[float]]]) -> int:
 @aggregator  # type: ignore[untyped-decorator]
 def annotated_frames(videos: Sequence[Sequence[Sequence[float]]]) -> int:
     """What ARMORY writes in place of a mean of `true_boxes`: the number of frames whose true box has an area."""
-    return sum(int(_has_area(np.asarray(boxes)).sum()) for boxes in videos)
+    return sum(int(has_area(np.asarray(boxes)).sum()) for boxes in videos)
 
 
 # ARMORY would write NumPy's mean of all numbers, which is meaningless here and fails where videos differ in length.
@@ -183,18 +183,14 @@ def _iou(truth_xyxy: Boxes, found_xyxy: Boxes) -> Boxes:
 
 def _overlaps(truth_xyxy: Boxes, found_xyxy: Boxes) -> Boxes:
     """IoU per frame (F,), -1 where there is nothing to be found."""
-    return np.where(_has_area(truth_xyxy), _iou(truth_xyxy, found_xyxy), -1.0)
+    return np.where(has_area(truth_xyxy), _iou(truth_xyxy, found_xyxy), -1.0)
 
 
 def _distances(truth_xyxy: Boxes, found_xyxy: Boxes, normalised: bool = False) -> Boxes:
     """Distance of centres per frame (F,): infinite where the target is lost, else -1 where nothing is to be found."""
-    there = _has_area(truth_xyxy)
+    there = has_area(truth_xyxy)
     offsets = (found_xyxy[:, :2] + found_xyxy[:, 2:] - truth_xyxy[:, :2] - truth_xyxy[:, 2:]) / 2
     if normalised:
         offsets = offsets / np.where(there[:, None], truth_xyxy[:, 2:] - truth_xyxy[:, :2], 1.0)
     without = np.where((truth_xyxy == LOST_XYXY).all(axis=1), np.inf, -1.0)
     return np.where(there, np.sqrt((offsets**2).sum(axis=1)), without)
-
-
-def _has_area(box_xyxy: Boxes) -> NDArray[np.bool_]:
-    return (box_xyxy[:, 2] > box_xyxy[:, 0]) & (box_xyxy[:, 3] > box_xyxy[:, 1])

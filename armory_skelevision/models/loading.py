@@ -42,7 +42,15 @@ MODELS = {
 
 @overload
 def load_tracker(
-    name: Literal["siamrpn_stl", "siamrpn_mtl", "nanotrack"],
+    name: Literal[
+        "siamrpn_stl",
+        "siamrpn_mtl",
+        "siamrpn_r50_l234_dwxcorr",
+        "siamrpn_r50_l234_dwxcorr_otb",
+        "siamrpn_mobilev2_l234_dwxcorr",
+        "siamfcpp_alexnet",
+        "nanotrack",
+    ],
     weights: str | os.PathLike[str] | None = None,
     *,
     device: Device = "auto",

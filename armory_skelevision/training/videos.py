@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from armory_skelevision.boxes import iou
+from armory_skelevision.boxes import has_area, iou
 from armory_skelevision.datasets.layouts.sequence import ImageSequence
 from armory_skelevision.datasets.sequence_people import VideoLayout, read_any_sequence
 from armory_skelevision.datasets.walker_files import WalkerVideo, read_split
@@ -91,15 +91,10 @@ def _read(folder: str, layout: VideoLayout) -> Iterator[ValidationVideo]:
 
 def _check_boxes(sequence: ImageSequence) -> None:
     """Refuse a sequence that does not begin with a box, or has no other."""
-    counts = _counts(sequence.boxes_xyxy)
+    counts = has_area(sequence.boxes_xyxy)
     if not counts[0] or not counts[1:].any():
         got = "none in the first" if not counts[0] else "one in the first alone"
         raise InvalidValueError(printable(sequence.groundtruth), "a box in the first frame and in others", got)
-
-
-def _counts(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which boxes have an area, (F,)."""
-    return np.asarray((boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1))
 
 
 def _open_rendered(video: WalkerVideo) -> Frames:
@@ -131,5 +126,5 @@ def _score(network: SiameseNetwork, video: ValidationVideo, settings: TrackerSet
     truth_xyxy = torch.from_numpy(video.boxes_xyxy)
     crops = Crops(network, video.open(), truth_xyxy[0], settings)
     boxes_xyxy = torch.stack([step.box_xyxy for step in track(crops)])
-    counts = torch.from_numpy(_counts(video.boxes_xyxy))
+    counts = has_area(truth_xyxy)
     return float(iou(boxes_xyxy, truth_xyxy)[1:][counts[1:]].mean())

@@ -49,7 +49,11 @@ def test_what_is_shown_is_what_the_attack_makes_of_its_source(name, kind, source
 def test_an_exported_patch_is_shown_to_a_tracker_without_gradients(tmp_path):
     made = generate(PatchAttack(tiny_estimator(), max_iter=2, export=tmp_path / "patches", verbose=False))
     for given in (tmp_path / "patches", tmp_path / "patches" / "patch_000.npy"):
-        np.testing.assert_allclose(generate(PatchAttack(boxes_only(), max_iter=0, patch_init=given)), made, atol=1e-6)
+        shown = PatchAttack(boxes_only(), max_iter=0, patch_init=given)
+        np.testing.assert_allclose(generate(shown), made, atol=1e-6)
+        with pytest.raises(InvalidValueError) as caught:  # it would show the same patch, and call it optimised
+            shown.set_params(max_iter=2)
+        assert caught.value.key == "max_iter" and shown.max_iter == 0
 
 
 def test_the_reach_under_the_constants_of_the_source_is_not_recorded(monkeypatch):

@@ -1,6 +1,7 @@
 """`skelevision track`: anybody's video, with files to look at."""
 
 import json
+import sys
 from itertools import islice
 
 import cv2
@@ -35,6 +36,8 @@ class Follower:
 def here(tmp_path, monkeypatch):
     """A working directory with a tracker and a video in it."""
     (tmp_path / "followers.py").write_text(TRACKER)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the module is another one in each test
+    monkeypatch.delitem(sys.modules, "followers", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     write_video("street.mp4", np.stack(film(frames=6)[0]), 12.5, preset="ultrafast")
@@ -116,7 +119,6 @@ def test_a_patch_stays_on_its_wall_and_behind_the_target(run, here):
         (["--box", "1,2,3"], "--box"),
         (["--box", "1,2,3,x"], "--box"),
         (["--box", "500,2,30,40"], "box"),
-        (["--box", "60,40,20,50", "--layout", "nonsense"], "layout"),
         (["--box", "60,40,20,50", "--screen", "1,2"], "--screen"),
         (["--box", "60,40,20,50", "--attack", "Autopach"], "--attack.name"),
         (["--box", "60,40,20,50", "--attack", "PatchAttack"], "screen"),
@@ -140,8 +142,16 @@ def test_results_are_never_overwritten(run, here):
     assert run(*args)[0] == 0
     before = (here / "o/boxes.txt").read_bytes()
     code, _, err = run(*args)
-    assert code == 1 and err.startswith("error: folder")
+    assert code == 1 and err.startswith("error: o: expected a new or empty folder")
     assert (here / "o/boxes.txt").read_bytes() == before
+
+
+def test_an_interrupted_run_leaves_nothing(run, here, monkeypatch):
+    text = TRACKER.replace("self.frame += 1", "self.frame += 1; assert self.frame < 3")
+    (here / "followers.py").write_text(text)
+    code, _, err = run("track", "street.mp4", "--box", "60,40,20,50", "--model", "followers:Follower", "--out", "o")
+    assert code == 1 and "frame 3" in err
+    assert {path.name for path in here.iterdir()} <= {"followers.py", "street.mp4", "__pycache__"}
 
 
 def test_a_defense_stands_in_front_of_the_tracker(run, here, tmp_path):

@@ -237,5 +237,5 @@ def test_commands_cut_crops(run, tmp_path):
         assert run("data", "crops", *arguments, "--out", store)[0] == 0
     names = ["mine-00000", "open-images-boxes-00000", "videos-walk"]
     assert sorted(path.stem for path in store.glob("*.safetensors")) == names
-    assert run("data", "crops", *sequences[:-1], "tape", "--out", store)[0] == 1
+    assert run("data", "crops", *sequences[:-1], "tape", "--out", store)[0] == 2
     assert run("data", "crops", *pictures[:-1], "a/b", "--out", store)[0] == 1

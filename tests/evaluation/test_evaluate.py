@@ -259,7 +259,7 @@ def test_nothing_is_overwritten(video, tmp_path):
     for target in (folder, folder / "result.json"):
         with pytest.raises(InvalidValueError) as error:
             result.save(target)
-        assert error.value.key == "folder"
+        assert error.value.key == str(target)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
     assert sorted(path.name for path in folder.iterdir()) == ["boxes.csv", "result.json", "video.mp4"]
 
@@ -353,4 +353,5 @@ def test_a_result_is_saved_into_no_link_and_not_nowhere(video, tmp_path, folder)
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(InvalidValueError) as caught:
         evaluate(IdentityTracker(), video).save(tmp_path / folder if folder else folder)
-    assert caught.value.key == "folder"
+    assert caught.value.key == (str(tmp_path / folder) if folder else "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]

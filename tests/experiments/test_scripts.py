@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from sequence_data import lines, write_image
 from tiny_training import make_crop_store
 
 from armory_skelevision.weights.packaged import packaged_weights
@@ -92,3 +93,13 @@ def test_universal_patch_is_shown_in_other_videos(script):
     (row,) = result["rows"]
     assert row["benign"] > 0.5 and row["universal"] != row["grey"]
     assert result["means"]["grey"] == row["grey"]
+
+
+def test_reach_depends_on_the_constants(script, tmp_path):
+    for number in range(1, 5):
+        write_image(tmp_path / f"Walk/img/{number:04d}.jpg", number, (320, 240))
+    (tmp_path / "Walk/groundtruth_rect.txt").write_text(lines([(100 + x, 80, 24, 60) for x in (0, 4, 8, 12)]))
+    _, result = script("experiments.reach", "--otb", tmp_path, "--sequences", "Walk", "--models", "stl")
+    own, pysot = result["rows"]
+    assert (own["constants"], pysot["constants"]) == ("packaged", "pysot")
+    assert 0 <= own["Walk"] < pysot["Walk"] <= 1

@@ -1,7 +1,6 @@
 """A third-party tracker with another backbone and an anchor-free head: what works for ours has to work for it too."""
 
 import codecs
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,11 +9,9 @@ import torch
 from art.defences.preprocessor import SpatialSmoothing
 from art.exceptions import EstimatorError
 from doubles import overlaps, random_nanotrack, random_nanotrack_estimator, screen_scene
+from memory_modes import check_same_gradient
 
 from armory_skelevision.attacks import PGD, RTAA, IoUAttack, PatchAttack
-from armory_skelevision.attacks.gradients import CropGradient
-from armory_skelevision.attacks.objectives import make_objective
-from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.models import SiameseEstimator, nanotrack
 from armory_skelevision.networks.inference import freeze
@@ -101,25 +98,8 @@ def test_full_frame_preprocessors_work():
 @pytest.mark.parametrize("loss", ["l1", "expected_l1", "giou", "score"])
 @BOTH
 def test_both_memory_modes_of_the_patch_give_the_same_gradient(version, loss):
-    x, y, metadata = screen_scene()
-    metadata[0]["masks"] = np.ones_like(metadata[0]["masks"])
-    scene = read_scene(x[0], y[0]["boxes"], metadata[0], torch.device("cpu"), 0)
-    # In float64: in float32 the last bit, which differs between batches, decides the side of a ReLU's kink.
-    scene = replace(scene, video=VideoFrames(torch.from_numpy(x[0]).double()))
-    generator = torch.Generator().manual_seed(0)
-    patch = torch.rand(*scene.patch_hw, 3, dtype=torch.float64, generator=generator).requires_grad_()
-    objective = make_objective(loss, scene.truth_xyxy, None, PointSettings())
     network = random_nanotrack(version, torch.float64)
-    graph, recompute = (
-        CropGradient(network, PointSettings(), memory=memory).value_and_grad(
-            scene.frames(patch), scene.truth_xyxy[0], objective, patch
-        )
-        for memory in ("graph", "recompute")
-    )
-    assert graph.value == pytest.approx(recompute.value, rel=1e-6)
-    largest = float(graph.grad.abs().max())
-    assert largest > 0
-    torch.testing.assert_close(recompute.grad, graph.grad, rtol=1e-4, atol=1e-5 * largest)
+    check_same_gradient(network, PointSettings(), loss, frames=5, everywhere=True)
 
 
 ATTACKS = {

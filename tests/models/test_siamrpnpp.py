@@ -13,14 +13,12 @@ from doubles import (
     random_siamrpnpp_estimator,
     screen_scene,
 )
+from memory_modes import check_same_gradient
 from pysot_loop import track_like_pysot
 
 from armory_skelevision import load_tracker, models
 from armory_skelevision.attacks import PGD, RTAA, AutoPatch, IoUAttack, PatchAttack
-from armory_skelevision.attacks.gradients import CropGradient
-from armory_skelevision.attacks.objectives import make_objective
 from armory_skelevision.attacks.patch.reach import response_size
-from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.defenses import TemplateAdaptation
 from armory_skelevision.defenses.first_frame import FirstFrameLoss
 from armory_skelevision.models import SiamRPNEstimator
@@ -192,24 +190,7 @@ def test_reach_and_activations():
 
 
 def test_both_memory_modes_of_the_patch_give_the_same_gradient():
-    x, y, metadata = screen_scene(frames=2)
-    scene = read_scene(x[0], y[0]["boxes"], metadata[0], torch.device("cpu"), 0)
-    # In float64: in float32 the last bit, which differs between batches, decides the side of a ReLU's kink.
-    scene = replace(scene, video=VideoFrames(torch.from_numpy(x[0]).double()))
-    generator = torch.Generator().manual_seed(0)
-    patch = torch.rand(*scene.patch_hw, 3, dtype=torch.float64, generator=generator).requires_grad_()
-    objective = make_objective("expected_l1", scene.truth_xyxy, None, SMALL_LEVELS)
-    network = random_siamrpnpp(dtype=torch.float64)
-    graph, recompute = (
-        CropGradient(network, SMALL_LEVELS, memory=memory).value_and_grad(
-            scene.frames(patch), scene.truth_xyxy[0], objective, patch
-        )
-        for memory in ("graph", "recompute")
-    )
-    assert graph.value == pytest.approx(recompute.value, rel=1e-6)
-    largest = float(graph.grad.abs().max())
-    assert largest > 0
-    torch.testing.assert_close(recompute.grad, graph.grad, rtol=1e-4, atol=1e-5 * largest)
+    check_same_gradient(random_siamrpnpp(dtype=torch.float64), SMALL_LEVELS, "expected_l1", frames=2)
 
 
 ATTACKS = {

@@ -146,11 +146,19 @@ def test_keypoints_are_found_where_they_are(monkeypatch, stretch):
 def test_keypoints_of_others_are_left_out():
     box = np.array([100.0, 100, 50, 100])
     inside = np.tile([120, 150, 0.9], (17, 1))
-    assert (leave_out_others(inside, box, 0.3) == inside).all()
+    size = (400, 400)
+    assert (leave_out_others(inside, box, 0.3, size) == inside).all()
     few, many = inside.copy(), inside.copy()
     few[:2, 0], many[:9, 0] = 300, 300
-    assert leave_out_others(few, box, 0.3)[:, 2].tolist() == [0] * 2 + [0.9] * 15
-    assert not leave_out_others(many, box, 0.3)[:, 2].any()
+    assert leave_out_others(few, box, 0.3, size)[:, 2].tolist() == [0] * 2 + [0.9] * 15
+    assert not leave_out_others(many, box, 0.3, size)[:, 2].any()
+
+
+def test_keypoints_beyond_the_picture_are_left_out():
+    keypoints = np.tile([90.0, 150, 0.9], (17, 1))
+    keypoints[0, 0] = 103
+    found = leave_out_others(keypoints, np.array([60.0, 100, 42, 100]), 0.3, (102, 200))
+    assert found[:, 2].tolist() == [0] + [0.9] * 16
 
 
 def test_keypoints_are_added_to_the_entries(monkeypatch, tmp_path):

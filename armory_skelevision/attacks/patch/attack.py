@@ -150,6 +150,8 @@ class PatchAttack(ScreenAttack):
 
     def _check_params(self) -> None:
         super()._check_params()
+        if self.max_iter and not self.is_estimator_valid(self.estimator, type(self)._estimator_requirements):
+            raise InvalidValueError("max_iter", "0 for a tracker without gradients", str(self.max_iter))
         if self.momentum and self.update == "accumulated_sign":
             fix = "this update keeps all earlier directions already; use update 'sign'"
             raise InvalidValueError("momentum", "0 with update 'accumulated_sign'", repr(self.momentum), fix)

@@ -70,7 +70,8 @@ class ScreenView:
         """The projection to a part of the frame, with the dtype and the device of ``like``; not to be changed.
 
         Each step of an attack needs about the same, so it is computed once: for the part at first, and for all of
-        ``region`` when something else is asked for.
+        ``region`` when something else is asked for. That is 12 bytes for each of its pixels in float32, as much as the
+        pixel itself.
         """
         known = self._known.get((like.dtype, like.device))
         found = known.crop(part) if known is not None else None

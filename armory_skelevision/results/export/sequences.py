@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.boxes import has_area
 from armory_skelevision.io import printable
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.results.records import RunResult
@@ -84,5 +85,4 @@ def to_lines(rows: Sequence[Sequence[float]] | Boxes) -> str:
 
 def has_target(boxes_xyxy: Sequence[Sequence[float]]) -> NDArray[np.bool_]:
     """In which frames there is a target, (F,): those whose true box has an area."""
-    boxes = np.asarray(boxes_xyxy, np.float64)
-    return np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+    return has_area(np.asarray(boxes_xyxy, np.float64))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY
+from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY, has_area
 from armory_skelevision.results.records import RunResult, SideResult
 
 OVERLAPS = np.arange(0, 1.05, 0.05)
@@ -73,10 +73,9 @@ def _centre_errors(side: SideResult) -> list[Values]:
         if len(truth) == len(found):
             true_xyxy, found_xyxy = np.asarray(truth, np.float64), np.asarray(found, np.float64)
             offsets = (found_xyxy[:, :2] + found_xyxy[:, 2:] - true_xyxy[:, :2] - true_xyxy[:, 2:]) / 2
-            has_area = (true_xyxy[:, 2:] > true_xyxy[:, :2]).all(axis=1)
             is_missing = np.isnan(true_xyxy + found_xyxy).any(axis=1)
             without = np.where((true_xyxy == LOST_XYXY).all(axis=1), np.inf, -1.0)
-            distances = np.where(has_area | is_missing, np.hypot(*offsets.T), without)
+            distances = np.where(has_area(true_xyxy) | is_missing, np.hypot(*offsets.T), without)
             errors.append(distances[(true_xyxy != LEFT_OUT_XYXY).any(axis=1)])
     return errors
 
