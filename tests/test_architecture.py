@@ -154,6 +154,17 @@ def test_command_line_starts_light() -> None:
     assert not set(HEAVY) & set(run.stdout.split())
 
 
+def test_the_renderer_imports_nothing_heavy_but_numpy() -> None:
+    """It runs on NumPy 1, in an environment of its own without PyTorch, see ``town/README.md``."""
+    sources = sorted((PACKAGE.parent / "town" / "skelevision_town").glob("*.py"))
+    nodes = [node for path in sources for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom)]
+    used = sorted({node.module for node in nodes if node.module and node.module.startswith("armory_skelevision")})
+    assert used
+    absent = sorted({*HEAVY} - {"numpy"})
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {', '.join(used)}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=MODULES)
 def test_sizes(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE

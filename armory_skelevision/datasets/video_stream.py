@@ -22,8 +22,8 @@ from typing import IO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.datasets.video_files import MAX_FRAME_PIXELS
 from armory_skelevision.io import open_regular, printable
+from armory_skelevision.io.video_files import MAX_FRAME_PIXELS
 from armory_skelevision.validation import InvalidValueError
 
 # The bytes at some place that tell a container, and ffmpeg's name of it.

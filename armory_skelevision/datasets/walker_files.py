@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from armory_skelevision.datasets.numbers import as_array, duplicates, place
 from armory_skelevision.datasets.run_lengths import decode_mask
-from armory_skelevision.datasets.video_files import MAX_FRAME_PIXELS, read_video
 from armory_skelevision.io import list_folder, printable, read_object
+from armory_skelevision.io.video_files import MAX_FRAME_PIXELS, read_video
 from armory_skelevision.validation import Count, InvalidValueError, Positive, check_value
 
 KEYS = ("frame_rate", "width", "height", "boxes_xyxy", "keypoints", "gs_coords", "masks")

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from armory_skelevision.datasets.video import Video
-from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.evaluation.drawing import Panel, draw_video
 from armory_skelevision.evaluation.measuring import TrackedBoxes, measure_boxes
 from armory_skelevision.evaluation.record import (
@@ -27,6 +26,7 @@ from armory_skelevision.evaluation.record import (
 )
 from armory_skelevision.evaluation.table import REACH
 from armory_skelevision.io.folders import new_folder
+from armory_skelevision.io.video_files import write_video
 from armory_skelevision.validation import check_value
 
 

@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from armory_skelevision.boxes import xywh_to_xyxy
 from armory_skelevision.confidence import LostAlarm
 from armory_skelevision.datasets.frame_source import FrameSource
-from armory_skelevision.datasets.video_writer import open_writer
 from armory_skelevision.evaluation.drawing import Drawing, Picture, write_caption
 from armory_skelevision.evaluation.measuring import TrackedBoxes, measure_boxes
 from armory_skelevision.evaluation.record import describe_parts, record_boxes, record_side, record_video
 from armory_skelevision.io import progress
 from armory_skelevision.io.folders import new_folder
+from armory_skelevision.io.video_writer import open_writer
 from armory_skelevision.models.adapter import Answer
 from armory_skelevision.models.following import follow
 

@@ -11,10 +11,10 @@ from doubles import cleaner
 from moving_camera import film
 
 from armory_skelevision.datasets.frame_source import open_frames
-from armory_skelevision.datasets.video_files import read_video, write_video
 from armory_skelevision.evaluation import own_video
 from armory_skelevision.evaluation.own_video import draw_box
 from armory_skelevision.io.images import read_image
+from armory_skelevision.io.video_files import read_video, write_video
 from armory_skelevision.validation import InvalidValueError
 
 TRACKER = '''

@@ -13,9 +13,9 @@ from pycocotools import mask as rle
 
 from armory_skelevision.datasets import walker_videos, walkers
 from armory_skelevision.datasets.run_lengths import decode_mask
-from armory_skelevision.datasets.video_files import read_video, write_video
 from armory_skelevision.datasets.walker_files import read_annotation, read_split
 from armory_skelevision.io import printable
+from armory_skelevision.io.video_files import read_video, write_video
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 4

@@ -20,8 +20,8 @@ from doubles import (
 from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import PGD, PatchAttack
 from armory_skelevision.boxes import LEFT_OUT_XYXY
-from armory_skelevision.datasets.video_files import read_video
 from armory_skelevision.evaluation.drawing import Panel, draw_video
+from armory_skelevision.io.video_files import read_video
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 

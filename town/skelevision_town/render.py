@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.datasets.video_files import write_video
 from armory_skelevision.io import atomic_write
+from armory_skelevision.io.video_files import write_video
 from armory_skelevision.validation import InvalidValueError
 from skelevision_town import actors, camera, engine, light, screen, street
 from skelevision_town.annotations import (

@@ -9,7 +9,7 @@ import pytest
 from skelevision_town import render
 from skelevision_town.sampling import sample_video
 
-from armory_skelevision.datasets.video_files import read_video
+from armory_skelevision.io.video_files import read_video
 from armory_skelevision.validation import InvalidValueError
 
 

@@ -8,7 +8,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from armory_skelevision.datasets.video_files import read_video, write_video
+from armory_skelevision.io.video_files import read_video, write_video
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from armory_skelevision.datasets.video_files import read_video
-from armory_skelevision.datasets.video_writer import open_writer
+from armory_skelevision.io.video_files import read_video
+from armory_skelevision.io.video_writer import open_writer
 from armory_skelevision.validation import InvalidValueError
 
 FRAME = np.full((32, 48, 3), 90, np.uint8)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.datasets.video_writer import open_writer
 from armory_skelevision.io import printable
+from armory_skelevision.io.video_writer import open_writer
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 Pixels = NDArray[np.uint8]
@@ -88,7 +88,7 @@ def _check_colours(key: str, head: str, about: str) -> None:
     kinds = [bool({"A0:0", "A1:1"} & {*fields}), "Ip" in fields, {"C420mpeg2", "XCOLORRANGE=LIMITED"} <= {*fields}]
     if not all(kinds) or not re.search(r"yuv420p\(tv, bt709\b", stream):
         got = " ".join(stream.partition("Video:")[2].split())[:120] or "another kind"
-        fix = "store it again with `armory_skelevision.datasets.video_files.write_video`"
+        fix = "store it again with `armory_skelevision.io.video_files.write_video`"
         raise InvalidValueError(
             key, "progressive yuv420p of square pixels, tagged as BT.709 in limited range", got, fix
         )
