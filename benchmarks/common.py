@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, fields
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 
@@ -49,7 +49,7 @@ class Setting:
     height: int = 960
     width: int = 1280
     iterations: int = 3
-    device: str = "gpu"
+    device: Literal["gpu", "cpu"] = "gpu"
     seed: int = 0
 
     def load(self) -> tuple[SiamRPNEstimator, Scene]:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.launches [--json]
 
-For each further frame, and in the attack for each frame of a further step:
+For each further frame, and in the attack for each frame of a further step; in lockstep, for each frame of each video:
 
 - operations: all operations on tensors, those on the CPU included.
 - launches: kernels that the GPU would start.
@@ -22,40 +22,17 @@ from pathlib import Path
 from runpy import run_path
 from typing import Any
 
-import torch
-
 from benchmarks.common import print_table
 from benchmarks.scene import draw_scene
+from benchmarks.trackers import Make, make_trackers
 
 EMULATED_DEVICE = Path(__file__).parent.parent / "tests" / "emulated_device.py"
 FRAMES = (3, 5)
 STEPS = (1, 2)
 MEMORY = ("graph", "recompute")
+LOCKSTEP = 8
 
 Counts = dict[str, float]
-Make = Callable[[], Any]
-
-
-def make_trackers() -> dict[str, Make]:
-    """The trackers that are counted, on the CPU."""
-    from armory_skelevision.models import SiameseEstimator, SiamRPNEstimator, siamrpn_mtl
-    from armory_skelevision.networks import NanoTrack, SiamFCpp, SiamRPNpp
-    from armory_skelevision.tracking import MultiLevelSettings, PointSettings, QualitySettings
-
-    def wrap(kind: type[SiameseEstimator], network: Callable[[], Any], settings: Any) -> Make:
-        def make() -> SiameseEstimator:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                return kind(network(), settings, device_type="cpu")
-
-        return make
-
-    return {
-        "SiamRPN (MTL)": lambda: siamrpn_mtl({}, {"device_type": "cpu"}),
-        "SiamRPN++ (ResNet-50)": wrap(SiamRPNEstimator, SiamRPNpp, MultiLevelSettings()),
-        "SiamFC++": wrap(SiameseEstimator, SiamFCpp, QualitySettings()),
-        "NanoTrack": wrap(SiameseEstimator, NanoTrack, PointSettings()),
-    }
 
 
 def count(make: Make, work: Callable[[Any], object]) -> Counts:
@@ -70,18 +47,19 @@ def count(make: Make, work: Callable[[Any], object]) -> Counts:
         return {name: value - before[name] for name, value in counts.total().items()}
 
 
-def count_tracking(make: Make) -> Counts:
-    """The counts of one more frame."""
+def count_tracking(make: Make, videos: int = 1) -> Counts:
+    """The counts of one more frame, of each of several videos in lockstep."""
     scene = draw_scene(FRAMES[1], 240, 320)
 
     def track(frames: int) -> Counts:
-        return count(make, lambda tracker: tracker.predict(scene.x[:, :frames], y_init=scene.y[0]["boxes"][:1]))
+        x, boxes = scene.x[:, :frames].repeat(videos, 0), scene.y[0]["boxes"][:1].repeat(videos, 0)
+        return count(make, lambda tracker: tracker.predict(x, videos, y_init=boxes))
 
-    return _slope(track, FRAMES)
+    return {name: value / videos for name, value in _slope(track, FRAMES).items()}
 
 
-def count_patch(make: Make, memory: str) -> Counts:
-    """The counts of one more frame in one more step."""
+def count_patch(make: Make, memory: str, samples: int = 1) -> Counts:
+    """The counts of one more frame in one more step, under each of several transformations in lockstep."""
     from armory_skelevision.attacks import PatchAttack
 
     scene = draw_scene(FRAMES[1], 240, 320)
@@ -92,12 +70,14 @@ def count_patch(make: Make, memory: str) -> Counts:
 
         def attack(steps: int) -> Counts:
             settings: dict[str, Any] = {"max_iter": steps, "memory": memory, "verbose": False}
+            if samples > 1:
+                settings["eot"] = {"brightness": 0.1, "samples": samples}
             call = scene.x[:, :frames], labels, metadata
             return count(make, lambda tracker: PatchAttack(tracker, **settings).generate(*call))
 
         return _slope(attack, STEPS)
 
-    return _slope(step, FRAMES)
+    return {name: value / samples for name, value in _slope(step, FRAMES).items()}
 
 
 def main() -> None:
@@ -107,7 +87,10 @@ def main() -> None:
     options = parser.parse_args()
     trackers = make_trackers()
     rows = {f"tracking, {name}": count_tracking(make) for name, make in trackers.items()}
-    rows |= {f"patch attack, {memory}": count_patch(trackers["SiamRPN (MTL)"], memory) for memory in MEMORY}
+    mtl = trackers["SiamRPN (MTL)"]
+    rows[f"tracking, SiamRPN (MTL), {LOCKSTEP} in lockstep"] = count_tracking(mtl, LOCKSTEP)
+    rows |= {f"patch attack, {memory}": count_patch(mtl, memory) for memory in MEMORY}
+    rows[f"patch attack, graph, {LOCKSTEP} in lockstep"] = count_patch(mtl, "graph", LOCKSTEP)
     print_table(["", *next(iter(rows.values()))], [[name, *counts.values()] for name, counts in rows.items()])
     if options.json:
         print(json.dumps(rows))

@@ -44,9 +44,9 @@ def measure_loader(settings: MultitaskSettings, batches: int) -> tuple[float, Ba
     return batches * settings.batch_size / (time.perf_counter() - start), batch
 
 
-def measure_step(settings: MultitaskSettings, batches: int, batch: Batch) -> float:
-    """Pairs per second; the median over batches."""
-    gpu = torch.cuda.is_available()
+def measure_step(settings: MultitaskSettings, batches: int, batch: Batch, on: str = "cuda") -> float:
+    """Pairs per second on a device, or on the CPU where there is no GPU; the median over batches."""
+    gpu = on == "cuda" and torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     training = MultitaskTraining(settings).to(device)
     optimiser = torch.optim.AdamW(training.parameters(), lr=settings.learning_rate)

@@ -181,6 +181,8 @@ class _Literals(TorchFunctionMode):
         if func is torch.Tensor.new_tensor and isinstance(args[0], EmulatedTensor):
             func, kwargs = torch.tensor, {"dtype": args[0].dtype, "device": DEVICE, **kwargs}
             args = args[1:]
+        if func is torch.Tensor.tolist and isinstance(args[0], EmulatedTensor):
+            return args[0].cpu().tolist()
         if func in (torch.tensor, torch.as_tensor) and _is_emulated(kwargs.get("device")):
             device = kwargs.pop("device")
             return func(*args, **kwargs).to(device)

@@ -31,6 +31,7 @@ from armory_skelevision.tracking import (
     Window,
     track,
 )
+from armory_skelevision.tracking.lockstep import track_in_lockstep
 from armory_skelevision.tracking.tracker import run_tracker
 
 Memory = Literal["auto", "graph", "recompute"]
@@ -38,6 +39,19 @@ Precision = Literal["float32", "bf16"]
 
 # Frames whose activations "recompute" holds at a time.
 CHUNK = 8
+
+
+class AttackedVideo(NamedTuple):
+    """A video that an image on it shall change, and what the attack wants of it."""
+
+    frames: Frames
+    """The video with the image."""
+    box_xyxy: Tensor
+    """The target in frame 0, (4,), pixels."""
+    objective: Objective
+    """The higher the better."""
+    source: Tensor
+    """The image, a leaf of any shape that the frames depend on."""
 
 
 class ValueAndGrad(NamedTuple):
@@ -65,6 +79,12 @@ class TrackerGradient(ABC):
         grad = torch.autograd.grad(value, source, allow_unused=True)[0] if value.requires_grad else None
         return ValueAndGrad(float(value.detach()), grad)
 
+    def evaluate_all(self, videos: Sequence[AttackedVideo], with_grad: bool) -> list[ValueAndGrad]:
+        """The objective of each of several videos, with its gradient if wanted."""
+        if with_grad:
+            return [self.value_and_grad(*video) for video in videos]
+        return [ValueAndGrad(self.value(*video[:3]), None) for video in videos]
+
     @abstractmethod
     def _evaluate(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> Tensor:
         """The objective, a scalar, with a graph where gradients are on."""
@@ -90,9 +110,31 @@ class CropGradient(TrackerGradient):
 
     def value_and_grad(self, frames: Frames, box_xyxy: Tensor, objective: Objective, source: Tensor) -> ValueAndGrad:
         """See `TrackerGradient.value_and_grad`."""
-        if self.memory == "recompute" or (self.memory == "auto" and not self._fits(len(frames), source.device)):
-            return self._recompute(frames, box_xyxy, objective, source)
-        return super().value_and_grad(frames, box_xyxy, objective, source)
+        if self._keeps_graph(len(frames), source.device):
+            return super().value_and_grad(frames, box_xyxy, objective, source)
+        return self._recompute(frames, box_xyxy, objective, source)
+
+    def evaluate_all(self, videos: Sequence[AttackedVideo], with_grad: bool) -> list[ValueAndGrad]:
+        """See `TrackerGradient.evaluate_all`. On a GPU, in lockstep where the graph of all fits."""
+        device, frames = videos[0].source.device, sum(len(video.frames) for video in videos)
+        if len(videos) > 1 and device.type != "cpu" and (not with_grad or self._keeps_graph(frames, device)):
+            return self._evaluate_in_lockstep(videos, with_grad)
+        return super().evaluate_all(videos, with_grad)
+
+    def _evaluate_in_lockstep(self, videos: Sequence[AttackedVideo], with_grad: bool) -> list[ValueAndGrad]:
+        with torch.set_grad_enabled(with_grad):
+            crops = [self._crops(video.frames, video.box_xyxy) for video in videos]
+            steps: list[list[Step]] = [[] for _ in videos]
+            for joint in track_in_lockstep([TemplateMatcher.embed_template(each, self._network) for each in crops]):
+                for number, step in joint.steps():
+                    steps[number].append(step)
+            values = [_apply(video.objective, each) for video, each in zip(videos, steps, strict=True)]
+        dependent = [value for value in values if value.requires_grad]
+        sources = [video.source for video in videos]
+        # Each value depends on its own source alone, so the gradient of the sum has those of all of them.
+        total = torch.stack(dependent).sum() if dependent else None
+        grads = [None] * len(videos) if total is None else torch.autograd.grad(total, sources, allow_unused=True)
+        return [ValueAndGrad(float(value.detach()), grad) for value, grad in zip(values, grads, strict=True)]
 
     def _evaluate(self, frames: Frames, box_xyxy: Tensor, objective: Objective) -> Tensor:
         return _apply(objective, list(track(self._crops(frames, box_xyxy), self._network)))
@@ -157,7 +199,9 @@ class CropGradient(TrackerGradient):
     def _network(self) -> SiameseNetwork:
         return self.network.rounded() if self.precision == "bf16" else self.network
 
-    def _fits(self, frames: int, device: torch.device) -> bool:
+    def _keeps_graph(self, frames: int, device: torch.device) -> bool:
+        if self.memory != "auto":
+            return self.memory == "graph"
         needed = frames * self.network.graph_bytes_per_pixel * self.settings.instance_size**2
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
         return needed < free / 2

@@ -84,7 +84,7 @@ def constants(
     """Choose a tracker's constants on whole videos: PySOT's, unless others of a small grid are better by 0.01."""
     from armory_skelevision.training import constants as search
 
-    folders = dict(_split_video(each) for each in videos)
+    folders = dict(split_video(each) for each in videos)
     for path in filter(None, (out, table)):
         refuse_existing(path)
     grid = penalty or search.PENALTIES, window or search.WINDOWS, rate or search.RATES
@@ -106,7 +106,7 @@ def constants(
         search.write_with_constants(weights, out, best.settings)
 
 
-def _split_video(text: str) -> tuple[str, VideoLayout]:
+def split_video(text: str) -> tuple[str, VideoLayout]:
     """Folder and layout of an option."""
     from armory_skelevision.datasets.sequence_people import VideoLayout
     from armory_skelevision.validation import check_value

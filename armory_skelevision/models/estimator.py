@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from art.estimators.pytorch import PyTorchEstimator
 from torch import Tensor
 
+from armory_skelevision.boxes import as_array
 from armory_skelevision.models.box_loss import BoxLoss
 from armory_skelevision.models.inputs import check_first_boxes, check_video, check_videos, refuse_keywords
 from armory_skelevision.models.preprocessing import check_operations, preprocess
@@ -22,6 +23,7 @@ from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.networks.inference import freeze
 from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
 from armory_skelevision.tracking.frames import as_tensor
+from armory_skelevision.tracking.lockstep import track_in_lockstep
 from armory_skelevision.tracking.tracker import run_tracker, track
 from armory_skelevision.validation import Count, InvalidTypeError, InvalidValueError, Settings, check_known, check_value
 
@@ -147,7 +149,8 @@ class SiameseEstimator(BoxLoss, ObjectTrackerMixin, PyTorchEstimator):  # type: 
 
         Args:
             x: Videos (N, F, H, W, 3), array or tensor, RGB in [0, 1], or a sequence of N videos (F, H, W, 3).
-            batch_size: Ignored; videos are tracked one after the other.
+            batch_size: Videos that are tracked in lockstep. On a GPU several take hardly longer than one; they differ
+                from those that are tracked one by one in the rounding alone.
             y_init: The targets in frame 0, (N, 4), xyxy in pixels.
 
         Returns:
@@ -159,12 +162,15 @@ class SiameseEstimator(BoxLoss, ObjectTrackerMixin, PyTorchEstimator):  # type: 
             InvalidValueError, InvalidTypeError: For input that the checks of `models.inputs` refuse.
         """
         refuse_keywords(kwargs, ["batch_size", "y_init"])
+        check_value("batch_size", batch_size, Count)
         videos = check_videos(x, self.min_frames)
         boxes_xyxy = check_first_boxes(y_init, videos)
         # Arrays carry no gradients, so no graph is kept for them.
         with_graph = torch.is_grad_enabled() and any(isinstance(video, Tensor) for video in videos)
         with torch.inference_mode(False), torch.set_grad_enabled(with_graph):
-            return [self._predict_video(video, box_xyxy) for video, box_xyxy in zip(videos, boxes_xyxy, strict=True)]
+            targets = list(zip(videos, boxes_xyxy, strict=True))
+            batches = (targets[start : start + batch_size] for start in range(0, len(targets), batch_size))
+            return [result for batch in batches for result in self._predict_batch(batch)]
 
     def track(self, frames: Frames, box_xyxy: Tensor) -> Tensor:
         """The boxes (F, 4), xyxy in pixels, float32, of the target whose box (4,) in frame 0 is given; keeps a graph.
@@ -206,24 +212,39 @@ class SiameseEstimator(BoxLoss, ObjectTrackerMixin, PyTorchEstimator):  # type: 
         """Not implemented; see `armory_skelevision.training`."""
         raise NotImplementedError("training is done by `skelevision train`, not by the estimator")
 
-    def _predict_video(self, video: Any, box_xyxy: Tensor) -> dict[str, Any]:
-        frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.frame_operations))
-        result = self._predict_target(TemplateMatcher.embed_template(self.crops(frames, box_xyxy)))
-        if isinstance(video, Tensor):
-            return result
-        return {key: value.cpu().numpy() for key, value in result.items()}
+    def _predict_batch(self, targets: Sequence[tuple[Any, Tensor]]) -> Iterator[dict[str, Any]]:
+        """All predictions for the targets of some videos: pairs of a video and the box (4,) in its frame 0."""
+        matchers = [self._match(video, box_xyxy) for video, box_xyxy in targets]
+        for (video, _), matcher, tracked in zip(targets, matchers, _track_all(matchers), strict=True):
+            boxes_xyxy, scores = zip(*tracked, strict=True)
+            found = {"boxes": torch.stack(boxes_xyxy), "scores": torch.stack(scores), **self._read_template(matcher)}
+            result = {key: value.to(self.device) for key, value in found.items()}
+            yield result if isinstance(video, Tensor) else {key: as_array(value) for key, value in result.items()}
 
-    def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
-        """All predictions for one target."""
-        tracked = [(step.box_xyxy, step.score) for step in run_tracker(matcher, matcher.crops)]
-        boxes_xyxy, scores = zip(*tracked, strict=True)
-        return {"boxes": torch.stack(boxes_xyxy).to(self.device), "scores": torch.stack(scores).to(self.device)}
+    def _match(self, video: Any, box_xyxy: Tensor) -> TemplateMatcher:
+        frames = VideoFrames(preprocess(as_tensor(video, self.device).float(), self.frame_operations))
+        return TemplateMatcher.embed_template(self.crops(frames, box_xyxy))
+
+    def _read_template(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
+        """Further predictions, from the template of a target: none."""
+        return {}
 
     def _loss(self, video: Tensor, truth_xyxy: np.ndarray) -> Tensor:
         boxes_xyxy = as_tensor(truth_xyxy, self.device)
         frames = VideoFrames(preprocess(video.float(), self.frame_operations))
         loss: Tensor = (self.track(frames, boxes_xyxy[0]) - boxes_xyxy).abs().sum()
         return loss
+
+
+def _track_all(matchers: Sequence[TemplateMatcher]) -> list[list[tuple[Tensor, Tensor]]]:
+    """The box (4,) and the score in each frame of each video."""
+    if len(matchers) == 1:
+        return [[(step.box_xyxy, step.score) for step in run_tracker(matchers[0], matchers[0].crops)]]
+    tracked: list[list[tuple[Tensor, Tensor]]] = [[] for _ in matchers]
+    for step in track_in_lockstep(matchers):
+        for video, box_xyxy, score in zip(step.videos, step.boxes_xyxy, step.scores, strict=True):
+            tracked[video].append((box_xyxy, score))
+    return tracked
 
 
 def _check_network(model: Any, network_type: type, settings: Any) -> None:

@@ -35,14 +35,13 @@ class SiamRPNEstimator(SiameseEstimator):
         """Smallest number of frames of a video; with a keypoint head a single picture is enough."""
         return 2 if self.model.keypoint_head is None else 1
 
-    def _predict_target(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
-        result = super()._predict_target(matcher)
-        if self.model.keypoint_head is not None:
-            window = template_window(initial_state(matcher.crops.box_xyxy, self.settings), self.settings)
-            maps = self.model.keypoints(matcher.template_features)[0]
-            check_finite([maps], "the keypoint maps", 0)
-            result["keypoints"] = read_maps(maps, window)
-        return result
+    def _read_template(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
+        if self.model.keypoint_head is None:
+            return {}
+        window = template_window(initial_state(matcher.crops.box_xyxy, self.settings), self.settings)
+        maps = self.model.keypoints(matcher.template_features)[0]
+        check_finite([maps], "the keypoint maps", 0)
+        return {"keypoints": read_maps(maps, window)}
 
 
 @dataclass(frozen=True)

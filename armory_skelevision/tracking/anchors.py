@@ -65,13 +65,13 @@ def match(box_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Match:
 
 
 def decode(output: RPNOutput, anchors: Tensor) -> Proposals:
-    """The K = k * S * S proposals in the heads' output for one search crop, in its pixels.
+    """The K = k * S * S proposals in the heads' output for each of N search crops, in their pixels.
 
     Args:
-        output: ``cls`` (1, 2k, S, S) and ``loc`` (1, 4k, S, S).
+        output: ``cls`` (N, 2k, S, S) and ``loc`` (N, 4k, S, S).
         anchors: (K, 4) as `anchors_cxcywh`.
     """
-    delta = output.loc[0].reshape(4, -1)
-    centres = delta[:2] * anchors[:, 2:].T + anchors[:, :2].T
-    sizes = delta[2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp() * anchors[:, 2:].T
-    return Proposals(target_probability(output.cls), torch.cat([centres, sizes]).T)
+    delta = output.loc.reshape(len(output.loc), 4, -1)
+    centres = delta[:, :2] * anchors[:, 2:].T + anchors[:, :2].T
+    sizes = delta[:, 2:].clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp() * anchors[:, 2:].T
+    return Proposals(target_probability(output.cls), torch.cat([centres, sizes], dim=1).mT)

@@ -30,15 +30,20 @@ def points_xy(score_size: int, stride: int = STRIDE) -> Tensor:
     return torch.cartesian_prod(steps, steps).flip(1)
 
 
+def distances(output: RPNOutput) -> Tensor:
+    """The predicted distances in pixels to the target's sides, (N, 4, K), from their logarithms, (N, 4, S, S)."""
+    return output.loc.flatten(2).clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp()
+
+
 def decode(output: RPNOutput, points_xy: Tensor) -> Proposals:
-    """The K = S * S proposals in the head's output for one search crop, in its pixels.
+    """The K = S * S proposals in the head's output for each of N search crops, in their pixels.
 
     Args:
-        output: ``cls`` (1, 2, S, S), and as ``loc`` (1, 4, S, S) the logarithms of the distances in pixels from the
+        output: ``cls`` (N, 2, S, S), and as ``loc`` (N, 4, S, S) the logarithms of the distances in pixels from the
             point to the left, top, right and bottom side of the target.
         points_xy: (K, 2) as `points_xy`.
     """
-    distances = output.loc[0].reshape(4, -1).clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp()
-    to_left_top, to_right_bottom = distances[:2], distances[2:]
+    to_left_top, to_right_bottom = distances(output).chunk(2, dim=1)
     centres = points_xy.T + (to_right_bottom - to_left_top) / 2
-    return Proposals(target_probability(output.cls), torch.cat([centres, to_left_top + to_right_bottom]).T)
+    sides = torch.cat([centres, to_left_top + to_right_bottom], dim=1)
+    return Proposals(target_probability(output.cls), sides.mT)

@@ -13,17 +13,28 @@ MAX_LOG_SCALE = 10.0
 
 
 class Proposals(NamedTuple):
-    """One box for each of K anchors or points of the response map."""
+    """One box for each of K anchors or points of the response map, of one search crop or of N."""
 
     scores: Tensor
-    """Probability of the target, (K,)."""
+    """Probability of the target, (K,) or (N, K)."""
     boxes_cxcywh: Tensor
-    """Boxes in pixels of the search crop, measured from its centre, (K, 4)."""
+    """Boxes in pixels of the search crop, measured from its centre, (K, 4) or (N, K, 4)."""
+
+    def of(self, crop: int) -> Proposals:
+        """Those of one of N search crops."""
+        return Proposals(self.scores[crop], self.boxes_cxcywh[crop])
+
+    def at(self, chosen: int | Tensor) -> Proposals:
+        """The chosen one: the scalar score and the box (4,); of N search crops, by indices (N,), (N,) and (N, 4)."""
+        if self.scores.ndim == 1:
+            return Proposals(self.scores[chosen], self.boxes_cxcywh[chosen])
+        crops = torch.arange(len(self.scores))
+        return Proposals(self.scores[crops, chosen], self.boxes_cxcywh[crops, chosen])
 
 
 def target_probability(cls: Tensor) -> Tensor:
-    """Probability of the target, (K,), from the logits of background and target, (1, 2k, S, S) with K = k * S * S."""
-    return cls[0].reshape(2, -1).softmax(dim=0)[1]
+    """Probability of the target, (N, K), from the logits of background and target, (N, 2k, S, S), K = k * S * S."""
+    return cls.reshape(len(cls), 2, -1).softmax(dim=1)[:, 1]
 
 
 @lru_cache(maxsize=8)

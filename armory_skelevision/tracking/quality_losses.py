@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.tracking.points import points_xy
-from armory_skelevision.tracking.quality_points import STRIDE, PointTargets, distances, match
+from armory_skelevision.tracking.points import distances, points_xy
+from armory_skelevision.tracking.quality_points import STRIDE, PointTargets, match
 
 # Weights of the three parts, and constants of the focal loss (Lin et al. 2017).
 CLASSIFICATION_WEIGHT = 1.0

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.networks import RPNOutput
-from armory_skelevision.tracking.proposals import MAX_LOG_SCALE, Proposals
+from armory_skelevision.tracking.points import distances
+from armory_skelevision.tracking.proposals import Proposals
 
 STRIDE = 8
 
@@ -32,23 +33,18 @@ class PointTargets(NamedTuple):
     template adaptation, in which the second factor has to be min(t, b) / max(t, b))."""
 
 
-def distances(output: RPNOutput) -> Tensor:
-    """The predicted distances in pixels, (N, 4, K), from ``loc`` (N, 4, S, S)."""
-    return output.loc.flatten(2).clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE).exp()
-
-
 def decode(output: RPNOutput, points_xy: Tensor) -> Proposals:
-    """The K = S * S proposals in the head's output for one search crop, in its pixels.
+    """The K = S * S proposals in the head's output for each of N search crops, in their pixels.
 
     Args:
-        output: ``cls`` (1, 2, S, S), the logits of target and quality, whose probabilities are multiplied, and as
-            ``loc`` (1, 4, S, S) the logarithms of the distances in pixels to the target's sides.
+        output: ``cls`` (N, 2, S, S), the logits of target and quality, whose probabilities are multiplied, and as
+            ``loc`` (N, 4, S, S) the logarithms of the distances in pixels to the target's sides.
         points_xy: (K, 2) as `points.points_xy`.
     """
-    to_left_top, to_right_bottom = distances(output)[0].chunk(2)
+    to_left_top, to_right_bottom = distances(output).chunk(2, dim=1)
     centres = points_xy.T + (to_right_bottom - to_left_top) / 2
     sizes = to_left_top + to_right_bottom + 1
-    return Proposals(output.cls[0].flatten(1).sigmoid().prod(dim=0), torch.cat([centres, sizes]).T)
+    return Proposals(output.cls.flatten(2).sigmoid().prod(dim=1), torch.cat([centres, sizes], dim=1).mT)
 
 
 def match(boxes_cxcywh: Tensor, points_xy: Tensor) -> PointTargets:

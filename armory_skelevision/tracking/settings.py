@@ -46,7 +46,7 @@ class TrackerSettings(Settings):
             raise InvalidValueError("instance_size", expected, str(self.instance_size))
 
     def decode(self, output: RPNOutput) -> Proposals:
-        """The proposals in the network's output for one search crop (batch of 1); see `anchors.decode`."""
+        """The proposals in the network's output for N search crops, (N, K); see `anchors.decode`."""
         return anchors.decode(output, anchors.anchors_cxcywh(output.cls.shape[-1]))
 
 
@@ -74,7 +74,7 @@ class PointSettings(TrackerSettings):
     stride: ClassVar[int] = points.STRIDE
 
     def decode(self, output: RPNOutput) -> Proposals:
-        """The proposals in the network's output for one search crop (batch of 1); see `points.decode`."""
+        """The proposals in the network's output for N search crops, (N, K); see `points.decode`."""
         return points.decode(output, points.points_xy(output.cls.shape[-1]))
 
 
@@ -97,5 +97,5 @@ class QualitySettings(TrackerSettings):
             raise InvalidValueError("instance_size", "127 + 16 n (175, 191 … 303 …)", str(self.instance_size))
 
     def decode(self, output: RPNOutput) -> Proposals:
-        """The proposals in the network's output for one search crop (batch of 1); see `quality_points.decode`."""
+        """The proposals in the network's output for N search crops, (N, K); see `quality_points.decode`."""
         return quality_points.decode(output, points.points_xy(output.cls.shape[-1], self.stride))

@@ -49,47 +49,54 @@ class Step(NamedTuple):
 
 
 def crop_scale(state: TrackerState, settings: TrackerSettings) -> Tensor:
-    """Pixels of the search crop per pixel of the frame, a scalar tensor."""
-    return settings.exemplar_size / context_side(state.box_cxcywh[2], state.box_cxcywh[3], settings.context)
+    """Pixels of the search crop per pixel of the frame, a scalar tensor, or (N,) of N videos."""
+    return settings.exemplar_size / context_side(state.box_cxcywh[..., 2], state.box_cxcywh[..., 3], settings.context)
 
 
 def penalized_scores(state: TrackerState, proposals: Proposals, settings: TrackerSettings) -> Tensor:
-    """The scores by which the tracker chooses among K proposals: (K,), float64, near [0, 1].
+    """The scores by which the tracker chooses among K proposals: (K,), or (N, K) of N videos, float64, near [0, 1].
 
     Scores are penalised for changes of shape and blended with the cosine window; the highest wins.
     """
     boxes_cxcywh = proposals.boxes_cxcywh.to(torch.float64)
-    penalty = _shape_penalty(boxes_cxcywh, state.box_cxcywh[2:] * crop_scale(state, settings), settings)
-    score_size = math.isqrt(len(proposals.scores) // settings.per_position)
+    penalty = _shape_penalty(boxes_cxcywh, _size_in_crop(state, settings).unsqueeze(-2), settings)
+    score_size = math.isqrt(proposals.scores.shape[-1] // settings.per_position)
     hann = cosine_window(score_size, settings.per_position)
     return penalty * proposals.scores * (1 - settings.window_influence) + hann * settings.window_influence
 
 
-def choose(state: TrackerState, proposals: Proposals, settings: TrackerSettings) -> int:
-    """Index of the proposal with the highest penalised score."""
+def choose(state: TrackerState, proposals: Proposals, settings: TrackerSettings) -> Tensor:
+    """Index of the proposal with the highest penalised score, a scalar, or (N,) of N videos."""
     with torch.no_grad():
-        return int(penalized_scores(state, proposals, settings).argmax())
+        return penalized_scores(state, proposals, settings).argmax(dim=-1)
 
 
 def update(
-    state: TrackerState, proposals: Proposals, chosen: int, frame_wh: tuple[int, int], settings: TrackerSettings
+    state: TrackerState,
+    proposals: Proposals,
+    chosen: int | Tensor,
+    frame_wh: tuple[int, int] | Tensor,
+    settings: TrackerSettings,
 ) -> TrackerState:
     """The next state: the ``chosen`` one of the proposals in the window of ``state``, its size smoothed.
 
-    It is kept inside the frame, of ``frame_wh`` pixels. Only this proposal's graph is kept.
+    It is kept inside the frame, of ``frame_wh`` pixels. Only this proposal's graph is kept. Of N videos, the states
+    (N, 4) by the proposals (N, K), the chosen (N,) and the sizes of the frames (N, 2).
     """
-    scale = crop_scale(state, settings)
-    found_cxcywh = proposals.boxes_cxcywh[chosen].to(torch.float64)
-    penalty = _shape_penalty(found_cxcywh, state.box_cxcywh[2:] * scale, settings)
-    rate = penalty * proposals.scores[chosen] * settings.learning_rate
-    centre = state.box_cxcywh[:2] + found_cxcywh[:2] / scale
-    size = state.box_cxcywh[2:] * (1 - rate) + found_cxcywh[2:] / scale * rate
-    limit = torch.tensor(frame_wh)
+    found = proposals.at(chosen)
+    found_cxcywh = found.boxes_cxcywh.to(torch.float64)
+    scale = crop_scale(state, settings).unsqueeze(-1)
+    previous_wh = state.box_cxcywh[..., 2:]
+    penalty = _shape_penalty(found_cxcywh, previous_wh * scale, settings)
+    rate = (penalty * found.scores * settings.learning_rate).unsqueeze(-1)
+    centre = state.box_cxcywh[..., :2] + found_cxcywh[..., :2] / scale
+    size = previous_wh * (1 - rate) + found_cxcywh[..., 2:] / scale * rate
+    limit = torch.as_tensor(frame_wh)
     # Centres count from the middle of the first pixel, unless crops are sampled between pixels.
     first = 0.5 if settings.between_pixels else 0.0
     centre = torch.minimum(centre.clamp(min=first), limit + first)
     size = torch.minimum(size, limit).clamp(min=settings.min_size)
-    return TrackerState(torch.cat([centre, size]))
+    return TrackerState(torch.cat([centre, size], dim=-1))
 
 
 def track(crops: Crops, network: SiameseNetwork | None = None) -> Iterator[Step]:
@@ -126,10 +133,10 @@ def track_frame(match: Callable[[int, Window], RPNOutput], crops: Crops, index: 
         InvalidValueError: If the network's output is not finite, as with weights that are damaged.
     """
     window = search_window(state, crops.settings)
-    output = _to_cpu(match(index, window))
+    output = to_cpu(match(index, window))
     check_finite(output, "the heads' output", index)
-    proposals = crops.settings.decode(output)
-    chosen = choose(state, proposals, crops.settings)
+    proposals = crops.settings.decode(output).of(0)
+    chosen = int(choose(state, proposals, crops.settings))
     frame_wh = (crops.frames.width, crops.frames.height)
     return Step(window, state, proposals, update(state, proposals, chosen, frame_wh, crops.settings), chosen)
 
@@ -143,7 +150,7 @@ def check_finite(outputs: Iterable[Tensor], what: str, index: int) -> None:
         )
 
 
-def _to_cpu(output: RPNOutput) -> RPNOutput:
+def to_cpu(output: RPNOutput) -> RPNOutput:
     """A network's output in float32 on the CPU: from a GPU in one copy, since each waits for the GPU, also backward."""
     if output.cls.device.type == "cpu":
         return RPNOutput(*(values.float() for values in output))
@@ -155,10 +162,16 @@ def _to_cpu(output: RPNOutput) -> RPNOutput:
 def _shape_penalty(boxes_cxcywh: Tensor, previous_wh: Tensor, settings: TrackerSettings) -> Tensor:
     """Near 1 for boxes of the previous shape and size, falling with their change (Li et al. 2018, Eq. 12)."""
     width, height = boxes_cxcywh[..., 2], boxes_cxcywh[..., 3]
-    previous_side = context_side(previous_wh[0], previous_wh[1], settings.context)
+    previous_width, previous_height = previous_wh[..., 0], previous_wh[..., 1]
+    previous_side = context_side(previous_width, previous_height, settings.context)
     size_change = _change(context_side(width, height, settings.context) / previous_side)
-    ratio_change = _change((previous_wh[0] / previous_wh[1]) / (width / height))
+    ratio_change = _change((previous_width / previous_height) / (width / height))
     return torch.exp(-(ratio_change * size_change - 1) * settings.penalty_k)
+
+
+def _size_in_crop(state: TrackerState, settings: TrackerSettings) -> Tensor:
+    """Width and height of the target in the search crop's pixels, (2,), or (N, 2) of N videos."""
+    return state.box_cxcywh[..., 2:] * crop_scale(state, settings).unsqueeze(-1)
 
 
 def _change(ratio: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Window(NamedTuple):
 
 
 class TrackerState(NamedTuple):
-    """The tracker's state: the box (4,) as centre and size in frame pixels, float64."""
+    """The tracker's state: the box (4,) as centre and size in frame pixels, float64; (N, 4) of N videos."""
 
     box_cxcywh: Tensor
 
@@ -92,13 +92,13 @@ def network_input(crops: Tensor) -> Tensor:
 
 
 def initial_state(box_xyxy: Tensor, settings: TrackerSettings) -> TrackerState:
-    """The state for a first box (4,) in pixels.
+    """The state for a first box (4,) in pixels, or for those of N videos, (N, 4).
 
     Its centre lies on the middle pixel, hence the half pixel (PySOT), unless crops are sampled between pixels.
     """
     x1, y1, x2, y2 = box_xyxy.to(torch.float64).unbind(-1)
     pixel = 0 if settings.between_pixels else 1
-    return TrackerState(torch.stack([(x1 + x2 - pixel) / 2, (y1 + y2 - pixel) / 2, x2 - x1, y2 - y1]))
+    return TrackerState(torch.stack([(x1 + x2 - pixel) / 2, (y1 + y2 - pixel) / 2, x2 - x1, y2 - y1], dim=-1))
 
 
 def template_window(state: TrackerState, settings: TrackerSettings) -> Window:
@@ -111,7 +111,17 @@ def search_window(state: TrackerState, settings: TrackerSettings) -> Window:
     return _window(state, settings, settings.instance_size / settings.exemplar_size)
 
 
+def search_windows(states: TrackerState, settings: TrackerSettings) -> list[Window]:
+    """The search windows of N videos; see `search_window`."""
+    return _windows(states, settings, settings.instance_size / settings.exemplar_size)
+
+
 def _window(state: TrackerState, settings: TrackerSettings, factor: float) -> Window:
-    cx, cy, width, height = state.box_cxcywh.detach()
+    return _windows(TrackerState(state.box_cxcywh[None]), settings, factor)[0]
+
+
+def _windows(states: TrackerState, settings: TrackerSettings, factor: float) -> list[Window]:
     place = sampled_window if settings.between_pixels else centred_window
-    return place(cx.item(), cy.item(), context_side(width, height, settings.context).item() * factor)
+    cx, cy, width, height = states.box_cxcywh.detach().unbind(-1)
+    places = torch.stack([cx, cy, context_side(width, height, settings.context) * factor], dim=1)
+    return [place(*values) for values in places.tolist()]

@@ -21,10 +21,13 @@ from armory_skelevision.io import hash_file, printable, progress
 from armory_skelevision.io.images import read_image
 from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.tracking import TrackerSettings
-from armory_skelevision.tracking.crops import Crops
+from armory_skelevision.tracking.crops import Crops, TemplateMatcher
 from armory_skelevision.tracking.frames import Frames, Region
-from armory_skelevision.tracking.tracker import track
+from armory_skelevision.tracking.lockstep import track_in_lockstep
 from armory_skelevision.validation import InvalidValueError
+
+IN_LOCKSTEP = 8
+"""Videos that are tracked at a time; a frame of each is in memory."""
 
 
 class ValidationVideo(NamedTuple):
@@ -115,16 +118,27 @@ def score_videos(network: SiameseNetwork, videos: list[ValidationVideo], setting
         settings: Constants of the tracker.
     """
     found: dict[str, list[float]] = {}
-    for video in progress(videos, "Tracking", unit="video"):
-        found.setdefault(video.group, []).append(_score(network, video, settings))
+    batches = [videos[start : start + IN_LOCKSTEP] for start in range(0, len(videos), IN_LOCKSTEP)]
+    for batch in progress(batches, "Tracking", unit="batch"):
+        for video, boxes_xyxy in zip(batch, _track(network, batch, settings), strict=True):
+            found.setdefault(video.group, []).append(_score(video, boxes_xyxy))
     return {group: float(np.mean(scores)) for group, scores in found.items()}
 
 
 @torch.no_grad()
-def _score(network: SiameseNetwork, video: ValidationVideo, settings: TrackerSettings) -> float:
-    """Mean IoU over the frames that count, but for the first, whose box is given."""
+def _track(network: SiameseNetwork, videos: list[ValidationVideo], settings: TrackerSettings) -> list[Tensor]:
+    """The tracked boxes (F, 4) of each video."""
+    starts = [torch.from_numpy(video.boxes_xyxy[0]) for video in videos]
+    crops = [Crops(network, video.open(), start, settings) for video, start in zip(videos, starts, strict=True)]
+    boxes_xyxy: list[list[Tensor]] = [[] for _ in videos]
+    for step in track_in_lockstep([TemplateMatcher.embed_template(each) for each in crops]):
+        for video, box_xyxy in zip(step.videos, step.boxes_xyxy, strict=True):
+            boxes_xyxy[video].append(box_xyxy)
+    return [torch.stack(boxes) for boxes in boxes_xyxy]
+
+
+def _score(video: ValidationVideo, boxes_xyxy: Tensor) -> float:
+    """Mean IoU of boxes (F, 4) over the frames that count, but for the first, whose box is given."""
     truth_xyxy = torch.from_numpy(video.boxes_xyxy)
-    crops = Crops(network, video.open(), truth_xyxy[0], settings)
-    boxes_xyxy = torch.stack([step.box_xyxy for step in track(crops)])
     counts = has_area(truth_xyxy)
     return float(iou(boxes_xyxy, truth_xyxy)[1:][counts[1:]].mean())

@@ -7,7 +7,7 @@ import torch
 from doubles import SMALL, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import gradients
-from armory_skelevision.attacks.gradients import CropGradient
+from armory_skelevision.attacks.gradients import AttackedVideo, CropGradient
 from armory_skelevision.attacks.objectives import TargetBox, make_objective
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.networks import SiamRPN
@@ -49,6 +49,28 @@ def test_both_memory_modes_give_the_same_gradient(loss, shift):
     assert graph.value == pytest.approx(recompute.value, rel=1e-6)
     assert graph.grad.abs().max() > 0
     torch.testing.assert_close(recompute.grad, graph.grad, rtol=1e-4, atol=1e-5 * float(graph.grad.abs().max()))
+
+
+@pytest.mark.parametrize("with_grad", [True, False])
+def test_videos_in_lockstep_give_what_each_gives_alone(with_grad):
+    estimator = tiny_estimator()
+    scenes = [scene_of(), scene_of(frames=3, shift=PLACES["beside"]), scene_of(shift=(1000, 0))]
+    tracker = CropGradient(estimator.model, estimator.settings, memory="graph")
+
+    def show(seed, scene):
+        patch = torch.rand(*scene.patch_hw, 3, generator=torch.Generator().manual_seed(seed))
+        objective = make_objective("expected_l1", scene.truth_xyxy, None, estimator.settings)
+        return AttackedVideo(scene.frames(patch.requires_grad_(with_grad)), scene.truth_xyxy[0], objective, patch)
+
+    ways = (tracker._evaluate_in_lockstep, tracker.evaluate_all)  # the second one by one on a CPU
+    together, alone = (way(list(map(show, range(3), scenes)), with_grad) for way in ways)
+    for found, expected in zip(together, alone, strict=True):
+        assert found.value == pytest.approx(expected.value, rel=1e-5)
+        if expected.grad is None:
+            assert found.grad is None
+        else:
+            torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-4 * float(expected.grad.max()))
+    assert [result.grad is not None for result in alone] == [with_grad, with_grad, False]
 
 
 def test_chunks_do_not_matter(monkeypatch):

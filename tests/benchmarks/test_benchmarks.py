@@ -128,3 +128,28 @@ def test_launches_of_a_tracker_and_of_an_attack_on_it():
     assert (tracking["copies"], tracking["waits"]) == (1, 1)
     assert (patch["copies"], patch["waits"]) == (2, 2)
     assert 5 < tracking["launches"] < patch["launches"] < patch["operations"]
+
+
+@pytest.mark.filterwarnings('ignore:"precision"', "ignore:.*self.log")
+def test_everything_of_one_device_in_one_call(script, in_this_process, monkeypatch, tmp_path):
+    from benchmarks import trackers
+
+    small = dict(list(trackers.make_trackers().items())[-1:])
+    monkeypatch.setattr(trackers, "make_trackers", lambda device="cpu": small)
+    options = ("--out", tmp_path, "--batch-size", "1", "--side", "191", "--torchvision", tmp_path)
+    lines, result = script("benchmarks.gpu", *TINY, *options)
+    assert list(result["parts"]) == ["tracking", "patch attack", "defense", "training"]
+    assert {"NanoTrack, 1", "NanoTrack, 8"} == set(result["parts"]["tracking"])
+    rows = {name: row for part in result["parts"].values() for name, row in part.items()}
+    assert rows.pop("ARMORY's")["note"].startswith("not available: there is no torchvision")
+    rates = ("frames per second", "seconds", "ms per frame", "pairs per second")
+    for name, row in rows.items():
+        assert [row[key] > 0 for key in rates if row.get(key)] == [True], name
+    assert json.loads((tmp_path / "RESULTS-cpu.json").read_text()) == result
+    assert "\n".join(lines).strip() == (tmp_path / "RESULTS-cpu.md").read_text().strip()
+
+
+def test_what_does_not_fit_into_the_time_is_left_out(script, in_this_process, tmp_path):
+    _, result = script("benchmarks.gpu", *TINY, "--out", tmp_path, "--seconds", "0")
+    notes = {row["note"] for part in result["parts"].values() for row in part.values()}
+    assert notes == {"left out: more than 0 seconds were over"}

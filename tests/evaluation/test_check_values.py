@@ -166,6 +166,7 @@ CANNOT_RUN = {
     "seed without effect": {"attack.kwargs.seed": 3},
     "arguments of generate": {"attack.generate_kwargs": None},
     "arguments of predict": {"model.predict_kwargs": {"y": 1}},
+    "videos in lockstep": {"model.predict_kwargs": {"batch_size": 0}},
     "kind of attack": {"attack.type": "sweep"},
     "repeated data": {"dataset.epochs": 3},
     "overridden split": {"dataset.split": "no"},

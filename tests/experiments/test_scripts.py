@@ -103,3 +103,14 @@ def test_reach_depends_on_the_constants(script, tmp_path):
     own, pysot = result["rows"]
     assert (own["constants"], pysot["constants"]) == ("packaged", "pysot")
     assert 0 <= own["Walk"] < pysot["Walk"] <= 1
+
+
+def test_trackers_on_whole_videos(script, root):
+    videos = root / "armory_skelevision/datasets/walker_splits/mini"
+    _, result = script("experiments.real_people", "--videos", f"{videos}=walkers", "--constants", "packaged", "pysot")
+    assert [(row["tracker"], row["constants"]) for row in result["rows"]] == [
+        (tracker, constants) for tracker in ("stl", "mtl") for constants in ("packaged", "pysot")
+    ]
+    for row in result["rows"]:
+        assert row["mean"] == row["mini"] > 0.6
+    assert len({row["mini"] for row in result["rows"]}) == 4

@@ -11,6 +11,8 @@ from doubles import (
     cleaner,
     random_estimator,
     random_nanotrack_estimator,
+    random_siamfcpp_estimator,
+    random_siamrpnpp_estimator,
     screen_scene,
     tiny_estimator,
 )
@@ -96,6 +98,8 @@ def waits_a_frame(make, work):
 TRACKERS = {
     "stl": lambda: random_estimator(settings=SMALL),
     "mtl": lambda: random_estimator(settings=SMALL, keypoint_head="shallow"),
+    "siamrpn++": random_siamrpnpp_estimator,
+    "siamfc++": random_siamfcpp_estimator,
     "nanotrack 2": lambda: random_nanotrack_estimator(2),
     "nanotrack 3": lambda: random_nanotrack_estimator(3),
 }
@@ -107,6 +111,29 @@ def test_trackers_wait_once_a_frame(make):
         return list(estimator.predict(X[:, :frames], y_init=Y[0]["boxes"][:1])[0].values())
 
     assert waits_a_frame(make, track) <= 1
+
+
+def test_videos_in_lockstep_wait_together():
+    def track(estimator, frames):
+        videos, boxes = np.repeat(X[:, :frames], 3, axis=0), np.repeat(Y[0]["boxes"][:1], 3, axis=0)
+        videos[1:] = videos[:0:-1, :, ::-1]
+        return [values for found in estimator.predict(videos, 3, y_init=boxes) for values in found.values()]
+
+    assert waits_a_frame(tiny_estimator, track) <= 1
+
+
+@pytest.mark.parametrize("settings", [{"eot": {"brightness": 0.1, "samples": 3}}, {"universal": True}])
+def test_transformations_and_videos_of_one_patch_wait_together(settings):
+    def waits(steps):
+        def attack(estimator, frames):
+            x, labels, metadata = scene(frames)
+            made = PatchAttack(estimator, max_iter=steps, memory="graph", verbose=False, **settings)
+            return made.generate(np.concatenate([x, x[:, :, ::-1]]), labels * 2, metadata * 2)
+
+        return waits_a_frame(tiny_estimator, attack)
+
+    videos = 1 if "universal" in settings else 2
+    assert waits(3) - waits(2) <= 2 * videos
 
 
 @pytest.mark.parametrize("make", [TRACKERS["stl"], TRACKERS["nanotrack 3"]], ids=["stl", "nanotrack 3"])

@@ -17,7 +17,8 @@ from armory_skelevision.training.data.loading import describe_pairs
 from armory_skelevision.training.data.rendered_pairs.store import RenderedStore, read_sources
 from armory_skelevision.training.licence import find_licence
 from armory_skelevision.training.settings import MultitaskSettings
-from scripts import label_keypoints, label_video
+from armory_skelevision.validation import InvalidValueError
+from scripts import label_keypoints, label_video, split_coco
 from scripts.cut_out_people import add_people, read_cutouts
 from scripts.label_keypoints import MoveNet, leave_out_others
 from scripts.label_video import follow, label, read_chunks
@@ -213,3 +214,20 @@ def test_masks_that_do_not_fit_are_refused(tmp_path):
     (tmp_path / "dance/mask/00001.png").unlink()
     with pytest.raises(ValueError, match="a mask for each image"):
         list(read_cutouts(tmp_path / "dance", 1, 80))
+
+
+def test_pictures_are_kept_out_with_all_their_people(monkeypatch, tmp_path, capsys):
+    images = [{"id": number, "file_name": f"{number}.jpg"} for number in (3, 4, 6, 8)]
+    people = [{"id": 10 * number + each, "image_id": number} for number in (3, 4, 4, 8) for each in (0, 1)]
+    whole = {"images": images, "annotations": people, "categories": [{"id": 1}]}
+    (tmp_path / "people.json").write_text(json.dumps(whole))
+    monkeypatch.setattr(sys, "argv", ["split_coco", str(tmp_path / "people.json"), "--out", str(tmp_path / "out")])
+    split_coco.main()
+    train, val = (json.loads((tmp_path / f"out/people_{name}.json").read_text()) for name in ("train", "val"))
+    assert [[image["id"] for image in part["images"]] for part in (train, val)] == [[3, 6], [4, 8]]
+    assert [{person["image_id"] for person in part["annotations"]} for part in (train, val)] == [{3}, {4, 8}]
+    assert len(train["annotations"]) + len(val["annotations"]) == len(people)
+    assert train["categories"] == val["categories"] == whole["categories"]
+    assert capsys.readouterr().out.splitlines()[1].startswith("6 people in 2 pictures")
+    with pytest.raises(InvalidValueError):  # nothing is overwritten
+        split_coco.main()

@@ -19,7 +19,9 @@ def test_anchors_equal_pysots(score_size):
 def test_decoding_equals_a_plain_loop():
     rng = np.random.default_rng(0)
     cls, loc, anchors = rng.normal(size=(10, 3, 3)), rng.normal(size=(20, 3, 3)), make_anchors(3)
-    proposals = decode(RPNOutput(torch.from_numpy(cls)[None], torch.from_numpy(loc)[None]), anchors_cxcywh(3).double())
+    proposals = decode(
+        RPNOutput(torch.from_numpy(cls)[None], torch.from_numpy(loc)[None]), anchors_cxcywh(3).double()
+    ).of(0)
     for k in range(5):
         for row, column in np.ndindex(3, 3):
             index = (k * 3 + row) * 3 + column
@@ -31,7 +33,7 @@ def test_decoding_equals_a_plain_loop():
 
 
 def test_decode_places_a_zero_delta_on_its_anchor():
-    proposals = decode(RPNOutput(torch.zeros(1, 10, 21, 21), torch.zeros(1, 20, 21, 21)), anchors_cxcywh(21))
+    proposals = decode(RPNOutput(torch.zeros(1, 10, 21, 21), torch.zeros(1, 20, 21, 21)), anchors_cxcywh(21)).of(0)
     assert isinstance(proposals, Proposals)
     torch.testing.assert_close(proposals.boxes_cxcywh, anchors_cxcywh(21))
     torch.testing.assert_close(proposals.scores, torch.full((2205,), 0.5))
@@ -41,7 +43,7 @@ def test_decode_places_a_zero_delta_on_its_anchor():
 def test_decoded_sizes_are_bounded(log_scale, bounded):
     anchors = anchors_cxcywh(1).double()
     loc = torch.full((1, 20, 1, 1), log_scale, dtype=torch.float64)
-    found = decode(RPNOutput(torch.zeros(1, 10, 1, 1), loc), anchors).boxes_cxcywh
+    found = decode(RPNOutput(torch.zeros(1, 10, 1, 1), loc), anchors).of(0).boxes_cxcywh
     torch.testing.assert_close(found[:, 2:], anchors[:, 2:] * np.exp(bounded))
     torch.testing.assert_close(found[:, :2], anchors[:, 2:] * log_scale)  # places have no bound but the frame's
 
@@ -50,7 +52,7 @@ def test_encode_is_the_inverse_of_decode():
     anchors = anchors_cxcywh(5)
     box = torch.tensor([7.0, -3, 30, 80])
     output = RPNOutput(torch.zeros(1, 10, 5, 5), encode(box, anchors).reshape(1, 20, 5, 5))
-    found = decode(output, anchors).boxes_cxcywh
+    found = decode(output, anchors).of(0).boxes_cxcywh
     torch.testing.assert_close(found, box.expand_as(found), rtol=1e-5, atol=1e-4)
 
 

@@ -41,7 +41,7 @@ def theirs():
 
 def test_proposals_are_those_of_video_analyst():
     output = drawn_output()
-    proposals = QualitySettings().decode(output)
+    proposals = QualitySettings().decode(output).of(0)
     x, y = grid()
     left, top, right, bottom = np.exp(output.loc[0].flatten(1).numpy())
     expected = [(2 * x - left + right) / 2 - MIDDLE, (2 * y - top + bottom) / 2 - MIDDLE, left + right + 1]

@@ -102,7 +102,7 @@ def test_state_stays_inside_the_frame_and_finite_for_wild_outputs():
     anchors = anchors_cxcywh(21)
     for value in (-1e4, -50.0, 50.0, 1e4):
         wild = RPNOutput(torch.full((1, 10, 21, 21), value), torch.full((1, 20, 21, 21), value))
-        proposals = decode(wild, anchors)
+        proposals = decode(wild, anchors).of(0)
         chosen = choose(state, proposals, TrackerSettings())
         after = update(state, proposals, chosen, (160, 120), TrackerSettings())
         cx, cy, width, height = after.box_cxcywh.tolist()
@@ -130,7 +130,7 @@ def test_gradcheck_of_decoding_and_update():
 
     def step(cls, loc, box_cxcywh):
         state = initial_state(torch.tensor([0.0, 0, 1, 1]), constants)._replace(box_cxcywh=box_cxcywh)
-        proposals = decode(RPNOutput(cls, loc), anchors_cxcywh(3).double())
+        proposals = decode(RPNOutput(cls, loc), anchors_cxcywh(3).double()).of(0)
         return update(state, proposals, choose(state, proposals, constants), (200, 200), constants).box_cxcywh
 
     assert torch.autograd.gradcheck(step, (cls, loc, box_cxcywh))

@@ -1,6 +1,7 @@
 """Validation by whole videos, and the choice of constants by it."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -83,15 +84,13 @@ def test_missing_videos_are_named(tmp_path):
 def track_truth(monkeypatch, offsets):
     """Let the tracker find the first box of each video, moved to the right by a number per frame."""
 
-    class Found:
-        def __init__(self, box_xyxy):
-            self.box_xyxy = box_xyxy
+    def track(matchers):
+        first_xyxy = torch.stack([matcher.crops.box_xyxy for matcher in matchers])
+        for offset in offsets:
+            boxes_xyxy = first_xyxy + torch.tensor([1.0, 0, 1, 0]) * offset
+            yield SimpleNamespace(videos=list(range(len(matchers))), boxes_xyxy=boxes_xyxy)
 
-    def track(crops):
-        for frame in range(len(crops.frames)):
-            yield Found(crops.box_xyxy + torch.tensor([1.0, 0, 1, 0]) * offsets[frame])
-
-    monkeypatch.setattr(videos, "track", track)
+    monkeypatch.setattr(videos, "track_in_lockstep", track)
 
 
 def test_scores_leave_out_the_first_frame_and_those_without_a_box(tmp_path, monkeypatch):
@@ -107,7 +106,7 @@ def test_each_folder_counts_the_same(tmp_path, monkeypatch, root):
     run = tiny_run(MultitaskSettings, tmp_path / "run", validation_videos={walk: "plain", split: "walkers"})
     training = MultitaskTraining(run)
     assert training.monitor == "video_iou"
-    monkeypatch.setattr(videos, "_score", lambda network, video, settings: 0.9 if video.group == walk else 0.3)
+    monkeypatch.setattr(videos, "_score", lambda video, boxes_xyxy: 0.9 if video.group == walk else 0.3)
     logged = {}
     training.log, training.log_dict = lambda name, value, **_: logged.update({name: value}), logged.update
     training.on_validation_epoch_end()

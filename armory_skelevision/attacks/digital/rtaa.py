@@ -119,7 +119,7 @@ def rtaa_loss(output: RPNOutput, anchors: Tensor, box_cxcywh: Tensor, pseudo_cxc
     Returns:
         A scalar; 0 where nothing is labelled.
     """
-    found_xyxy = cxcywh_to_xyxy(decode(output, anchors).boxes_cxcywh.detach())
+    found_xyxy = cxcywh_to_xyxy(decode(output, anchors).of(0).boxes_cxcywh.detach())
     overlap = iou(found_xyxy, cxcywh_to_xyxy(box_cxcywh))
     # Places instead of masks: a GPU would have to count a mask's places, and be waited for, wherever one is used.
     target, background = (labelled.nonzero()[:, 0] for labelled in (overlap > POSITIVE_IOU, overlap < NEGATIVE_IOU))

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from armory_skelevision.attacks.gradients import TrackerGradient, ValueAndGrad
+from armory_skelevision.attacks.gradients import AttackedVideo, TrackerGradient, ValueAndGrad
 from armory_skelevision.attacks.objectives import Objective
 from armory_skelevision.attacks.patch.eot import EOT, transform_patch
 from armory_skelevision.attacks.patch.regularizers import distance_to_print, total_variation
 from armory_skelevision.attacks.patch.scene import PatchScene
+
+
+class ShownPatch(NamedTuple):
+    """A patch in a scene."""
+
+    video: AttackedVideo
+    """The scene; its source is the patch as it is shown."""
+    patch: Tensor
+    """The patch itself, a leaf."""
+    transformed: Tensor | None
+    """The patch after a transformation, with its graph; None if it is shown as it is."""
+
+    def to_patch(self, grad: Tensor) -> Tensor:
+        """The gradient at the patch for that at the source."""
+        return grad if self.transformed is None else torch.autograd.grad(self.transformed, self.patch, grad)[0]
 
 
 @dataclass(frozen=True)
@@ -44,28 +60,25 @@ class PatchObjective:
         The gradient is None if it is not wanted, or if no scene shows the patch to the tracker.
         """
         samples = self.eot.samples if self.eot else 1
-        results = [self._evaluate(scene, patch, with_grad) for scene in self.scenes for _ in range(samples)]
+        shown = [self._show(scene, patch, with_grad) for scene in self.scenes for _ in range(samples)]
+        results = self.tracker.evaluate_all([each.video for each in shown], with_grad)
         value = sum(result.value for result in results) / samples
-        grads = [result.grad for result in results if result.grad is not None]
+        pairs = zip(shown, results, strict=True)
+        grads = [each.to_patch(result.grad) for each, result in pairs if result.grad is not None]
         grad = torch.stack(grads).sum(dim=0) / samples if grads else None
         return self._regularize(ValueAndGrad(value, grad), patch)
 
-    def _evaluate(self, scene: PatchScene, patch: Tensor, with_grad: bool) -> ValueAndGrad:
-        """The objective of one scene under one transformation."""
+    def _show(self, scene: PatchScene, patch: Tensor, with_grad: bool) -> ShownPatch:
+        """A patch in one scene under one transformation."""
         sample = self.eot.sample(self.rng, (patch.shape[0], patch.shape[1]), len(scene.video)) if self.eot else None
         with torch.set_grad_enabled(with_grad):
             leaf = patch.detach().requires_grad_(with_grad)
-            shown = transform_patch(leaf, sample) if sample else leaf
+            transformed = transform_patch(leaf, sample) if sample else None
         # The tracker is differentiated with respect to the transformed patch, whose own graph is needed only once.
-        source = shown.detach().requires_grad_(with_grad)
-        frames = scene.frames(source, sample)
+        source = leaf if transformed is None else transformed.detach().requires_grad_(with_grad)
         objective = self.objective(scene.truth_xyxy[sample.frames] if sample else scene.truth_xyxy)
-        if not with_grad:
-            return ValueAndGrad(self.tracker.value(frames, scene.truth_xyxy[0], objective), None)
-        result = self.tracker.value_and_grad(frames, scene.truth_xyxy[0], objective, source)
-        if result.grad is None or sample is None:
-            return result
-        return ValueAndGrad(result.value, torch.autograd.grad(shown, leaf, result.grad)[0])
+        video = AttackedVideo(scene.frames(source, sample), scene.truth_xyxy[0], objective, source)
+        return ShownPatch(video, leaf, transformed)
 
     def _regularize(self, result: ValueAndGrad, patch: Tensor) -> ValueAndGrad:
         if self.tv_weight == self.print_weight == 0:

@@ -20,7 +20,7 @@ from armory_skelevision.evaluation.check.findings import (
 from armory_skelevision.evaluation.check.names import find_object, is_ours
 from armory_skelevision.evaluation.check.stand_in import make_stand_in
 from armory_skelevision.evaluation.configs import HOOK
-from armory_skelevision.validation import MissingFileError, StructuredError
+from armory_skelevision.validation import Count, MissingFileError, StructuredError, check_value
 from armory_skelevision.weights.loading import read_metadata
 from armory_skelevision.weights.packaged import PACKAGED_WEIGHTS
 from armory_skelevision.weights.resolve import resolve, saved_model_dir
@@ -68,7 +68,12 @@ def _check_predict(kwargs: Any) -> list[Finding]:
     """Arguments that ARMORY passes to `predict` beside the videos and the first boxes."""
     if not isinstance(kwargs, Mapping):
         return [error("model.predict_kwargs", f"expected an object, got {kwargs!r}", "take it out")]
-    return unknown_keys("model.predict_kwargs", kwargs, ["batch_size"])
+    findings = unknown_keys("model.predict_kwargs", kwargs, ["batch_size"])
+    try:
+        check_value("batch_size", kwargs.get("batch_size", 1), Count)
+    except StructuredError as raised:
+        findings.append(explain("model.predict_kwargs", raised, ""))
+    return findings
 
 
 def find_weights_file(config: Mapping[str, Any]) -> tuple[Path | None, list[Finding]]:
