@@ -89,6 +89,7 @@ setup(
         "armory_skelevision": [
             "py.typed",
             "weights/pretrained/*.safetensors",
+            "weights/pretrained/NOTICE",
             "results/report/templates/*",
             "datasets/walker_splits/**/*",
         ],

@@ -5,10 +5,10 @@
 Writes ``RESULTS-DEVICE.json`` and ``.md`` into ``--out``, DEVICE being the GPU's name, or ``cpu`` where there is none.
 All is measured one after the other; what would begin after ``--seconds`` is left out, and the files say so.
 
-- tracking: each kind of tracker on one video, and on eight in lockstep; frames of each video per second.
+- tracking: each kind of tracker on one video, and on ``--lockstep`` of them; frames of each video per second.
 - patch attack: seconds of one iteration and memory in both memory modes and precisions, of ARMORY's attack if there is
   torchvision in ``--torchvision`` (see `benchmarks.attack`), and of the bare network forward and backward; and seconds
-  of one iteration for each of eight transformations.
+  of one iteration for each of ``--lockstep`` transformations.
 - defense: milliseconds per frame of DuaLossDef, beside the tracker's own.
 - training: pairs per second in both precisions, forward, backward and optimiser on one batch over and over.
 """
@@ -43,9 +43,6 @@ from benchmarks.measuring import PeakMemory, clock
 from benchmarks.scene import draw_scene
 from benchmarks.trackers import make_trackers
 
-LOCKSTEP = 8
-BATCHES = 5
-
 Row = dict[str, Any]
 
 
@@ -64,12 +61,12 @@ def measure_tracking(setting: Setting, name: str, videos: int) -> Row:
     return {"videos": videos, "frames per second": videos * setting.frames / seconds, "MB": memory.megabytes()}
 
 
-def measure_transformations(setting: Setting) -> Row:
+def measure_transformations(setting: Setting, samples: int) -> Row:
     """Seconds of an iteration of the patch attack for each of several transformations."""
     from armory_skelevision.attacks import PatchAttack
 
     estimator, scene = setting.load()
-    eot = {"brightness": 0.1, "samples": LOCKSTEP}
+    eot = {"brightness": 0.1, "samples": samples}
 
     def attack(steps: int) -> float:
         made = PatchAttack(estimator, max_iter=steps, eot=eot, keep="last", verbose=False)
@@ -77,7 +74,7 @@ def measure_transformations(setting: Setting) -> Row:
 
     attack(1)
     short, long = attack(1), attack(1 + setting.iterations)
-    return {"seconds": (long - short) / setting.iterations / LOCKSTEP}
+    return {"seconds": (long - short) / setting.iterations / samples}
 
 
 def measure_defense(setting: Setting) -> Row:
@@ -90,7 +87,7 @@ def measure_defense(setting: Setting) -> Row:
     return {"ms per frame": cost.defense_ms, "tracker's own": cost.tracker_ms, "MB": cost.peak_mb}
 
 
-def measure_training(setting: Setting, precision: Literal["float32", "bf16"], batch_size: int, side: int) -> Row:
+def measure_training(setting: Setting, precision: Literal["float32", "bf16"], options: argparse.Namespace) -> Row:
     """Pairs per second of noise."""
     settings = MultitaskSettings(
         store="noise",
@@ -98,12 +95,13 @@ def measure_training(setting: Setting, precision: Literal["float32", "bf16"], ba
         folder="nowhere",
         keypoint_head="shallow",
         lambda_k=0.2,
-        batch_size=batch_size,
-        search_side=side,
+        batch_size=options.batch_size,
+        search_side=options.side,
         precision=precision,
     )
     device = "cuda" if setting.device == "gpu" and torch.cuda.is_available() else "cpu"
-    return {"batch": batch_size, "pairs per second": measure_step(settings, BATCHES, draw_batch(settings), device)}
+    rate = measure_step(settings, options.batches, draw_batch(settings), device)
+    return {"batch": options.batch_size, "pairs per second": rate}
 
 
 def draw_batch(settings: MultitaskSettings) -> Batch:
@@ -127,17 +125,18 @@ def plan(options: argparse.Namespace) -> dict[str, dict[str, Callable[[Setting],
         for precision in ("float32", "bf16")
     }
     attacks |= {"ARMORY's": partial(measure_armory, torchvision=options.torchvision), "bare network": measure_floor}
+    transformations = partial(measure_transformations, samples=options.lockstep)
     names = list(make_trackers())
     return {
         "tracking": {
             f"{name}, {videos}": partial(measure_tracking, name=name, videos=videos)
             for name in names
-            for videos in (1, LOCKSTEP)
+            for videos in (1, options.lockstep)
         },
-        "patch attack": {**attacks, f"{LOCKSTEP} transformations": measure_transformations},
+        "patch attack": {**attacks, f"{options.lockstep} transformations": transformations},
         "defense": {"DuaLossDef": measure_defense},
         "training": {
-            precision: partial(measure_training, precision=precision, batch_size=options.batch_size, side=options.side)
+            precision: partial(measure_training, precision=precision, options=options)
             for precision in ("float32", "bf16")
         },
     }
@@ -180,7 +179,9 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder; default %(default)s")
     parser.add_argument("--seconds", type=int, default=480, help="default %(default)s")
-    parser.add_argument("--batch-size", type=int, default=64, help="of training; default %(default)s")
+    parser.add_argument("--lockstep", type=int, default=8, help="videos at a time; default %(default)s")
+    parser.add_argument("--batches", type=int, default=20, help="of training; default %(default)s")
+    parser.add_argument("--batch-size", type=int, default=64, help="pairs of each; default %(default)s")
     parser.add_argument("--side", type=int, default=255, help="of its search crops; default %(default)s")
     parser.add_argument("--torchvision", default=str(TORCHVISION), help="its folder; default %(default)s")
     options = parser.parse_args()
