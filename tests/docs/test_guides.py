@@ -43,6 +43,7 @@ ONLY_PARSED = {
     "python -m benchmarks.": "minutes to hours; tests/benchmarks call what they are made of",
     "python -m experiments.": "hours; tests/experiments call what they are made of",
     "python -m scripts.cut_out_people": "needs masks; tests/project/test_labels.py",
+    "python -m scripts.split_coco": "needs annotations; tests/project/test_labels.py",
     "python -m scripts.label": "needs networks of others; tests/project/test_labels.py",
     "python docker/": "builds images; tests/docker/test_images.py",
     "python -m skelevision_town": "renders, by Blender; town/tests/test_render.py, town/tests/test_cutouts.py",
@@ -65,7 +66,7 @@ RUN = (
 )
 READERS_FILES = {
     *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
-    *("boxes.json", "ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
+    *("boxes.json", "keypoints.json", "person_keypoints_train.json", "ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
     *("OTB.json", "source.json"),
 }
 """Files that the reader writes, or that a command makes."""
