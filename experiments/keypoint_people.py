@@ -57,18 +57,24 @@ def walker_crops(tracker: SiameseEstimator, split: str, every: int, videos: int 
 
 def coco_crops(tracker: SiameseEstimator, folder: Path) -> Crops | None:
     """The people with six keypoints or more in real pictures: COCO's own JSON, and YOLO's text form; None if absent."""
-    shown: list[Shown] = []
     annotations = folder / "coco_val_mini" / "test_coco.json"
-    if annotations.is_file():
-        for part in read_coco(annotations, annotations.parent).parts.values():
-            for person in part:
-                shown.append((_read(person.picture), person.box_xyxy, person.keypoints, len(shown)))
+    shown = _read_annotations(annotations, annotations.parent) if annotations.is_file() else []
     for label in sorted((folder / "coco8_pose" / "labels").glob("*/*.txt")):
         picture = _read(folder / "coco8_pose" / "images" / label.parent.name / f"{label.stem}.jpg")
         shown += [
             (picture, box, points, len(shown)) for box, points in _read_yolo(label, picture.shape[1], picture.shape[0])
         ]
     return _cut(tracker, shown) if shown else None
+
+
+def annotated_crops(tracker: SiameseEstimator, annotations: Path, images: Path) -> Crops:
+    """The people with six keypoints or more in a file of COCO's format."""
+    return _cut(tracker, _read_annotations(annotations, images))
+
+
+def _read_annotations(annotations: Path, images: Path) -> list[Shown]:
+    people = [person for part in read_coco(annotations, images).parts.values() for person in part]
+    return [(_read(each.picture), each.box_xyxy, each.keypoints, number) for number, each in enumerate(people)]
 
 
 def _read(path: Path) -> np.ndarray:

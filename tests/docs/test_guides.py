@@ -66,7 +66,8 @@ RUN = (
 )
 READERS_FILES = {
     *("mine.json", "spring.json", "RESULT.json", "SETTINGS.json", "GRID.json", "config.json", "manifest.json"),
-    *("boxes.json", "keypoints.json", "person_keypoints_train.json", "ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
+    *("boxes.json", "ranking.json", "result.json", "run.json", "runs.json", "grid.json", "000.json"),
+    *("keypoints.json", "person_keypoints_train.json", "person_keypoints_val.json"),
     *("OTB.json", "source.json"),
 }
 """Files that the reader writes, or that a command makes."""

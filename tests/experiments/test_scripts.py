@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from people_data import make_coco
 from sequence_data import lines, write_image
 from tiny_training import make_crop_store
 
@@ -114,3 +115,13 @@ def test_trackers_on_whole_videos(script, root):
     for row in result["rows"]:
         assert row["mean"] == row["mini"] > 0.6
     assert len({row["mini"] for row in result["rows"]}) == 4
+
+
+def test_keypoints_of_real_people(script, tmp_path):
+    make_coco(tmp_path, 2)
+    options = ("--images", tmp_path / "images", "--split", "mini", "--every", "10")
+    _, result = script("experiments.real_keypoints", tmp_path / "people.json", *options)
+    (row,) = result["rows"]
+    assert row["weights"] == "packaged" and row["walkers (6)"] > 0.6
+    (real,) = [value for name, value in row.items() if name.startswith("real people")]
+    assert 0 <= real <= 1

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 
 from armory_skelevision.training.settings import MultitaskSettings, read_settings
+from armory_skelevision.weights.loading import read_metadata
 
 STAGES = [
     "stage1_base",
@@ -59,21 +60,34 @@ def test_fine_tunes_differ_in_the_keypoints_alone(root):
 def test_recipe_with_real_people(root):
     folder = root / "training_configs/real"
     recipes = {path.stem: read_settings(path, MultitaskSettings) for path in folder.glob("*.json")}
-    assert set(recipes) == {"base", "stl", "mtl"}
-    base, stl, mtl = recipes["base"], recipes["stl"], recipes["mtl"]
-    assert (root / base.init).is_file()
-    assert base.steps * base.batch_size >= 600_000
-    assert stl.init == mtl.init == f"{base.folder}/weights.safetensors"
-    assert dataclasses.replace(stl, folder=mtl.folder, keypoint_head="shallow", lambda_k=0.2) == mtl
+    assert set(recipes) == {"base", "head", "stl", "mtl"}
+    base, head, stl, mtl = (recipes[name] for name in ("base", "head", "stl", "mtl"))
     guide = (root / "docs/training.md").read_text()
+    assert f"`{base.init}`" in guide
+    assert head.init == stl.init == f"{base.folder}/weights.safetensors"
+    assert head.train_only == "keypoint_head" and mtl.init == f"{head.folder}/weights.safetensors"
+    same = {"folder": mtl.folder, "init": mtl.init, "keypoint_head": "shallow", "lambda_k": 0.2}
+    assert dataclasses.replace(stl, **same) == mtl
     for run in recipes.values():
         assert run.steps % run.validation_steps == 0, "the last step would not be validated"
         assert run.tracking == {}, "PySOT's constants"
-        for store in {**run.store, **run.validation_store, "videos/validation": 1}:
+        for store in {**run.store, **run.validation_store}:
             assert f" {store}" in guide, "the guide has no command that makes it"
-        for held_out in ("walk2", "walk4", "tennis", "dance-twirl"):
-            assert any(video.endswith(held_out) for video in run.validation_videos)
-            assert f"--without {held_out}" in guide
+    for held_out in ("walk2", "walk4", "tennis", "dance-twirl"):
+        assert any(video.endswith(held_out) for video in base.validation_videos)
+        assert f"--without {held_out}" in guide
+
+
+def test_packaged_weights_name_their_sources(root):
+    notice = (root / "armory_skelevision/weights/pretrained/NOTICE").read_text()
+    for name in ("stl", "mtl"):
+        licence = read_settings(root / f"training_configs/real/{name}.json", MultitaskSettings).licence
+        metadata = read_metadata(root / f"armory_skelevision/weights/pretrained/siamrpn_alex_{name}.safetensors")
+        assert metadata.licence == licence
+        for source in ("Open Images", "COCO 2017", "DAVIS", "salcanmor/PhD", "one-by-one-person-detection", "SAM 2"):
+            assert source in licence and source in notice
+        for teacher in ("MoveNet", "FastestDet", "NanoTrack"):
+            assert teacher in metadata.training and teacher in licence and teacher in notice
 
 
 def test_settings_of_the_guide(root, tmp_path):
