@@ -90,6 +90,8 @@ setup(
             "py.typed",
             "weights/pretrained/*.safetensors",
             "results/report/templates/*",
+            "claims/templates/*",
+            "leaderboard/templates/*",
             "datasets/walker_splits/**/*",
         ],
     },
