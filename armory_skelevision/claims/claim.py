@@ -83,8 +83,9 @@ class Claim(Settings):
         for key in ("claim", "scope", "reason"):
             if not getattr(self, key).strip():
                 raise InvalidValueError(key, "a sentence", "an empty text")
-        if self.effects == ():
-            raise InvalidValueError("effects", "null, or at least one", "an empty list")
+        names = [effect.what for effect in self.effects or ()]
+        if self.effects == () or len(set(names)) < len(names):
+            raise InvalidValueError("effects", "null, or at least one, each of something else", f"{names!r:.200}")
         if self.effects is None and self.verdict != "cannot be told":
             raise InvalidValueError("verdict", '"cannot be told" where nothing was measured', repr(self.verdict))
         if (self.effects is None) != (self.measured_in is None):

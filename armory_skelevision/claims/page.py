@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from armory_skelevision.claims.claim import PAPERS, Claim, Effect
@@ -23,7 +23,7 @@ def render_page(claims: Mapping[str, Claim], packaged: Mapping[str, str]) -> str
         packaged: SHA-256 of the packaged weights files of now, by name.
     """
     environment = make_environment("armory_skelevision.claims", escapes=False)
-    environment.filters["effect"] = format_effect
+    environment.filters["format_effects"] = format_effects
     page: str = environment.get_template("claims.md").render(
         mark=MARK,
         claims=claims,
@@ -49,8 +49,19 @@ def list_commands(claims: Mapping[str, Claim], packaged: Mapping[str, str]) -> l
     )
 
 
-def format_effect(effect: Effect) -> str:
-    """Such as "−.029 ± .082 mean IoU", as the guides write numbers."""
-    numbers = [effect.value] if effect.interval is None else [effect.value, effect.interval]
-    shown = " ± ".join(f"{number:g}" for number in numbers)
-    return f"{_LEADING_ZERO.sub('.', shown).replace('-', '−')} {effect.unit}"
+def format_effects(effects: Sequence[Effect]) -> dict[str, str]:
+    """What each effect is of, and such as "−.029 ± .082 mean IoU", with as many digits as others of its unit have."""
+    numbers = [[each.value] if each.interval is None else [each.value, each.interval] for each in effects]
+    digits: dict[str, int] = {}
+    for effect, shown in zip(effects, numbers, strict=True):
+        longest = max(len(str(number).partition(".")[2]) for number in shown)
+        digits[effect.unit] = max(digits.get(effect.unit, 0), longest)
+    return {
+        effect.what: f"{' ± '.join(_format(number, digits[effect.unit]) for number in shown)} {effect.unit}"
+        for effect, shown in zip(effects, numbers, strict=True)
+    }
+
+
+def _format(number: float, digits: int) -> str:
+    """As the guides write numbers, without a zero before the point."""
+    return _LEADING_ZERO.sub(".", f"{number:.{digits}f}").replace("-", "−")
