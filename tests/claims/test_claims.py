@@ -72,11 +72,6 @@ def test_every_number_stands_in_the_section_that_the_claim_names(name: str) -> N
     assert wanted - numbers == set()
 
 
-@pytest.mark.parametrize("name", list(CLAIMS))
-def test_packaged_weights_are_named_by_their_files(name: str) -> None:
-    assert CLAIMS[name].weights.keys() <= PACKAGED.keys()
-
-
 def test_what_is_missing() -> None:
     claims = {
         "told": parse(),
