@@ -91,6 +91,8 @@ setup(
             "weights/pretrained/*.safetensors",
             "weights/pretrained/NOTICE",
             "results/report/templates/*",
+            "claims/templates/*",
+            "leaderboard/templates/*",
             "datasets/walker_splits/**/*",
         ],
     },

@@ -39,6 +39,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sweeps": {"validation", "io", "weights", "evaluation"},
     "results": {"boxes", "confidence", "validation", "io", "keypoints", "evaluation"},
     "submission": {"validation", "io", "weights", "evaluation", "results"},
+    "claims": {"validation", "io", "weights"},
+    "leaderboard": {
+        *("validation", "io", "weights", "models", "attacks", "defenses", "datasets", "evaluation", "submission"),
+    },
 }
 ALL_PARTS = {*MAY_IMPORT, "cli"}
 MAY_IMPORT["cli"] = ALL_PARTS - {"cli"}

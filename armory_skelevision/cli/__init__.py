@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from armory_skelevision import __version__
-from armory_skelevision.cli import data, export, results, submit, train, weights
+from armory_skelevision.cli import data, export, leaderboard, results, submit, train, weights
 from armory_skelevision.cli.check import check
+from armory_skelevision.cli.claims import claims
 from armory_skelevision.cli.configs import configs
 from armory_skelevision.cli.options import OPTIONS
 from armory_skelevision.cli.sweep import sweep
@@ -61,7 +62,8 @@ def main(
 
 
 _ON_RESULTS = (results.summary, results.report, results.compare, export.export, export.export_attacked)
-for command in (check, configs, track, sweep, *_ON_RESULTS):
+for command in (check, configs, track, sweep, *_ON_RESULTS, claims):
     app.command()(command)
-for name, group in {"data": data, "train": train, "weights": weights, "submit": submit}.items():
+_GROUPS = {"data": data, "train": train, "weights": weights, "submit": submit, "leaderboard": leaderboard}
+for name, group in _GROUPS.items():
     app.add_typer(group.app, name=name)

@@ -40,6 +40,9 @@ ONLY_PARSED = {
     "skelevision data": "downloads, or cuts what was downloaded; tests/datasets, tests/training/test_real_crops.py",
     "skelevision track": "needs a video; tests/cli/test_track.py",
     "skelevision submit": "needs a bundle and a suite; tests/submission",
+    "skelevision sweep sweep_configs/table": "needs trained trackers and a GPU, or real videos; tests/sweeps",
+    "skelevision claims": "renews a page of this repository; tests/claims",
+    "skelevision leaderboard": "measures for hours, or renews a page of this repository; tests/leaderboard",
     "python -m benchmarks.": "minutes to hours; tests/benchmarks call what they are made of",
     "python -m experiments.": "hours; tests/experiments call what they are made of",
     "python -m scripts.cut_out_people": "needs masks; tests/project/test_labels.py",
@@ -72,7 +75,7 @@ READERS_FILES = {
 }
 """Files that the reader writes, or that a command makes."""
 CONFIG_FOLDERS = ("scenario_configs", "sweep_configs", "training_configs")
-FOLDERS = (*CONFIG_FOLDERS, "benchmarks", "docker", "docs", "examples", "experiments", "scripts", "tests")
+FOLDERS = (*CONFIG_FOLDERS, "benchmarks", "claims", "docker", "docs", "examples", "experiments", "scripts", "tests")
 """Folders of the repository in which commands name files."""
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from armory_skelevision import __version__
 from armory_skelevision.evaluation.configs import format_config
-from armory_skelevision.io import printable
+from armory_skelevision.io.pages import make_environment
 from armory_skelevision.results.load import LoadedRuns, load_runs
 from armory_skelevision.results.records import RunResult
 from armory_skelevision.results.report.exports import to_csv, to_latex, to_markdown
@@ -159,26 +159,9 @@ def _count_runs(summary: Summary) -> str:
 
 
 def _template() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("armory_skelevision.results.report")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_show,
-    )
+    environment = make_environment("armory_skelevision.results.report")
     environment.filters["json"] = partial(json.dumps, indent=2, sort_keys=True, ensure_ascii=False)
     return environment.get_template("report.html")
-
-
-def _show(value: Any) -> Any:
-    """What a template prints: markup as it is, everything else as `printable` text."""
-    from markupsafe import Markup
-
-    return value if isinstance(value, Markup) else printable(str(value), keep="\n\t\xa0")
 
 
 def _common_versions(summary: Summary) -> dict[str, str]:

@@ -1,0 +1,154 @@
+"""The one protocol by which all entries are measured: `AutoPatch` on the first frames of all videos of a split."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from armory_skelevision import defenses
+from armory_skelevision.attacks import AutoPatch
+from armory_skelevision.datasets import load_video
+from armory_skelevision.datasets.walker_files import read_split
+from armory_skelevision.datasets.walker_videos import find_split
+from armory_skelevision.evaluation.check.findings import describe
+from armory_skelevision.evaluation.check.names import find_object
+from armory_skelevision.evaluation.evaluate import evaluate
+from armory_skelevision.io import hash_file, printable, progress
+from armory_skelevision.leaderboard.entry import AttackPart, Data, DefensePart, TrackerPart, VideoScore, WeightsFile
+from armory_skelevision.models.loading import MODELS, Device, load_tracker
+from armory_skelevision.validation import InvalidValueError, suggest
+from armory_skelevision.weights.packaged import packaged_weights
+from armory_skelevision.weights.resolve import resolve
+
+PACKAGED = {"siamrpn_stl": "siamrpn_alex_stl.safetensors", "siamrpn_mtl": "siamrpn_alex_mtl.safetensors"}
+"""Packaged weights of trackers."""
+
+
+class Subject(NamedTuple):
+    """What is attacked: an estimator, and the defense in front of it."""
+
+    tracker: Any
+    defense: Any = None
+
+
+def hash_split(split: str) -> str:
+    """SHA-256 of a packaged split: of the lines "hash  name" of its files by name, as sha256sum prints them."""
+    lines = [
+        f"{hash_file(path)}  {path.name}\n" for video in read_split(find_split(split)) for path in _files_of(video)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def count_videos(split: str) -> int:
+    """How many videos a packaged split has."""
+    return len(read_split(find_split(split)))
+
+
+def find_weights(tracker: str, given: Path | None) -> Path:
+    """The weights file of a tracker that is to be measured.
+
+    Raises:
+        InvalidValueError: For an unknown tracker, or one without packaged weights if none are given.
+        MissingFileError: If there is no such file.
+    """
+    if tracker not in MODELS:
+        raise InvalidValueError("tracker", "one of the package's trackers", repr(tracker), suggest(tracker, [*MODELS]))
+    if given is not None:
+        return resolve(given)
+    if tracker not in PACKAGED:
+        raise InvalidValueError("weights", f"a weights file of {tracker}", "none", "give --weights FILE")
+    return packaged_weights(PACKAGED[tracker])
+
+
+def describe_weights(path: Path) -> WeightsFile:
+    """A weights file as an entry names it."""
+    return WeightsFile(path.name, hash_file(path))
+
+
+def load_subject(
+    tracker: TrackerPart,
+    defense: DefensePart | None,
+    weights: Path,
+    defense_weights: Path | None = None,
+    device: Device = "auto",
+) -> Subject:
+    """Load what is to be attacked, from weights files that were found.
+
+    Raises:
+        InvalidValueError: For a tracker or a defense that does not exist, or has no such settings.
+        ValueError: For weights that are damaged or belong to another network.
+    """
+    if tracker.name not in MODELS:
+        raise InvalidValueError("tracker.name", "a tracker of the package", repr(tracker.name), ", ".join(MODELS))
+    loaded = load_tracker(tracker.name, weights, device=device)
+    return Subject(loaded, None if defense is None else _load_defense(defense, defense_weights))
+
+
+def measure_videos(
+    subject: Subject, data: Data, attack: AttackPart, numbers: Sequence[int], verbose: bool = True
+) -> list[VideoScore]:
+    """Attack videos of a split one by one.
+
+    Args:
+        subject: From `load_subject`.
+        data: The split and how many frames of each video.
+        attack: The budget and the other settings.
+        numbers: Which videos.
+        verbose: Whether to show progress.
+
+    Returns:
+        A score for each video, in the order of ``numbers``.
+    """
+    bar = progress(numbers, "videos", unit="video", disable=not verbose)
+    return [_measure_video(subject, data, attack, number, verbose) for number in bar]
+
+
+def _measure_video(subject: Subject, data: Data, attack: AttackPart, number: int, verbose: bool) -> VideoScore:
+    video = load_video(f"{data.name}/{data.split}/{number}")[: data.frames]
+    made = AutoPatch(
+        subject.tracker,
+        budget=attack.budget,
+        adaptive=attack.adaptive,
+        precision=attack.precision,
+        seed=attack.seed,
+        verbose=verbose,
+    )
+    start = time.perf_counter()
+    result = evaluate(subject.tracker, video, made, subject.defense)
+    seconds = round(time.perf_counter() - start, 1)
+    benign = result.benign.mean_iou
+    # a patch that helps the tracker is one that no attacker would show
+    attacked = benign if result.adversarial is None else result.adversarial.mean_iou
+    return VideoScore(number, float(benign), float(min(benign, attacked)), seconds)
+
+
+def _load_defense(part: DefensePart, weights: Path | None) -> Any:
+    if part.name not in defenses.__all__:
+        fix = suggest(part.name, defenses.__all__)
+        raise InvalidValueError("defense.name", "a defense of the package", repr(part.name), fix)
+    kwargs = dict(part.kwargs) if weights is None else {**part.kwargs, "weights_file": weights}
+    made, findings = find_object("defense", defenses.__name__, part.name, kwargs)
+    if findings:
+        raise InvalidValueError("defense.kwargs", f"settings of {part.name}", describe(findings[0]))
+    return made(**kwargs)
+
+
+def _files_of(video: Any) -> list[Path]:
+    return sorted([video.path, video.annotation])
+
+
+def check_weights(key: str, part: WeightsFile, given: Path | None) -> Path:
+    """The file that an entry names, in the usual places or at a given one.
+
+    Raises:
+        MissingFileError: If there is none.
+        InvalidValueError: If the file there is another one.
+    """
+    path = resolve(part.file if given is None else given)
+    found = hash_file(path)
+    if found != part.sha256:
+        raise InvalidValueError(key, f"SHA-256 {part.sha256}, as the entry says", f"{found} of {printable(path)}")
+    return path

@@ -1,0 +1,85 @@
+"""Whether an entry is true: its files are those that it names, and measuring it again gives its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from armory_skelevision.leaderboard.entry import Entry, VideoScore
+from armory_skelevision.leaderboard.protocol import (
+    check_weights,
+    count_videos,
+    hash_split,
+    load_subject,
+    measure_videos,
+)
+from armory_skelevision.models.loading import Device
+from armory_skelevision.validation import InvalidValueError
+
+TOLERANCE = 0.005
+"""How far mean IoUs may differ, in [0, 1]: half a point. Attacks amplify the rounding of other machines."""
+
+
+class Verification(NamedTuple):
+    """What came out of measuring an entry again."""
+
+    scores: list[VideoScore]
+    differences: list[str]
+    """A line for each number of the entry that is not confirmed."""
+
+
+def verify_entry(
+    entry: Entry,
+    numbers: Sequence[int] | None = None,
+    weights: Path | None = None,
+    defense_weights: Path | None = None,
+    device: Device = "auto",
+) -> Verification:
+    """Compare an entry's files with those here, then measure it again.
+
+    Args:
+        entry: From `read_entry`.
+        numbers: Which videos to measure; None for all.
+        weights: The tracker's weights, where they are not found under the entry's name for them.
+        defense_weights: Those of the defense, likewise.
+        device: Where the network is computed.
+
+    Raises:
+        InvalidValueError: If a file has another hash than the entry says, or the videos are others. Nothing is measured
+            then.
+        MissingFileError: If a weights file is not here.
+    """
+    chosen = check_data(entry, numbers)
+    path = check_weights("tracker.weights", entry.tracker.weights, weights)
+    defense_path = None
+    if entry.defense is not None and entry.defense.weights is not None:
+        defense_path = check_weights("defense.weights", entry.defense.weights, defense_weights)
+    subject = load_subject(entry.tracker, entry.defense, path, defense_path, device)
+    scores = measure_videos(subject, entry.data, entry.attack, chosen)
+    return Verification(scores, [line for score in scores for line in compare(entry.videos[score.number], score)])
+
+
+def check_data(entry: Entry, numbers: Sequence[int] | None = None) -> list[int]:
+    """The numbers of the videos to measure, after comparing the split with the entry's (`InvalidValueError`)."""
+    found, count = hash_split(entry.data.split), count_videos(entry.data.split)
+    if found != entry.data.sha256:
+        raise InvalidValueError("data.sha256", f"{found}, of the split here", f"{entry.data.sha256} in the entry")
+    if len(entry.videos) != count:
+        expected = f"all {count} videos of {entry.data.name}/{entry.data.split}"
+        raise InvalidValueError("videos", expected, f"{len(entry.videos)}")
+    chosen = list(range(count)) if numbers is None else list(dict.fromkeys(numbers))
+    if not chosen or not set(chosen) <= set(range(count)):
+        raise InvalidValueError("videos", f"numbers from 0 to {count - 1}", ", ".join(map(str, chosen)) or "none")
+    return chosen
+
+
+def compare(claimed: VideoScore, measured: VideoScore) -> list[str]:
+    """A line for each of the two numbers of a video that differs by more than `TOLERANCE`."""
+    lines = []
+    for name in ("benign", "worst_case"):
+        said, found = getattr(claimed, name), getattr(measured, name)
+        if abs(said - found) > TOLERANCE:
+            shown = name.replace("_", " ")
+            lines.append(f"video {claimed.number}: {shown}: the entry says {said:.4f}, measured {found:.4f}")
+    return lines

@@ -1,0 +1,314 @@
+"""Entries of the leaderboard: measured by one protocol, measured again, and refused where they are forged."""
+
+import base64
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from html_page import Page
+
+from armory_skelevision.datasets.walker_videos import SPLITS
+from armory_skelevision.io.records import parse_record
+from armory_skelevision.leaderboard import protocol
+from armory_skelevision.leaderboard.add import Wanted, measure_entry
+from armory_skelevision.leaderboard.entry import AttackPart, Data, DefensePart, Entry, VideoScore, read_entries
+from armory_skelevision.leaderboard.page import list_boards, render_page
+from armory_skelevision.leaderboard.protocol import Subject
+from armory_skelevision.leaderboard.verify import TOLERANCE
+from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.weights.packaged import packaged_weights
+
+ROOT = Path(__file__).parent.parent.parent
+Run = Callable[..., tuple[int, str, str]]
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def entry() -> Entry:
+    """STL under a tiny budget: the first of three videos is measured, the others have made-up scores."""
+
+    def measure_first(subject: Subject, data: Data, attack: AttackPart, numbers: range) -> list[VideoScore]:
+        first = protocol.measure_videos(subject, data, attack, numbers[:1], verbose=False)
+        return first + [VideoScore(number, 0.75, 0.5, 1.0) for number in numbers[1:]]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("armory_skelevision.leaderboard.add.measure_videos", measure_first)
+        return measure_entry(Wanted("siamrpn_stl", None, None, None, "mini", 3, 2), "a test", device="cpu")
+
+
+@pytest.fixture
+def values(entry: Entry) -> dict[str, Any]:
+    """The same as an object of JSON."""
+    read: dict[str, Any] = json.loads(entry.to_json())
+    return read
+
+
+@pytest.fixture
+def _measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("armory_skelevision.leaderboard.verify.measure_videos", None)
+
+
+def write(values: dict[str, Any], folder: Path) -> Path:
+    path = folder / "entry.json"
+    path.write_text(json.dumps(values))
+    return path
+
+
+def test_an_entry_says_all_that_decides_it(entry: Entry, values: dict[str, Any]) -> None:
+    assert parse_record(Entry, values, "entry.json") == entry
+    weights = packaged_weights("siamrpn_alex_stl.safetensors")
+    assert entry.tracker.weights.file == weights.name
+    assert entry.tracker.weights.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    files = sorted((SPLITS / "mini").iterdir())
+    lines = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
+    assert entry.data == Data("walkers", "mini", hashlib.sha256(lines.encode()).hexdigest(), 3)
+    assert entry.attack == AttackPart("AutoPatch", 2, "float32", 0, True)
+    assert [video.number for video in entry.videos] == [0, 1, 2]
+    first = entry.videos[0]
+    assert 0 < first.worst_case < first.benign < 1
+    assert entry.seconds >= first.seconds > 0
+    assert "--budget 2" in entry.command
+    assert "/" not in entry.command
+
+
+def test_a_true_entry_is_verified(run: Run, values: dict[str, Any], tmp_path: Path) -> None:
+    values["videos"][2]["benign"] = values["videos"][2]["worst_case"] = 0.99  # forged, and not looked at
+    values["videos"][0]["worst_case"] -= 0.9 * TOLERANCE
+    path = write(values, tmp_path)
+    code, out, err = run("leaderboard", "verify", path, "--videos", "0", "--device", "cpu")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"{path}: verified on 1 of 3 videos"
+
+
+def test_a_better_number_is_found_out(run: Run, values: dict[str, Any], tmp_path: Path) -> None:
+    forged = values["videos"][0]
+    forged["benign"] = forged["worst_case"] = 0.99
+    values["version"] = "0.0.1"
+    code, out, err = run("leaderboard", "verify", write(values, tmp_path), "--videos", "0", "--device", "cpu")
+    assert code == 1
+    assert "verified" not in out
+    note, benign, worst = err.splitlines()
+    assert note.startswith("note: measured with version 0.0.1")
+    assert benign.startswith("error: video 0: benign: the entry says 0.9900, measured ")
+    assert worst.startswith("error: video 0: worst case: the entry says 0.9900, measured ")
+
+
+def forge(*keys: str | int, value: Any) -> Change:
+    def change(values: dict[str, Any]) -> None:
+        owner: Any = values
+        for key in keys[:-1]:
+            owner = owner[key]
+        owner[keys[-1]] = value
+
+    return change
+
+
+DEFENSE = {"name": "TemplateAdaptation", "kwargs": {}, "weights": None}
+
+
+@pytest.mark.usefixtures("_measures_nothing")
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (forge("tracker", "weights", "sha256", value="0" * 64), "tracker.weights"),
+        (forge("tracker", "weights", "file", value="siamrpn_alex_mtl.safetensors"), "tracker.weights"),
+        (forge("tracker", "name", value="os"), "tracker.name"),
+        (forge("tracker", "name", value="my_module:make"), "tracker.name"),
+        (forge("data", "sha256", value="0" * 64), "data.sha256"),
+        (forge("data", "split", value="dev"), "data.sha256"),
+        (lambda values: values["videos"].pop(), "videos"),
+        (forge("defense", value={**DEFENSE, "name": "os"}), "defense.name"),
+        (forge("defense", value={**DEFENSE, "kwargs": {"epz": 1}}), "defense.kwargs"),
+    ],
+)
+def test_other_files_are_refused_before_anything_is_measured(
+    run: Run, values: dict[str, Any], tmp_path: Path, change: Change, key: str
+) -> None:
+    change(values)
+    code, out, err = run("leaderboard", "verify", write(values, tmp_path), "--device", "cpu")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {key}: expected ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (forge("best", value=True), "best"),
+        (lambda values: values.pop("command"), "command"),
+        (forge("format", value="2"), "format"),
+        (forge("videos", 1, "worst_case", value=1.0), "videos.1.worst_case"),
+        (forge("videos", 1, "benign", value=1.5), "videos.1.benign"),
+        (forge("videos", 1, "number", value=7), "videos"),
+        (forge("videos", value=[]), "videos"),
+        (forge("tracker", "weights", "file", value="../mine.safetensors"), "tracker.weights.file"),
+        (forge("tracker", "weights", "sha256", value="ABC"), "tracker.weights.sha256"),
+        (forge("attack", "precision", value="bf16"), "attack.precision"),
+        (forge("attack", "seed", value=1), "attack.seed"),
+        (forge("attack", "budget", value=True), "attack.budget"),
+        (forge("data", "frames", value=1), "data.frames"),
+        (forge("defense", value={**DEFENSE, "kwargs": {"differentiable": False}}), "defense.kwargs.differentiable"),
+        (forge("submitted", "on", value="20261231"), "submitted.on"),
+        (forge("submitted", "by", value=""), "submitted.by"),
+        (forge("submitted", "reference", value="javascript:alert(1)"), "submitted.reference"),
+    ],
+)
+def test_what_is_no_entry_is_refused(values: dict[str, Any], change: Change, key: str) -> None:
+    change(values)
+    with pytest.raises(InvalidValueError) as error:
+        parse_record(Entry, values, "entry.json")
+    assert error.value.key == f"entry.json.{key}"
+
+
+@pytest.mark.parametrize("videos", ["", "a", "3", "0,,1", "-1", "1.5"])
+def test_videos_that_are_none_are_refused(run: Run, values: dict[str, Any], tmp_path: Path, videos: str) -> None:
+    code, out, err = run("leaderboard", "verify", write(values, tmp_path), f"--videos={videos}")
+    assert (code, out) == (1, "")
+    assert "videos: expected " in err
+
+
+def test_add_checks_all_before_it_measures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("armory_skelevision.leaderboard.add.measure_videos", None)
+    existing = tmp_path / "old.json"
+    existing.write_text("mine")
+    path, mini = tmp_path / "new.json", ("--by", "a test", "--split", "mini")
+    section = tmp_path / "defense.json"
+    section.write_text(json.dumps({"name": "TemplateAdaptation", "kwargs": {"differentiable": False}}))
+    for options, key in (
+        ((existing, *mini), str(existing)),
+        ((path, *mini, "--tracker", "siamrpn_slt"), "tracker"),
+        ((path, *mini, "--tracker", "nanotrack"), "weights"),
+        ((path, *mini, "--weights", tmp_path / "none.safetensors"), "weights_file"),
+        ((path, *mini, "--defense", "PGD"), "defense.name"),
+        ((path, *mini, "--defense", section), "defense.kwargs.differentiable"),
+        ((path, *mini, "--defense-weights", existing), "defense_weights"),
+        ((path, "--by", " "), "by"),
+        ((path, *mini, "--reference", "here"), "reference"),
+    ):
+        code, out, err = run("leaderboard", "add", *options)
+        assert (code, out) == (1, ""), options
+        assert err.startswith(f"error: {key}: expected "), err
+    assert existing.read_text() == "mine"
+    assert not path.exists()
+
+
+def test_add_writes_the_entry(run: Run, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("armory_skelevision.leaderboard.add.measure_videos", lambda *_: list(entry.videos))
+    path, section = tmp_path / "entries" / "new.json", tmp_path / "mine.json"
+    section.write_text(
+        json.dumps(
+            {
+                "module": "armory_skelevision.defenses",
+                "name": "DuaLossDef",
+                "kwargs": {"branches": "search", "weights_file": "dualossdef_small.safetensors"},
+                "type": "Preprocessor",
+            }
+        )
+    )
+    options = ("--by", "me", "--tracker", "siamrpn_stl", "--defense", section, "--split", "mini", "--device", "cpu")
+    code, out, err = run("leaderboard", "add", path, *options)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == str(path)
+    made = read_entries(path.parent)["new"]
+    assert made.videos == entry.videos
+    assert made.defense is not None and made.defense.weights is not None
+    assert (made.defense.name, made.defense.kwargs) == ("DuaLossDef", {"branches": "search"})
+    weights = packaged_weights("dualossdef_small.safetensors")
+    assert made.defense.weights == protocol.describe_weights(weights)
+    assert (made.data.frames, made.attack.budget) == (20, 100)
+
+
+def test_the_attack_goes_through_the_defense(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = DefensePart("DuaLossDef", {}, protocol.describe_weights(packaged_weights("dualossdef_small.safetensors")))
+    weights = [packaged_weights(f"{name}.safetensors") for name in ("siamrpn_alex_stl", "dualossdef_small")]
+    subject = protocol.load_subject(entry.tracker, part, *weights, device="cpu")
+    forward = subject.defense.network.forward
+    with_gradient = []
+
+    def watch(crops: Any) -> Any:
+        cleaned = forward(crops)
+        with_gradient.append(crops.requires_grad and cleaned.requires_grad)
+        return cleaned
+
+    monkeypatch.setattr(subject.defense.network, "forward", watch)
+    data = Data("walkers", "mini", entry.data.sha256, 2)
+    (score,) = protocol.measure_videos(subject, data, AttackPart("AutoPatch", 1, "float32", 0, True), [1], False)
+    assert score.number == 1
+    assert any(with_gradient)
+    assert subject.tracker.preprocessing_defences in (None, [])
+
+
+def read_page(entries: dict[str, Entry], folder: Path) -> Page:
+    path = folder / "board.html"
+    path.write_text(render_page(entries), encoding="utf-8")
+    return Page(path)
+
+
+def test_the_page_of_the_guides_is_as_the_entries_are() -> None:
+    page = (ROOT / "docs" / "board.html").read_text(encoding="utf-8")
+    assert page == render_page(read_entries(ROOT / "leaderboard")), "run: skelevision leaderboard page"
+
+
+def test_the_page_without_entries_says_so(tmp_path: Path) -> None:
+    page = read_page({}, tmp_path)
+    assert page.tables == {}
+    assert "No entries yet." in " ".join(page.words)
+    assert "0 entries" in " ".join(page.words)
+
+
+def test_the_page_ranks_what_was_measured_alike(values: dict[str, Any], tmp_path: Path) -> None:
+    entries = {}
+    for name, worst, budget in (("b", 0.25, 2), ("a", 0.5, 2), ("tie", 0.5, 2), ("small", 0.75, 1)):
+        changed = copy.deepcopy(values)
+        changed["attack"]["budget"] = budget
+        for video in changed["videos"]:
+            video["benign"], video["worst_case"] = 0.875, worst
+        changed["submitted"]["by"] = f"<script>{name}"
+        changed["submitted"]["reference"] = "https://example.org/?a=1&b=2"
+        entries[name] = parse_record(Entry, changed, name)
+    smaller, larger = list_boards(entries)
+    assert [row.name for row in smaller.rows] == ["small"]
+    assert [(row.rank, row.name) for row in larger.rows] == [(1, "a"), (1, "tie"), (3, "b")]
+    page = read_page(entries, tmp_path)
+    _, *rows = page.tables["board-2"]
+    assert [row[3].split()[0] for row in rows] == ["0.500", "0.500", "0.250"]
+    assert [row[7] for row in rows] == ["<script>a", "<script>tie", "<script>b"]
+    assert page.tags.count("script") == 1
+    assert {each for each in page.asked if not each.startswith("data:")} == {
+        "leaderboard.html",
+        "https://example.org/?a=1&b=2",
+    }
+
+
+def test_entries_of_earlier_files_have_a_table_of_their_own(values: dict[str, Any]) -> None:
+    entry = parse_record(Entry, values, "now")
+    values["data"]["sha256"] = "0" * 64
+    boards = list_boards({"old": parse_record(Entry, values, "old"), "now": entry})
+    assert [(board.is_current, board.rows[0].name) for board in boards] == [(True, "now"), (False, "old")]
+    assert "earlier files" in boards[1].title
+
+
+def test_the_page_runs_its_own_script_only(tmp_path: Path) -> None:
+    source = read_page({}, tmp_path).source
+    (script,) = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in source
+    assert "default-src 'none'" in source
+
+
+def test_the_command_writes_the_page(run: Run, values: dict[str, Any], tmp_path: Path) -> None:
+    folder, out = tmp_path / "entries", tmp_path / "docs" / "board.html"
+    folder.mkdir()
+    write(values, folder)
+    (folder / "README.md").write_text("no entry")
+    for _ in range(2):  # an earlier page is replaced
+        assert run("leaderboard", "page", "--entries", folder, "--out", out) == (0, f"{out}: 1 entry\n", "")
+    out.write_text("mine")
+    code, _, err = run("leaderboard", "page", "--entries", folder, "--out", out)
+    assert (code, out.read_text()) == (1, "mine")
+    assert str(out) in err
