@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from armory_skelevision import load_tracker
-from armory_skelevision.attacks.keypoints.pose import pose
 from armory_skelevision.metrics.keypoints import hits
 from armory_skelevision.models import SiameseEstimator
 from benchmarks.common import print_table
 from experiments.keypoint_people import Crops, annotated_crops, walker_crops
+from experiments.keypoints import pose
 
 
 def pck(tracker: SiameseEstimator, crops: Crops) -> float:
