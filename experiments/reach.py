@@ -1,4 +1,4 @@
-"""In how many frames of real sequences a patch could win at all, by the constants of trackers and by PySOT's.
+"""In how many frames of real sequences a patch could win at all, by the constants of trackers and with a heavy window.
 
     python -m experiments.reach [--json] [--otb FOLDER] [--sequences Crossing Human7] [--models stl mtl nanotrack]
                                 [--nanotrack FILE] [--frames N]
@@ -17,13 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from armory_skelevision import load_tracker
 from armory_skelevision.attacks.patch.reach import frames_in_reach, response_size
 from armory_skelevision.attacks.patch.scene import PatchScene, read_scene
 from armory_skelevision.datasets.layouts import read_sequence
 from armory_skelevision.datasets.otb_patch import place_patch
 from armory_skelevision.io.images import read_size
 from benchmarks.common import print_table
-from experiments.auto_patch import MODELS, load
+from experiments.auto_patch import MODELS, find_weights
+
+HEAVY_WINDOW = {"penalty_k": 0.24, "window_influence": 0.65, "learning_rate": 0.25}
+"""Those of the weights that were trained on rendered people alone."""
 
 
 def read_black_scene(root: Path, name: str, frames: int | None) -> PatchScene:
@@ -40,8 +44,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     scenes = {name: read_black_scene(options.otb, name, options.frames) for name in options.sequences}
     rows = []
     for model in options.models:
-        for constants in ("packaged", "pysot"):
-            tracker = load(model, options, constants)
+        for constants, values in {"packaged": None, "heavy window": HEAVY_WINDOW}.items():
+            tracker = load_tracker(find_weights(model, options), device="cpu", tracking=values)
             size = response_size(tracker.model, tracker.settings)
             shares = {
                 name: float(frames_in_reach(each, tracker.settings, size).mean()) for name, each in scenes.items()
@@ -60,7 +64,6 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=None, help="of each sequence; default all")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
-    options.device = "cpu"
     if "nanotrack" in options.models and options.nanotrack is None:
         parser.error("nanotrack needs --nanotrack FILE: its weights are not part of this package")
     rows = measure(options)

@@ -200,8 +200,9 @@ class CropGradient(TrackerGradient):
         return self.network.rounded() if self.precision == "bf16" else self.network
 
     def _keeps_graph(self, frames: int, device: torch.device) -> bool:
-        if self.memory != "auto":
-            return self.memory == "graph"
+        return self.memory == "graph" or (self.memory == "auto" and self._fits(frames, device))
+
+    def _fits(self, frames: int, device: torch.device) -> bool:
         needed = frames * self.network.graph_bytes_per_pixel * self.settings.instance_size**2
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
         return needed < free / 2

@@ -65,7 +65,7 @@ def describe_file(path: Path) -> Description:
 def format_table(descriptions: list[Description]) -> str:
     """A line for each file."""
     rows = [("file", "network", "licence", "where")]
-    rows += [(each.file, each.network, each.licence, each.place or each.where) for each in descriptions]
+    rows += [(each.file, each.network, _shorten(each.licence), each.place or each.where) for each in descriptions]
     printed = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*printed, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in printed)
@@ -119,6 +119,12 @@ def _describe_source(source: RemoteFile, path: Path) -> Description:
         where = f"not here yet: {place}, or by hand from {source.page}"
     network = _describe_network(architecture(source.name), None, 0)
     return Description(source.file, network, source.licence, {"training": source.about}, hashed, where, place)
+
+
+def _shorten(licence: str) -> str:
+    """The first of several terms, without what it is of."""
+    first, more, _ = licence.partition(";")
+    return f"{first.partition(' (')[0]}; …" if more else first
 
 
 def _place(path: Path) -> str:

@@ -18,7 +18,7 @@ def test_rtaa_loss_equals_a_plain_loop():
     )
     anchors = anchors_cxcywh(5).double()
     box, pseudo = torch.tensor([[0.0, 0, 40, 90], [15, -30, 32, 70]]).double()
-    found = cxcywh_to_xyxy(decode(output, anchors).boxes_cxcywh).numpy()
+    found = cxcywh_to_xyxy(decode(output, anchors).of(0).boxes_cxcywh).numpy()
     overlap = overlaps(found, np.tile(cxcywh_to_xyxy(box).numpy(), (len(found), 1)))
     assert (overlap > 0.6).sum() >= 2 and (overlap < 0.3).sum() >= 2
     logits, offsets = output.cls.reshape(2, -1).T.numpy(), output.loc.reshape(4, -1).numpy()

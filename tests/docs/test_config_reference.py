@@ -49,7 +49,10 @@ def undocumented(config: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"{section}.{key}" for key in keys if key not in known)
     for section in ("attack", "defense"):
         chosen = config[section] or {"name": section, "kwargs": {}}
-        yield from missing(f"{section}.kwargs", chosen["kwargs"], PAGES[chosen["name"]])
+        kwargs = dict(chosen["kwargs"])
+        if chosen["name"] == "Transfer":  # whose own kwargs are those of another attack
+            yield from missing(f"{section}.kwargs.kwargs", kwargs.pop("kwargs", {}), PAGES[kwargs["attack"]])
+        yield from missing(f"{section}.kwargs", kwargs, PAGES[chosen["name"]])
     model = config["model"]
     yield from missing("model.wrapper_kwargs", model["wrapper_kwargs"], PAGES["model.wrapper_kwargs"])
     known = PAGES.get(f"model.model_kwargs of {model['name']}", set())

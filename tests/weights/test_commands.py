@@ -56,8 +56,10 @@ def test_list_describes_all_weights(run: Run, tmp_path: Path) -> None:
         r"\n  training  .*, seed \d+; .*\n  tracker   siamrpn_.*, sha256 [0-9a-f]{64}\n  licence   MIT\n", unet
     )
     assert "siamrpn_alex, keypoint head shallow, lambda_k 0.2" in mtl
-    assert re.search(r"training  .* steps of .* seed \d+\n  licence   MIT\n", mtl)
-    assert f"sha256    {hash_file(STL)}\n  where     {STL} (12.5 MB)" in stl
+    assert re.search(
+        r"training  .* steps of .* seed \d+\n  licence   MIT .*; real people: Open Images .*; see NOTICE\n", mtl
+    )
+    assert f"sha256    {hash_file(STL)}\n  where     {STL} (12.6 MB)" in stl
     assert "\n  training  PySOT's model zoo" in dwxcorr
     assert "licence   CC BY-SA 3.0\n  sha256    none published\n" in dwxcorr
     assert f"not here yet: skelevision weights fetch {NAME}, or by hand from https://drive.google.com/open" in dwxcorr
@@ -73,7 +75,7 @@ def test_list_is_short(run: Run, tmp_path: Path) -> None:
         *(f"{name}.pth" for name in published.WEIGHTS),
     ]
     assert [line.split("  ")[-1].strip() for line in lines[2:4]] == ["packaged", f"skelevision weights fetch {NAME}"]
-    assert max(map(len, lines)) < 160
+    assert "  MIT; …  " in lines[1] and max(map(len, lines)) < 160
 
 
 def test_list_writes_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
