@@ -31,12 +31,13 @@ def evaluate(config: dict[str, Any], folder: Path, batches: int | None = None, s
         skip_attack: As the option of that name.
     """
     from armory import paths
-    from armory.instrument import del_globals
+    from armory.instrument import ResultsLogWriter, del_globals
     from armory.scenarios import main
 
     name = uuid.uuid4().hex
     path = folder / f"{name}.json"
     path.write_text(format_config({**config, "eval_id": name}))
+    write = ResultsLogWriter._write  # which the config's hook changes for the process
     paths.set_mode("host", set_art_path=False)
     try:
         with warnings.catch_warnings():
@@ -44,6 +45,7 @@ def evaluate(config: dict[str, Any], folder: Path, batches: int | None = None, s
             main.run_config(str(path), num_eval_batches=batches, skip_benign=False, skip_attack=skip_attack)
     finally:
         paths.set_mode("docker", set_art_path=False)
+        ResultsLogWriter._write = write
         del_globals()
     (result,) = (armorys_folder("output_dir") / name).glob("*.json")
     return result
