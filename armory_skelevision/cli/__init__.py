@@ -30,7 +30,7 @@ class Application(typer.Typer):
         """Run the command on the process's arguments, or on a given list."""
         try:
             return super().__call__(*args, **kwargs)
-        except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
+        except (StructuredError, ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
             if os.environ.get(DEBUG):
                 raise
             print(f"error: {_describe(error)}", file=sys.stderr)

@@ -9,6 +9,7 @@ from people_data import make_coco, make_lasot
 
 from armory_skelevision import __version__, cli
 from armory_skelevision.evaluation import configs
+from armory_skelevision.validation import InvalidTypeError
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -89,6 +90,15 @@ def test_errors_about_long_paths_are_short(run: Run, path: str) -> None:
         code, out, err = run(*command, path)
         assert code == 1
         assert all(0 < len(line) < 4100 for line in (out + err).splitlines()), command
+
+
+def test_values_of_another_type_are_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise InvalidTypeError("tracker", "an ART estimator", "a list")
+
+    monkeypatch.setattr("armory_skelevision.claims.claim.read_claims", refuse)
+    code, _, err = run("claims")
+    assert code == 1 and err == "error: tracker: expected an ART estimator, got a list\n"
 
 
 def test_traceback_on_demand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
