@@ -23,7 +23,7 @@ from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.networks.inference import freeze
 from armory_skelevision.tracking import Crops, Frames, TemplateMatcher, TrackerSettings, VideoFrames, network_input
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.tracking.lockstep import track_in_lockstep
+from armory_skelevision.tracking.lockstep import track_boxes
 from armory_skelevision.tracking.tracker import run_tracker, track
 from armory_skelevision.validation import Count, InvalidTypeError, InvalidValueError, Settings, check_known, check_value
 
@@ -215,9 +215,8 @@ class SiameseEstimator(BoxLoss, ObjectTrackerMixin, PyTorchEstimator):  # type: 
     def _predict_batch(self, targets: Sequence[tuple[Any, Tensor]]) -> Iterator[dict[str, Any]]:
         """All predictions for the targets of some videos: pairs of a video and the box (4,) in its frame 0."""
         matchers = [self._match(video, box_xyxy) for video, box_xyxy in targets]
-        for (video, _), matcher, tracked in zip(targets, matchers, _track_all(matchers), strict=True):
-            boxes_xyxy, scores = zip(*tracked, strict=True)
-            found = {"boxes": torch.stack(boxes_xyxy), "scores": torch.stack(scores), **self._read_template(matcher)}
+        for (video, _), matcher, (boxes_xyxy, scores) in zip(targets, matchers, _track_all(matchers), strict=True):
+            found = {"boxes": boxes_xyxy, "scores": scores, **self._read_template(matcher)}
             result = {key: value.to(self.device) for key, value in found.items()}
             yield result if isinstance(video, Tensor) else {key: as_array(value) for key, value in result.items()}
 
@@ -236,15 +235,12 @@ class SiameseEstimator(BoxLoss, ObjectTrackerMixin, PyTorchEstimator):  # type: 
         return loss
 
 
-def _track_all(matchers: Sequence[TemplateMatcher]) -> list[list[tuple[Tensor, Tensor]]]:
-    """The box (4,) and the score in each frame of each video."""
-    if len(matchers) == 1:
-        return [[(step.box_xyxy, step.score) for step in run_tracker(matchers[0], matchers[0].crops)]]
-    tracked: list[list[tuple[Tensor, Tensor]]] = [[] for _ in matchers]
-    for step in track_in_lockstep(matchers):
-        for video, box_xyxy, score in zip(step.videos, step.boxes_xyxy, step.scores, strict=True):
-            tracked[video].append((box_xyxy, score))
-    return tracked
+def _track_all(matchers: Sequence[TemplateMatcher]) -> list[tuple[Tensor, Tensor]]:
+    """The boxes (F, 4) and the scores (F,) of each video."""
+    if len(matchers) > 1:
+        return track_boxes(matchers)
+    steps = list(run_tracker(matchers[0], matchers[0].crops))
+    return [(torch.stack([step.box_xyxy for step in steps]), torch.stack([step.score for step in steps]))]
 
 
 def _check_network(model: Any, network_type: type, settings: Any) -> None:

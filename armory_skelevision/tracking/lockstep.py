@@ -89,3 +89,14 @@ def track_in_lockstep(matchers: Sequence[TemplateMatcher]) -> Iterator[JointStep
         following = update(state, proposals, chosen, sizes_wh, settings)
         yield JointStep(running, windows, state, proposals, following, chosen)
         state = following
+
+
+def track_boxes(matchers: Sequence[TemplateMatcher]) -> list[tuple[Tensor, Tensor]]:
+    """The boxes (F, 4), float32, and the scores (F,) of each video; see `track_in_lockstep`."""
+    boxes_xyxy: list[list[Tensor]] = [[] for _ in matchers]
+    scores: list[list[Tensor]] = [[] for _ in matchers]
+    for step in track_in_lockstep(matchers):
+        for video, box_xyxy, score in zip(step.videos, step.boxes_xyxy, step.scores, strict=True):
+            boxes_xyxy[video].append(box_xyxy)
+            scores[video].append(score)
+    return [(torch.stack(boxes), torch.stack(found)) for boxes, found in zip(boxes_xyxy, scores, strict=True)]

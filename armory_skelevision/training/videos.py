@@ -23,7 +23,7 @@ from armory_skelevision.networks import SiameseNetwork
 from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.tracking.crops import Crops, TemplateMatcher
 from armory_skelevision.tracking.frames import Frames, Region
-from armory_skelevision.tracking.lockstep import track_in_lockstep
+from armory_skelevision.tracking.lockstep import track_boxes
 from armory_skelevision.validation import InvalidValueError
 
 IN_LOCKSTEP = 8
@@ -130,11 +130,7 @@ def _track(network: SiameseNetwork, videos: list[ValidationVideo], settings: Tra
     """The tracked boxes (F, 4) of each video."""
     starts = [torch.from_numpy(video.boxes_xyxy[0]) for video in videos]
     crops = [Crops(network, video.open(), start, settings) for video, start in zip(videos, starts, strict=True)]
-    boxes_xyxy: list[list[Tensor]] = [[] for _ in videos]
-    for step in track_in_lockstep([TemplateMatcher.embed_template(each) for each in crops]):
-        for video, box_xyxy in zip(step.videos, step.boxes_xyxy, strict=True):
-            boxes_xyxy[video].append(box_xyxy)
-    return [torch.stack(boxes) for boxes in boxes_xyxy]
+    return [boxes_xyxy for boxes_xyxy, _ in track_boxes([TemplateMatcher.embed_template(each) for each in crops])]
 
 
 def _score(video: ValidationVideo, boxes_xyxy: Tensor) -> float:

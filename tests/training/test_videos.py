@@ -1,7 +1,6 @@
 """Validation by whole videos, and the choice of constants by it."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -85,12 +84,10 @@ def track_truth(monkeypatch, offsets):
     """Let the tracker find the first box of each video, moved to the right by a number per frame."""
 
     def track(matchers):
-        first_xyxy = torch.stack([matcher.crops.box_xyxy for matcher in matchers])
-        for offset in offsets:
-            boxes_xyxy = first_xyxy + torch.tensor([1.0, 0, 1, 0]) * offset
-            yield SimpleNamespace(videos=list(range(len(matchers))), boxes_xyxy=boxes_xyxy)
+        moves = torch.tensor(offsets)[:, None] * torch.tensor([1.0, 0, 1, 0])
+        return [(matcher.crops.box_xyxy + moves, torch.ones(len(offsets))) for matcher in matchers]
 
-    monkeypatch.setattr(videos, "track_in_lockstep", track)
+    monkeypatch.setattr(videos, "track_boxes", track)
 
 
 def test_scores_leave_out_the_first_frame_and_those_without_a_box(tmp_path, monkeypatch):
