@@ -58,8 +58,8 @@ def count_tracking(make: Make, videos: int = 1) -> Counts:
     return {name: value / videos for name, value in _slope(track, FRAMES).items()}
 
 
-def count_patch(make: Make, memory: str, samples: int = 1) -> Counts:
-    """The counts of one more frame in one more step, under each of several transformations in lockstep."""
+def count_patch(make: Make, memory: str, runs: int = 1, **further: Any) -> Counts:
+    """The counts of one more frame in one more step, for each of several runs in lockstep."""
     from armory_skelevision.attacks import PatchAttack
 
     scene = draw_scene(FRAMES[1], 240, 320)
@@ -69,15 +69,13 @@ def count_patch(make: Make, memory: str, samples: int = 1) -> Counts:
         metadata = [{key: values[:frames] for key, values in scene.metadata[0].items()}]
 
         def attack(steps: int) -> Counts:
-            settings: dict[str, Any] = {"max_iter": steps, "memory": memory, "verbose": False}
-            if samples > 1:
-                settings["eot"] = {"brightness": 0.1, "samples": samples}
+            settings = {"max_iter": steps, "memory": memory, "verbose": False, **further}
             call = scene.x[:, :frames], labels, metadata
             return count(make, lambda tracker: PatchAttack(tracker, **settings).generate(*call))
 
         return _slope(attack, STEPS)
 
-    return {name: value / samples for name, value in _slope(step, FRAMES).items()}
+    return {name: value / runs for name, value in _slope(step, FRAMES).items()}
 
 
 def main() -> None:
@@ -90,7 +88,9 @@ def main() -> None:
     mtl = trackers["SiamRPN (MTL)"]
     rows[f"tracking, SiamRPN (MTL), {LOCKSTEP} in lockstep"] = count_tracking(mtl, LOCKSTEP)
     rows |= {f"patch attack, {memory}": count_patch(mtl, memory) for memory in MEMORY}
-    rows[f"patch attack, graph, {LOCKSTEP} in lockstep"] = count_patch(mtl, "graph", LOCKSTEP)
+    transformations = {"eot": {"brightness": 0.1, "samples": LOCKSTEP}}
+    rows[f"patch attack, graph, {LOCKSTEP} transformations"] = count_patch(mtl, "graph", LOCKSTEP, **transformations)
+    rows[f"patch attack, graph, {LOCKSTEP} restarts"] = count_patch(mtl, "graph", LOCKSTEP, restarts=LOCKSTEP)
     print_table(["", *next(iter(rows.values()))], [[name, *counts.values()] for name, counts in rows.items()])
     if options.json:
         print(json.dumps(rows))

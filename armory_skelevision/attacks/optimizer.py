@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal, NamedTuple
@@ -26,6 +26,15 @@ class BestIterate(NamedTuple):
     """The objective of the image."""
     image: Tensor
     """Any shape, in [0, 1]."""
+
+
+@dataclass
+class _Run:
+    """Where the ascent from one start has come to."""
+
+    image: Tensor
+    velocity: Tensor
+    best: BestIterate
 
 
 @dataclass(frozen=True)
@@ -72,20 +81,48 @@ class GradientAscent:
         Raises:
             InvalidValueError: For an objective or a gradient of NaN, which no step can be chosen by.
         """
-        image, best = start.detach(), BestIterate(-math.inf, start)
-        velocity = torch.zeros_like(start)
+        together = self.iterate_all(lambda images, grad: [objective(images[0], grad)], [start], progress)
+        return (best for (best,) in together)
+
+    def iterate_all(
+        self,
+        objective: Callable[[Mapping[int, Tensor], bool], Sequence[ValueAndGrad]],
+        starts: Sequence[Tensor],
+        progress: Callable[[int], Iterable[int]] = range,
+    ) -> Iterator[list[BestIterate]]:
+        """The same from several starts, whose images are evaluated together.
+
+        Args:
+            objective: As for one, of the images by the numbers of their starts. A run that has ended is left out.
+            starts: First images, each of any shape, in [0, 1].
+            progress: As for one.
+
+        Yields:
+            The iterate that is kept from each start after 0, 1, … steps.
+        """
+        runs = [_Run(start.detach(), torch.zeros_like(start), BestIterate(-math.inf, start)) for start in starts]
+        active = dict(enumerate(runs))
         for step in progress(self.max_iter):
-            value, grad = objective(image, True)
-            if math.isnan(value) or (grad is not None and bool(grad.isnan().any())):
-                raise InvalidValueError("estimator", "a loss and a gradient that are numbers", f"NaN in step {step}")
-            best = self._choose(best, BestIterate(value, image))
-            yield best
-            if grad is None:
+            results = objective({number: run.image for number, run in active.items()}, True)
+            for (number, run), (value, grad) in zip(list(active.items()), results, strict=True):
+                _refuse_nan(value, grad, step)
+                run.best = self._choose(run.best, BestIterate(value, run.image))
+                if grad is None:
+                    del active[number]
+                else:
+                    self._advance(run, grad, step)
+            yield [run.best for run in runs]
+            if not active:
                 return
-            velocity = self._accumulate(velocity, grad)
-            direction = velocity if self.update == "gradient" else velocity.sign()
-            image = (image + self._step_size(step) * direction).clamp(0, 1)
-        yield self._choose(best, BestIterate(objective(image, False).value, image))
+        results = objective({number: run.image for number, run in active.items()}, False)
+        for run, (value, _) in zip(active.values(), results, strict=True):
+            run.best = self._choose(run.best, BestIterate(value, run.image))
+        yield [run.best for run in runs]
+
+    def _advance(self, run: _Run, grad: Tensor, step: int) -> None:
+        run.velocity = self._accumulate(run.velocity, grad)
+        direction = run.velocity if self.update == "gradient" else run.velocity.sign()
+        run.image = (run.image + self._step_size(step) * direction).clamp(0, 1)
 
     def _choose(self, best: BestIterate, new: BestIterate) -> BestIterate:
         return new if self.keep == "last" or new.value > best.value else best
@@ -101,3 +138,8 @@ class GradientAscent:
         if self.schedule == "constant":
             return self.step_size
         return self.step_size * (1 + math.cos(math.pi * step / self.max_iter)) / 2
+
+
+def _refuse_nan(value: float, grad: Tensor | None, step: int) -> None:
+    if math.isnan(value) or (grad is not None and bool(grad.isnan().any())):
+        raise InvalidValueError("estimator", "a loss and a gradient that are numbers", f"NaN in step {step}")

@@ -159,3 +159,23 @@ def test_nan_is_named_with_its_step_and_never_kept_silently(bad):
     with pytest.raises(InvalidValueError) as caught:
         GradientAscent(0.1, 5).run(objective, torch.full((2, 2, 3), 0.5))
     assert (caught.value.key, caught.value.got) == ("estimator", "NaN in step 2")
+
+
+def test_several_starts_give_what_each_gives_alone_and_those_that_end_are_left_out():
+    def objective(image, with_grad):
+        value, grad = hill(image, with_grad)
+        return ValueAndGrad(value, grad if image.max() < 0.15 else None)
+
+    seen = []
+
+    def together(images, with_grad):
+        seen.append((list(images), with_grad))
+        return [objective(image, with_grad) for image in images.values()]
+
+    ascent = GradientAscent(0.1, 3, momentum=0.5)
+    starts = [torch.full((3,), brightness) for brightness in (0.1, 0.0, 0.2)]
+    kept = list(ascent.iterate_all(together, starts))
+    assert seen == [([0, 1, 2], True), ([0, 1], True), ([1], True)]
+    for number, start in enumerate(starts):
+        alone = ascent.run(objective, start)
+        assert alone.value == kept[-1][number].value and torch.equal(alone.image, kept[-1][number].image)

@@ -9,7 +9,7 @@ from doubles import SMALL, screen_scene
 from armory_skelevision.attacks import AutoPatch, PatchAttack
 from armory_skelevision.attacks.objectives import Loss
 from armory_skelevision.attacks.patch import read_scene
-from armory_skelevision.attacks.patch.race import RealRun
+from armory_skelevision.attacks.patch.race import judge
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.tracking.anchors import SIZES_WH
@@ -68,8 +68,8 @@ def test_every_loss_finds_it(loss, tracker, scene):
 
 
 def test_auto_patch_finds_the_worst_case(tracker, scene):
-    judge = RealRun([PatchAttack(tracker, verbose=False).make_objective([scene], 0)])
+    loss = PatchAttack(tracker, verbose=False).make_objective([scene], 0)
     grey, red = torch.full((*scene.patch_hw, 3), 0.5), torch.ones(*scene.patch_hw, 3)
-    start, worst = (judge(patch, False).value for patch in (grey, red))
+    start, worst = (judge([loss], [patch], False)[0].value for patch in (grey, red))
     found = AutoPatch(tracker, budget=20, verbose=False).run([scene])[20].value
     assert found - start >= 0.95 * (worst - start) > 0

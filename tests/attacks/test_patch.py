@@ -6,6 +6,9 @@ import torch
 from doubles import SMALL, ColourTracker, IdentityTracker, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import PatchAttack
+from armory_skelevision.attacks.gradients import CropGradient
+from armory_skelevision.attacks.optimizer import GradientAscent
+from armory_skelevision.attacks.patch import read_scene
 from armory_skelevision.attacks.patch.regularizers import distance_to_print, total_variation
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -206,6 +209,26 @@ def test_patches_of_an_earlier_attack_are_not_replaced(tmp_path, suffix):
     assert left.read_bytes() == kept
     first.generate(x=x, y=y, y_patch_metadata=metadata)  # goes on with its own
     assert len(list(tmp_path.glob("patch_001.*"))) == 3
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"eot": {"noise": 0.1, "samples": 2}}, {"checkpoints": (1,)}])
+def test_restarts_are_evaluated_together_and_give_what_each_gives_alone(kwargs, monkeypatch):
+    counts, evaluate_all = [], CropGradient.evaluate_all
+
+    def watched(self, videos, with_grad):
+        counts.append((len(videos), with_grad))
+        return evaluate_all(self, videos, with_grad)
+
+    monkeypatch.setattr(CropGradient, "evaluate_all", watched)
+    (video,), (labels,), (metadata,) = screen_scene()
+    scene = read_scene(video, labels["boxes"], metadata, torch.device("cpu"), 0)
+    made = PatchAttack(tiny_estimator(), max_iter=2, restarts=3, verbose=False, **kwargs)
+    found = made.run([scene])
+    samples = kwargs.get("eot", {}).get("samples", 1)
+    assert counts == [(3 * samples, True), (3 * samples, True), (3 * samples, False)]
+    ascent = GradientAscent(made.step_size, 2)
+    alone = [ascent.run(made.make_objective([scene], n), made.make_start([scene], n)) for n in range(3)]
+    assert found[2].value == max(each.value for each in alone)
 
 
 def test_more_restarts_are_never_worse():

@@ -12,14 +12,14 @@ from art.estimators.estimator import BaseEstimator
 from art.estimators.object_tracking.object_tracker import ObjectTrackerMixin
 from torch import Tensor
 
-from armory_skelevision.attacks.gradients import Memory, Precision, TrackerGradient
+from armory_skelevision.attacks.gradients import Memory, Precision, TrackerGradient, ValueAndGrad
 from armory_skelevision.attacks.objectives import Loss, Objective, TargetBox, make_objective
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent, Keep, Schedule, Update
 from armory_skelevision.attacks.patch.base import ScreenAttack
 from armory_skelevision.attacks.patch.checkpoints import check_checkpoints
 from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.files import load_start
-from armory_skelevision.attacks.patch.objective import PatchObjective
+from armory_skelevision.attacks.patch.objective import PatchObjective, evaluate_together
 from armory_skelevision.attacks.patch.scene import PatchScene
 from armory_skelevision.attacks.patch.starts import Start, make_start
 from armory_skelevision.validation import AnyPath, InvalidValueError, Range, Repeats, Seed, Step, Weight, WholeNumber
@@ -111,18 +111,19 @@ class PatchAttack(ScreenAttack):
         """
         ascent = GradientAscent(self.step_size, self.max_iter, self.update, self.schedule, self.momentum, self.keep)
         steps = sorted({*(step for step in self.checkpoints if step < self.max_iter), self.max_iter})
-        restarts = []
-        for restart in range(self.restarts):
-            objective = self.make_objective(scenes, restart)
-            start = self.make_start(scenes, restart).to(self.estimator.device)
-            recorded: dict[int, BestIterate] = {}
-            for step, best in enumerate(ascent.iterate(objective, start, partial(self._count_steps, restart))):
-                if step in steps:
-                    recorded[step] = best
-            # A run without a gradient ends early, with the patch that it would keep.
-            restarts.append({step: recorded.get(step, best) for step in steps})
-        # Of equals max takes the first: a restart replaces an earlier one only if it is better.
-        return {step: max((kept[step] for kept in restarts), key=lambda iterate: iterate.value) for step in steps}
+        objectives = [self.make_objective(scenes, restart) for restart in range(self.restarts)]
+        starts = [self.make_start(scenes, restart).to(self.estimator.device) for restart in range(self.restarts)]
+
+        def evaluate(patches: Mapping[int, Tensor], with_grad: bool) -> list[ValueAndGrad]:
+            return evaluate_together([objectives[restart] for restart in patches], list(patches.values()), with_grad)
+
+        recorded: dict[int, list[BestIterate]] = {}
+        for step, kept in enumerate(ascent.iterate_all(evaluate, starts, self._count_steps)):
+            if step in steps:
+                recorded[step] = kept
+        # Runs without a gradient end early, with the patches that they would keep. Of equals max takes the first: a
+        # restart replaces an earlier one only if it is better.
+        return {step: max(recorded.get(step, kept), key=lambda iterate: iterate.value) for step in steps}
 
     def make_objective(self, scenes: Sequence[PatchScene], restart: int) -> PatchObjective:
         """The objective of a patch on some scenes; transformations follow the seed and the number of the restart."""
@@ -144,9 +145,8 @@ class PatchAttack(ScreenAttack):
         target_box = TargetBox.from_dict(self.target_box, "target_box") if self.target_box is not None else None
         return make_objective(self.loss, truth_xyxy, target_box, tracker.settings)
 
-    def _count_steps(self, restart: int, count: int) -> Any:
-        title = "Patch" if self.restarts == 1 else f"Patch {restart + 1}/{self.restarts}"
-        return self._progress(range(count), title, "step")
+    def _count_steps(self, count: int) -> Any:
+        return self._progress(range(count), "Patch", "step")
 
     def _check_params(self) -> None:
         super()._check_params()

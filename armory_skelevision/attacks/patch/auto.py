@@ -136,8 +136,9 @@ class AutoPatch(ScreenAttack):
         """The best patch of all contenders, judged in float32."""
         exact = _in_float32(tracker)
         images = [each.best.image for each in contenders]
-        judged = [BestIterate(judge(self._make_judge(exact, scenes), image, False).value, image) for image in images]
-        return max(judged, key=lambda best: best.value)
+        judged = judge([self._make_judge(exact, scenes) for _ in images], images, False)
+        pairs = zip(judged, images, strict=True)
+        return max((BestIterate(result.value, image) for result, image in pairs), key=lambda best: best.value)
 
     def _make_judge(self, tracker: TrackerGradient, scenes: Sequence[PatchScene]) -> PatchObjective:
         """An objective whose run judges patches: with the same transformations for all, which are not those of losses.

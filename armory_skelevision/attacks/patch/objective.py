@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -59,14 +60,23 @@ class PatchObjective:
 
         The gradient is None if it is not wanted, or if no scene shows the patch to the tracker.
         """
-        samples = self.eot.samples if self.eot else 1
-        shown = [self._show(scene, patch, with_grad) for scene in self.scenes for _ in range(samples)]
-        results = self.tracker.evaluate_all([each.video for each in shown], with_grad)
-        value = sum(result.value for result in results) / samples
+        return evaluate_together([self], [patch], with_grad)[0]
+
+    def show(self, patch: Tensor, with_grad: bool) -> list[ShownPatch]:
+        """The patch in every scene, under as many transformations each as there are samples."""
+        return [self._show(scene, patch, with_grad) for scene in self.scenes for _ in range(self._samples)]
+
+    def combine(self, patch: Tensor, shown: Sequence[ShownPatch], results: Sequence[ValueAndGrad]) -> ValueAndGrad:
+        """The objective of the patch for those of the videos that it is shown in."""
+        value = sum(result.value for result in results) / self._samples
         pairs = zip(shown, results, strict=True)
         grads = [each.to_patch(result.grad) for each, result in pairs if result.grad is not None]
-        grad = torch.stack(grads).sum(dim=0) / samples if grads else None
+        grad = torch.stack(grads).sum(dim=0) / self._samples if grads else None
         return self._regularize(ValueAndGrad(value, grad), patch)
+
+    @property
+    def _samples(self) -> int:
+        return self.eot.samples if self.eot else 1
 
     def _show(self, scene: PatchScene, patch: Tensor, with_grad: bool) -> ShownPatch:
         """A patch in one scene under one transformation."""
@@ -91,3 +101,20 @@ class PatchObjective:
         penalty_grad = torch.autograd.grad(penalty, leaf)[0]
         grad = result.grad - penalty_grad if result.grad is not None else None
         return ValueAndGrad(result.value - float(penalty.detach()), grad)
+
+
+def evaluate_together(
+    objectives: Sequence[PatchObjective], patches: Sequence[Tensor], with_grad: bool
+) -> list[ValueAndGrad]:
+    """Each objective of its own patch, with its gradient if wanted; all of one tracker, which evaluates them at once.
+
+    Args:
+        objectives: At least one.
+        patches: As many, each (h, w, 3), RGB in [0, 1].
+        with_grad: Whether the gradients are wanted.
+    """
+    shown = [objective.show(patch, with_grad) for objective, patch in zip(objectives, patches, strict=True)]
+    videos = [each.video for part in shown for each in part]
+    results = iter(objectives[0].tracker.evaluate_all(videos, with_grad))
+    triples = zip(objectives, patches, shown, strict=True)
+    return [objective.combine(patch, part, list(islice(results, len(part)))) for objective, patch, part in triples]

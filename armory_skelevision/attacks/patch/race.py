@@ -7,7 +7,7 @@ each from its own best patch. In each round steps become smaller along half a co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from armory_skelevision.attacks.gradients import ValueAndGrad
 from armory_skelevision.attacks.objectives import Objective
 from armory_skelevision.attacks.optimizer import BestIterate, GradientAscent
-from armory_skelevision.attacks.patch.objective import PatchObjective
+from armory_skelevision.attacks.patch.objective import PatchObjective, evaluate_together
 from armory_skelevision.boxes import iou
 from armory_skelevision.tracking import Step
 from armory_skelevision.validation import InvalidValueError
@@ -55,9 +55,23 @@ def race(contenders: Sequence[Contender], rounds: Sequence[Round]) -> Iterator[B
     leaders = list(contenders)
     for count, steps in rounds:
         leaders = sorted(leaders, key=lambda each: each.best.value, reverse=True)[:count]
-        for leader in leaders:
-            for _ in leader.advance(steps):
-                yield max((each.best for each in contenders), key=lambda best: best.value)
+        for _ in _advance(leaders, steps):
+            yield max((each.best for each in contenders), key=lambda best: best.value)
+
+
+def _advance(leaders: Sequence[Contender], steps: int) -> Iterator[None]:
+    """Let each take some steps from its best patch so far, all together; yields after each gradient evaluation."""
+    ascent = GradientAscent(STEP_SIZE, steps, "sign", "cosine", MOMENTUM)
+
+    def evaluate(patches: Mapping[int, Tensor], with_grad: bool) -> list[ValueAndGrad]:
+        return evaluate_runs([leaders[number].run for number in patches], list(patches.values()), with_grad)
+
+    for step, kept in enumerate(ascent.iterate_all(evaluate, [leader.best.image for leader in leaders])):
+        for leader, best in zip(leaders, kept, strict=True):
+            if best.value > leader.best.value:
+                leader.best = best
+            if step < steps:  # The last patches are judged without a gradient.
+                yield
 
 
 @dataclass
@@ -71,15 +85,6 @@ class Contender:
 
     run: RealRun
     best: BestIterate
-
-    def advance(self, steps: int) -> Iterator[None]:
-        """Take some steps from the best patch so far; yields after each gradient evaluation."""
-        ascent = GradientAscent(STEP_SIZE, steps, "sign", "cosine", MOMENTUM)
-        for step, best in enumerate(ascent.iterate(self.run, self.best.image)):
-            if best.value > self.best.value:
-                self.best = best
-            if step < steps:  # The last patch is judged without a gradient.
-                yield
 
 
 @dataclass
@@ -98,41 +103,61 @@ class RealRun:
     make_judge: Callable[[], PatchObjective] | None = None
     _turn: int = 0
 
-    def __call__(self, patch: Tensor, with_grad: bool) -> ValueAndGrad:
-        """Minus the mean IoU under a patch (h, w, 3), RGB in [0, 1], with the gradient of a loss if wanted.
-
-        As ARMORY measures it, over all frames but the first.
-        """
-        loss = self.losses[self._turn % len(self.losses)]
-        self._turn += with_grad
-        if self.make_judge is None:
-            return judge(loss, patch, with_grad)
-        grad = loss(patch, True).grad if with_grad else None
-        return ValueAndGrad(judge(self.make_judge(), patch, False).value, grad)
+    def next_loss(self) -> PatchObjective:
+        """The loss whose turn it is."""
+        self._turn += 1
+        return self.losses[(self._turn - 1) % len(self.losses)]
 
 
-def judge(loss: PatchObjective, patch: Tensor, with_grad: bool) -> ValueAndGrad:
-    """Minus the mean IoU in the run of a loss, with the loss's gradient if wanted.
+def evaluate_runs(runs: Sequence[RealRun], patches: Sequence[Tensor], with_grad: bool) -> list[ValueAndGrad]:
+    """Minus the mean IoU in each run under its own patch (h, w, 3), with the gradient of a loss if wanted.
+
+    As ARMORY measures it, over all frames but the first.
+    """
+    makers = [run.make_judge for run in runs if run.make_judge is not None]
+    losses = [run.next_loss() if with_grad else run.losses[0] for run in runs]
+    if not makers:
+        return judge(losses, patches, with_grad)
+    grads = [each.grad for each in evaluate_together(losses, patches, True)] if with_grad else [None] * len(runs)
+    judged = judge([make() for make in makers], patches, False)
+    return [ValueAndGrad(value, grad) for (value, _), grad in zip(judged, grads, strict=True)]
+
+
+def judge(losses: Sequence[PatchObjective], patches: Sequence[Tensor], with_grad: bool) -> list[ValueAndGrad]:
+    """Minus the mean IoU in the run of each loss under its own patch, with the loss's gradient if wanted.
 
     Raises:
         InvalidValueError: For boxes that are not finite.
     """
-    overlaps: list[Tensor] = []
+    watched = [_Watched(loss) for loss in losses]
+    results = evaluate_together([each.loss for each in watched], patches, with_grad)
+    return [ValueAndGrad(-each.mean_iou, result.grad) for each, result in zip(watched, results, strict=True)]
 
-    def watch(truth_xyxy: Tensor) -> Objective:
-        objective = loss.objective(truth_xyxy)
+
+class _Watched:
+    """A loss that remembers how well the target was tracked in its runs."""
+
+    def __init__(self, loss: PatchObjective) -> None:
+        self.loss = replace(loss, objective=self._watch)
+        self._make_objective = loss.objective
+        self._overlaps: list[Tensor] = []
+
+    @property
+    def mean_iou(self) -> float:
+        """Over all scenes and transformations."""
+        return float(torch.stack(self._overlaps).mean())
+
+    def _watch(self, truth_xyxy: Tensor) -> Objective:
+        objective = self._make_objective(truth_xyxy)
 
         def measure(boxes_xyxy: Tensor, steps: Sequence[Step] | None) -> Tensor:
             found_xyxy = boxes_xyxy.detach().double()
             if not bool(torch.isfinite(found_xyxy).all()):
                 raise InvalidValueError("estimator", "finite boxes", "NaN or infinity")
-            overlaps.append(iou(found_xyxy, truth_xyxy.to(found_xyxy))[1:].mean())
+            self._overlaps.append(iou(found_xyxy, truth_xyxy.to(found_xyxy))[1:].mean())
             return objective(boxes_xyxy, steps)
 
         return measure
-
-    grad = replace(loss, objective=watch)(patch, with_grad).grad
-    return ValueAndGrad(-float(torch.stack(overlaps).mean()), grad)
 
 
 def _count_rounds(contenders: int) -> int:
