@@ -1,17 +1,18 @@
-"""Tracking side by side with a loop in PySOT's manner, with an OpenCV tracker, and with the bare network.
+"""Tracking side by side with a loop in its authors' manner, with an OpenCV tracker, and with the bare network.
 
-    python -m benchmarks.tracker [--json] [--frames 20] …
+    python -m benchmarks.tracker [--json] [--tracker "SiamRPN (MTL)"] [--frames 20] …
 
 The columns follow the same person through the same video:
 
 - ours: the estimator's ``predict``, keypoints included.
-- pysot: the frame-by-frame loop of tests/pysot_loop.py, which takes crops with numpy and OpenCV, around our network.
+- authors: a frame-by-frame loop, which takes crops with NumPy and OpenCV, around our network; in PySOT's manner
+  (tests/pysot_loop.py), or for SiamFC++ in video_analyst's (tests/video_analyst_loop.py). NanoTrack has none.
 - mil: OpenCV's ``TrackerMIL``, on the CPU, for scale.
 - floor: the bare network on the crops that our tracker shows it; frame by frame or in one batch, whichever is faster.
 
 Seconds are the median over whole videos, after a warm-up. Memory is the peak above what model and video take: the
-process's, or the GPU's where one is used. In the JSON ``speedup`` is PySOT's time over ours, ``over_floor`` our time
-over the floor's.
+process's, or the GPU's where one is used. In the JSON ``speedup`` is the authors' time over ours, ``over_floor`` our
+time over the floor's. Weights are random, except those of SiamRPN, so other trackers lose the person at once.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ from torch import Tensor
 
 from benchmarks.common import NotAvailableError, Setting, make_parser, measure_columns, print_table, ratio, read_setting
 from benchmarks.measuring import Crops, fastest, network_crops
-from benchmarks.scene import Scene
+from benchmarks.scene import Scene, draw_scene
+from benchmarks.trackers import make_trackers
 
-PYSOT_LOOP = Path(__file__).parent.parent / "tests" / "pysot_loop.py"
+TESTS = Path(__file__).parent.parent / "tests"
+DEFAULT = "SiamRPN (MTL)"
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,16 @@ class Column:
     note: str = ""
 
 
-def measure_ours(setting: Setting) -> Column:
+def load(setting: Setting, name: str) -> tuple[Any, Scene]:
+    """A tracker and the video."""
+    return make_trackers(setting.device)[name](), draw_scene(
+        setting.frames, setting.height, setting.width, setting.seed
+    )
+
+
+def measure_ours(setting: Setting, name: str) -> Column:
     """The estimator."""
-    estimator, scene = setting.load()
+    estimator, scene = load(setting, name)
 
     def track() -> Any:
         return estimator.predict(scene.x, y_init=scene.y[0]["boxes"][:1])[0]["boxes"]
@@ -64,17 +74,14 @@ def measure_ours(setting: Setting) -> Column:
     return _measure({"": track}, scene, setting, estimator.device)
 
 
-def measure_pysot(setting: Setting) -> Column:
-    """PySOT's loop, fed with BGR bytes as it is there."""
-    estimator, scene = setting.load()
-    track_like_pysot = run_path(str(PYSOT_LOOP))["track_like_pysot"]
+def measure_authors(setting: Setting, name: str) -> Column:
+    """The loop of the tracker's authors, fed with BGR bytes as it is there."""
+    estimator, scene = load(setting, name)
+    follow = _authors_loop(estimator.settings)
     network, frames_bgr, box_xywh = _OnDevice(estimator.model), _as_bgr(scene), _first_xywh(scene)
 
-    names = ("penalty_k", "window_influence", "learning_rate")
-    constants = {name: getattr(estimator.settings, name) for name in names}
-
     def track() -> Any:
-        return _as_xyxy(track_like_pysot(network, frames_bgr, box_xywh, **constants))
+        return _as_xyxy(follow(network, frames_bgr, box_xywh))
 
     return _measure({"": track}, scene, setting, estimator.device)
 
@@ -83,7 +90,7 @@ def measure_mil(setting: Setting) -> Column:
     """OpenCV's tracker by multiple instance learning."""
     if not hasattr(cv2, "TrackerMIL"):
         raise NotAvailableError(f"OpenCV {cv2.__version__} comes without TrackerMIL")
-    _, scene = setting.load()
+    scene = draw_scene(setting.frames, setting.height, setting.width, setting.seed)
     frames_bgr, box_xywh = _as_bgr(scene), [int(value) for value in _first_xywh(scene)]
 
     def track() -> Any:
@@ -95,9 +102,9 @@ def measure_mil(setting: Setting) -> Column:
     return _measure({"": track}, scene, setting, torch.device("cpu"))
 
 
-def measure_floor(setting: Setting) -> Column:
+def measure_floor(setting: Setting, name: str) -> Column:
     """The network alone."""
-    estimator, scene = setting.load()
+    estimator, scene = load(setting, name)
     crops = network_crops(estimator, scene)
     ways = {
         "frame by frame": partial(_respond, estimator.model, crops, 1),
@@ -111,16 +118,23 @@ def compare(columns: Mapping[str, Column]) -> dict[str, Any]:
     speed = {name: column.frames_per_second for name, column in columns.items()}
     return {
         "frames_per_second": speed,
-        "speedup": ratio(speed["ours"], speed["pysot"]),
+        "speedup": ratio(speed["ours"], speed["authors"]),
         "over_floor": ratio(speed["floor"], speed["ours"]),
     }
 
 
 def main() -> None:
     """Measure, print, and sum up."""
-    options = make_parser(__doc__).parse_args()
-    setting = read_setting(options)
-    work = {"ours": measure_ours, "pysot": measure_pysot, "mil": measure_mil, "floor": measure_floor}
+    parser = make_parser(__doc__)
+    parser.add_argument("--tracker", default=DEFAULT, choices=list(make_trackers()), help="default %(default)s")
+    options = parser.parse_args()
+    setting, name = read_setting(options), options.tracker
+    work: dict[str, Callable[[Setting], Column]] = {
+        "ours": partial(measure_ours, name=name),
+        "authors": partial(measure_authors, name=name),
+        "mil": measure_mil,
+        "floor": partial(measure_floor, name=name),
+    }
     columns = measure_columns(work, setting, absent=lambda note: Column(note=note))
     result = compare(columns)
     print_table(
@@ -130,7 +144,7 @@ def main() -> None:
     print_table(["speedup", "over floor"], [[result["speedup"], result["over_floor"]]])
     if options.json:
         measured = {name: asdict(column) for name, column in columns.items()}
-        print(json.dumps({**asdict(setting), **result, "columns": measured}))
+        print(json.dumps({"tracker": name, **asdict(setting), **result, "columns": measured}))
 
 
 class _OnDevice:
@@ -146,6 +160,23 @@ class _OnDevice:
 
     def predict_head(self, z_features: Tensor, x_features: Tensor) -> list[Tensor]:
         return [part.cpu() for part in self.network.predict_head(z_features, x_features)]
+
+
+def _authors_loop(settings: Any) -> Callable[..., Any]:
+    """What follows a box (x, y, w, h) through frames, given the network, with the constants of our tracker."""
+    from armory_skelevision.tracking import MultiLevelSettings, PointSettings, QualitySettings
+
+    constants = {name: getattr(settings, name) for name in ("penalty_k", "window_influence", "learning_rate")}
+    match settings:
+        case PointSettings():
+            raise NotAvailableError("there is no loop in the manner of NanoTrack's author")
+        case QualitySettings():
+            loop = run_path(str(TESTS / "video_analyst_loop.py"))["track_like_video_analyst"]
+            return partial(loop, **constants, search_size=settings.instance_size)
+        case _:
+            loop = run_path(str(TESTS / "pysot_loop.py"))["track_like_pysot"]
+            base_size = 8 if isinstance(settings, MultiLevelSettings) else 0
+            return partial(loop, **constants, instance=settings.instance_size, base_size=base_size)
 
 
 def _measure(ways: Mapping[str, Callable[[], Any]], scene: Scene, setting: Setting, device: torch.device) -> Column:

@@ -67,14 +67,24 @@ def test_attack_beside_armory():
 def test_tracker(script, in_this_process):
     table, result = script("benchmarks.tracker", *TINY)
     columns, speed = result["columns"], result["frames_per_second"]
-    assert list(columns) == list(speed) == ["ours", "pysot", "mil", "floor"]
+    assert list(columns) == list(speed) == ["ours", "authors", "mil", "floor"]
     assert [line.split()[0] for line in table[1:5]] == list(columns)
     assert all(value > 0 for value in speed.values())
-    assert result["speedup"] == pytest.approx(speed["ours"] / speed["pysot"])
+    assert result["speedup"] == pytest.approx(speed["ours"] / speed["authors"])
     assert result["over_floor"] == pytest.approx(speed["floor"] / speed["ours"])
     # The same network in the same recurrence: two codes, one track.
-    assert columns["ours"]["mean_iou"] == pytest.approx(columns["pysot"]["mean_iou"], abs=0.01)
+    assert columns["ours"]["mean_iou"] == pytest.approx(columns["authors"]["mean_iou"], abs=0.01)
     assert columns["ours"]["mean_iou"] > 0.5
+
+
+@pytest.mark.parametrize("name", ["SiamFC++", "NanoTrack"])
+def test_other_trackers_beside_the_loops_of_their_authors(name, script, in_this_process):
+    _, result = script("benchmarks.tracker", *TINY, "--tracker", name)
+    assert result["tracker"] == name and result["over_floor"] > 0
+    if name == "NanoTrack":
+        assert result["speedup"] is None and "NanoTrack's author" in result["columns"]["authors"]["note"]
+    else:
+        assert result["speedup"] > 0
 
 
 def test_scene_is_the_same_in_frames_of_any_size():
