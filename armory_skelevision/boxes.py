@@ -41,7 +41,7 @@ def read_numbers(key: str, value: Any, expected: str) -> np.ndarray:
             if not all(isinstance(each, Real) and not isinstance(each, bool) for each in numbers.flat):
                 raise TypeError
             numbers = numbers.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last for 10**400
         raise InvalidTypeError(key, expected, f"something else: {value!r:.80}") from None
     if numbers.dtype.kind not in "iuf":
         raise InvalidTypeError(key, expected, f"values of type {numbers.dtype}")
@@ -142,6 +142,11 @@ def has_area(boxes_xyxy: Any) -> Any:
     Takes tensors and arrays; a box of NaN has no area.
     """
     return (boxes_xyxy[..., 2:] > boxes_xyxy[..., :2]).all(-1)
+
+
+def is_annotated(boxes_xyxy: np.ndarray) -> bool:
+    """Whether one of the true boxes (F, 4) counts beside that of the first frame, which the tracker is given."""
+    return bool((boxes_xyxy[1:] != LEFT_OUT_XYXY).any())
 
 
 def _area(box_xyxy: Tensor) -> Tensor:

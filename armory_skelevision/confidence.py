@@ -19,6 +19,9 @@ LOST = 0.2
 THRESHOLDS = np.arange(1, 10) / 10
 """Thresholds of the mean attack success rate, for scores and for areas alike."""
 
+MAX_SCORE = 1.001
+"""Largest score of a tracker whose scale is [0, 1], with what rounding may add."""
+
 LOST_BELOW = 0.5
 """Share of the median of all earlier scores below which a score says that the target may be lost."""
 
@@ -66,11 +69,12 @@ def mean_attack_success_rate(scores: Values, found_xyxy: Values, truth_xyxy: Val
         truth_xyxy: True boxes (F, 4).
 
     Returns:
-        A number in [0, 1]; NaN if no frame counts, or a value of one that counts is NaN.
+        A number in [0, 1]; NaN if no frame counts, a value of one that counts is NaN, or a score is above `MAX_SCORE`:
+        the thresholds mean nothing on another scale.
     """
     counted = _counted(truth_xyxy)
     sure, found, truth = scores[counted], found_xyxy[counted], truth_xyxy[counted]
-    if _is_unknown(truth_xyxy, sure, found):
+    if _is_unknown(truth_xyxy, sure, found) or sure.max() > MAX_SCORE:
         return math.nan
     centres = (found[:, :2] + found[:, 2:]) / 2
     is_inside = np.asarray(((centres >= truth[:, :2]) & (centres <= truth[:, 2:])).all(axis=1))
@@ -81,6 +85,8 @@ def mean_attack_success_rate(scores: Values, found_xyxy: Values, truth_xyxy: Val
 
 class LostAlarm:
     """Says of each score whether the target may be lost: below `LOST_BELOW` of the median of all scores before it.
+
+    Scores around or below 0, such as logits, have no such share: there it stays silent.
 
     Attributes:
         frames: The numbers of the frames in which it did.
@@ -93,7 +99,7 @@ class LostAlarm:
 
     def hear(self, score: float | None) -> bool:
         """Take the score of the next frame; None for a tracker that gives none, which is never said to be lost."""
-        is_lost = score is not None and bool(self._sorted) and score < LOST_BELOW * self._median()
+        is_lost = score is not None and bool(self._sorted) and score < LOST_BELOW * self._median() > 0
         if is_lost:
             self.frames.append(self._heard)
         if score is not None:

@@ -66,7 +66,9 @@ def test_numbers_are_read_from_whatever_holds_them():
     assert read_numbers("boxes", torch.tensor([0.1], dtype=torch.float64), "numbers").tolist() == [0.1]
 
 
-@pytest.mark.parametrize("value", [[True], ["1"], [1j], [[1], [1, 2]], np.array(["1"], object), [1, None], {}, None])
+@pytest.mark.parametrize(
+    "value", [[True], ["1"], [1j], [[1], [1, 2]], np.array(["1"], object), [1, None], {}, None, 10**400]
+)
 def test_what_is_no_numbers_is_refused(value):
     with pytest.raises(InvalidTypeError) as refused:
         read_numbers("boxes", value, "numbers")

@@ -47,6 +47,12 @@ def test_attack_success_rate_needs_the_centre_inside() -> None:
     assert mean_attack_success_rate(scores, outside, TRUTH) == 0
 
 
+def test_attack_success_rate_needs_scores_up_to_one() -> None:
+    found = np.array([[4.0, 4.0, 5.0, 5.0]] * 5)
+    assert mean_attack_success_rate(np.array([30.0, 1.0000002, 1, 1, 1]), found, TRUTH) == 1
+    assert math.isnan(mean_attack_success_rate(np.array([0.5, 0.5, 7, 0.5, 0.5]), found, TRUTH))
+
+
 def test_a_box_of_the_true_size_is_no_success() -> None:
     assert mean_attack_success_rate(np.full(5, 0.99), TRUTH, TRUTH) == 0
 

@@ -76,7 +76,7 @@ def track(
 
 def _print_fit(side: str, tracked: TrackedBoxes | None, reference: str) -> None:
     if tracked is not None:
-        print(f"{side}mean IoU with {reference} {tracked.mean_iou:.3f}")
+        print(f"{side}mean IoU with {reference} {tracked.average_overlap:.3f}")
 
 
 def _parse_numbers(option: str, text: str, count: int) -> list[float]:

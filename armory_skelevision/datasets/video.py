@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from armory_skelevision.boxes import LEFT_OUT_XYXY, check_corners, read_numbers
+from armory_skelevision.boxes import LEFT_OUT_XYXY, check_corners, is_annotated, read_numbers
 from armory_skelevision.datasets.frame_source import load_frames, open_frames, open_images, open_sequence
 from armory_skelevision.datasets.layouts import Layout
 from armory_skelevision.datasets.walker_files import read_annotation
@@ -78,7 +78,7 @@ class Video:
     @property
     def is_annotated(self) -> bool:
         """Whether there is a true box beside that of the first frame, which the tracker is given."""
-        return bool((self.boxes_xyxy[1:] != LEFT_OUT_XYXY).any())
+        return is_annotated(self.boxes_xyxy)
 
     @property
     def patch_metadata(self) -> dict[str, NDArray[Any]]:

@@ -69,6 +69,8 @@ def evaluate(
         if not (isinstance(video, Sequence) and all(isinstance(each, Video) for each in video)):
             raise InvalidTypeError("video", "a video from load_video, or a list of them", type(video).__name__)
         return [evaluate(tracker, each, attack, defense) for each in video]
+    if len(video) < 2:
+        raise InvalidValueError("video", "2 frames or more", f"{len(video)} in {video.name}")
     frames = video.frames.view()
     frames.flags.writeable = False  # as ARMORY does, since an attack or a tracker might work in place
     with _LOCK, _defended(tracker, defense):

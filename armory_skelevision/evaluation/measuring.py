@@ -27,6 +27,7 @@ class TrackedBoxes:
         frame_ious: IoU of each frame with the true box, F numbers in [0, 1].
         mean_iou: Mean IoU over frames in [0, 1], without frame 0, whose box is given: ARMORY's
             ``video_tracking_mean_iou``.
+        average_overlap: The same over the frames that count: without those that a benchmark leaves out.
         success_auc: Area under the success plot, in [0, 20/21].
         precision_20px: Share of frames whose predicted centre is at most 20 pixels from the true one.
         normalised_precision: The same for 0.2 of the true width and height.
@@ -40,6 +41,7 @@ class TrackedBoxes:
     scores: NDArray[np.float32] | None = field(repr=False)
     frame_ious: list[float] = field(repr=False)
     mean_iou: float
+    average_overlap: float
     success_auc: float
     precision_20px: float
     normalised_precision: float
@@ -75,6 +77,7 @@ def measure_boxes(
         scores=scores,
         frame_ious=frame_ious,
         mean_iou=mean_iou,
+        average_overlap=metrics.average_overlap(*labels)[0],
         success_auc=metrics.success_auc(*labels)[0],
         precision_20px=metrics.precision_20px(*labels)[0],
         normalised_precision=metrics.normalised_precision(*labels)[0],

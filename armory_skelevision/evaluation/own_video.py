@@ -163,7 +163,18 @@ def put_screen(video: Video, tracker: Any, screen_xy: Sequence[float], follows: 
     masks = np.ones(video.frames.shape[:3], np.uint8)
     for mask, (x1, y1, x2, y2) in zip(masks, boxes_xyxy.round().clip(0).astype(int), strict=True):
         mask[y1:y2, x1:x2] = 0
+    if not any(_shows(mask, corners) for mask, corners in zip(masks, gs_coords, strict=True)):
+        height, width = video.frames.shape[1:3]
+        expected = f"a screen that is seen in some {width}×{height} frame, outside of the target's box"
+        raise InvalidValueError("screen", expected, str(corners_xy.tolist()))
     return replace(video, gs_coords=gs_coords, masks=masks)
+
+
+def _shows(mask: NDArray[np.uint8], corners_xy: NDArray[np.float64]) -> bool:
+    """Whether a pixel of the quadrilateral (4, 2) is visible by a mask (H, W)."""
+    inside = np.zeros_like(mask)
+    cv2.fillConvexPoly(inside, np.rint(corners_xy).clip(-9999, 9999).astype(np.int32), 1)
+    return bool((inside & mask).any())
 
 
 def _write_frames(folder: Path, tracked: TrackedVideo) -> None:

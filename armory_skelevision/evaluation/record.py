@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from armory_skelevision.evaluation.measuring import TrackedBoxes
 from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES, VIDEO_SIZES
 
-SHARES = ("success_auc", "precision_20px", "normalised_precision")
+SHARES = ("average_overlap", "success_auc", "precision_20px", "normalised_precision")
 
 TRUTH_BY_TRACKER = "the boxes of the benign run, but for the first"
 """What stands in the result of a video without true boxes as ``dataset.truth``."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from armory_skelevision.boxes import xywh_to_xyxy
+from armory_skelevision.boxes import is_annotated, xywh_to_xyxy
 from armory_skelevision.confidence import LostAlarm
 from armory_skelevision.datasets.frame_source import FrameSource
 from armory_skelevision.evaluation.drawing import Drawing, Picture, write_caption
@@ -66,12 +66,15 @@ def track_file(
         box_xywh: The target in the first frame, (4,), pixels.
         out: A new or empty folder, which is there as a whole or not at all.
         max_frames: How many frames to track, from the first; None for all.
-        truth_xyxy: True boxes (F, 4), to be drawn and measured; None where they are unknown.
+        truth_xyxy: True boxes (F, 4), to be drawn and measured; None, or that of the first frame alone, where they are
+            unknown.
 
     Raises:
         InvalidValueError: For a box outside the frame, a folder with something in it, or a video that cannot be read.
     """
     start, alarm = time.perf_counter(), LostAlarm()
+    if truth_xyxy is not None and not is_annotated(truth_xyxy[:max_frames]):
+        truth_xyxy = None
     answers: list[Answer] = []
     drawing = Drawing(source.size, 1, ["benign"] if truth_xyxy is None else ["true", "benign"])
     total = source.count if max_frames is None else min(max_frames, source.count or max_frames)

@@ -33,12 +33,19 @@ class OpenCVTracker:
         self._box_xywh: Sequence[float] = ()
 
     def initialize(self, image: np.ndarray, box_xywh: Sequence[float]) -> None:
-        """Start with a first image (H, W, 3) uint8 BGR, and the target's box in it, rounded to whole pixels."""
+        """Start with a first image (H, W, 3) uint8 BGR, and the target's box in it, rounded to whole pixels.
+
+        Raises:
+            InvalidValueError: For a box that is too small for TrackerMIL.
+        """
         if self._seed is not None:
             # OpenCV has no other way: without it, each video's result would depend on those before it.
             ctypes.CDLL(None).srand(self._seed + 1)  # 0 is often the same as 1
         x, y, width, height = map(round, box_xywh)
         self._box_xywh = (x, y, max(width, 1), max(height, 1))
+        if isinstance(self._tracker, cv2.TrackerMIL) and (width - 1) * (height - 1) < 10:
+            # its random features have an area of 9 at least: where none fits, it draws for ever
+            raise InvalidValueError("box", "5×4 pixels or more for TrackerMIL", f"{width}×{height}")
         self._tracker.init(image, self._box_xywh)
 
     def track(self, image: np.ndarray) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from armory_skelevision.confidence import lost_but_sure, mean_attack_success_rate
+from armory_skelevision.confidence import MAX_SCORE, lost_but_sure, mean_attack_success_rate
 from armory_skelevision.results.metric_names import LOST_BUT_SURE, MASR
 from armory_skelevision.results.records import SideResult, summarize_videos
 
@@ -39,6 +39,8 @@ def _lost_but_sure(side: SideResult, benign: SideResult) -> Iterator[float | Non
 
 
 def _mean_attack_success_rates(side: SideResult) -> Iterator[float | None]:
+    if any(score > MAX_SCORE for scores in side.scores for score in scores):
+        return  # on a scale of the tracker's own it is not defined, so it is not missing
     for video in zip(side.scores, side.boxes_xyxy, side.true_boxes_xyxy, strict=False):
         yield _none_if_nan(mean_attack_success_rate(*(np.asarray(each, np.float64) for each in video)))
 

@@ -20,6 +20,7 @@ from armory_skelevision.results.metric_names import (
     IOU_IN_REACH,
     KEYPOINT_PCK,
     LOST_BUT_SURE,
+    MASR,
     RELATIVE_PCK,
     SHARES,
     TRUE_BOXES,
@@ -126,8 +127,9 @@ def _read_side(results: Mapping[str, Any], side: str) -> SideResult:
         rest = key.removeprefix(f"{side}_")
         if rest == key or key == CHECKPOINTS or rest in _FRAME_COUNTS:
             continue
-        is_mean = rest.startswith("mean_")
-        metric = rest.removeprefix("mean_").rsplit(".")[-1]  # a dotted path may be written in full
+        is_mean = _is_mean(results, side, rest)
+        # a dotted path may be written in full
+        metric = (rest.removeprefix("mean_") if is_mean else rest).rsplit(".")[-1]
         if metric in (IOU_IN_REACH, LOST_BUT_SURE):
             raise InvalidValueError(key, "another name, since this metric is derived", f"{value!r:.80}")
         if (is_mean, metric) in seen:
@@ -151,6 +153,11 @@ def _read_side(results: Mapping[str, Any], side: str) -> SideResult:
         boxes_xyxy=frames[FRAME_BOXES],
         true_boxes_xyxy=frames[TRUE_BOXES],
     )
+
+
+def _is_mean(results: Mapping[str, Any], side: str, name: str) -> bool:
+    """Whether an entry is a mean over videos: not if its metric's own name begins with ``mean_``, as that of `MASR`."""
+    return name.startswith("mean_") and name != MASR and f"{side}_mean_{name}" not in results
 
 
 def _with_means(side: str, of_videos: SideResult, means: Mapping[str, float | None]) -> SideResult:

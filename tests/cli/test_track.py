@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from doubles import cleaner
 from moving_camera import film
+from sequence_data import NAMES, write_layout
 
 from armory_skelevision.datasets.frame_source import open_frames
 from armory_skelevision.evaluation import own_video
@@ -83,6 +84,26 @@ def test_a_sequence_has_true_boxes(run, here):
     assert not (here / "p").exists()
 
 
+def test_frames_without_the_target_are_left_out_of_the_printed_mean(run, here):
+    write_layout(here / "got", "got10k")
+    folder = here / "got" / NAMES["got10k"]
+    (folder / "groundtruth.txt").write_text("10,8,20,30\n12,8,20,30\n0,0,0,0\n16,8,20,30\n")
+    (folder / "cover.label").write_text("8\n8\n0\n8\n")
+    assert "true boxes 1.000" in run("track", folder, "--model", "followers:Follower", "--out", "o")[1]
+    results = json.loads((here / "o/result.json").read_text())["results"]
+    assert results["benign_average_overlap"] == [[1]]
+
+
+@pytest.mark.parametrize("frames", ["4", "2"])
+def test_a_sequence_whose_truth_is_withheld_is_a_video_with_a_first_box(run, here, frames):
+    write_layout(here / "got", "got10k")
+    folder = here / "got" / NAMES["got10k"]
+    (folder / "groundtruth.txt").write_text("10,8,20,30\n")
+    code, out, _ = run("track", folder, "--model", "followers:Follower", "--frames", frames, "--out", "o")
+    assert code == 0 and "true boxes" not in out
+    assert len(read_rows(here / "o/boxes.txt")) == int(frames)
+
+
 def test_an_attack_is_told_the_boxes_of_the_benign_run(run, here):
     (here / "pgd.json").write_text('{"name": "PGD", "kwargs": {"max_iter": 1, "verbose": false}}')
     args = ("track", "street.mp4", "--box", "60,40,20,50", "--frames", "3", "--model", "siamrpn_stl", "--device", "cpu")
@@ -123,6 +144,7 @@ def test_a_patch_stays_on_its_wall_and_behind_the_target(run, here):
         (["--box", "60,40,20,50", "--attack", "Autopach"], "--attack.name"),
         (["--box", "60,40,20,50", "--attack", "PatchAttack"], "screen"),
         (["--box", "60,40,20,50", "--attack", "PGD", "--screen", "70,50,130,54,128,110,72,106"], "screen"),
+        (["--box", "60,40,20,50", "--attack", "PatchAttack", "--screen", "900,50,960,50,960,90,900,90"], "screen"),
         (["--box", "60,40,20,50", "--defense", "gone.json"], "gone.json"),
         (["--box", "60,40,20,50", "--model", "siamrpn_stlx"], "name"),
         ([], "box"),

@@ -266,6 +266,12 @@ GOT, LASOT = NAMES["got10k"], "person/person-1"
             "Annotations/480p/bear/00001.png",
             "PNG of mode RGB",
         ),
+        (
+            "davis",
+            lambda root: write_image(root / (IMAGES["davis"] % 0), size=(128, 96)),
+            "Annotations/480p/bear/00000.png",
+            "64×48",
+        ),
         ("davis", write("Annotations/480p/bear/00003.png", "text"), "Annotations/480p/bear/00003.png", "another file"),
     ],
 )

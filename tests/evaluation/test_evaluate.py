@@ -44,6 +44,12 @@ class Darkness(EvasionAttack):
         return 0 * x
 
 
+def test_a_single_frame_is_no_video(video):
+    with pytest.raises(InvalidValueError) as refused:
+        evaluate(IdentityTracker(), video[:1])
+    assert refused.value.key == "video"
+
+
 def test_the_scores_are_those_of_the_boxes(video):
     result = evaluate(IdentityTracker(), video)
     assert result.benign.boxes_xyxy.tolist() == [video.boxes_xyxy[0].tolist()] * len(video)

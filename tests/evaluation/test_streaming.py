@@ -49,3 +49,8 @@ def test_the_alarm_hears_falling_scores():
     ]
     assert [alarm.hear(score) for score in (None, 0.1)] == [False, True]
     assert alarm.frames == [3, 7]
+
+
+def test_the_alarm_is_silent_about_logits():
+    alarm = LostAlarm()
+    assert not any(alarm.hear(score) for score in (-3.0, -3.1, -2.9, -9.0, 0.5))

@@ -14,6 +14,7 @@ from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
 from armory_skelevision.datasets import load_video
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.models import load_tracker
+from armory_skelevision.models.adapter import TrackerFailedError
 from armory_skelevision.models.opencv import OpenCVTracker
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
@@ -64,6 +65,12 @@ def test_mil_tracks_without_weights(factory):
     found = predict(load_tracker(factory), video.frames[None], video.boxes_xyxy)
     assert overlaps(found["boxes"], video.boxes_xyxy).min() > 0.6
     assert "scores" not in found
+
+
+@pytest.mark.parametrize("size", [(3, 5), (4, 4), (2, 10), (1, 60)])
+def test_mil_refuses_boxes_in_which_it_would_search_for_ever(size):
+    with pytest.raises(TrackerFailedError, match="TrackerMIL"):
+        predict(load_tracker(f"{MODULE}:mil"), boxes=np.array([[40.0, 30, 40 + size[0], 30 + size[1]]]))
 
 
 def test_mil_finds_the_same_whatever_was_tracked_before():

@@ -42,6 +42,25 @@ def test_a_shrunken_box_is_a_success_of_the_attack(tmp_path: Path) -> None:
     assert "lost_but_sure" not in side.means
 
 
+@pytest.mark.parametrize("means", [True, False])
+def test_a_config_may_name_metrics_whose_names_begin_with_mean(tmp_path: Path, means: bool) -> None:
+    named = {"benign_mean_attack_success_rate": [[0.25]], "adversarial_mean_attack_success_rate": [[0.5]]}
+    if means:
+        named |= {"benign_mean_mean_attack_success_rate": [0.25], "adversarial_mean_mean_attack_success_rate": [0.5]}
+        named |= {"benign_mean_error": [[7.0]], "benign_mean_mean_error": [7.0]}
+    run = read(tmp_path, make_scored() | named)
+    assert run.benign.videos["mean_attack_success_rate"] == (0.25,)
+    assert run.adversarial.means["mean_attack_success_rate"] == 0.5
+    assert "attack_success_rate" not in run.adversarial.means and "error" not in run.benign.means
+    assert run.benign.videos.get("mean_error") == ((7.0,) if means else None)
+
+
+def test_scores_of_another_scale_have_no_rate_of_attacks(tmp_path: Path) -> None:
+    run = read(tmp_path, make_scored([9, 5, 6, 7], [9, 8, 1, 9.5]))
+    assert run.adversarial.means["lost_but_sure"] == pytest.approx(1 / 3)
+    assert "mean_attack_success_rate" not in run.adversarial.means | dict.fromkeys(run.adversarial.missing)
+
+
 @pytest.mark.parametrize("gap", [None, math.nan])
 def test_a_tracker_without_scores_has_no_measure_of_them(tmp_path: Path, gap: float | None) -> None:
     none = [gap] * 4

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from armory_skelevision.datasets.image_folders import numbered_images, take_range
 from armory_skelevision.datasets.layouts.sequence import ImageSequence, Readers, check_count, merge, to_xyxy
 from armory_skelevision.io import list_folder, printable
-from armory_skelevision.io.images import read_label_image
-from armory_skelevision.validation import MissingFileError
+from armory_skelevision.io.images import read_label_image, read_size
+from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 FRAME_RATE = 24.0
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
@@ -51,8 +51,18 @@ def _read(name: str, images: Path, masks: Path, value: int, root: Path) -> Image
     frames = take_range(images, numbered, 0, max(numbered))
     check_count(masks, len(labels), len(frames), "masks")
     files = take_range(masks, labels, 0, max(numbered))
-    boxes_xywh = [_find_box(read_label_image(path, root) == value) for path in files]
+    size = read_size(frames[0])
+    boxes_xywh = [_find_box(_read_mask(path, size, root) == value) for path in files]
     return ImageSequence(name, frames, masks, to_xyxy(masks, boxes_xywh), FRAME_RATE)
+
+
+def _read_mask(path: Path, size: tuple[int, int], root: Path) -> NDArray[np.uint8]:
+    """A mask, which must be as large as the frames: width and height (`InvalidValueError`)."""
+    labels = read_label_image(path, root)
+    height, width = labels.shape
+    if (width, height) != size:
+        raise InvalidValueError(printable(path), f"{size[0]}×{size[1]} pixels as in the frames", f"{width}×{height}")
+    return labels
 
 
 def _objects(labels: NDArray[np.uint8]) -> list[int]:

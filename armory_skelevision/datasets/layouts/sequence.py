@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from armory_skelevision.boxes import LEFT_OUT_XYXY
+from armory_skelevision.boxes import LEFT_OUT_XYXY, is_annotated
 from armory_skelevision.datasets.numbers import duplicates, parse_box_xywh, place, read_lines
 from armory_skelevision.io import leads_out, list_folder, printable
 from armory_skelevision.validation import InvalidValueError
@@ -40,7 +40,7 @@ class ImageSequence(NamedTuple):
     @property
     def is_annotated(self) -> bool:
         """Whether there is a true box beside that of the first frame, which the tracker is given."""
-        return bool((self.boxes_xyxy[1:] != LEFT_OUT_XYXY).any())
+        return is_annotated(self.boxes_xyxy)
 
 
 Readers: TypeAlias = Mapping[str, Callable[[], ImageSequence]]
