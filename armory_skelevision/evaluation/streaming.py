@@ -20,7 +20,13 @@ from armory_skelevision.confidence import LostAlarm
 from armory_skelevision.datasets.frame_source import FrameSource
 from armory_skelevision.evaluation.drawing import Drawing, Picture, write_caption
 from armory_skelevision.evaluation.measuring import TrackedBoxes, measure_boxes
-from armory_skelevision.evaluation.record import describe_parts, record_boxes, record_side, record_video
+from armory_skelevision.evaluation.record import (
+    describe_parts,
+    describe_weights,
+    record_boxes,
+    record_side,
+    record_video,
+)
 from armory_skelevision.io import progress
 from armory_skelevision.io.folders import new_folder
 from armory_skelevision.io.video_writer import open_writer
@@ -141,7 +147,8 @@ def _record(tracker: Any, source: FrameSource, found: TrackedFile, truth_xyxy: N
         results |= record_side("benign", found.measured, truth_xyxy[: len(found.boxes_xywh)])
     dataset = {"name": source.name, "names": [source.name], "frames": len(found.boxes_xywh)}
     config = {**describe_parts(tracker), "dataset": dataset}
-    return {"config": config, "results": results, "timestamp": time.time(), "fps": found.fps}
+    about = {"weights": describe_weights(tracker), "timestamp": time.time(), "fps": found.fps}
+    return {"config": config, "results": results, **about}
 
 
 def _to_xyxy(boxes_xywh: NDArray[Any]) -> NDArray[np.float32]:

@@ -100,7 +100,7 @@ class RunResult:
         timestamp: Start of the run, seconds since 1970; 0 if unknown.
         seconds: Wall-clock time of the whole run, if known.
         versions: Of packages, by name.
-        weights: SHA-256 of its weights files by name, if a sweep recorded them.
+        weights: SHA-256 of its weights files by name, if recorded; ARMORY alone does not.
         labels: Its position on each axis of a sweep, by the axis's name.
         published: Numbers of papers for a sweep's run with these labels, in per cent: the "benign" mean IoU, and
             "adversarial" ones by steps.

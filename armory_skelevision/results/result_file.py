@@ -31,6 +31,7 @@ from armory_skelevision.results.values import (
     read_frame_boxes,
     read_frame_scores,
     read_frame_shares,
+    read_hashes,
     read_names,
     read_numbers,
     read_share,
@@ -113,6 +114,7 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         sizes=sizes,
         timestamp=float(timestamp) if timestamp is not None and math.isfinite(timestamp) else 0.0,
         versions={"armory-testbed": str(version)} if version else {},
+        weights=read_hashes("weights", content.get("weights")),
     )
 
 

@@ -78,7 +78,8 @@ def export_trackers(
 
 
 def _default_name(run: RunResult, count: int) -> str:
-    name = str(run.setting("model", "name") or run.name) if count == 1 else run.name
+    made_by = run.setting("model", "model_kwargs", "factory") or run.setting("model", "name")
+    name = str(made_by or run.name) if count == 1 else run.name
     return as_file_name(f"{run.name}: name", name)
 
 
