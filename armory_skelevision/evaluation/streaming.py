@@ -95,7 +95,8 @@ def track_file(
                 answers.append(answer)
         found = _collect(answers, alarm.frames, len(answers) / (time.perf_counter() - start), truth_xyxy)
         write_boxes(folder, found.boxes_xywh, found.scores)
-        record = json.dumps(_record(tracker, source, found, truth_xyxy), indent=4)
+        given = [float(value) for value in np.asarray(box_xywh)]
+        record = json.dumps(_record(tracker, source, found, truth_xyxy, given), indent=4)
         (folder / "result.json").write_text(f"{record}\n", encoding="utf-8")
     return found
 
@@ -139,13 +140,17 @@ def _collect(
     return TrackedFile(boxes_xywh, known, lost, fps, measure_boxes(prediction, truth_xyxy[: len(answers)]))
 
 
-def _record(tracker: Any, source: FrameSource, found: TrackedFile, truth_xyxy: NDArray[Any] | None) -> dict[str, Any]:
+def _record(
+    tracker: Any, source: FrameSource, found: TrackedFile, truth_xyxy: NDArray[Any] | None, box_xywh: list[float]
+) -> dict[str, Any]:
     results = record_video(source.name, source.size)
     if found.measured is None or truth_xyxy is None:
         results |= record_boxes("benign", _to_xyxy(found.boxes_xywh), found.scores)
     else:
         results |= record_side("benign", found.measured, truth_xyxy[: len(found.boxes_xywh)])
-    dataset = {"name": source.name, "names": [source.name], "frames": len(found.boxes_xywh)}
+    dataset: dict[str, Any] = {"name": source.name, "names": [source.name], "frames": len(found.boxes_xywh)}
+    if found.measured is None:
+        dataset["box_xywh"] = box_xywh  # beside true boxes it would say nothing new
     config = {**describe_parts(tracker), "dataset": dataset}
     about = {"weights": describe_weights(tracker), "timestamp": time.time(), "fps": found.fps}
     return {"config": config, "results": results, **about}
