@@ -9,6 +9,7 @@ import pytest
 from handmade_results import make_config, make_results, write_result
 from PIL import Image
 
+from armory_skelevision.datasets.layouts import read_sequence
 from armory_skelevision.datasets.otb_sequences import find_sequences
 from armory_skelevision.io.images import read_image
 from armory_skelevision.results.export.attacked import export_attacked
@@ -186,3 +187,10 @@ def test_several_runs_are_refused(tmp_path: Path) -> None:
         write_exported(tmp_path / "runs" / name)
     with pytest.raises(InvalidValueError):
         export_attacked(tmp_path / "runs", "otb", tmp_path / "out")
+
+
+@pytest.mark.parametrize("layout", ["otb", "got10k", "vot"])
+def test_each_layout_is_read_back_with_its_absent_target(tmp_path: Path, layout: str) -> None:
+    export_attacked(write_exported(tmp_path / "run"), layout, tmp_path / "out")
+    sequence = read_sequence(tmp_path / "out" / LAYOUTS[layout].folder, layout, "Human7")
+    assert sequence.boxes_xyxy.tolist() == TRUTHS["Human7"]

@@ -43,7 +43,7 @@ class WrittenReport(NamedTuple):
     problems: tuple[StructuredError, ...]
     """One for each file that could not be read and was left out."""
     remarks: tuple[str, ...] = ()
-    """A line for each run without true boxes or some values, for runs whose seed has no effect, or that do not agree."""
+    """A line for each run without true boxes or some values, and for runs whose seed has no effect or that disagree."""
 
 
 def write_report(paths: Sequence[Path], out: Path, title: str | None = None, videos: bool = False) -> WrittenReport:
