@@ -25,7 +25,8 @@ def summary(
         shown = str(run) if run.is_finished else run.state
         print(f"{shown}  results {printable(run.path or run.folder)}")
     summarized = summarize(loaded.runs)
-    _report_remarks([*summarized.incomplete, *summarized.identical, *summarized.inconsistent])
+    remarks = (summarized.unmeasured, summarized.incomplete, summarized.identical, summarized.inconsistent)
+    _report_remarks([line for lines in remarks for line in lines])
     _exit_with(loaded.problems, "error")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from armory_skelevision.evaluation.measuring import TrackedBoxes
 from armory_skelevision.evaluation.table import METRIC, VIDEO_NAMES, VIDEO_SIZES
+from armory_skelevision.models.origin import Origin
 
 SHARES = ("average_overlap", "success_auc", "precision_20px", "normalised_precision")
 
@@ -39,12 +40,23 @@ def record_side(side: str, tracked: TrackedBoxes, truth_xyxy: NDArray[Any]) -> d
 
 
 def describe_parts(tracker: Any, attack: Any = None, defense: Any = None) -> dict[str, Any]:
-    """The sections ``model``, ``attack`` and ``defense`` of a config."""
+    """The sections ``model``, ``attack`` and ``defense`` of a config.
+
+    The model is described as in a config if `load_tracker` made it, else by its class.
+    """
+    origin = getattr(tracker, "origin", None)
+    named = _describe(tracker, "", getattr(tracker, "name", None))
     return {
-        "model": _describe(tracker, "", getattr(tracker, "name", None)),
+        "model": _plain(origin.section) if isinstance(origin, Origin) else named,
         "attack": _describe(attack, "attack_params"),
         "defense": _describe(defense, "params"),
     }
+
+
+def describe_weights(tracker: Any) -> dict[str, str]:
+    """SHA-256 of the tracker's weights file, by its name; {} where it is not known."""
+    origin = getattr(tracker, "origin", None)
+    return dict(origin.weights) if isinstance(origin, Origin) else {}
 
 
 def _describe(made: Any, parameters: str, name: str | None = None) -> dict[str, Any] | None:
@@ -52,5 +64,9 @@ def _describe(made: Any, parameters: str, name: str | None = None) -> dict[str, 
     if made is None:
         return None
     settings = {each: getattr(made, each, None) for each in getattr(made, parameters, [])}
-    plain = json.loads(json.dumps(settings, default=str))
-    return {"module": type(made).__module__, "name": name or type(made).__name__, "kwargs": plain}
+    return {"module": type(made).__module__, "name": name or type(made).__name__, "kwargs": _plain(settings)}
+
+
+def _plain(settings: Mapping[str, Any]) -> Any:
+    """Settings as JSON has them, other objects as text."""
+    return json.loads(json.dumps(settings, default=str))

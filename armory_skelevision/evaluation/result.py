@@ -21,6 +21,7 @@ from armory_skelevision.evaluation.measuring import TrackedBoxes, measure_boxes
 from armory_skelevision.evaluation.record import (
     TRUTH_BY_TRACKER,
     describe_parts,
+    describe_weights,
     record_side,
     record_video,
 )
@@ -146,7 +147,8 @@ class EvaluationResult:
         if self.reach is not None:
             results[REACH] = [self.reach]
         config = {**describe_parts(self.tracker, self.attack, self.defense), "dataset": dataset}
-        return {"config": config, "results": results, "timestamp": time.time(), "attack_seconds": self.attack_seconds}
+        about = {"weights": describe_weights(self.tracker), "timestamp": time.time()}
+        return {"config": config, "results": results, **about, "attack_seconds": self.attack_seconds}
 
 
 def _list_corners(name: str, boxes_xyxy: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

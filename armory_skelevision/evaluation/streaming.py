@@ -20,7 +20,13 @@ from armory_skelevision.confidence import LostAlarm
 from armory_skelevision.datasets.frame_source import FrameSource
 from armory_skelevision.evaluation.drawing import Drawing, Picture, write_caption
 from armory_skelevision.evaluation.measuring import TrackedBoxes, measure_boxes
-from armory_skelevision.evaluation.record import describe_parts, record_boxes, record_side, record_video
+from armory_skelevision.evaluation.record import (
+    describe_parts,
+    describe_weights,
+    record_boxes,
+    record_side,
+    record_video,
+)
 from armory_skelevision.io import progress
 from armory_skelevision.io.folders import new_folder
 from armory_skelevision.io.video_writer import open_writer
@@ -89,7 +95,8 @@ def track_file(
                 answers.append(answer)
         found = _collect(answers, alarm.frames, len(answers) / (time.perf_counter() - start), truth_xyxy)
         write_boxes(folder, found.boxes_xywh, found.scores)
-        record = json.dumps(_record(tracker, source, found, truth_xyxy), indent=4)
+        given = [float(value) for value in np.asarray(box_xywh)]
+        record = json.dumps(_record(tracker, source, found, truth_xyxy, given), indent=4)
         (folder / "result.json").write_text(f"{record}\n", encoding="utf-8")
     return found
 
@@ -133,15 +140,20 @@ def _collect(
     return TrackedFile(boxes_xywh, known, lost, fps, measure_boxes(prediction, truth_xyxy[: len(answers)]))
 
 
-def _record(tracker: Any, source: FrameSource, found: TrackedFile, truth_xyxy: NDArray[Any] | None) -> dict[str, Any]:
+def _record(
+    tracker: Any, source: FrameSource, found: TrackedFile, truth_xyxy: NDArray[Any] | None, box_xywh: list[float]
+) -> dict[str, Any]:
     results = record_video(source.name, source.size)
     if found.measured is None or truth_xyxy is None:
         results |= record_boxes("benign", _to_xyxy(found.boxes_xywh), found.scores)
     else:
         results |= record_side("benign", found.measured, truth_xyxy[: len(found.boxes_xywh)])
-    dataset = {"name": source.name, "names": [source.name], "frames": len(found.boxes_xywh)}
+    dataset: dict[str, Any] = {"name": source.name, "names": [source.name], "frames": len(found.boxes_xywh)}
+    if found.measured is None:
+        dataset["box_xywh"] = box_xywh  # beside true boxes it would say nothing new
     config = {**describe_parts(tracker), "dataset": dataset}
-    return {"config": config, "results": results, "timestamp": time.time(), "fps": found.fps}
+    about = {"weights": describe_weights(tracker), "timestamp": time.time(), "fps": found.fps}
+    return {"config": config, "results": results, **about}
 
 
 def _to_xyxy(boxes_xywh: NDArray[Any]) -> NDArray[np.float32]:

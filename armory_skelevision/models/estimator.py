@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from armory_skelevision.boxes import as_array
 from armory_skelevision.models.box_loss import BoxLoss
 from armory_skelevision.models.inputs import check_first_boxes, check_video, check_videos, refuse_keywords
+from armory_skelevision.models.origin import Origin
 from armory_skelevision.models.preprocessing import check_operations, preprocess
 from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.networks import SiameseNetwork
@@ -67,6 +69,10 @@ class SiameseEstimator(BoxLoss, ObjectTrackerMixin, PyTorchEstimator):  # type: 
     """What the network must be."""
     min_frames = 2
     """Smallest number of frames of a video: one for the template, and one to find the target in."""
+    weights_path: Path | None = None
+    """The file that the weights were read from, where it is known."""
+    origin: Origin | None = None
+    """What `load_tracker` was asked for, until another network or other settings are put in its place."""
 
     def __init__(
         self,
@@ -115,6 +121,8 @@ class SiameseEstimator(BoxLoss, ObjectTrackerMixin, PyTorchEstimator):  # type: 
         check_value("channels_first", given.pop("channels_first"), Literal[False])
         made = copy.copy(self)
         SiameseEstimator.__init__(made, **given)
+        if made.model is not self.model or made.settings != self.settings:
+            made.origin = made.weights_path = None
         self.__dict__.update(vars(made))
 
     @property

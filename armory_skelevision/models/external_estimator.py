@@ -16,6 +16,7 @@ from armory_skelevision.models.adapter import MAX_COORDINATE, TrackerAdapter, Tr
 from armory_skelevision.models.box_loss import BoxLoss
 from armory_skelevision.models.estimator import DeviceType
 from armory_skelevision.models.inputs import check_first_boxes, check_videos, refuse_keywords
+from armory_skelevision.models.origin import Origin
 from armory_skelevision.models.preprocessing import check_operations, preprocess
 from armory_skelevision.models.regions import RegionDefense
 from armory_skelevision.tracking.frames import as_tensor
@@ -37,6 +38,8 @@ class ExternalEstimator(ObjectTrackerMixin, BaseEstimator):  # type: ignore[misc
     native_label_is_pytorch_format = True
     input_shape = (None, None, None, 3)
     min_frames = 2
+    origin: Origin | None = None
+    """What `load_tracker` was asked for."""
 
     def __init__(
         self, adapter: TrackerAdapter, preprocessing_defences: Any = None, device_type: DeviceType = "gpu"

@@ -13,6 +13,7 @@ from armory_skelevision.models.adapter import Color
 from armory_skelevision.models.estimator import SiameseEstimator
 from armory_skelevision.models.external_tracker import external
 from armory_skelevision.models.nanotracker import nanotrack
+from armory_skelevision.models.origin import describe_origin
 from armory_skelevision.models.siamfcpp import siamfcpp_alexnet
 from armory_skelevision.models.siamrpn import siamrpn_mtl, siamrpn_stl
 from armory_skelevision.models.siamrpnpp import (
@@ -92,7 +93,8 @@ def load_tracker(
 
     Returns:
         An ART estimator: a `SiameseEstimator`, or an `ExternalEstimator` for a tracker of your own. Videos are
-        (N, F, H, W, 3) RGB in [0, 1], boxes xyxy in pixels.
+        (N, F, H, W, 3) RGB in [0, 1], boxes xyxy in pixels. Its attribute ``origin`` says what it was made from, which
+        the results of evaluations record.
 
     Raises:
         InvalidValueError: For an unknown name, a device that is not there, or a setting out of range.
@@ -115,7 +117,11 @@ def load_tracker(
     wrapper_kwargs = {"device_type": "cpu" if device == "cpu" else "gpu", "tracking": dict(tracking or {})}
     if isinstance(name, str) and ":" in name and Path(name).suffix not in SUFFIXES:
         settings = {"factory": name, "color": color, "kwargs": dict(kwargs or {})}
-        return external(settings, wrapper_kwargs, None if weights is None else resolve(weights))
+        path = None if weights is None else resolve(weights)
+        made = external(settings, wrapper_kwargs, path)
+        given = {key: value for key, value in settings.items() if value}
+        made.origin = describe_origin("external", given, wrapper_kwargs, _as_text(weights), path)
+        return made
     if color is not None or kwargs is not None:
         raise InvalidValueError("color, kwargs", 'none but for "module:name"', repr(os.fspath(name)))
     return _load_own(name, weights, wrapper_kwargs)
@@ -126,7 +132,9 @@ def _load_own(
 ) -> SiameseEstimator:
     """One of this package's trackers; see `load_tracker`."""
     if name in MODELS and weights is None:
-        return MODELS[os.fspath(name)]({}, wrapper_kwargs)
+        made = MODELS[os.fspath(name)]({}, wrapper_kwargs)
+        made.origin = describe_origin(os.fspath(name), {}, wrapper_kwargs, None, made.weights_path)
+        return made
     if name not in MODELS and (weights is not None or Path(name).suffix not in SUFFIXES):
         expected = f"{', '.join(MODELS)}, a weights file ({', '.join(SUFFIXES)}), or module:name"
         raise InvalidValueError("name", expected, repr(os.fspath(name)))
@@ -134,7 +142,15 @@ def _load_own(
     model, model_kwargs = _recognise(path)
     if weights is not None and model != name:
         raise InvalidValueError("weights", f"weights of {name}", f"those of {model} in {path}", f"load it as {model}")
-    return MODELS[model](model_kwargs, wrapper_kwargs, path)
+    made = MODELS[model](model_kwargs, wrapper_kwargs, path)
+    made.origin = describe_origin(
+        model, model_kwargs, wrapper_kwargs, _as_text(name if weights is None else weights), path
+    )
+    return made
+
+
+def _as_text(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(path)
 
 
 def _recognise(path: Path) -> tuple[str, dict[str, Any]]:

@@ -54,5 +54,8 @@ def nanotrack(
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
     settings = PointSettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking", CONSTANTS[version])
     network = NanoTrack(version)
-    load_nanotrack(network, weights_path if weights_path is not None else resolve(f"nanotrackv{version}.pth"))
-    return SiameseEstimator(network, settings, device_type=wrapper.device_type)
+    path = Path(weights_path if weights_path is not None else resolve(f"nanotrackv{version}.pth"))
+    load_nanotrack(network, path)
+    made = SiameseEstimator(network, settings, device_type=wrapper.device_type)
+    made.weights_path = path
+    return made

@@ -36,5 +36,7 @@ def siamfcpp_alexnet(
     # Wrong constants are named before missing weights are.
     QualitySettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking")
     network = SiamFCpp()
-    settings = read_tracker(network, wrapper, weights_path or resolve(SIAMFCPP_FILE))
-    return SiameseEstimator(network, settings, device_type=wrapper.device_type)
+    path = Path(weights_path or resolve(SIAMFCPP_FILE))
+    made = SiameseEstimator(network, read_tracker(network, wrapper, path), device_type=wrapper.device_type)
+    made.weights_path = path
+    return made

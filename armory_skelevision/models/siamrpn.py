@@ -95,8 +95,10 @@ def _build(
     network: SiamRPN, wrapper_kwargs: Mapping[str, Any], weights_path: str | Path | None, default: str
 ) -> SiamRPNEstimator:
     wrapper = WrapperSettings.from_dict(wrapper_kwargs, "wrapper_kwargs")
-    settings = read_tracker(network, wrapper, packaged_weights(default) if weights_path is None else weights_path)
-    return SiamRPNEstimator(network, settings, device_type=wrapper.device_type)
+    path = packaged_weights(default) if weights_path is None else Path(weights_path)
+    made = SiamRPNEstimator(network, read_tracker(network, wrapper, path), device_type=wrapper.device_type)
+    made.weights_path = path
+    return made
 
 
 def read_tracker(network: SiameseNetwork, wrapper: WrapperSettings, path: str | Path) -> TrackerSettings:

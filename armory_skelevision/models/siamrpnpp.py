@@ -74,5 +74,7 @@ def _build(
     # Wrong constants are named before missing weights are.
     MultiLevelSettings.from_dict(wrapper.tracking, "wrapper_kwargs.tracking")
     network = SiamRPNpp(name)
-    settings = read_tracker(network, wrapper, weights_path or resolve(f"{name}.pth"))
-    return SiamRPNEstimator(network, settings, device_type=wrapper.device_type)
+    path = Path(weights_path or resolve(f"{name}.pth"))
+    made = SiamRPNEstimator(network, read_tracker(network, wrapper, path), device_type=wrapper.device_type)
+    made.weights_path = path
+    return made

@@ -96,10 +96,13 @@ def compare(first: Path, second: Path, expected: Sequence[str] = ()) -> Comparis
 def _load_finished(path: Path, problems: list[StructuredError]) -> list[RunResult]:
     loaded = load_runs([path])
     finished = newest([run for run in loaded.runs if run.is_finished])
+    unmeasured = [run for run in finished if not run.is_measured]
+    finished = [run for run in finished if run.is_measured]
+    found = [InvalidValueError(f"{path}: {run.name}", "a video with true boxes", "none") for run in unmeasured]
     if not finished:
-        reasons = "; ".join(map(str, loaded.problems))
+        reasons = "; ".join(map(str, (*loaded.problems, *found)))
         raise InvalidValueError(str(path), "at least one finished run", "none", reasons)
-    problems += loaded.problems
+    problems += [*loaded.problems, *found]
     unfinished = [run for run in loaded.runs if not run.is_finished]
     problems += [InvalidValueError(f"{path}: {run.name}", "a finished run", run.state) for run in unfinished]
     return finished

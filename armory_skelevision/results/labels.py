@@ -115,7 +115,8 @@ def label_runs(runs: Sequence[RunResult]) -> list[Label | None]:
     varying = varying_keys(configs.values())
     keys = {place: _distinguishing_keys(config, configs.values(), varying) for place, config in configs.items()}
     names = _short_names({key for found in keys.values() for key in found if not key.startswith("model.")})
-    labels = {place: _label(config, keys[place], names) for place, config in configs.items()}
+    files = _short_files(str(config["model.weights_file"]) for config in configs.values() if _has_weights(config))
+    labels = {place: _label(config, keys[place], names, files) for place, config in configs.items()}
     columns = {*_COLUMNS, *names.values(), ""}
     labels = {
         place: label._replace(model=f"model {label.model}") if label.model in columns else label
@@ -124,13 +125,13 @@ def label_runs(runs: Sequence[RunResult]) -> list[Label | None]:
     return [labels.get(place) for place in range(len(runs))]
 
 
-def _label(config: Flat, keys: Sequence[str], names: Mapping[str, str]) -> Label:
+def _label(config: Flat, keys: Sequence[str], names: Mapping[str, str], files: Mapping[str, str]) -> Label:
     named = [("data set", _dataset(config))]
     named += [(part, as_text(config[f"{part}.name"])) for part in ("attack", "defense") if config.get(f"{part}.name")]
     further = {key: (names[key], as_value(key, config.get(key))) for key in keys if key in names}
     unattacked = [pair for key, pair in further.items() if not key.startswith("attack.")]
     return Label(
-        model=" ".join([config[_MODEL], *_model_marks(config, keys)]),
+        model=" ".join([config[_MODEL], *_model_marks(config, keys, files)]),
         setting=(*named, *further.values()),
         unattacked=(*(pair for pair in named if pair[0] != "attack"), *unattacked),
         seed=tuple((name, as_text(config[name])) for name in sorted(config) if is_seed(name)),
@@ -175,11 +176,22 @@ def _model_label(run: RunResult) -> str:
     return name.removeprefix("siamrpn_").upper() if name.startswith("siamrpn_") else name or "unnamed model"
 
 
-def _model_marks(config: Flat, keys: Sequence[str]) -> list[str]:
+def _has_weights(config: Flat) -> bool:
+    return isinstance(config.get("model.weights_file"), str)
+
+
+def _short_files(paths: Iterable[str]) -> dict[str, str]:
+    """The name of each weights file without its suffix, or its whole path where files in several folders have it."""
+    short = {path: path.rpartition("/")[2].rsplit(".", 1)[0] for path in paths}
+    uses = Counter(short.values())
+    return {path: name if uses[name] == 1 else path for path, name in short.items()}
+
+
+def _model_marks(config: Flat, keys: Sequence[str], files: Mapping[str, str]) -> list[str]:
     """What distinguishes models of one name: weights by the name of their file, the rest by key and value."""
     values = {key.removeprefix("model."): as_text(config.get(key)) for key in keys if key.startswith("model.")}
     return [
-        value.rpartition("/")[2].rsplit(".", 1)[0] if key == "weights_file" else f"{key.rpartition('.')[2]} {value}"
+        files.get(value, value) if key == "weights_file" else f"{key.rpartition('.')[2]} {value}"
         for key, value in values.items()
     ]
 

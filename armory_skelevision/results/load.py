@@ -90,7 +90,7 @@ def elapsed_seconds(log: Path, inside: Path | None = None) -> float | None:
 
 def _read_result(path: Path, name: str, root: Path, problems: Problems, given: bool = False) -> list[RunResult]:
     """A result file: one that was ``given`` itself, or one that must be in the folder ``root``, which was."""
-    run = _try(partial(read_run, inside=None if given else root), path, problems)
+    run = _try(partial(read_run, inside=None if given else root, requires_truth=False), path, problems)
     seconds = elapsed_seconds(path.parent / "armory-log.txt", root)
     return [replace(run, name=printable(name), root=root, seconds=seconds)] if run else []
 

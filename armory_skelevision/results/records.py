@@ -100,7 +100,7 @@ class RunResult:
         timestamp: Start of the run, seconds since 1970; 0 if unknown.
         seconds: Wall-clock time of the whole run, if known.
         versions: Of packages, by name.
-        weights: SHA-256 of its weights files by name, if a sweep recorded them.
+        weights: SHA-256 of its weights files by name, if recorded; ARMORY alone does not.
         labels: Its position on each axis of a sweep, by the axis's name.
         published: Numbers of papers for a sweep's run with these labels, in per cent: the "benign" mean IoU, and
             "adversarial" ones by steps.
@@ -142,6 +142,11 @@ class RunResult:
         """Whether it has a result."""
         return self.state == "finished"
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether there were true boxes to measure with: a test set, or anybody's video, has none."""
+        return any(METRIC in side.means or METRIC in side.missing for side in (self.benign, self.adversarial))
+
     def side(self, name: str) -> SideResult:
         """What was measured on the side "benign" or "adversarial"."""
         return self.benign if name == "benign" else self.adversarial
@@ -168,6 +173,8 @@ class RunResult:
 
     def __str__(self) -> str:
         """Both mean IoUs on one line, and those of the videos in reach where that is recorded."""
+        if self.is_finished and not self.is_measured:
+            return f"{sum(map(len, self.benign.boxes_xyxy))} frames tracked, no true boxes"
         words = [f"{name} mIoU {_describe(self.side(name))}" for name in SIDES]
         if self.reach:
             words.append(f"{self.count_in_reach()} in reach")

@@ -31,6 +31,7 @@ from armory_skelevision.results.values import (
     read_frame_boxes,
     read_frame_scores,
     read_frame_shares,
+    read_hashes,
     read_names,
     read_numbers,
     read_share,
@@ -55,7 +56,7 @@ _FRAME_COUNTS = (
 )  # what ARMORY writes beside frame metrics
 
 
-def read_run(path: str | os.PathLike[str], inside: Path | None = None) -> RunResult:
+def read_run(path: str | os.PathLike[str], inside: Path | None = None, requires_truth: bool = True) -> RunResult:
     """Read a result file of this package's trackers or of any other.
 
     A metric whose value is missing for a video (null, or NaN as ARMORY writes it) has no mean.
@@ -63,6 +64,8 @@ def read_run(path: str | os.PathLike[str], inside: Path | None = None) -> RunRes
     Args:
         path: A JSON file that ARMORY wrote for a run whose metrics include `video_tracking_mean_iou`.
         inside: A folder that the file must be in, whatever links the path goes through; None for any place.
+        requires_truth: Whether to refuse a result that has boxes, but neither true ones nor anything measured with
+            them, such as `skelevision track` writes of a video without true boxes.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -71,14 +74,14 @@ def read_run(path: str | os.PathLike[str], inside: Path | None = None) -> RunRes
     """
     content = read_object(path, inside=inside, allow_nan=True)
     try:
-        read = _read_content(content)
+        read = _read_content(content, requires_truth)
     except StructuredError as error:
         place = f"{printable(path)}: {error.key}" if error.key else printable(path)
         raise type(error)(place, error.expected, error.got, error.fix) from None
     return replace(read, name=printable(Path(path).stem), folder=Path(path).parent, path=Path(path))
 
 
-def _read_content(content: Mapping[str, Any]) -> RunResult:
+def _read_content(content: Mapping[str, Any], requires_truth: bool) -> RunResult:
     results, config, timestamp = (content.get(key) for key in ("results", "config", "timestamp"))
     if not isinstance(results, dict):
         raise InvalidValueError("", "a result file of ARMORY", 'an object without "results"')
@@ -88,7 +91,8 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float | None):
         raise InvalidValueError("timestamp", "seconds since 1970", f"{timestamp!r:.80}")
     sides = {side: _read_side(results, side) for side in SIDES}
-    if not any(METRIC in side.means or METRIC in side.missing for side in sides.values()):
+    is_measured = any(METRIC in side.means or METRIC in side.missing for side in sides.values())
+    if not is_measured and (requires_truth or not _is_without_truth(sides)):
         found, fix = ", ".join(sorted(results))[:300] or "none", 'name it in the config\'s metric "task"'
         raise InvalidValueError("", f"{METRIC} among the results", found, fix)
     checkpoints = read_checkpoints(CHECKPOINTS, results.get(CHECKPOINTS))
@@ -113,7 +117,14 @@ def _read_content(content: Mapping[str, Any]) -> RunResult:
         sizes=sizes,
         timestamp=float(timestamp) if timestamp is not None and math.isfinite(timestamp) else 0.0,
         versions={"armory-testbed": str(version)} if version else {},
+        weights=read_hashes("weights", content.get("weights")),
     )
+
+
+def _is_without_truth(sides: Mapping[str, SideResult]) -> bool:
+    """Whether a video was tracked, but nothing is known of where the target was."""
+    has_truth = any(side.true_boxes_xyxy or side.frame_ious for side in sides.values())
+    return bool(sides["benign"].boxes_xyxy) and not has_truth
 
 
 def _read_side(results: Mapping[str, Any], side: str) -> SideResult:

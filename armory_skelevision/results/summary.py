@@ -83,6 +83,8 @@ class Summary:
     """A line for each model and setting whose runs differ in their seeds, but not in their results."""
     incomplete: tuple[str, ...]
     """A line for each run whose result lacks the values (null or NaN) of videos."""
+    unmeasured: tuple[str, ...]
+    """A line for each run on videos without true boxes."""
 
     @cached_property
     def varying(self) -> list[str]:
@@ -127,6 +129,11 @@ def summarize(runs: Sequence[RunResult]) -> Summary:
         inconsistent=(*_inconsistencies(frame), *_mixed_groups(attacked)),
         identical=tuple(_identical_groups(attacked)),
         incomplete=tuple(_missing_values(run) for run in labelled if run.benign.missing or run.adversarial.missing),
+        unmeasured=tuple(
+            f"{run.name}: the video has no true boxes, so that nothing is measured"
+            for run in labelled
+            if run.is_finished and run.steps is None and not run.is_measured
+        ),
     )
 
 

@@ -113,6 +113,16 @@ def read_names(key: str, value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def read_hashes(key: str, value: Any) -> dict[str, str]:
+    """SHA-256 of files by name; {} where none were recorded (`InvalidValueError` for anything else)."""
+    hashes = {} if value is None else value
+    if not isinstance(hashes, dict) or not all(
+        isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest) for digest in hashes.values()
+    ):
+        raise InvalidValueError(key, "a SHA-256 for each file", _show(value))
+    return hashes
+
+
 def read_sizes(key: str, value: Any) -> tuple[tuple[int, int], ...]:
     """Width and height of each video in pixels; () where none were recorded (`InvalidValueError` for anything else)."""
     sizes = value or []

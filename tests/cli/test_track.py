@@ -116,6 +116,10 @@ def test_an_attack_is_told_the_boxes_of_the_benign_run(run, here):
     change = np.abs(np.stack(attacked).astype(int) - np.stack(list(islice(open_frames("street.mp4"), 3))))
     assert 1 <= change.max() <= 9  # of 255: PGD's bound is 8/255, and frames are rounded
     assert "benign run" in json.loads((here / "o/result.json").read_text())["config"]["dataset"]["truth"]
+    code, out, err = run("export-attacked", "o", "--layout", "got10k", "--out", "data")
+    assert (
+        (code, err) == (0, "") and "1 sequence, 3 frames" in out and "true boxes are the boxes of the benign run" in out
+    )
 
 
 def test_a_patch_stays_on_its_wall_and_behind_the_target(run, here):
@@ -199,3 +203,34 @@ def test_a_box_is_drawn_where_there_is_a_display(monkeypatch):
     monkeypatch.setattr(own_video.cv2, "selectROI", lambda *_, **__: (0, 0, 0, 0))
     with pytest.raises(InvalidValueError):
         draw_box(frame)
+
+
+def test_a_result_without_true_boxes_is_exported_and_shown_beside_others(run, here):
+    model = ("--box", "60.5,40,20,50", "--model", "followers:Follower")
+    assert run("track", "street.mp4", *model, "--out", "runs/plain")[0] == 0
+    write_layout(here / "got", "got10k")
+    folder = here / "got" / NAMES["got10k"]
+    assert run("track", folder, "--model", "followers:Follower", "--out", "runs/true")[0] == 0
+    for form, path in {"got10k": "street/street_001.txt", "otb": "street.txt", "lasot": "street.txt"}.items():
+        code, out, err = run("export", "runs/plain", "--format", form, "--out", form)
+        assert (code, err) == (0, "") and out.endswith("1 sequence  no true boxes\n")
+        first = 1 if form == "otb" else 0
+        rows = [[x + first, 40 + first, 20, 50] for x in (60.5, 62.5, 64.5, 66.5, 68.5, 70.5)]
+        assert read_rows(here / form / "followers:Follower" / path) == rows
+    assert run("export", "runs/plain", "--format", "vot", "--out", "vot")[0] == 0
+    code, out, err = run("summary", "runs")
+    assert code == 0 and "6 frames tracked, no true boxes" in out and "note: plain: the video has no true boxes" in err
+    code, _, err = run("report", "runs", "--out", "page")
+    assert code == 0 and "note: plain" in err
+    page = (here / "page/index.html").read_text()
+    assert "the video has no true boxes" in page and "nan" not in page.lower()
+    code, _, err = run("compare", "runs/plain", "runs/true")
+    assert code == 1 and "expected at least one finished run" in err and "a video with true boxes" in err
+
+
+def test_the_box_that_a_tracker_was_given_is_exported_even_if_it_answers_with_another(run, here):
+    args = ("track", "street.mp4", "--box", "60,40,20,50", "--frames", "2", "--model", "siamrpn_stl", "--device", "cpu")
+    assert run(*args, "--out", "o")[0] == 0
+    assert run("export", "o", "--format", "got10k", "--out", "got")[0] == 0
+    rows = read_rows(here / "got/siamrpn_stl/street/street_001.txt")
+    assert rows[0] == [60, 40, 20, 50] != read_rows(here / "o/boxes.txt")[0]

@@ -10,6 +10,7 @@ import pytest
 from sequence_data import BOXES_XYWH, FIRST, IMAGES, NAMES, TRUTHS, lines, write_image, write_layout, write_mask
 
 from armory_skelevision.boxes import LEFT_OUT_XYXY, LOST_XYXY
+from armory_skelevision.datasets import otb_sequences
 from armory_skelevision.datasets.layouts import LAYOUTS, find_sequences, read_sequence, recognise
 from armory_skelevision.datasets.layouts.uav123 import PARTS
 from armory_skelevision.validation import InvalidValueError, MissingFileError
@@ -350,3 +351,29 @@ def test_a_folder_that_may_be_of_several_benchmarks_is_refused(tmp_path: Path, m
     with pytest.raises(InvalidValueError) as caught:
         recognise(tmp_path)
     assert caught.value.key == str(tmp_path)
+
+
+def test_otb_leaves_out_frames_whose_box_is_all_zeros(tmp_path: Path) -> None:
+    write_layout(tmp_path, "otb")
+    truth = tmp_path / TRUTHS["otb"]
+    first, *_, last = truth.read_text().splitlines()
+    truth.write_text(f"{first}\n0,0,0,0\n0.0\t0.0\t0.0\t0.0\n{last}\n")
+    sequence = read_sequence(tmp_path, "otb", NAMES["otb"])
+    assert (sequence.boxes_xyxy == LEFT_OUT_XYXY).all(axis=1).tolist() == [False, True, True, False]
+    with pytest.raises(InvalidValueError):
+        otb_sequences.find_sequences(tmp_path)
+    truth.write_text(f"0,0,0,0\n{first}\n{first}\n{last}\n")
+    with pytest.raises(InvalidValueError) as error:
+        read_sequence(tmp_path, "otb", NAMES["otb"])
+    assert error.value.key.endswith("groundtruth_rect.txt:1")
+
+
+@pytest.mark.parametrize("line", ["5,0,0,0", "1,1,0,0", "0,0,0,10", "0,0,-1,0"])
+def test_otb_refuses_other_boxes_without_a_size(tmp_path: Path, line: str) -> None:
+    write_layout(tmp_path, "otb")
+    truth = tmp_path / TRUTHS["otb"]
+    first, *rest = truth.read_text().splitlines()
+    truth.write_text("\n".join([first, line, *rest[1:]]))
+    with pytest.raises(InvalidValueError) as error:
+        read_sequence(tmp_path, "otb", NAMES["otb"])
+    assert error.value.key.endswith("groundtruth_rect.txt:2")

@@ -21,7 +21,11 @@ from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import PGD, PatchAttack
 from armory_skelevision.boxes import LEFT_OUT_XYXY
 from armory_skelevision.evaluation.drawing import Panel, draw_video
+from armory_skelevision.io import hash_file
 from armory_skelevision.io.video_files import read_video
+from armory_skelevision.results.comparison import compare
+from armory_skelevision.results.export.trackers import export_trackers
+from armory_skelevision.results.labels import label_runs
 from armory_skelevision.results.load import load_runs
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -242,7 +246,25 @@ def test_a_tracker_of_the_users_own_keeps_its_name(video, tmp_path):
     tracker = load_tracker("armory_skelevision.evaluation.check.stand_in:StandingTracker")
     folder = evaluate(tracker, video).save(tmp_path / "result")
     model = json.loads((folder / "result.json").read_text())["config"]["model"]
-    assert model["name"] == "armory_skelevision.evaluation.check.stand_in:StandingTracker"
+    factory = "armory_skelevision.evaluation.check.stand_in:StandingTracker"
+    assert (model["name"], model["model_kwargs"]) == ("external", {"factory": factory})
+    assert [each.folder.name for each in export_trackers(folder, "otb", tmp_path / "out")] == [factory]
+
+
+def test_results_tell_trackers_of_one_class_apart(video, tmp_path):
+    stl = load_tracker("siamrpn_stl", device="cpu")
+    same = tmp_path / "other" / "siamrpn_alex_stl.safetensors"  # another file of the same name
+    same.parent.mkdir()
+    same.write_bytes(stl.weights_path.read_bytes())
+    trackers = [stl, load_tracker("siamrpn_mtl", device="cpu"), load_tracker(same, device="cpu")]
+    folders = [evaluate(each, video).save(tmp_path / str(number)) for number, each in enumerate(trackers)]
+    runs = load_runs(folders).runs
+    assert [label.model for label in label_runs(runs)] == ["STL siamrpn_alex_stl.safetensors", "MTL", f"STL {same}"]
+    assert runs[0].weights == {"siamrpn_alex_stl.safetensors": hash_file(same)}
+    names = [each.folder.name for folder in folders[:2] for each in export_trackers(folder, "otb", tmp_path / "out")]
+    assert names == ["siamrpn_stl", "siamrpn_mtl"]
+    comparison = compare(folders[0], folders[1], ["model"])
+    assert comparison.is_fair
 
 
 def test_the_drawing_shows_boxes_where_they_are(video, tmp_path):

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from doubles import random_nanotrack
 from safetensors.torch import save_file
 
+from armory_skelevision.evaluation.configs import build_config
+from armory_skelevision.io import hash_file
 from armory_skelevision.models import load_tracker, siamrpn_stl
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.tracking import PointSettings
@@ -87,3 +91,23 @@ def test_arguments_of_another_type_are_named(changes):
     with pytest.raises(InvalidValueError) as caught:
         load_tracker(**{"name": "siamrpn_stl", **changes})
     assert caught.value.key in changes
+
+
+def test_a_tracker_knows_what_it_was_made_from(tmp_path):
+    named = load_tracker("siamrpn_mtl", device="cpu", tracking={"window_influence": 0.4}).origin
+    config = build_config("walkers", "mtl")["model"]
+    assert named.section == {**config, "wrapper_kwargs": {"tracking": {"window_influence": 0.4}}}
+    assert named.weights == {MTL: hash_file(packaged_weights(MTL))}
+    path = tmp_path / "deep.safetensors"
+    save_file(SiamRPN(keypoint_head="deep").state_dict(), path)
+    given = load_tracker(path).origin
+    assert (given.section["name"], given.section["model_kwargs"]) == ("siamrpn_mtl", {"keypoint_head": "deep"})
+    assert given.section["weights_file"] == str(path) and given.weights == {str(path): hash_file(path)}
+
+
+def test_another_network_or_other_settings_are_of_unknown_origin():
+    tracker = load_tracker("siamrpn_stl", device="cpu")
+    tracker.set_params(preprocessing_defences=None)
+    assert tracker.origin is not None
+    tracker.set_params(settings=replace(tracker.settings, window_influence=0.1))
+    assert tracker.origin is None

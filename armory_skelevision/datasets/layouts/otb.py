@@ -4,7 +4,8 @@ A line of the truth is ``x y w h``, separated by commas or by blanks, with the f
 pixel edges counted from 0: ``(x - 1, y - 1, x - 1 + w, y - 1 + h)``. A folder with several targets has
 ``groundtruth_rect.1.txt``, ``groundtruth_rect.2.txt`` and holds the sequences ``NAME-1``, ``NAME-2``.
 
-Absent targets: every frame has a box, and the benchmark's measures leave none out.
+Absent targets: the benchmark's own frames all have a box. Attacked or other videos in its layout have ``0,0,0,0`` in a
+frame without a target, which is left out, as PySOT's toolkit does with boxes without a size.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from armory_skelevision.boxes import LEFT_OUT_XYXY
 from armory_skelevision.datasets.image_folders import match_images, numbered_images, take_range
 from armory_skelevision.datasets.layouts.sequence import ImageSequence, Readers, merge
 from armory_skelevision.datasets.numbers import parse_box_xywh, place, read_lines
@@ -37,20 +39,25 @@ def find(root: Path) -> Readers:
 
 
 def _read(folder: Path, name: str, root: Path) -> ImageSequence:
-    return next(sequence for sequence in read_folder(folder, root) if sequence.name == name)
+    return next(sequence for sequence in read_folder(folder, root, may_be_absent=True) if sequence.name == name)
 
 
-def read_boxes(path: Path, root: Path | None = None) -> NDArray[np.float32]:
+def read_boxes(path: Path, root: Path | None = None, may_be_absent: bool = False) -> NDArray[np.float32]:
     """Read a ground truth file as boxes (F, 4) float32 xyxy, pixel edges counted from 0.
 
     Args:
         path: The file.
         root: A folder that it must be in, whatever links the path goes through; None for any place.
+        may_be_absent: Whether 0,0,0,0 stands for a frame without the target, which becomes `LEFT_OUT_XYXY`.
 
     Raises:
-        InvalidValueError: For a line that is not a box; the key is ``file:line``.
+        InvalidValueError: For a line that is not a box, or without the target in the first frame; the key is
+            ``file:line``.
     """
-    boxes = [_parse_box(line, place(path, number)) for number, line in enumerate(read_lines(path, root), start=1)]
+    boxes = []
+    for number, line in enumerate(read_lines(path, root), start=1):
+        is_absent = may_be_absent and number > 1 and _is_absent(line, place(path, number))
+        boxes.append(LEFT_OUT_XYXY if is_absent else _parse_box(line, place(path, number)))
     return np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
 
 
@@ -60,8 +67,8 @@ def groundtruth_files(folder: Path) -> list[tuple[str, Path]]:
     return [(match[1], path) for match, path in matches if match]
 
 
-def read_folder(folder: Path, root: Path | None = None) -> list[ImageSequence]:
-    """The sequences of a folder, one for each target, named after it; ``root`` is that of `read_boxes`."""
+def read_folder(folder: Path, root: Path | None = None, may_be_absent: bool = False) -> list[ImageSequence]:
+    """The sequences of a folder, one for each target, named after it; other arguments are those of `read_boxes`."""
     truths = groundtruth_files(folder)
     if not truths:
         raise InvalidValueError(printable(folder), "a file groundtruth_rect.txt", "images only")
@@ -72,7 +79,7 @@ def read_folder(folder: Path, root: Path | None = None) -> list[ImageSequence]:
     images = _numbered_images(folder)
     sequences = []
     for number, path in filled:
-        boxes_xyxy = read_boxes(path, root)
+        boxes_xyxy = read_boxes(path, root, may_be_absent)
         name = f"{folder.name}-{number or 1}" if len(filled) > 1 else folder.name
         frames = _match_images(folder.name, images, path, len(boxes_xyxy))
         sequences.append(ImageSequence(name, frames, path, boxes_xyxy))
@@ -90,6 +97,10 @@ def _match_images(name: str, images: dict[int, Path], truth: Path, boxes: int) -
     if name in ANNOTATED_FRAMES and len(images) > boxes:
         first, last = ANNOTATED_FRAMES[name]
     return match_images(truth, boxes, take_range(truth.parent / "img", images, first, last))
+
+
+def _is_absent(line: str, key: str) -> bool:
+    return not any(parse_box_xywh(line, key))
 
 
 def _parse_box(line: str, key: str) -> tuple[float, float, float, float]:

@@ -2,7 +2,7 @@
 
 Convention: boxes are ``x,y,width,height`` in pixels. OTB numbers the first pixel 1, the others number it 0, as our
 readers take them. A frame without a target has 0,0,0,0 in OTB and GOT-10k (there with its flags beside it), and nan in
-VOT.
+VOT. Our readers of these layouts leave such a frame out.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from armory_skelevision.io import printable, progress
 from armory_skelevision.io.folders import new_folder, refuse_filled
@@ -15,7 +15,11 @@ from armory_skelevision.results.export.sequences import as_file_name, check_uniq
 from armory_skelevision.results.export.toolkits import describe_scores
 from armory_skelevision.results.metric_names import FRAME_BOXES, TRUE_BOXES
 from armory_skelevision.results.records import SIDES, Box, RunResult, SideResult
-from armory_skelevision.validation import InvalidValueError
+from armory_skelevision.results.values import MAX_PIXELS
+from armory_skelevision.validation import InvalidValueError, Range, accepts
+
+_Pixels = Annotated[float, Range(-MAX_PIXELS, MAX_PIXELS)]
+_BoxXYWH = tuple[_Pixels, _Pixels, _Pixels, _Pixels]
 
 
 class ExportedTracker(NamedTuple):
@@ -50,7 +54,8 @@ def export_trackers(
 
     Raises:
         MissingFileError: If there is no such path.
-        InvalidValueError: If a result cannot be read, has no boxes of some frame, or names that no file can have; if a
+        InvalidValueError: If a result cannot be read, has no boxes of some frame (true ones only where the video has
+            any: of a test set they are withheld), or names that no file can have; if a
             tracker's folder is there already. Nothing is written then.
         OSError: If a file cannot be written; the folder that it belongs to is then left out.
     """
@@ -78,14 +83,15 @@ def export_trackers(
 
 
 def _default_name(run: RunResult, count: int) -> str:
-    name = str(run.setting("model", "name") or run.name) if count == 1 else run.name
+    made_by = run.setting("model", "model_kwargs", "factory") or run.setting("model", "name")
+    name = str(made_by or run.name) if count == 1 else run.name
     return as_file_name(f"{run.name}: name", name)
 
 
 def _sides(run: RunResult, name: str) -> Iterator[_Tracker]:
     """The sides of a run that have boxes, each under a name of its own."""
     recorded = [side for side in SIDES if run.side(side).boxes_xyxy]
-    if not recorded or not all(run.side(side).true_boxes_xyxy for side in recorded):
+    if not recorded or (run.is_measured and not all(run.side(side).true_boxes_xyxy for side in recorded)):
         fix = 'name them in the metric "task", and set "record_metric_per_sample"'
         raise InvalidValueError(run.name, f"{FRAME_BOXES} and {TRUE_BOXES} of every frame", "none", fix)
     plain = as_file_name("tracker", name)
@@ -100,11 +106,22 @@ def _format_tracker(tracker: _Tracker, form: FormatName, first_pixel: int) -> di
     files: dict[str, str] = {}
     for number, sequence in enumerate(progress(names, name)):
         found = side.boxes_xyxy[number]
-        given = side.true_boxes_xyxy[number][0]
+        given = _given_box(run, side, number)
         _check_complete(f"{name}: {sequence}", (given, *found))
         scores = side.scores[number] if side.scores else ()
         files |= format_sequence(form, sequence, found, given, scores, first_pixel)
     return files
+
+
+def _given_box(run: RunResult, side: SideResult, number: int) -> Box:
+    """The box of a video's first frame that the tracker was given."""
+    if side.true_boxes_xyxy:
+        return side.true_boxes_xyxy[number][0]
+    box_xywh = run.setting("dataset", "box_xywh")
+    if len(side.boxes_xyxy) == 1 and accepts(_BoxXYWH, box_xywh):
+        x, y, width, height = box_xywh
+        return x, y, x + width, y + height
+    return side.boxes_xyxy[number][0]
 
 
 def _check_complete(key: str, boxes_xyxy: tuple[Box, ...]) -> None:

@@ -43,7 +43,7 @@ class WrittenReport(NamedTuple):
     problems: tuple[StructuredError, ...]
     """One for each file that could not be read and was left out."""
     remarks: tuple[str, ...] = ()
-    """A line for each run without some values, for runs whose seed has no effect, and for runs that do not agree."""
+    """A line for each run without true boxes or some values, and for runs whose seed has no effect or that disagree."""
 
 
 def write_report(paths: Sequence[Path], out: Path, title: str | None = None, videos: bool = False) -> WrittenReport:
@@ -86,7 +86,7 @@ def write_report(paths: Sequence[Path], out: Path, title: str | None = None, vid
     }
     files |= _configs(summary.runs) | {PAGE: _render_page(heading, loaded, summary, tables, details, styles)}
     replace_files(out, files, is_report)
-    remarks = (*summary.incomplete, *summary.identical, *summary.inconsistent)
+    remarks = (*summary.unmeasured, *summary.incomplete, *summary.identical, *summary.inconsistent)
     return WrittenReport(out / PAGE, loaded.problems, remarks)
 
 
