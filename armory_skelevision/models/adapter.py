@@ -64,8 +64,8 @@ class TrackerAdapter:
     Args:
         tracker: The object.
         name: What errors call it.
-        color: Order of the channels of the images that it gets; None for that of its attribute ``color``, and "RGB"
-            where it has none.
+        color: Order of the channels of the images that it gets; None for that of its attribute ``color``, and where it
+            has none for "BGR" with an object of PySOT's, else "RGB".
 
     Raises:
         InvalidTypeError: For an object without the methods, or a class in place of an object.
@@ -184,7 +184,9 @@ def _find_color(tracker: Any, name: str, color: Color | None) -> Color:
     check_value("color", color, Color | None)
     own = getattr(tracker, "color", None)
     if not (isinstance(own, str) and own in get_args(Color)):  # none, or one of another meaning
-        return color or "RGB"
+        # PySOT's trackers take what cv2.imread reads. RGB would be tracked nearly as well, and patches fail on it.
+        is_pysots = type(tracker).__module__.startswith("pysot.")
+        return color or ("BGR" if is_pysots else "RGB")
     if color not in (None, own):
         raise InvalidValueError("color", f"{own!r}, which {name} says that it takes", repr(color), "leave it out")
     return cast(Color, own)

@@ -31,7 +31,8 @@ class ExternalSettings(Settings):
         factory: The function or class that makes the tracker, as "module:name". It is imported and called: whoever
             runs a config runs this code.
         color: Order of the colour channels in the images that the tracker gets: "RGB", as pytracking has it, or "BGR",
-            as PySOT and OpenCV do; None for what the tracker's attribute ``color`` says, and "RGB" where it has none.
+            as PySOT and OpenCV do; None for what the tracker's attribute ``color`` says, and where it has none for
+            "BGR" with an object of PySOT's or OpenCV's, else "RGB".
         kwargs: Arguments of the factory.
     """
 

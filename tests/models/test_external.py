@@ -269,6 +269,15 @@ def truth():
     return [{"boxes": BOXES + np.array([1, 0, 1, 0], np.float32)}]
 
 
+@pytest.mark.parametrize(
+    ("module", "color", "expected"),
+    [("pysot.tracker.siamrpn_tracker", None, "BGR"), ("pysot.tracker", "RGB", "RGB"), ("pysotlike", None, "RGB")],
+)
+def test_pysots_own_objects_get_what_cv2_reads(module, color, expected):
+    tracker = type("SiamRPNTracker", (), {"__module__": module, "init": lambda *_: None, "track": lambda *_: [0] * 4})
+    assert TrackerAdapter(tracker(), "its name", color).color == expected
+
+
 @pytest.mark.parametrize("color", ["RGB", "BGR"])
 def test_track_tensor_gives_the_gradient(color):
     tracker = load("TensorTracker", color)
