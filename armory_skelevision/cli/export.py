@@ -47,12 +47,15 @@ def export_attacked(
 ) -> None:
     """Write attacked videos and their true boxes as a data set, on which other toolkits can judge any tracker.
 
-    The run must have exported its frames: "export_batches": true under "scenario" in its config.
+    RUN is a folder of `skelevision track --attack`; or a run that exported its frames, by "export_batches": true under
+    "scenario" in its config.
     """
     from armory_skelevision.results.export.attacked import export_attacked as write
 
     exported = write(run, layout, out, "benign" if benign else "adversarial", jpeg)
     print(f"{printable(exported.folder)}: {_count(exported.sequences, 'sequence')}, {_count(exported.frames, 'frame')}")
+    if exported.truth:
+        print(f"not annotated: true boxes are {printable(exported.truth)}")
     if jpeg is not None:
         print(f"JPEG changed colours by up to {exported.largest_change} of 255")
 

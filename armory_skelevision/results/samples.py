@@ -1,6 +1,8 @@
-"""Frames that ARMORY exported beside a run's result, if the config sets `scenario.export_batches`.
+"""Frames beside a run's result: those that ARMORY exported, or the attacked ones of `skelevision track`.
 
-Each frame is a file such as ``saved_samples/batch_0_ex_0_scenario.x_adv/batch_0_ex_0_scenario.x_adv_frame_0003.png``.
+ARMORY exports frames if the config sets `scenario.export_batches`, each as a file such as
+``saved_samples/batch_0_ex_0_scenario.x_adv/batch_0_ex_0_scenario.x_adv_frame_0003.png``. `skelevision track --attack`
+writes those of its one video as ``attacked/00000001.png`` and so on.
 """
 
 from __future__ import annotations
@@ -10,7 +12,11 @@ from pathlib import Path
 
 from armory_skelevision.results.records import RunResult
 
+ATTACKED = "attacked"
+"""Folder of the attacked frames of `skelevision track`."""
+
 _FRAME = re.compile(r"_frame_([0-9]{4,9})\.png")
+_ATTACKED_FRAME = re.compile(r"([0-9]{8,9})\.png")
 
 
 def find_samples(run: RunResult) -> Path | None:
@@ -28,6 +34,9 @@ def sample_folder(run: RunResult, video: int, side: str) -> Path | None:
 def list_frames(run: RunResult, video: int, side: str) -> dict[int, Path]:
     """The exported frames of a video by number, ascending; {} where none were exported."""
     folder = sample_folder(run, video, side)
+    if folder is None and (video, side) == (0, "adversarial"):
+        matches = [(_ATTACKED_FRAME.fullmatch(path.name), path) for path in (run.folder / ATTACKED).glob("*.png")]
+        return dict(sorted((int(match[1]) - 1, path) for match, path in matches if match))
     paths = folder.glob("*.png") if folder else ()
     matches = [(_FRAME.fullmatch(path.name.removeprefix(path.parent.name)), path) for path in paths]
     return dict(sorted((int(match[1]), path) for match, path in matches if match))

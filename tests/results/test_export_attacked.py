@@ -45,7 +45,7 @@ def frame_of(video: int, number: int) -> np.ndarray:
 
 def test_otb_is_read_back_as_it_was(tmp_path: Path) -> None:
     done = export_attacked(write_exported(tmp_path / "run"), "otb", tmp_path / "out")
-    assert done[1:] == (2, 6, 0)
+    assert done[1:] == (2, 6, 0, "")
     (sequence,) = find_sequences(tmp_path / "out", ["Crossing"])
     assert sequence.boxes_xyxy.tolist() == TRUTHS["Crossing"]
     assert [path.name for path in sequence.images] == ["0001.jpg", "0002.jpg", "0003.jpg"]
@@ -194,3 +194,25 @@ def test_each_layout_is_read_back_with_its_absent_target(tmp_path: Path, layout:
     export_attacked(write_exported(tmp_path / "run"), layout, tmp_path / "out")
     sequence = read_sequence(tmp_path / "out" / LAYOUTS[layout].folder, layout, "Human7")
     assert sequence.boxes_xyxy.tolist() == TRUTHS["Human7"]
+
+
+def test_a_folder_of_track_is_exported(tmp_path: Path) -> None:
+    truth = TRUTHS["Crossing"]
+    results = make_results((0.5,), (0.5,), video_names=["street"])
+    results |= {f"{side}_true_boxes": [[truth]] for side in ("benign", "adversarial")}
+    config = {"dataset": {"name": "street", "truth": "the boxes of the benign run, but for the first"}}
+    path = write_result(tmp_path / "run" / "result.json", results, config)
+    (tmp_path / "run" / "attacked").mkdir()
+    for number in range(3):
+        make_frame(number).save(tmp_path / "run" / "attacked" / f"{number + 1:08d}.png")
+    done = export_attacked(path.parent, "otb", tmp_path / "out")
+    assert done[1:] == (1, 3, 0, "the boxes of the benign run, but for the first")
+    for number in range(3):
+        image = tmp_path / "out" / "street" / "img" / f"{number + 1:04d}.jpg"
+        assert np.array_equal(read_image(image), frame_of(0, number))
+    with pytest.raises(MissingFileError) as caught:
+        export_attacked(path, "otb", tmp_path / "benign", side="benign")
+    assert "the video itself" in caught.value.fix
+    (tmp_path / "run" / "attacked" / "00000002.png").unlink()
+    with pytest.raises(MissingFileError):
+        export_attacked(path, "otb", tmp_path / "short")

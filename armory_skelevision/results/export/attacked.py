@@ -25,7 +25,7 @@ from armory_skelevision.results.export.layouts import (
 from armory_skelevision.results.export.sequences import load_finished, sequence_names
 from armory_skelevision.results.metric_names import TRUE_BOXES
 from armory_skelevision.results.records import SIDES, RunResult
-from armory_skelevision.results.samples import list_frames, root_of
+from armory_skelevision.results.samples import ATTACKED, list_frames, root_of
 from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 MAX_PICTURE = 256 * 2**20
@@ -43,6 +43,8 @@ class ExportedVideos(NamedTuple):
     frames: int
     largest_change: int
     """Of a colour of a pixel by JPEG, of 255; 0 without it."""
+    truth: str = ""
+    """Where the true boxes are from, if not from an annotation."""
 
 
 class _Video(NamedTuple):
@@ -63,7 +65,7 @@ def export_attacked(
 
     Args:
         path: The result file of one run of `armory run` whose config sets ``"export_batches": true`` under "scenario",
-            or its folder.
+            or its folder; or that of `skelevision track --attack`.
         layout: The layout; see `layouts`.
         out: Folder of the data set, new or empty. It is there as a whole or not at all.
         side: "adversarial", or "benign" for the videos as they are.
@@ -91,7 +93,7 @@ def export_attacked(
         _write(root, format_index(layout, sequences))
         about = {"config": run.config, "jpeg": jpeg, "side": side, "skelevision": __version__}
         _write(folder, {SOURCE: json.dumps(about, indent=4, sort_keys=True) + "\n"})
-    return ExportedVideos(out, len(videos), total, max(changes))
+    return ExportedVideos(out, len(videos), total, max(changes), str(run.setting("dataset", "truth") or ""))
 
 
 def _find_videos(run: RunResult, side: str) -> list[_Video]:
@@ -106,7 +108,9 @@ def _find_videos(run: RunResult, side: str) -> list[_Video]:
     for number, (name, truth) in enumerate(zip(sequence_names(run, len(truths)), truths, strict=True)):
         key, frames = f"{run.name}: {name}", list_frames(run, number, side)
         if list(frames) != list(range(len(truth))):
-            fix = 'set "export_batches": true under "scenario" in the config, and run it again'
+            fix = 'set "export_batches": true under "scenario" in the config, and run it again; or `track --attack` it'
+            if (run.folder / ATTACKED).is_dir():
+                fix = f"the attacked frames are in {ATTACKED}/, the benign ones are those of the video itself"
             raise MissingFileError(key, f"{len(truth)} exported frames", str(len(frames)), fix)
         if any(math.isnan(corner) for box in truth for corner in box):
             raise InvalidValueError(key, "a true box in every frame", "NaN or null")
