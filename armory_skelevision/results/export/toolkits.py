@@ -29,8 +29,6 @@ def describe_scores(form: str, side: SideResult, sizes: Sequence[tuple[int, int]
         side: What was measured on a side of a run.
         sizes: Width and height of each video.
     """
-    if not side.true_boxes_xyxy:
-        return "no true boxes"
     if form == "got10k":
         if not sizes:
             return "AO unknown: the result does not say how large the frames are"

@@ -77,8 +77,7 @@ def export_trackers(
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
                 (folder / file).write_text(text, encoding="utf-8")
     return [
-        ExportedTracker(out / each.name, len(each.side.boxes_xyxy), describe_scores(form, each.side, each.run.sizes))
-        for each in trackers
+        ExportedTracker(out / each.name, len(each.side.boxes_xyxy), _describe_scores(form, each)) for each in trackers
     ]
 
 
@@ -111,6 +110,11 @@ def _format_tracker(tracker: _Tracker, form: FormatName, first_pixel: int) -> di
         scores = side.scores[number] if side.scores else ()
         files |= format_sequence(form, sequence, found, given, scores, first_pixel)
     return files
+
+
+def _describe_scores(form: FormatName, tracker: _Tracker) -> str:
+    is_annotated = tracker.side.true_boxes_xyxy and not tracker.run.setting("dataset", "truth")
+    return describe_scores(form, tracker.side, tracker.run.sizes) if is_annotated else "no true boxes"
 
 
 def _given_box(run: RunResult, side: SideResult, number: int) -> Box:
