@@ -4,7 +4,7 @@ import torch
 from doubles import SMALL, ColourTracker, IdentityTracker, overlaps, random_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import AutoPatch, PatchAttack
-from armory_skelevision.attacks.gradients import ValueAndGrad
+from armory_skelevision.attacks.gradients import CropGradient, ValueAndGrad
 from armory_skelevision.attacks.optimizer import BestIterate
 from armory_skelevision.attacks.patch import read_scene
 from armory_skelevision.attacks.patch.auto import Member
@@ -48,6 +48,19 @@ def test_every_evaluation_is_counted(monkeypatch):
     monkeypatch.setattr(AutoPatch, "_progress", lambda self, steps, *_, **__: Bar(len(steps), counts))
     attack(tiny_estimator(), budget=25)
     assert counts == [25, *[1] * 25]
+
+
+def test_contenders_of_a_round_are_evaluated_together(monkeypatch):
+    counts, evaluate_all = [], CropGradient.evaluate_all
+
+    def watched(self, videos, with_grad):
+        counts.append((len(videos), with_grad))
+        return evaluate_all(self, videos, with_grad)
+
+    monkeypatch.setattr(CropGradient, "evaluate_all", watched)
+    attack(tiny_estimator(), budget=20)
+    first, second, chosen = [(2, True)] * 5 + [(2, False)], [(1, True)] * 10 + [(1, False)], [(2, False)]
+    assert counts == first + second + chosen
 
 
 class Bar:

@@ -148,17 +148,6 @@ def test_restarts_wait_together():
     assert waits(3) - waits(2) <= 2
 
 
-def test_contenders_wait_together():
-    def waits(budget):
-        def attack(estimator, frames):
-            return AutoPatch(estimator, budget=budget, memory="graph", verbose=False).generate(*scene(frames))
-
-        return waits_a_frame(tiny_estimator, attack)
-
-    # Ten more evaluations are five more steps of two contenders, and one more round, whose end is judged.
-    assert waits(20) - waits(10) <= 2 * 5 + 2
-
-
 @pytest.mark.parametrize("make", [TRACKERS["stl"], TRACKERS["nanotrack 3"]], ids=["stl", "nanotrack 3"])
 def test_gradients_of_frames_wait_twice_a_frame(make):
     def differentiate(estimator, frames):
