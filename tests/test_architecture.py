@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "networks": {"boxes", "validation"},
     "weights": {"io", "validation", "networks", "tracking"},
     "tracking": {"boxes", "validation", "networks"},
-    "models": {"boxes", "validation", "networks", "weights", "tracking"},
+    "models": {"boxes", "validation", "io", "networks", "weights", "tracking"},
     "attacks": {"boxes", "validation", "io", "keypoints", "networks", "tracking", "models"},
     "defenses": {"boxes", "validation", "io", "networks", "weights", "tracking", "models"},
     "datasets": {"boxes", "validation", "io", "keypoints"},

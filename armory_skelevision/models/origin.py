@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from armory_skelevision.weights.loading import hash_weights
+from armory_skelevision.io import hash_file
 
 
 @dataclass(frozen=True)
@@ -49,4 +49,4 @@ def describe_origin(
         "weights_file": known,
         "wrapper_kwargs": {key: value for key, value in wrapper_kwargs.items() if key != "device_type" and value},
     }
-    return Origin(section, {} if known is None or path is None else {known: hash_weights(path)})
+    return Origin(section, {} if known is None or path is None else {known: hash_file(path)})

@@ -176,6 +176,8 @@ class RunResult:
         if self.is_finished and not self.is_measured:
             return f"{sum(map(len, self.benign.boxes_xyxy))} frames tracked, no true boxes"
         words = [f"{name} mIoU {_describe(self.side(name))}" for name in SIDES]
+        if self.setting("dataset", "truth"):
+            words.append("with the tracker's own boxes for true ones")
         if self.reach:
             words.append(f"{self.count_in_reach()} in reach")
         return "  ".join(words)

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from armory_skelevision.io import hash_file, printable
+from armory_skelevision.io import printable
 from armory_skelevision.networks import AnchorNetwork, NanoTrack, SiameseNetwork, SiamFCpp, SiamRPN
 from armory_skelevision.networks.keypoint_head import Depth
 from armory_skelevision.networks.nanotrack import Version
@@ -130,11 +130,6 @@ def load_nanotrack(network: NanoTrack, path: str | os.PathLike[str]) -> None:
     # The checkpoints hold a layer between backbone and head that NanoTrack's own code never runs.
     state = as_float32({name: tensor for name, tensor in tensors.items() if not name.startswith("neck.")})
     fill(network, state, path, f"NanoTrack version {network.version}", _answer)
-
-
-def hash_weights(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a weights file, in hexadecimal."""
-    return hash_file(path)
 
 
 def nanotrack_version(names: Iterable[str]) -> Version | None:

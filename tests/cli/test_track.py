@@ -121,6 +121,7 @@ def test_an_attack_is_told_the_boxes_of_the_benign_run(run, here):
     assert "true boxes are the boxes of the benign run" in out
     code, out, _ = run("export", "o", "--format", "otb", "--out", "otb")
     assert code == 0 and out.count("no true boxes") == 2 and "AUC" not in out
+    assert "with the tracker's own boxes for true ones" in run("summary", "o")[1]
 
 
 def test_a_patch_stays_on_its_wall_and_behind_the_target(run, here):
