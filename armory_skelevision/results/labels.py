@@ -17,7 +17,7 @@ BOUND = "ε"
 
 # Keys that affect how a run is recorded and shown, not what is measured.
 _BOOKKEEPING = ("_description", "eval_id", "sysconfig", "metric", "scenario.export_batches", "user_init",
-                "scenario.kwargs.skip_benign")  # fmt: skip
+                "scenario.kwargs.skip_benign", "dataset.box_xywh")  # fmt: skip
 _BOOKKEEPING_NAMES = ("verbose", "export", "checkpoints", "batch_size", "framework")
 _OPTIONS = "scenario.kwargs."  # where a result file has the options of `armory run`, including those not given
 

@@ -16,6 +16,7 @@ from armory_skelevision.evaluation import own_video
 from armory_skelevision.evaluation.own_video import draw_box
 from armory_skelevision.io.images import read_image
 from armory_skelevision.io.video_files import read_video, write_video
+from armory_skelevision.results.labels import flatten
 from armory_skelevision.validation import InvalidValueError
 
 TRACKER = '''
@@ -226,6 +227,8 @@ def test_a_result_without_true_boxes_is_exported_and_shown_beside_others(run, he
     assert code == 0 and "note: plain" in err
     page = (here / "page/index.html").read_text()
     assert "the video has no true boxes" in page and "nan" not in page.lower()
+    recorded = json.loads((here / "runs/plain/result.json").read_text())["config"]
+    assert "box_xywh" in recorded["dataset"] and "dataset.box_xywh" not in flatten(recorded)  # no setting of a run
     code, _, err = run("compare", "runs/plain", "runs/true")
     assert code == 1 and "expected at least one finished run" in err and "a video with true boxes" in err
 
