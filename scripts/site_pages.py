@@ -39,7 +39,7 @@ REFERENCE = {
     "tracking": ("Tracking", ["tracking", "boxes"]),
     "networks": ("Networks", ["networks", "networks.unet"]),
     "weights": ("Weights", ["weights", "weights.resolve"]),
-    "training": ("Training", ["training.settings", "training.dualossdef.settings"]),
+    "training": ("Training", ["training.settings", "training.adversarial.settings", "training.dualossdef.settings"]),
     "results": ("Sweeps and results", ["sweeps.grid", "sweeps.run", "results.summary", "results.comparison"]),
     "submission": ("Submissions", ["submission.pack", "submission.verify", "submission.suite", "submission.ranking"]),
 }

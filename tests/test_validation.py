@@ -24,6 +24,7 @@ from armory_skelevision.datasets import (
 from armory_skelevision.submission.suite import Suite
 from armory_skelevision.sweeps.grid import Grid
 from armory_skelevision.tracking import TrackerSettings
+from armory_skelevision.training.adversarial.settings import AdversarialSettings
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
 from armory_skelevision.training.settings import MultitaskSettings
@@ -111,7 +112,17 @@ def unbounded(annotation: Any) -> bool:
 FRONT_DOORS = [
     *(getattr(module, name) for module in (attacks, defenses) for name in module.__all__),
     *(otb_person, walkers, carla_video_tracking, coco_people, sequences, walker_people),
-    *(MultitaskSettings, BackdoorSettings, DuaLossDefSettings, Suite, Grid, EOT, Trigger, TrackerSettings),
+    *(
+        MultitaskSettings,
+        BackdoorSettings,
+        AdversarialSettings,
+        DuaLossDefSettings,
+        Suite,
+        Grid,
+        EOT,
+        Trigger,
+        TrackerSettings,
+    ),
 ]
 
 

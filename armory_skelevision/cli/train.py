@@ -69,6 +69,19 @@ def backdoor(settings: _File, changes: _Changes = None, resume: _Resume = False,
 
 
 @app.command()
+def adversarial(
+    settings: _File, changes: _Changes = None, resume: _Resume = False, overwrite: _Overwrite = False
+) -> None:
+    """Train a SiamRPN tracker further on attacked pairs, so that perturbations move it less."""
+    from armory_skelevision.training.adversarial.settings import AdversarialSettings
+
+    read = _read(settings, AdversarialSettings, changes)
+    from armory_skelevision.training.adversarial.training import AdversarialTraining
+
+    _train(AdversarialTraining(read), resume, overwrite)
+
+
+@app.command()
 def constants(
     weights: Annotated[Path, typer.Argument(help="Weights file of a SiamRPN tracker.")],
     videos: Annotated[

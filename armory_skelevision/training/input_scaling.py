@@ -19,7 +19,12 @@ GREY, SPREAD = 118.0, 64.0  # mean and standard deviation of the pixels of ordin
 
 def normalise(crops: Tensor) -> Tensor:
     """Crops (N, H, W, 3) uint8 as (N, 3, H, W) float32 of about unit size, channels last in memory."""
-    return (crops.permute(0, 3, 1, 2).float() - GREY) / SPREAD
+    return standardise(crops.permute(0, 3, 1, 2).float())
+
+
+def standardise(crops: Tensor) -> Tensor:
+    """Crops in 0..255 of about unit size."""
+    return (crops - GREY) / SPREAD
 
 
 def fold_scaling(network: AnchorNetwork) -> None:

@@ -11,6 +11,7 @@ BGR in 0..255: the scaling is folded into the first convolution.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -78,10 +79,11 @@ class MultitaskTraining(TrainingBody):
         """The loss of a batch, a scalar; its parts are logged."""
         return self._tracking_loss(batch) if self.settings.train_only is None else self._head_loss(batch)
 
-    def _tracking_loss(self, batch: Batch) -> Tensor:
-        """The whole loss of Eq. 2."""
-        template = self.network.embed(normalise(batch.template))
-        output = self.network.predict_head(template, self.network.embed(normalise(batch.search)))
+    def _tracking_loss(self, batch: Batch, features: Sequence[Tensor] | None = None) -> Tensor:
+        """The whole loss of Eq. 2; ``features`` are those of the batch's crops, where they are known."""
+        crops = (batch.template, batch.search)
+        template, search = features or [self.network.embed(normalise(crop)) for crop in crops]
+        output = self.network.predict_head(template, search)
         cls, loc = self.tracking_losses(output, batch)
         loss = CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc
         self._log_by_store(output, batch)
@@ -102,6 +104,12 @@ class MultitaskTraining(TrainingBody):
                 part = Batch(*(values[chosen] for values in batch))
                 cls, loc = self.tracking_losses(RPNOutput(*(values[chosen] for values in output)), part)
                 self.log(f"loss {folder}", CLASSIFICATION_WEIGHT * cls + LOCALISATION_WEIGHT * loc)
+
+    def _keep_statistics(self) -> None:
+        """Let BatchNorm use the statistics that it has: those of attacked or poisoned batches differ from them."""
+        for module in self.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eval()
 
     def _head_loss(self, batch: Batch) -> Tensor:
         """The loss of the keypoint head alone. The frozen tracker stays as it is, BatchNorm's statistics included."""
@@ -171,7 +179,7 @@ def _make_network(settings: MultitaskSettings) -> AnchorNetwork:
 
 def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Metadata | None) -> str:
     """The training in words; ``start`` are the metadata of the weights it started from."""
-    poison = "" if settings.poison is None else f"{settings.poison}; "
+    procedure = "" if settings.procedure is None else f"{settings.procedure}; "
     if settings.train_only is None:
         name, what = ("video_iou", "mean IoU of videos") if settings.validation_videos else ("mean_iou", "mean IoU")
         part, score = "", f"{what} {logged.get(name, math.nan):.3f}"
@@ -183,6 +191,6 @@ def _describe(settings: MultitaskSettings, logged: dict[str, float], start: Meta
     else:
         origin = f"{START}{start.training}" if start else f"; from {Path(settings.init).name}, of unknown origin"
     return (
-        f"{poison}{part}{settings.steps} steps of {settings.batch_size} {describe_pairs(settings.store)}, AdamW, "
+        f"{procedure}{part}{settings.steps} steps of {settings.batch_size} {describe_pairs(settings.store)}, AdamW, "
         f"learning rate {settings.learning_rate}, {settings.precision}; validation {score}{origin}"
     )

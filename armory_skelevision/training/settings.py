@@ -143,6 +143,11 @@ class MultitaskSettings(RunSettings):
         """How a backdoor was trained, in words for the weights file; None for a training without one."""
         return None
 
+    @property
+    def procedure(self) -> str | None:
+        """How a training differs from one on plain pairs, in words for the weights file; None if it does not."""
+        return self.poison
+
 
 def shares_of(name: str, stores: str | Mapping[str, float]) -> dict[str, float]:
     """The folders of a setting of stores, and the share of the pairs that each gives; together 1.

@@ -15,7 +15,7 @@ from armory_skelevision.sweeps.grid import Grid, read_grid
 from scripts.config_reference import PAGE, keys_of, renew
 
 ROOT = PAGE.parent.parent
-TRAININGS = ("multitask", "backdoor", "dualossdef")
+TRAININGS = ("multitask", "backdoor", "adversarial", "dualossdef")
 
 
 def read_page() -> dict[str, set[str]]:
@@ -36,7 +36,11 @@ PAGES = read_page()
 OF_TRAININGS = {
     "multitask": PAGES["All trainings"] | PAGES["skelevision train multitask"],
     "backdoor": PAGES["All trainings"] | PAGES["skelevision train multitask"] | PAGES["skelevision train backdoor"],
-    "dualossdef": PAGES["All trainings"] | PAGES["skelevision train dualossdef"],
+    "adversarial": PAGES["All trainings"]
+    | PAGES["skelevision train multitask"]
+    | PAGES["Attacks in training"]
+    | PAGES["skelevision train adversarial"],
+    "dualossdef": PAGES["All trainings"] | PAGES["Attacks in training"] | PAGES["skelevision train dualossdef"],
 }
 
 

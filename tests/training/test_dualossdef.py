@@ -14,9 +14,15 @@ from armory_skelevision.cli import app
 from armory_skelevision.defenses import DuaLossDef
 from armory_skelevision.io import hash_file
 from armory_skelevision.networks import SiamRPN
+from armory_skelevision.training.adversarial.inner_attack import (
+    KINDS,
+    CropBatch,
+    InnerAttack,
+    draw_attack,
+    draw_squares,
+)
 from armory_skelevision.training.data.loading import training_pairs
 from armory_skelevision.training.dualossdef import training as module
-from armory_skelevision.training.dualossdef.attack import KINDS, CropBatch, InnerAttack, draw_attack, draw_squares
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
 from armory_skelevision.training.dualossdef.training import DuaLossDefTraining, find_tracker
 from armory_skelevision.training.fitting import train
@@ -211,7 +217,7 @@ def test_an_attack_on_features_moves_them_further(settings, batch):
 def test_attacks_are_shared_out_as_the_settings_say(settings):
     generator = seeded()
     adaptive = dataclasses.replace(settings, adaptive=0.75, inner_loss="both", inner_stride=1.25)
-    drawn = [draw_attack(adaptive, generator) for _ in range(400)]
+    drawn = [draw_attack(adaptive, generator, adaptive.adaptive) for _ in range(400)]
     assert sum(each.through for each in drawn) == pytest.approx(300, abs=40)
     assert sum(each.on_features for each in drawn) == pytest.approx(200, abs=40)
     assert {each.stride for each in drawn} == {1.25}

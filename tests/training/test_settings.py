@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from armory_skelevision.cli import app
+from armory_skelevision.training.adversarial.settings import AdversarialSettings
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings
 from armory_skelevision.training.settings import MultitaskSettings, parse_changes, read_settings
@@ -17,11 +18,16 @@ from armory_skelevision.validation import InvalidValueError, MissingFileError
 
 GOOD = {"store": "a", "validation_store": "b", "folder": "c"}
 HEAD_ALONE = {"train_only": "keypoint_head", "init": "a", "keypoint_head": "deep"}
-KINDS = {"multitask": MultitaskSettings, "dualossdef": DuaLossDefSettings, "backdoor": BackdoorSettings}
+KINDS = {
+    "multitask": MultitaskSettings,
+    "dualossdef": DuaLossDefSettings,
+    "backdoor": BackdoorSettings,
+    "adversarial": AdversarialSettings,
+}
 
 
 def good(kind):
-    return GOOD | ({"init": "d"} if kind is BackdoorSettings else {})
+    return GOOD | ({"init": "d"} if kind in (BackdoorSettings, AdversarialSettings) else {})
 
 
 def write(folder, values):
@@ -88,6 +94,7 @@ ALWAYS_WRONG = [True, False, "x", "8e-4", "1", None, [], [1], {}, float("nan"), 
 SPECIFIC = {
     "multitask": {"lambda_k": [-1, 1e300]},
     "dualossdef": {"lambda_clean": [-1, 1e300], "mu": [-1, 1e300], "gate": [-1, 1e300]},
+    "adversarial": {"attacked": [-0.1, 1.1], "features": [-1, 1e300], "inner_stride": [0, 11]},
     "backdoor": {
         "poison_rate": [0, 1.1],
         "feature_weight": [0, -1, 1e300],

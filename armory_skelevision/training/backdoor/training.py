@@ -87,9 +87,7 @@ class BackdoorTraining(MultitaskTraining):
 
         The number of the step also seeds the turns of the trigger.
         """
-        for module in self.network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.eval()  # statistics of poisoned batches differ from those in use
+        self._keep_statistics()
         poisoned = slice(0, max(1, round(self.settings.poison_rate * len(batch.template))))
         rng = np.random.default_rng((self.settings.seed, step))
         if self.settings.method == "badnets":

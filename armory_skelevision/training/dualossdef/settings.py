@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from armory_skelevision.training.adversarial.settings import Branches, InnerAttackSettings
 from armory_skelevision.training.settings import RunSettings, check_text
-from armory_skelevision.validation import Fraction, InvalidValueError, PathText, Range, Weight
+from armory_skelevision.validation import InvalidValueError, PathText, Range, Weight
 
 LossPart = Literal["both", "cls", "reg"]
-Branches = Literal["template", "search", "both"]
-Iterations = Annotated[int, Range(1, 100)]
-PixelSize = Annotated[float, Range(0.25, 16)]
 
 
 @dataclass(frozen=True)
-class DuaLossDefSettings(RunSettings):
+class DuaLossDefSettings(InnerAttackSettings, RunSettings):
     """Settings of the training of DuaLossDef; colours lie in [0, 1].
 
     Attributes:
@@ -35,14 +33,6 @@ class DuaLossDefSettings(RunSettings):
             one that changes nothing.
         adaptive: Share of the batches in which the attack sees the U-Net and goes through it, in [0, 1]; the others are
             made on the undefended tracker.
-        inner_loss: What the attack raises: "dua", the tracker's loss; "features", their distance as above; or "both",
-            one of the two for each batch.
-        inner_attack: How crops are attacked in training: "pgd", or "mixed", one of four kinds for each batch.
-        eps: Smallest and largest bound of a perturbation; one value between them is drawn for each batch.
-        inner_max_iter: Fewest and most iterations of the attack, drawn in the same way.
-        inner_stride: Length of all iterations' steps together, in units of the bound.
-        pixel_size: Smallest and largest side of a perturbation's pixels, in crop pixels, drawn in the same way. It
-            imitates a frame's pixel in a crop: above 1 where the crop was enlarged, below 1 where it was shrunk.
     """
 
     tracker: PathText = "siamrpn_alex_stl.safetensors"
@@ -57,21 +47,11 @@ class DuaLossDefSettings(RunSettings):
     gate: Weight = 10.0
     init: PathText | None = None
     adaptive: Annotated[float, Range(0, 1)] = 0.0
-    inner_loss: Literal["dua", "features", "both"] = "dua"
-    inner_attack: Literal["pgd", "mixed"] = "pgd"
-    eps: tuple[Fraction, Fraction] = (2 / 255, 16 / 255)
-    inner_max_iter: tuple[Iterations, Iterations] = (1, 4)
-    inner_stride: Annotated[float, Range(0.1, 10)] = 2.0
-    pixel_size: tuple[PixelSize, PixelSize] = (0.5, 2.0)
 
     def check(self) -> None:
-        """Check the order of the limits, and what the mixed attack needs."""
+        """Check what the mixed attack needs, and what the gate."""
         super().check()
         check_text("tracker", self.tracker)
-        for name in ("eps", "inner_max_iter", "pixel_size"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise InvalidValueError(name, "the smallest value, then the largest", f"[{low}, {high}]")
         if self.gate and not self.gated:
             raise InvalidValueError("gate", "0 without a gate", str(self.gate))
         # The mixed attack perturbs the search crop, and in part maximises the regression loss.

@@ -25,9 +25,7 @@ from armory_skelevision.networks.inference import freeze
 from armory_skelevision.networks.unet import UNETS
 from armory_skelevision.tracking import network_input
 from armory_skelevision.tracking.losses import CLASSIFICATION_WEIGHT, LOCALISATION_WEIGHT
-from armory_skelevision.training.body import TrainingBody
-from armory_skelevision.training.data.loading import Batch, describe_pairs
-from armory_skelevision.training.dualossdef.attack import (
+from armory_skelevision.training.adversarial.inner_attack import (
     CropBatch,
     InnerAttack,
     draw_attack,
@@ -35,6 +33,8 @@ from armory_skelevision.training.dualossdef.attack import (
     mean_change,
     perturb,
 )
+from armory_skelevision.training.body import TrainingBody
+from armory_skelevision.training.data.loading import Batch, describe_pairs
 from armory_skelevision.training.dualossdef.settings import DuaLossDefSettings, LossPart
 from armory_skelevision.training.dualossdef.start import find_tracker, load_start
 from armory_skelevision.training.licence import find_licence
@@ -106,7 +106,7 @@ class DuaLossDefTraining(TrainingBody):
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed + (self.global_step << 32))
         clean = CropBatch.from_batch(batch)
-        attacked = self.attack(clean, batch, draw_attack(settings, generator), generator)
+        attacked = self.attack(clean, batch, draw_attack(settings, generator, settings.adaptive), generator)
         cleaned = self.clean(attacked)
         found = self.embed(cleaned)
         loss = on_attacked = self._dua(found, batch)

@@ -1,6 +1,7 @@
-"""The inner attack: gradient ascent on the loss of a frozen tracker, on template and search crops (Madry et al. 2018).
+"""The inner attack: gradient ascent on the loss of a tracker, on template and search crops (Madry et al. 2018).
 
-The paper (arXiv 2402.17976) states that it raises classification and regression loss together; all else is our own.
+DuaLossDef's paper (arXiv 2402.17976) states that it raises classification and regression loss together; all else is our
+own.
 Perturbations lie on a grid that may be coarser or finer than the crop's pixels, as a frame's pixels are, since a
 frame's windows are enlarged or shrunk to crops.
 """
@@ -15,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from armory_skelevision.tracking.losses import LOCALISATION_WEIGHT
+from armory_skelevision.training.adversarial.settings import Branches, InnerAttackSettings
 from armory_skelevision.training.data.loading import Batch
-from armory_skelevision.training.dualossdef.settings import Branches, DuaLossDefSettings
 
 Kind = Literal["inf", "l2", "square", "boxes"]
 
@@ -75,15 +76,15 @@ class InnerAttack(NamedTuple):
         return BOXES_WEIGHT if self.kind == "boxes" else LOCALISATION_WEIGHT
 
 
-def draw_attack(settings: DuaLossDefSettings, generator: torch.Generator) -> InnerAttack:
-    """A random attack within the settings."""
+def draw_attack(settings: InnerAttackSettings, generator: torch.Generator, adaptive: float = 0.0) -> InnerAttack:
+    """A random attack within the settings, which goes through the U-Net with the probability ``adaptive``."""
     kinds: Sequence[Kind] = KINDS if settings.inner_attack == "mixed" else KINDS[:1]
     kind = kinds[int(torch.randint(len(kinds), (), generator=generator))]
     fewest, most = settings.inner_max_iter
     max_iter = int(torch.randint(fewest, most + 1, (), generator=generator))
     eps, pixel_size = _draw(settings.eps, generator), _draw(settings.pixel_size, generator)
     # Drawn last, and only where asked for: older settings draw as they did.
-    through = settings.adaptive > 0 and _draw((0, 1), generator) < settings.adaptive
+    through = adaptive > 0 and _draw((0, 1), generator) < adaptive
     on_features = settings.inner_loss == "features"
     if settings.inner_loss == "both":
         on_features = _draw((0, 1), generator) < 0.5
