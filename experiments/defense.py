@@ -1,16 +1,18 @@
 """Cost of the defenses without an attack, and their benefit under adaptive and non-adaptive attacks.
 
     python -m experiments.defense [--json] [--quick] [--weights FILE] [--nanotrack FILE] [--split dev] [--videos N]
-                                 [--frames N] [--models stl mtl nanotrack] [--defenses none jpeg …]
-                                 [--attacks patch pgd8 pgd16 rtaa8 rtaa16 iou] [--steps N] [--queries N]
-                                 [--precision bf16] [--keep FOLDER] [--device cpu]
+                                 [--frames N] [--models stl mtl nanotrack] [--trackers FILE …]
+                                 [--defenses none jpeg …] [--attacks patch autopatch pgd8 rtaa8 iou …] [--steps N]
+                                 [--restarts N] [--queries N] [--precision bf16] [--keep FOLDER] [--device cpu]
 
 Costs: the time that a defense adds to that of the tracker, per frame, both measured in turns on the first video;
 ``overhead`` is DuaLossDef's time over the tracker's. Time that is spent once per video is divided
 among its frames. ``--quick`` stops there.
 
 The table: mean IoU without an attack, under attacks made against the bare tracker, and under the same attacks made
-against the defended one ("adaptive"). Unsupported combinations state the reason. The whole table needs a GPU; with
+against the defended one ("adaptive"); the worst case is that of each video. Attacks that should be stronger and are not
+are listed: gradients may be masked. Unsupported combinations state the reason. ``--trackers`` names weights of further
+trackers, such as adversarially trained ones. The whole table needs a GPU; with
 ``--keep`` every finished cell is stored in a file, and the same command resumes after an interruption.
 """
 
@@ -35,7 +37,16 @@ from armory_skelevision.weights.unet import read_unet_metadata
 from benchmarks.common import print_table
 from benchmarks.walkers import walkers
 from experiments.defense_costs import Cost, measure_cost
-from experiments.defense_table import BOUNDS, MUCH, Table, describe, evaluate_model, hash_weights, summarize
+from experiments.defense_table import (
+    BOUNDS,
+    MUCH,
+    Table,
+    describe,
+    evaluate_model,
+    find_masking,
+    hash_weights,
+    summarize,
+)
 
 ROWS = ("none", "jpeg", "dualossdef", "templateadaptation", "both")
 MODELS = ("stl", "mtl", "nanotrack")
@@ -70,10 +81,10 @@ def make_models(options: argparse.Namespace) -> dict[str, tuple[Callable[[], Sia
     files = {name: packaged_weights(f"siamrpn_alex_{name}.safetensors") for name in ("stl", "mtl")}
     if options.nanotrack is not None:
         files["nanotrack"] = options.nanotrack
+    chosen = {name: files[name] for name in options.models if name in files}
+    chosen |= {path.parent.name if path.stem == "weights" else path.stem: path for path in options.trackers}
     return {
-        name: (partial(load_tracker, files[name], device=options.device), hash_weights(files[name]))
-        for name in options.models
-        if name in files
+        name: (partial(load_tracker, path, device=options.device), hash_weights(path)) for name, path in chosen.items()
     }
 
 
@@ -91,9 +102,8 @@ def measure_costs(options: argparse.Namespace) -> dict[str, Cost]:
 
 def measure_table(options: argparse.Namespace) -> list[dict[str, Any]]:
     """All cells."""
-    table = Table(
-        options.attacks, options.steps, options.queries, options.split, options.frames, options.keep, options.precision
-    )
+    settings = (options.attacks, options.steps, options.restarts, options.queries, options.split, options.frames)
+    table = Table(*settings, options.keep, options.precision)
     makers = make_defenses(list(dict.fromkeys(["none", *options.defenses])), make_dualossdef(options))
     models = make_models(options)
     scenes = list(walkers(options.split, options.videos, options.frames))
@@ -123,8 +133,10 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         found = row["mean_iou"]
         pairs = [[found.get(name), found.get(f"{name} adaptive")] for name in names]
         cells = [" / ".join("–" if value is None else f"{value:.3f}" for value in pair) for pair in pairs]
-        shown.append([row["model"], row["defense"], *(cell.removesuffix(" / –") for cell in cells), *_show_change(row)])
-    print_table(["model", "defense", *names, "clean: median change", f"worse by {MUCH}"], shown)
+        worst = "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**row["worst_case"])
+        figures = [*(cell.removesuffix(" / –") for cell in cells), worst, *_show_change(row)]
+        shown.append([row["model"], row["defense"], *figures])
+    print_table(["model", "defense", *names, "worst case", "clean: median change", f"worse by {MUCH}"], shown)
     print("won back of what the attacks that do not know the defense took:")
     shares = [[row["won_back"].get(name) for name in names[1:]] for row in rows]
     percents = [["–" if share is None else f"{share:.0%}" for share in line] for line in shares]
@@ -155,20 +167,25 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--split", default="dev", choices=["dev", "mini"])
     parser.add_argument("--videos", type=int, default=None, help="how many; default all")
     parser.add_argument("--frames", type=int, default=None, help="of each video; default all")
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--trackers", nargs="+", type=Path, default=[], help="weights files of further trackers")
     parser.add_argument("--defenses", nargs="+", default=list(ROWS), choices=ROWS)
     parser.add_argument("--attacks", nargs="*", default=list(BOUNDS), choices=list(BOUNDS))
-    parser.add_argument("--steps", type=int, default=None, help="of patch, PGD and RTAA; default the configs'")
+    parser.add_argument(
+        "--steps", type=int, default=None, help="of patch, PGD, RTAA and AutoPatch; default the configs'"
+    )
+    parser.add_argument("--restarts", type=int, default=1, help="of patch and PGD")
     parser.add_argument("--queries", type=int, default=None, help="of the IoU attack, per frame; default the config's")
     parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attacks' network")
     parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
-    for name in ("weights", "nanotrack"):
-        path = getattr(options, name)
-        if path is not None and not path.is_file():
-            parser.error(f"--{name}: no file {path}")
+    files = {"weights": [options.weights], "nanotrack": [options.nanotrack], "trackers": options.trackers}
+    for name, paths in files.items():
+        for path in paths:
+            if path is not None and not path.is_file():
+                parser.error(f"--{name}: no file {path}")
     try:
         read_unet_metadata(options.weights)
     except ValueError as error:
@@ -193,7 +210,7 @@ def main() -> None:
         notes = {
             f"{cell['model']}, {cell['defense']}, {cell['column']}: {cell['note']}" for cell in cells if cell["note"]
         }
-        for line in [*absent, *sorted(notes)]:
+        for line in [*absent, *sorted(notes), *find_masking(rows)]:
             print(line)
         result |= {"split": options.split, "rows": rows, "cells": cells, "absent": absent}
     if options.json:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,11 +22,15 @@ from benchmarks.common import ratio
 from benchmarks.scene import Scene
 from experiments.keeping import kept, place
 
-# What differs from the configs' attacks: the two bounds that papers on digital perturbations give.
+# What differs from the configs' attacks: the bounds that papers on digital perturbations give, and a huge one, which
+# must leave nothing behind any defense whose gradients can be trusted.
 BOUNDS: dict[str, tuple[str, dict[str, float]]] = {
     "patch": ("patch", {}),
+    "autopatch": ("autopatch", {}),
+    "pgd4": ("pgd", {"eps": 4 / 255, "eps_step": 1 / 255}),
     "pgd8": ("pgd", {"eps": 8 / 255, "eps_step": 2 / 255}),
     "pgd16": ("pgd", {"eps": 16 / 255, "eps_step": 4 / 255}),
+    "pgd64": ("pgd", {"eps": 64 / 255, "eps_step": 16 / 255}),
     "rtaa8": ("rtaa", {"eps": 8 / 255}),
     "rtaa16": ("rtaa", {"eps": 16 / 255}),
     "iou": ("iou", {}),
@@ -33,6 +38,9 @@ BOUNDS: dict[str, tuple[str, dict[str, float]]] = {
 
 MUCH = 0.05
 """Of a video's mean IoU: more than that is not lost by boxes that are a little off."""
+
+MASKED = 0.02
+"""Mean IoU by which an attack that should be the stronger one may be the weaker one by chance."""
 
 Makers = Mapping[str, Callable[[], list[Any]]]
 
@@ -60,7 +68,8 @@ class Table:
 
     Attributes:
         attacks: Names from `BOUNDS`; "clean" always comes first.
-        steps: Of patch, PGD and RTAA; None for the configs' ones.
+        steps: Of patch, PGD and RTAA, and the budget of AutoPatch; None for the configs' ones.
+        restarts: Of patch and PGD.
         queries: Most queries per frame of the IoU attack; None for the config's.
         split: Of the walkers.
         frames: Of each video; None for all.
@@ -70,6 +79,7 @@ class Table:
 
     attacks: Sequence[str]
     steps: int | None
+    restarts: int
     queries: int | None
     split: str
     frames: int | None
@@ -90,7 +100,9 @@ class Table:
         kwargs = {**ATTACKS[name].kwargs, **ATTACKS[name].datasets["walkers"], **bound, "verbose": False}
         if name == "iou":
             return kwargs if self.queries is None else kwargs | {"max_queries": self.queries}
-        return kwargs if self.steps is None else kwargs | {"max_iter": self.steps}
+        if self.steps is not None:
+            kwargs["budget" if name == "autopatch" else "max_iter"] = self.steps
+        return kwargs | {"restarts": self.restarts} if name in ("patch", "pgd") else kwargs
 
 
 def evaluate_model(
@@ -146,8 +158,10 @@ def summarize(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row for each tracker and defense: means over videos by column, and which share of the loss was won back.
 
     The share counts the attack that does not know the defense: (defended - undefended) / (clean - undefended), clean
-    and undefended being the bare tracker's. ``clean_change`` says what the defense does to single videos that nobody
-    attacks: the median of its changes, and in how many it takes more than `MUCH`; None where one cannot be had.
+    and undefended being the bare tracker's. ``worst_case`` is the mean over videos of the lowest of all columns, with a
+    95 % interval from bootstrap samples of the videos. ``clean_change`` says what the defense does to single videos
+    that nobody attacks: the median of its changes, and in how many it takes more than `MUCH`; None where one cannot be
+    had.
     """
     rows: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for cell in cells:
@@ -160,10 +174,30 @@ def summarize(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "defense": defense,
             "mean_iou": row,
             "won_back": _won_back(row, means[model, "none"]),
+            "worst_case": _worst_case(rows[model, defense]),
             "clean_change": _change(rows[model, defense]["clean"], rows[model, "none"]["clean"]),
         }
         for (model, defense), row in means.items()
     ]
+
+
+def find_masking(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Signs that gradients are masked (Athalye et al. 2018), one line each: an attack that should be stronger is not.
+
+    Compared are the adaptive attack with the one that does not know the defense, and a larger bound with a smaller one.
+    """
+    found = []
+    for row in rows:
+        ious = {name: value for name, value in row["mean_iou"].items() if value is not None}
+        pairs = [(name.removesuffix(" adaptive"), name) for name in ious if name.endswith(" adaptive")]
+        for suffix in ("", " adaptive"):
+            bounds = [f"{attack}{suffix}" for attack in BOUNDS]
+            pairs += [(a, b) for a, b in pairwise(bounds) if BOUNDS[a.split()[0]][0] == BOUNDS[b.split()[0]][0]]
+        for weaker, stronger in pairs:
+            if weaker in ious and stronger in ious and ious[stronger] > ious[weaker] + MASKED:
+                figures = f"{ious[stronger]:.3f}, {weaker} {ious[weaker]:.3f}"
+                found.append(f"{row['model']}, {row['defense']}: masked gradients? {stronger} leaves {figures}")
+    return found
 
 
 def describe(values: Any) -> str:
@@ -179,6 +213,14 @@ def _won_back(row: Mapping[str, float | None], bare: Mapping[str, float | None])
         if name != "clean" and clean is not None and undefended is not None and defended is not None:
             shares[name] = ratio(defended - undefended, clean - undefended)
     return shares
+
+
+def _worst_case(row: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
+    """The lowest of all columns of each video: the mean, and its interval."""
+    lowest = np.array([min(x for x in values if x is not None) for values in zip(*row.values(), strict=True)])
+    samples = np.random.default_rng(0).choice(lowest, (2000, len(lowest))).mean(axis=1)
+    low, high = np.quantile(samples, [0.025, 0.975])
+    return {"mean": float(lowest.mean()), "low": float(low), "high": float(high)}
 
 
 def _change(defended: Sequence[float | None], bare: Sequence[float | None]) -> dict[str, float] | None:

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
 from art.defences.preprocessor import SpatialSmoothing
 from doubles import ColourTracker, IdentityTracker, screen_scene, tiny_estimator
 
 from armory_skelevision.attacks import FGSM, PGD, interface
 from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
+from armory_skelevision.boxes import iou
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
 EPS = 8 / 255
@@ -120,6 +122,50 @@ def test_steps_are_those_of_projected_gradient_descent(norm, decay, universal):
     expected = steps_of(tiny_estimator(), x[0], **how)
     # Where a gradient is nearly 0 its sign may differ.
     assert (np.abs(found - expected) > 1e-5).mean() < 1e-3
+
+
+@pytest.mark.parametrize("norm", ["inf", 2])
+@pytest.mark.parametrize("universal", [False, True])
+def test_further_starts_are_random_within_the_bound_and_repeat_with_their_seed(norm, universal):
+    eps = EPS if norm == "inf" else EPS_L2
+    how = {"norm": norm, "eps": eps, "eps_step": eps / 1e4, "max_iter": 1, "universal": universal}
+    tracker = ColourTracker()
+    first = attack(tracker, **how)
+    tries = []
+    keep = tracker.predict
+
+    def predict(x, **kwargs):
+        if isinstance(x, torch.Tensor):  # for a gradient
+            return keep(x, **kwargs)
+        tries.append(x[0].copy())
+        boxes = keep(x, **kwargs)[0]["boxes"]
+        return [{"boxes": boxes + 1000 * (len(tries) % 3 == 0)}]  # the third start is said to be the best
+
+    tracker.predict = predict
+    found = attack(tracker, **how, restarts=3, seed=4)
+    again = attack(tracker, **how, restarts=3, seed=4)
+    other = attack(tracker, **how, restarts=3, seed=5)
+    np.testing.assert_array_equal(tries[0], first[0])
+    np.testing.assert_array_equal(found[0], tries[2])
+    np.testing.assert_array_equal(found, again)
+    assert (found != other).mean() > 0.9 and (tries[1] != tries[2]).mean() > 0.9
+    if norm == "inf":
+        changes = np.abs(found - SCENE[0])[(found > 0) & (found < 1)]
+        assert changes.max() <= EPS + 1e-6 and changes.mean() == pytest.approx(EPS / 2, rel=0.05)
+    else:
+        norms = frame_norms(found)
+        assert (norms <= EPS_L2 * (1 + 1e-6)).all() and (norms > 0.01 * EPS_L2).all()
+
+
+def test_of_several_starts_none_is_worse_than_the_first():
+    estimator = tiny_estimator()
+    truth = SCENE[1][0]["boxes"]
+
+    def overlap(x):
+        boxes = torch.as_tensor(estimator.predict(x, y_init=truth[:1])[0]["boxes"])
+        return float(iou(boxes, torch.as_tensor(truth))[1:].mean())
+
+    assert overlap(attack(estimator, restarts=3)) <= overlap(attack(estimator))
 
 
 @pytest.mark.parametrize(("kind", "kwargs"), [(FGSM, {}), (PGD, {"decay": 0.5}), (FGSM, {"universal": True})])
@@ -249,7 +295,7 @@ def test_a_tracker_without_gradient_leaves_the_video():
     ("key", "value"),
     [
         *(("norm", 3), ("eps", 0), ("eps", float("nan")), ("eps_step", -1), ("max_iter", 0), ("max_iter", True)),
-        *(("decay", "much"), ("universal", 1), ("verbose", None)),
+        *(("decay", "much"), ("universal", 1), ("verbose", None), ("restarts", 0), ("seed", 1)),
     ],
 )
 def test_settings_out_of_range_are_refused(key, value):

@@ -34,7 +34,7 @@ def measure_cells(tmp_path):
     }
 
     def run(keep=None, weights="a", count=None, precision="float32"):
-        table = Table(ATTACKS, 1, 5, "mini", 3, keep, precision)
+        table = Table(ATTACKS, 1, 1, 5, "mini", 3, keep, precision)
         identity = {name: f"{name} {weights}" for name in makers}
         cells = evaluate_model(tiny_estimator, identity, makers, [draw()], table, lambda: None)
         found = [next(cells) for _ in range(count)] if count else list(cells)
@@ -112,7 +112,49 @@ def test_shares_that_were_won_back():
     assert jpeg["won_back"] == pytest.approx({"pgd8": 0.5})
     assert jpeg["mean_iou"]["pgd8 adaptive"] == pytest.approx(0.1)
     assert bare["clean_change"] == {"median": 0, "worse": 0}
+    assert bare["worst_case"]["mean"] == pytest.approx(0.2) and jpeg["worst_case"]["mean"] == pytest.approx(0.1)
     assert jpeg["clean_change"] == pytest.approx({"median": -0.1, "worse": 1})
+
+
+def test_the_worst_case_is_that_of_each_video():
+    from experiments.defense_table import summarize
+
+    ious = {"clean": [0.8, 0.8, 0.8], "pgd8": [0.1, 0.7, 0.6], "iou": [0.5, 0.3, None]}
+    cells = [
+        {"model": "stl", "defense": "none", "column": column, "note": "", "video": video, "mean_iou": value}
+        for column, values in ious.items()
+        for video, value in enumerate(values)
+    ]
+    (row,) = summarize(cells)
+    worst = row["worst_case"]
+    assert worst["mean"] == pytest.approx((0.1 + 0.3 + 0.6) / 3)
+    assert 0.1 <= worst["low"] < worst["mean"] < worst["high"] <= 0.6
+
+
+def test_stronger_attacks_that_are_weaker_are_pointed_out():
+    from experiments.defense_table import find_masking
+
+    ious = {"clean": 0.8, "pgd4": 0.5, "pgd8": 0.55, "pgd16": 0.3, "rtaa8": 0.2, "pgd8 adaptive": 0.6, "iou": None}
+    lines = find_masking([{"model": "stl", "defense": "jpeg", "mean_iou": ious}])
+    assert [line.partition("? ")[2] for line in lines] == [
+        "pgd8 adaptive leaves 0.600, pgd8 0.550",
+        "pgd8 leaves 0.550, pgd4 0.500",
+    ]
+    assert (
+        find_masking([{"model": "stl", "defense": "none", "mean_iou": {**ious, "pgd8": 0.51, "pgd8 adaptive": 0.4}}])
+        == []
+    )
+
+
+def test_restarts_and_steps_go_to_the_attacks_that_have_them():
+    from experiments.defense_table import BOUNDS, Table
+
+    table = Table(list(BOUNDS), 50, 3, None, "mini", None, None, "float32")
+    assert {name for name in BOUNDS if table.settings(name).get("restarts") == 3} == {
+        *("patch", "pgd4", "pgd8", "pgd16", "pgd64"),
+    }
+    assert table.settings("autopatch")["budget"] == table.settings("pgd8")["max_iter"] == 50
+    assert "max_iter" not in table.settings("autopatch") | table.settings("iou")
 
 
 @pytest.fixture
@@ -155,7 +197,7 @@ def test_the_whole_command(run, tmp_path):
     assert result["absent"] == ["nanotrack: not available: name its weights by --nanotrack"]
     assert np.isfinite([cell["mean_iou"] for cell in result["cells"]]).all()
     assert any(line.startswith("stl    dualossdef  ") and line.count("/") == 1 for line in lines)
-    assert lines[4].split()[-7:] == ["pgd8", "clean:", "median", "change", "worse", "by", "0.05"]
+    assert lines[4].split()[-9:] == ["pgd8", "worst", "case", "clean:", "median", "change", "worse", "by", "0.05"]
 
 
 def test_weights_that_are_none_are_refused(run, tmp_path, capsys):
