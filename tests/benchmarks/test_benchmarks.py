@@ -67,11 +67,13 @@ def test_attack_beside_armory():
 def test_tracker(script, in_this_process):
     table, result = script("benchmarks.tracker", *TINY)
     columns, speed = result["columns"], result["frames_per_second"]
-    assert list(columns) == list(speed) == ["ours", "authors", "mil", "floor"]
-    assert [line.split()[0] for line in table[1:5]] == list(columns)
+    assert list(columns) == list(speed) == ["ours", "authors", "mil", "floor", "frames"]
+    assert [line.split()[0] for line in table[1:6]] == list(columns)
     assert all(value > 0 for value in speed.values())
     assert result["speedup"] == pytest.approx(speed["ours"] / speed["authors"])
     assert result["over_floor"] == pytest.approx(speed["floor"] / speed["ours"])
+    assert result["over_frames"] == pytest.approx(speed["frames"] / speed["ours"])
+    assert columns["frames"]["note"] == "frame by frame"
     # The same network in the same recurrence: two codes, one track.
     assert columns["ours"]["mean_iou"] == pytest.approx(columns["authors"]["mean_iou"], abs=0.01)
     assert columns["ours"]["mean_iou"] > 0.5
