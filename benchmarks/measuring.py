@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -69,15 +70,22 @@ class Crops(NamedTuple):
     template: Tensor
     """(1, 3, 127, 127)."""
     search: Tensor
-    """(F, 3, 287, 287)."""
+    """(F, 3, side, side), 287 a side with SiamRPN."""
 
 
 def network_crops(estimator: SiamRPNEstimator, scene: Scene) -> Crops:
     """The very crops that our tracker shows its network in a video."""
     seen: list[Tensor] = []
-    hook = estimator.model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    estimator.predict(scene.x, y_init=scene.y[0]["boxes"][:1])
-    hook.remove()
+    network = estimator.model
+    embed = network.embed
+
+    def watch(crops: Tensor) -> Tensor:
+        seen.append(crops.detach())
+        features: Tensor = embed(crops)
+        return features
+
+    with patch.object(network, "embed", watch):
+        estimator.predict(scene.x, y_init=scene.y[0]["boxes"][:1])
     sizes = (estimator.settings.exemplar_size, estimator.settings.instance_size)
     template, search = (torch.cat([crops for crops in seen if crops.shape[-1] == size]) for size in sizes)
     return Crops(template[:1], search)

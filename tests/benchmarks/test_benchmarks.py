@@ -11,6 +11,9 @@ from doubles import tiny_estimator
 from people_data import make_coco
 
 from benchmarks.launches import count_patch, count_tracking
+from benchmarks.measuring import network_crops
+from benchmarks.scene import draw_scene
+from benchmarks.trackers import make_trackers
 
 TORCHVISION = Path(__file__).parent.parent.parent / ".venv-torchvision"
 TINY = ("--frames", "2", "--height", "128", "--width", "160", "--iterations", "1", "--device", "cpu")
@@ -87,6 +90,16 @@ def test_other_trackers_beside_the_loops_of_their_authors(name, script, in_this_
         assert result["speedup"] is None and "NanoTrack's author" in result["columns"]["authors"]["note"]
     else:
         assert result["speedup"] > 0
+
+
+@pytest.mark.parametrize("name", make_trackers())
+def test_the_bare_network_works_on_the_crops_of_the_tracker(name):
+    estimator = make_trackers()[name]()
+    crops = network_crops(estimator, draw_scene(2, 128, 160, 0))
+    side = estimator.settings.instance_size
+    assert crops.template.shape[0] == 1 and crops.template.shape[-1] == estimator.settings.exemplar_size
+    assert crops.search.shape == (2, 3, side, side)
+    assert "embed" not in vars(estimator.model)
 
 
 def test_scene_is_the_same_in_frames_of_any_size():
