@@ -5,12 +5,12 @@ That of SiamRPN (Li et al. 2018, section 3.2) or of SiamFC++ (Xu et al. 2020, se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from armory_skelevision.boxes import xyxy_to_cxcywh
+from armory_skelevision.boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
 from armory_skelevision.networks import AnchorNetwork, RPNOutput, SiameseNetwork, SiamFCpp
 from armory_skelevision.tracking import Crops, TrackerSettings, TrackerState, Window, network_input
 from armory_skelevision.tracking.anchors import Match, anchors_cxcywh, match
@@ -21,12 +21,15 @@ from armory_skelevision.tracking.losses import (
     localisation_loss,
 )
 from armory_skelevision.tracking.quality_losses import point_loss
+from armory_skelevision.tracking.tracker import to_cpu
 from armory_skelevision.tracking.windows import crop_placement, initial_state, search_window, template_window
 from armory_skelevision.validation import InvalidValueError
 
 # As in the training of the trackers (PySOT): the largest shift, in template sides, and the largest change of scale.
 MAX_SHIFT = 64 / 127
 MAX_SCALE = 0.18
+# IoU with the true box from which on a proposal is one of the target, and below which it is one of something else.
+ON_TARGET, ELSEWHERE = 0.5, 0.2
 
 
 class FirstFrameLoss:
@@ -45,11 +48,7 @@ class FirstFrameLoss:
 
     def __init__(self, crops: Crops, augment: int, generator: torch.Generator) -> None:
         self._network, self._loss = crops.network, training_loss(crops.network)
-        windows = search_windows(crops, augment, generator)
-        search_crops = torch.cat([crops.search(0, window) for window in windows])
-        self._features = self._network.embed(search_crops)
-        boxes = [box_in_window(crops.box_xyxy, window, crops.settings) for window in windows]
-        self._boxes_cxcywh = torch.stack(boxes).to(search_crops)
+        self._features, self._boxes_cxcywh = _embed_windows(crops, search_windows(crops, augment, generator))
 
     @property
     def requires_grad(self) -> bool:
@@ -60,6 +59,36 @@ class FirstFrameLoss:
         """The loss (a scalar) of a template (1, 3, size, size), RGB in [0, 1]."""
         output = self._network.predict_head(self._network.embed(network_input(template)), self._features)
         return self._loss(output, self._boxes_cxcywh)
+
+
+class HeldOutScores:
+    """How sure a network is of the target, and of anything else, on shifted and rescaled search crops of frame 0.
+
+    Args:
+        crops: The video and the target, as the network sees them.
+        count: Number of search crops.
+        generator: Draws shifts and scales, on the CPU.
+    """
+
+    def __init__(self, crops: Crops, count: int, generator: torch.Generator) -> None:
+        self._network, self._settings = crops.network, crops.settings
+        with torch.no_grad():
+            windows = search_windows(crops, count, generator)[1:]
+            self._features, boxes_cxcywh = _embed_windows(crops, windows)
+        self._boxes_xyxy = cxcywh_to_xyxy(boxes_cxcywh.cpu())[:, None]
+
+    @torch.no_grad()
+    def __call__(self, template: Tensor) -> tuple[float, float]:
+        """The highest scores of proposals on the target and of those elsewhere, means over the crops, in [0, 1].
+
+        ``template`` is (1, 3, size, size), RGB in [0, 1].
+        """
+        output = self._network.predict_head(self._network.embed(network_input(template)), self._features)
+        proposals = self._settings.decode(to_cpu(output))
+        overlaps = iou(cxcywh_to_xyxy(proposals.boxes_cxcywh), self._boxes_xyxy)
+        found = (overlaps >= ON_TARGET, overlaps < ELSEWHERE)
+        on_target, elsewhere = (torch.where(each, proposals.scores, 0).amax(dim=1).mean().item() for each in found)
+        return on_target, elsewhere
 
 
 def first_frame_loss(output: RPNOutput, boxes_cxcywh: Tensor) -> Tensor:
@@ -104,6 +133,13 @@ def search_windows(crops: Crops, augment: int, generator: torch.Generator) -> li
         shifted[2:] *= 1 + MAX_SCALE * scale
         windows.append(search_window(TrackerState(shifted), crops.settings))
     return windows
+
+
+def _embed_windows(crops: Crops, windows: Sequence[Window]) -> tuple[Tensor, Tensor]:
+    """Features (N, C, h, w) of windows of frame 0, and the target in them, (N, 4); see `box_in_window`."""
+    search_crops = torch.cat([crops.search(0, window) for window in windows])
+    boxes = [box_in_window(crops.box_xyxy, window, crops.settings) for window in windows]
+    return crops.network.embed(search_crops), torch.stack(boxes).to(search_crops)
 
 
 def box_in_window(box_xyxy: Tensor, window: Window, settings: TrackerSettings) -> Tensor:

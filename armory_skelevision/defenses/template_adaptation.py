@@ -15,7 +15,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from armory_skelevision.defenses.first_frame import FirstFrameLoss
+from armory_skelevision.defenses.first_frame import FirstFrameLoss, HeldOutScores
 from armory_skelevision.models import RegionDefense
 from armory_skelevision.tracking import Crops
 from armory_skelevision.validation import Fraction, InvalidValueError, PositiveFraction, Range, Seed
@@ -36,11 +36,13 @@ class TemplateAdaptation(RegionDefense):
         eps_step: Size of a step, in (0, 1]; colours lie in [0, 1].
         eps: Bound (l∞) of the change, in [0, 1].
         augment: Number of shifted and rescaled search crops of frame 0, in addition to the usual one.
+        held_out: Number of further such crops that judge each step: one that lowers the target's score there, or raises
+            that of anything else, is taken back and is the last; 0 for no such check.
         differentiable: Whether the gradient of an attack goes through the steps.
         seed: Seed of the shifts and scales, which are the same for each video; only 0 without any, or without steps.
     """
 
-    params = ["max_iter", "eps_step", "eps", "augment", "differentiable", "seed"]
+    params = ["max_iter", "eps_step", "eps", "augment", "held_out", "differentiable", "seed"]
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class TemplateAdaptation(RegionDefense):
         eps_step: PositiveFraction = 1 / 255,
         eps: Fraction = 4 / 255,
         augment: Annotated[int, Range(0, 1000)] = 4,
+        held_out: Annotated[int, Range(0, 1000)] = 0,
         differentiable: bool = True,
         seed: Seed = 0,
         apply_fit: bool = False,
@@ -59,8 +62,8 @@ class TemplateAdaptation(RegionDefense):
 
     def _check_params(self) -> None:
         super()._check_params()
-        if self.seed != 0 and not (self.augment and self.max_iter and self.eps):
-            fix = "leave it out, or draw search crops from it, by augment"
+        if self.seed != 0 and not ((self.augment or self.held_out) and self.max_iter and self.eps):
+            fix = "leave it out, or draw search crops from it, by augment or held_out"
             raise InvalidValueError("seed", "0 where nothing is random", str(self.seed), fix)
 
     def defend_template(self, crop: Tensor, crops: Crops) -> Tensor:
@@ -69,26 +72,33 @@ class TemplateAdaptation(RegionDefense):
         Raises:
             InvalidValueError: For a network other than SiamRPN, SiamRPN++ and SiamFC++.
         """
-        through = self.differentiable and torch.is_grad_enabled()
+        through, generator = self.differentiable and torch.is_grad_enabled(), torch.Generator().manual_seed(self.seed)
         with torch.set_grad_enabled(through):
-            loss = FirstFrameLoss(crops, self.augment, torch.Generator().manual_seed(self.seed))
+            loss = FirstFrameLoss(crops, self.augment, generator)
+        scores = HeldOutScores(crops, self.held_out, generator) if self.held_out else None
         if through and (crop.requires_grad or loss.requires_grad):
-            return self._adapt(crop, loss, through=True)
+            return self._adapt(crop, loss, scores, through=True)
         # The change is a constant to the attack.
-        return self._adapt(crop.detach(), loss, through=False) + (crop - crop.detach())
+        return self._adapt(crop.detach(), loss, scores, through=False) + (crop - crop.detach())
 
-    def _adapt(self, crop: Tensor, loss: FirstFrameLoss, through: bool) -> Tensor:
+    def _adapt(self, crop: Tensor, loss: FirstFrameLoss, scores: HeldOutScores | None, through: bool) -> Tensor:
         # A crop from another defense may leave [0, 1]; values outside are moved no further out, and not clipped either.
         low = torch.maximum(crop - self.eps, crop.clamp(max=0))
         high = torch.minimum(crop + self.eps, crop.clamp(min=1))
         adapted = crop
+        best = scores(crop) if scores else None
         for _ in range(self.max_iter):
             with torch.enable_grad():
                 leaf = adapted if adapted.requires_grad else adapted.detach().requires_grad_()
                 (gradient,) = torch.autograd.grad(loss(leaf), leaf, create_graph=through)
             moved = leaf - self.eps_step * smoothed_sign(gradient)
-            adapted = torch.minimum(torch.maximum(moved, low), high)
-            adapted = adapted if through else adapted.detach()
+            moved = torch.minimum(torch.maximum(moved, low), high)
+            if scores and best:
+                found = scores(moved)
+                if found[0] < best[0] or found[1] > best[1]:
+                    break
+                best = found
+            adapted = moved if through else moved.detach()
         return adapted
 
 

@@ -121,7 +121,7 @@ def score_videos(network: SiameseNetwork, videos: list[ValidationVideo], setting
     batches = [videos[start : start + IN_LOCKSTEP] for start in range(0, len(videos), IN_LOCKSTEP)]
     for batch in progress(batches, "Tracking", unit="batch"):
         for video, boxes_xyxy in zip(batch, _track(network, batch, settings), strict=True):
-            found.setdefault(video.group, []).append(_score(video, boxes_xyxy))
+            found.setdefault(video.group, []).append(video_iou(video, boxes_xyxy))
     return {group: float(np.mean(scores)) for group, scores in found.items()}
 
 
@@ -133,8 +133,8 @@ def _track(network: SiameseNetwork, videos: list[ValidationVideo], settings: Tra
     return [boxes_xyxy for boxes_xyxy, _ in track_boxes([TemplateMatcher.embed_template(each) for each in crops])]
 
 
-def _score(video: ValidationVideo, boxes_xyxy: Tensor) -> float:
-    """Mean IoU of boxes (F, 4) over the frames that count, but for the first, whose box is given."""
+def video_iou(video: ValidationVideo, boxes_xyxy: Tensor) -> float:
+    """Mean IoU of tracked boxes (F, 4) over the frames that count, but for the first, whose box is given."""
     truth_xyxy = torch.from_numpy(video.boxes_xyxy)
     counts = has_area(truth_xyxy)
     return float(iou(boxes_xyxy, truth_xyxy)[1:][counts[1:]].mean())

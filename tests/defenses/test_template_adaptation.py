@@ -7,12 +7,19 @@ from art.estimators.object_tracking import PyTorchGoturn
 from doubles import cleaner, random_estimator, random_nanotrack_estimator, screen_scene, tiny_estimator
 
 from armory_skelevision.boxes import cxcywh_to_xyxy
-from armory_skelevision.defenses import TemplateAdaptation, template_adaptation
-from armory_skelevision.defenses.first_frame import FirstFrameLoss, box_in_window, first_frame_loss, search_windows
+from armory_skelevision.defenses import TemplateAdaptation, first_frame, template_adaptation
+from armory_skelevision.defenses.first_frame import (
+    FirstFrameLoss,
+    HeldOutScores,
+    box_in_window,
+    first_frame_loss,
+    search_windows,
+)
 from armory_skelevision.models import RegionDefense
 from armory_skelevision.networks import RPNOutput
 from armory_skelevision.tracking import Crops, TrackerSettings, VideoFrames, Window, track
 from armory_skelevision.tracking.losses import classification_loss, localisation_loss
+from armory_skelevision.tracking.proposals import Proposals
 from armory_skelevision.training import targets
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError
 
@@ -170,11 +177,55 @@ def test_through_the_adaptation_gradients_agree_with_finite_differences(monkeypa
     weights = torch.randn(1, 3, 2, 2, dtype=torch.float64, generator=generator).requires_grad_()
 
     def adapt(crop, weights):
-        return defense._adapt(crop, KnownLoss(weights), through=True)
+        return defense._adapt(crop, KnownLoss(weights), None, through=True)
 
     assert torch.autograd.gradcheck(adapt, (crop, weights))
     bounded = (adapt(crop, weights) - crop).abs()
     assert 0 < bounded.min() < 0.05 <= bounded.max() + 1e-9  # some of them at the bound, some not
+
+
+@pytest.mark.parametrize(
+    ("scores", "steps"),
+    [
+        ([(0.5, 0.2), (0.6, 0.2), (0.7, 0.1), (0.7, 0.1)], 3),
+        ([(0.5, 0.2), (0.6, 0.2), (0.7, 0.3)], 1),
+        ([(0.5, 0.2), (0.4, 0.1)], 0),
+    ],
+)
+def test_a_step_that_helps_not_the_target_alone_is_taken_back_and_the_last(scores, steps, monkeypatch):
+    told = iter(scores)
+    monkeypatch.setattr(template_adaptation, "HeldOutScores", lambda *_: lambda _: next(told))
+    with torch.no_grad():
+        found = crops_of(tiny_estimator(adaptation(max_iter=3, held_out=2))).template
+        expected = crops_of(tiny_estimator(adaptation(max_iter=steps))).template
+        assert torch.equal(found, expected) and next(told, None) is None
+        other = crops_of(tiny_estimator(adaptation(max_iter=steps + 1))).template
+        assert not torch.equal(found, other)
+
+
+def test_steps_are_judged_by_the_best_proposals_on_the_target_and_elsewhere(monkeypatch):
+    crops = crops_of(tiny_estimator())
+    windows = search_windows(crops, 2, torch.Generator().manual_seed(5))[1:]
+    targets = torch.stack([box_in_window(crops.box_xyxy, window, crops.settings) for window in windows]).float()
+    across = targets[:, 2:] * torch.tensor([1.0, 0.0])
+    near, far = (torch.cat([targets[:, :2] + share * across, targets[:, 2:]], dim=1) for share in (0.5, 1.5))
+    proposals = Proposals(
+        torch.tensor([[0.9, 0.1, 0.99, 0.4], [0.2, 0.5, 0.99, 0.2]]), torch.stack([targets, targets, near, far], dim=1)
+    )
+    monkeypatch.setattr(TrackerSettings, "decode", lambda *_: proposals)
+    scores = HeldOutScores(crops, 2, torch.Generator().manual_seed(5))
+    assert scores(torch.rand(1, 3, 127, 127)) == pytest.approx(((0.9 + 0.5) / 2, (0.4 + 0.2) / 2))
+
+
+def test_other_search_crops_judge_than_those_that_are_learned(monkeypatch):
+    seen = []
+    draw = first_frame.search_windows
+    monkeypatch.setattr(first_frame, "search_windows", lambda *args: seen.append(draw(*args)) or seen[-1])
+    with torch.no_grad():
+        assert crops_of(tiny_estimator(adaptation(augment=3, held_out=4))).template is not None
+    learned, judging = seen
+    assert len(learned) == 4 and len(judging) == 5
+    assert not {*learned[1:]} & {*judging[1:]}
 
 
 def test_it_goes_together_with_dualossdef(tmp_path):

@@ -96,25 +96,38 @@ def test_universal_patch_is_shown_in_other_videos(script):
     assert result["means"]["grey"] == row["grey"]
 
 
-def test_reach_depends_on_the_constants(script, tmp_path):
+@pytest.fixture
+def walk(tmp_path):
+    """A sequence of noise, with the boxes of somebody who walks."""
     for number in range(1, 5):
-        write_image(tmp_path / f"Walk/img/{number:04d}.jpg", number, (320, 240))
+        write_image(tmp_path / f"Walk/img/{number:05d}.jpg", number, (320, 240))
     (tmp_path / "Walk/groundtruth_rect.txt").write_text(lines([(100 + x, 80, 24, 60) for x in (0, 4, 8, 12)]))
+    return tmp_path / "Walk"
+
+
+def test_reach_depends_on_the_constants(script, tmp_path, walk):
     _, result = script("experiments.reach", "--otb", tmp_path, "--sequences", "Walk", "--models", "stl")
     own, heavy = result["rows"]
     assert (own["constants"], heavy["constants"]) == ("packaged", "heavy window")
     assert 0 <= heavy["Walk"] < own["Walk"] <= 1
 
 
-def test_trackers_on_whole_videos(script, root):
-    videos = root / "armory_skelevision/datasets/walker_splits/mini"
-    _, result = script("experiments.real_people", "--videos", f"{videos}=walkers", "--constants", "packaged", "pysot")
+def test_defenses_where_nobody_attacks(script, walk):
+    table, result = script("experiments.clean_videos", "--video", f"{walk}=plain", "--held-out", "1")
+    (row,) = result["rows"]
+    assert list(row) == ["model", "video", "none", "dualossdef", "templateadaptation", "checked"]
+    assert row["video"] == "Walk" and row["none"] != row["templateadaptation"]
+    assert [line.split()[1] for line in table[-3:]] == ["dualossdef", "templateadaptation", "checked"]
+
+
+def test_trackers_on_whole_videos(script, walk):
+    _, result = script("experiments.real_people", "--videos", f"{walk}=plain", "--constants", "packaged", "pysot")
     assert [(row["tracker"], row["constants"]) for row in result["rows"]] == [
         (tracker, constants) for tracker in ("stl", "mtl") for constants in ("packaged", "pysot")
     ]
     for row in result["rows"]:
-        assert row["mean"] == row["mini"] > 0.6
-    assert len({row["mini"] for row in result["rows"]}) == 2  # PySOT's constants are the packaged ones
+        assert row["mean"] == row["Walk"] > 0
+    assert len({row["Walk"] for row in result["rows"]}) == 2  # PySOT's constants are the packaged ones
 
 
 def test_keypoints_of_real_people(script, tmp_path):
