@@ -35,13 +35,15 @@ class SiamRPNEstimator(SiameseEstimator):
         """Smallest number of frames of a video; with a keypoint head a single picture is enough."""
         return 2 if self.model.keypoint_head is None else 1
 
-    def _read_template(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
-        if self.model.keypoint_head is None:
-            return {}
+    def find_keypoints(self, matcher: TemplateMatcher) -> Tensor:
+        """The keypoints of an embedded template, for a tracker with a keypoint head: (17, 3), as `predict` has them."""
         window = template_window(initial_state(matcher.crops.box_xyxy, self.settings), self.settings)
         maps = self.model.keypoints(matcher.template_features)[0]
         check_finite([maps], "the keypoint maps", 0)
-        return {"keypoints": read_maps(maps, window)}
+        return read_maps(maps, window)
+
+    def _read_template(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
+        return {} if self.model.keypoint_head is None else {"keypoints": self.find_keypoints(matcher)}
 
 
 @dataclass(frozen=True)

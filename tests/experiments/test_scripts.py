@@ -112,6 +112,31 @@ def test_reach_depends_on_the_constants(script, tmp_path, walk):
     assert 0 <= heavy["Walk"] < own["Walk"] <= 1
 
 
+def test_alarms_of_attacks(script, tmp_path):
+    few = ("--split", "mini", "--videos", "2", "--frames", "4", "--steps", "1", "--keep", tmp_path)
+    table, result = script("experiments.alarms", *few)
+    assert list(result["runs"]) == ["benign", "patch", "quiet", "pgd8"]
+    assert all(len(runs) == 2 and 0 <= run["iou"] <= 1 for runs in result["runs"].values() for run in runs)
+    assert table[-1].split()[0] == "any" and len(list(tmp_path.iterdir())) == 6
+    patch, quiet = (result["runs"][name] for name in ("patch", "quiet"))
+    assert patch != quiet
+    assert script("experiments.alarms", *few)[1] == result
+
+
+def test_alarm_rates_by_hand():
+    from experiments.alarms import SIGNS, alarm_rates
+
+    def runs(*strengths):
+        return [{**dict.fromkeys(SIGNS, 0.0), "score": value} for value in strengths]
+
+    rows = alarm_rates({"benign": runs(1, 2, 3), "patch": runs(2.5, 5, 0)}, 0.05)
+    score, *others, any_sign = rows
+    # the thresholds are 3, 3 and 2: the third benign video and the second attacked one exceed theirs
+    assert score == pytest.approx({"sign": "score", "benign": 1 / 3, "patch": 1 / 3, "patch auc": 5 / 9})
+    assert all(row["patch"] == row["benign"] == 0 and row["patch auc"] == 0.5 for row in others)
+    assert any_sign == pytest.approx({"sign": "any", "benign": 1 / 3, "patch": 1 / 3})
+
+
 def test_defenses_where_nobody_attacks(script, walk):
     table, result = script("experiments.clean_videos", "--video", f"{walk}=plain", "--held-out", "1")
     (row,) = result["rows"]
