@@ -103,7 +103,7 @@ def test_each_folder_counts_the_same(tmp_path, monkeypatch, root):
     run = tiny_run(MultitaskSettings, tmp_path / "run", validation_videos={walk: "plain", split: "walkers"})
     training = MultitaskTraining(run)
     assert training.monitor == "video_iou"
-    monkeypatch.setattr(videos, "_score", lambda video, boxes_xyxy: 0.9 if video.group == walk else 0.3)
+    monkeypatch.setattr(videos, "video_iou", lambda video, boxes_xyxy: 0.9 if video.group == walk else 0.3)
     logged = {}
     training.log, training.log_dict = lambda name, value, **_: logged.update({name: value}), logged.update
     training.on_validation_epoch_end()
