@@ -82,10 +82,15 @@ def make_models(options: argparse.Namespace) -> dict[str, tuple[Callable[[], Sia
     if options.nanotrack is not None:
         files["nanotrack"] = options.nanotrack
     chosen = {name: files[name] for name in options.models if name in files}
-    chosen |= {path.parent.name if path.stem == "weights" else path.stem: path for path in options.trackers}
+    chosen |= {name_of(path): path for path in options.trackers}
     return {
         name: (partial(load_tracker, path, device=options.device), hash_weights(path)) for name, path in chosen.items()
     }
+
+
+def name_of(weights: Path) -> str:
+    """A tracker's name in the table: that of the weights file or, for a training's, of its run."""
+    return weights.parent.name if weights.stem == "weights" else weights.stem
 
 
 def measure_costs(options: argparse.Namespace) -> dict[str, Cost]:
@@ -133,8 +138,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         found = row["mean_iou"]
         pairs = [[found.get(name), found.get(f"{name} adaptive")] for name in names]
         cells = [" / ".join("–" if value is None else f"{value:.3f}" for value in pair) for pair in pairs]
-        worst = "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**row["worst_case"])
-        figures = [*(cell.removesuffix(" / –") for cell in cells), worst, *_show_change(row)]
+        figures = [*(cell.removesuffix(" / –") for cell in cells), _show_worst(row), *_show_change(row)]
         shown.append([row["model"], row["defense"], *figures])
     print_table(["model", "defense", *names, "worst case", "clean: median change", f"worse by {MUCH}"], shown)
     print("won back of what the attacks that do not know the defense took:")
@@ -144,6 +148,14 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         ["model", "defense", *names[1:]],
         [[row["model"], row["defense"], *line] for row, line in zip(rows, percents, strict=True)],
     )
+
+
+def _show_worst(row: dict[str, Any]) -> str:
+    worst = row["worst_case"]
+    if worst is None:
+        return "–"
+    ends = "" if worst["low"] is None else f" [{worst['low']:.3f}, {worst['high']:.3f}]"
+    return f"{worst['mean']:.3f}{ends}"
 
 
 def _show_change(row: dict[str, Any]) -> list[str]:
@@ -186,6 +198,9 @@ def read_options() -> argparse.Namespace:
         for path in paths:
             if path is not None and not path.is_file():
                 parser.error(f"--{name}: no file {path}")
+    names = [*options.models, *map(name_of, options.trackers)]
+    if len({*names}) < len(names):
+        parser.error(f"--trackers: expected files of different names, got {', '.join(names)}: rename one of them")
     try:
         read_unet_metadata(options.weights)
     except ValueError as error:

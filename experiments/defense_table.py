@@ -18,6 +18,7 @@ from armory_skelevision.boxes import iou
 from armory_skelevision.evaluation.table import ATTACKS
 from armory_skelevision.io import hash_file
 from armory_skelevision.models import SiameseEstimator
+from armory_skelevision.submission.ranking import find_interval
 from benchmarks.common import ratio
 from benchmarks.scene import Scene
 from experiments.keeping import kept, place
@@ -158,10 +159,10 @@ def summarize(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row for each tracker and defense: means over videos by column, and which share of the loss was won back.
 
     The share counts the attack that does not know the defense: (defended - undefended) / (clean - undefended), clean
-    and undefended being the bare tracker's. ``worst_case`` is the mean over videos of the lowest of all columns, with a
-    95 % interval from bootstrap samples of the videos. ``clean_change`` says what the defense does to single videos
-    that nobody attacks: the median of its changes, and in how many it takes more than `MUCH`; None where one cannot be
-    had.
+    and undefended being the bare tracker's. ``worst_case`` is the mean over videos of the lowest of all columns, with
+    its interval, as in the ranking of submissions; None where the defense does not fit the tracker. ``clean_change``
+    says what the defense does to single videos that nobody attacks: the median of its changes, and in how many it takes
+    more than `MUCH`; None where one cannot be had.
     """
     rows: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for cell in cells:
@@ -215,12 +216,11 @@ def _won_back(row: Mapping[str, float | None], bare: Mapping[str, float | None])
     return shares
 
 
-def _worst_case(row: Mapping[str, Sequence[float | None]]) -> dict[str, float]:
-    """The lowest of all columns of each video: the mean, and its interval."""
-    lowest = np.array([min(x for x in values if x is not None) for values in zip(*row.values(), strict=True)])
-    samples = np.random.default_rng(0).choice(lowest, (2000, len(lowest))).mean(axis=1)
-    low, high = np.quantile(samples, [0.025, 0.975])
-    return {"mean": float(lowest.mean()), "low": float(low), "high": float(high)}
+def _worst_case(row: Mapping[str, Sequence[float | None]]) -> dict[str, float | None] | None:
+    videos = [[value for value in values if value is not None] for values in zip(*row.values(), strict=True)]
+    if not all(videos):  # the defense does not fit the tracker
+        return None
+    return find_interval(np.array([min(values) for values in videos]))._asdict()
 
 
 def _change(defended: Sequence[float | None], bare: Sequence[float | None]) -> dict[str, float] | None:

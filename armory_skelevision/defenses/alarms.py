@@ -4,8 +4,8 @@ The signs are what detectors of the literature look at, in their simplest form: 
 would follow (PercepGuard, Man et al. 2023), and, with a keypoint head, a box that holds no whole person any more
 (VOGUES, Muller et al. 2024). A sign counts if it lasts: its strength in a video is the highest median of three frames.
 
-Convention: signs are (F,), 0 where nothing is known yet, and the higher, the more suspicious. They are differentiable,
-for attackers who know them.
+Convention: signs are (F,), 0 where nothing is known yet, and the higher, the more suspicious. Those of boxes and scores
+are differentiable, for attackers who know them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def pose_signs(tracker: SiamRPNEstimator, video: Tensor, boxes_xyxy: Tensor) -> 
     Args:
         tracker: One with a keypoint head.
         video: (F, H, W, 3), RGB in [0, 1].
-        boxes_xyxy: The tracked boxes (F, 4), pixels.
+        boxes_xyxy: The tracked boxes (F, 4), pixels, on the CPU.
 
     Returns:
         "confidence": by which share the head is less sure of the keypoints than in frame 0, on average. "outside": the
@@ -67,10 +67,10 @@ def pose_signs(tracker: SiamRPNEstimator, video: Tensor, boxes_xyxy: Tensor) -> 
     if tracker.model.keypoint_head is None:
         raise InvalidValueError("tracker", "one with a keypoint head, such as siamrpn_mtl", "one without")
     sure, outside = [], []
-    for frame, box_xyxy in zip(video, boxes_xyxy, strict=True):
+    for frame, box_xyxy in zip(video.to(tracker.device), boxes_xyxy, strict=True):
         crops = tracker.crops(VideoFrames(frame[None]), box_xyxy)
-        x, y, confidence = tracker.find_keypoints(TemplateMatcher.embed_template(crops)).unbind(dim=1)
-        x1, y1, x2, y2 = box_xyxy.to(x).unbind()
+        x, y, confidence = tracker.find_keypoints(TemplateMatcher.embed_template(crops)).cpu().unbind(dim=1)
+        x1, y1, x2, y2 = box_xyxy.unbind()
         is_outside = (x < x1) | (x > x2) | (y < y1) | (y > y2)
         sure.append(confidence.mean())
         outside.append((confidence * is_outside).sum() / confidence.sum())

@@ -129,6 +129,8 @@ def test_the_worst_case_is_that_of_each_video():
     worst = row["worst_case"]
     assert worst["mean"] == pytest.approx((0.1 + 0.3 + 0.6) / 3)
     assert 0.1 <= worst["low"] < worst["mean"] < worst["high"] <= 0.6
+    refused = [{**cell, "defense": "jpeg", "mean_iou": None} for cell in cells]
+    assert summarize([*cells, *refused])[1]["worst_case"] is None
 
 
 def test_stronger_attacks_that_are_weaker_are_pointed_out():
@@ -206,3 +208,27 @@ def test_weights_that_are_none_are_refused(run, tmp_path, capsys):
         with pytest.raises(SystemExit):
             run("--weights", tmp_path / f"{name}.safetensors")
         assert message in capsys.readouterr().err
+
+
+def test_trackers_of_one_name_are_refused(run, tmp_path, capsys):
+    files = [tmp_path / folder / "run" / "weights.safetensors" for folder in ("a", "b")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    with pytest.raises(SystemExit):
+        run("--trackers", *files)
+    assert "--trackers: expected files of different names" in capsys.readouterr().err
+
+
+def test_a_defense_that_does_not_fit_has_no_worst_case(run, monkeypatch):
+    from experiments import defense_table
+
+    def score(estimator, x, scene):
+        if estimator.preprocessing_operations:
+            raise defense_table.CellError("no fit")
+        return {"mean_iou": 0.5, "note": ""}
+
+    monkeypatch.setattr(defense_table, "_score", score)
+    lines, result = run("--models", "stl", "--attacks", "--defenses", "templateadaptation")
+    assert [row["worst_case"] and row["worst_case"]["mean"] for row in result["rows"]] == [0.5, None]
+    assert any(line.startswith("stl    templateadaptation  –      –") for line in lines)

@@ -32,6 +32,7 @@ from armory_skelevision.attacks import (
     PatchAttack,
 )
 from armory_skelevision.defenses import TemplateAdaptation
+from armory_skelevision.defenses.alarms import pose_signs
 from armory_skelevision.models import SiamRPNEstimator
 from armory_skelevision.training import multitask
 from armory_skelevision.training.backdoor.settings import BackdoorSettings
@@ -245,9 +246,17 @@ def test_a_universal_perturbation_of_keypoints():
     compare(tiny_pose, attack)
 
 
+def test_signs_in_keypoints():
+    boxes = torch.from_numpy(Y[0]["boxes"][:3])
+    compare(
+        TRACKERS["mtl"],
+        lambda tracker: [sign.numpy() for sign in pose_signs(tracker, torch.from_numpy(X[0, :3]), boxes).values()],
+    )
+
+
 DEFENSES = {
     "dualossdef": (cleaner, 1),
-    "adaptation": (lambda _: TemplateAdaptation(max_iter=2, augment=1), 1),
+    "adaptation": (lambda _: TemplateAdaptation(max_iter=2, augment=1, held_out=1), 1),
     "smoothing": (lambda _: SpatialSmoothing(), 1),
     "smoothing in torch": (lambda _: SpatialSmoothingPyTorch(channels_first=False), 1),
 }

@@ -1,8 +1,7 @@
 """The inner attack: gradient ascent on the loss of a tracker, on template and search crops (Madry et al. 2018).
 
 DuaLossDef's paper (arXiv 2402.17976) states that it raises classification and regression loss together; all else is our
-own.
-Perturbations lie on a grid that may be coarser or finer than the crop's pixels, as a frame's pixels are, since a
+own. Perturbations lie on a grid that may be coarser or finer than the crop's pixels, as a frame's pixels are, since a
 frame's windows are enlarged or shrunk to crops.
 """
 
