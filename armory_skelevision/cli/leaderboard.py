@@ -43,6 +43,7 @@ def add(
     """Measure a tracker, and a defense in front of it, by the leaderboard's protocol, and write the entry.
 
     All videos of the split are attacked, adaptively and in float32, which takes hours on a CPU with the default budget.
+    The same command continues an interrupted one: ENTRY.part keeps the videos that are done.
     """
     from armory_skelevision.io import atomic_write, refuse_existing
     from armory_skelevision.leaderboard.add import Wanted, measure_entry
@@ -50,9 +51,10 @@ def add(
     refuse_existing(entry)  # before an attack that may take hours
     section, section_weights = (None, None) if defense is None else _read_defense(defense)
     wanted = Wanted(tracker, weights, section, defense_weights or section_weights, split, frames, budget)
-    made = measure_entry(wanted, by, reference, device)
-    entry.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = entry.with_name(f"{entry.name}.part")
+    made = measure_entry(wanted, by, reference, device, unfinished)
     atomic_write(entry, made.to_json(), new=True)
+    unfinished.unlink(missing_ok=True)
     _print_means(made.videos)
     print(printable(entry))
 

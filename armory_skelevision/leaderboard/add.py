@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import shlex
-import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from armory_skelevision import __version__
+from armory_skelevision.io import atomic_write, printable
 from armory_skelevision.leaderboard.entry import (
     AttackPart,
     Data,
@@ -18,7 +19,9 @@ from armory_skelevision.leaderboard.entry import (
     Split,
     Submitted,
     TrackerPart,
+    VideoScore,
     WeightsFile,
+    read_entry,
 )
 from armory_skelevision.leaderboard.protocol import (
     count_videos,
@@ -48,7 +51,13 @@ class Wanted(NamedTuple):
     budget: int
 
 
-def measure_entry(wanted: Wanted, by: str, reference: str | None = None, device: Device = "auto") -> Entry:
+def measure_entry(
+    wanted: Wanted,
+    by: str,
+    reference: str | None = None,
+    device: Device = "auto",
+    unfinished: Path | None = None,
+) -> Entry:
     """Measure an entry on all videos of a split.
 
     Args:
@@ -56,9 +65,12 @@ def measure_entry(wanted: Wanted, by: str, reference: str | None = None, device:
         by: Who submits it.
         reference: Address of a page or a paper; None for none.
         device: Where the network is computed.
+        unfinished: A file for the entry as far as it is measured, rewritten after each video. Where it is there, its
+            videos are not measured again.
 
     Raises:
-        InvalidValueError: For a setting out of range, or what is no tracker or defense. Nothing is measured then.
+        InvalidValueError: For a setting out of range, what is no tracker or defense, or an unfinished entry of another
+            measurement. Nothing is measured then.
         MissingFileError: If a weights file is missing.
     """
     submitted = Submitted(by, datetime.datetime.now(datetime.UTC).date().isoformat(), reference)
@@ -68,20 +80,41 @@ def measure_entry(wanted: Wanted, by: str, reference: str | None = None, device:
     data = Data("walkers", wanted.split, hash_split(wanted.split), wanted.frames)
     attack = AttackPart("AutoPatch", wanted.budget, "float32", 0, True)
     subject = load_subject(tracker, defense, path, defense_path, device)
-    start = time.perf_counter()
-    videos = measure_videos(subject, data, attack, range(count_videos(wanted.split)))
-    return Entry(
-        format="armory_skelevision leaderboard 1",
-        tracker=tracker,
-        defense=defense,
-        data=data,
-        attack=attack,
-        videos=tuple(videos),
-        seconds=round(time.perf_counter() - start, 1),
-        submitted=submitted,
-        version=__version__,
-        command=describe_command(wanted, tracker, defense, submitted),
-    )
+
+    def describe(videos: list[VideoScore]) -> Entry:
+        return Entry(
+            format="armory_skelevision leaderboard 1",
+            tracker=tracker,
+            defense=defense,
+            data=data,
+            attack=attack,
+            videos=tuple(videos),
+            seconds=round(sum(video.seconds for video in videos), 1),
+            submitted=submitted,
+            version=__version__,
+            command=describe_command(wanted, tracker, defense, submitted),
+        )
+
+    videos = [] if unfinished is None or not unfinished.exists() else _resume(unfinished, describe)
+    for score in measure_videos(subject, data, attack, range(len(videos), count_videos(wanted.split))):
+        videos.append(score)
+        if unfinished is not None:
+            unfinished.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(unfinished, describe(videos).to_json())
+    return describe(videos)
+
+
+def _resume(unfinished: Path, describe: Callable[[list[VideoScore]], Entry]) -> list[VideoScore]:
+    """The scores in an unfinished entry, which must differ from the wanted one in the rest of the videos alone."""
+    read = read_entry(unfinished)
+    wanted = describe(list(read.videos))
+    for name in ("tracker", "defense", "data", "attack", "version"):
+        if getattr(read, name) != getattr(wanted, name):
+            fix = "delete it to measure anew, or give the entry another name"
+            raise InvalidValueError(
+                f"{printable(unfinished)}.{name}", str(getattr(wanted, name)), str(getattr(read, name)), fix
+            )
+    return list(read.videos)
 
 
 def describe_command(wanted: Wanted, tracker: TrackerPart, defense: DefensePart | None, submitted: Submitted) -> str:

@@ -178,7 +178,7 @@ class Entry(Settings):
         data: On what.
         attack: By what.
         videos: The scores of all videos of the split, by number.
-        seconds: How long the whole measurement took.
+        seconds: How long the attacks took together.
         submitted: Who, and when.
         version: That of this package.
         command: What wrote the entry.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,7 +89,7 @@ def load_subject(
 
 def measure_videos(
     subject: Subject, data: Data, attack: AttackPart, numbers: Sequence[int], verbose: bool = True
-) -> list[VideoScore]:
+) -> Iterator[VideoScore]:
     """Attack videos of a split one by one.
 
     Args:
@@ -99,11 +99,11 @@ def measure_videos(
         numbers: Which videos.
         verbose: Whether to show progress.
 
-    Returns:
-        A score for each video, in the order of ``numbers``.
+    Yields:
+        A score for each video, in the order of ``numbers``, as soon as it is measured.
     """
-    bar = progress(numbers, "videos", unit="video", disable=not verbose)
-    return [_measure_video(subject, data, attack, number, verbose) for number in bar]
+    for number in progress(numbers, "videos", unit="video", disable=not verbose):
+        yield _measure_video(subject, data, attack, number, verbose)
 
 
 def _measure_video(subject: Subject, data: Data, attack: AttackPart, number: int, verbose: bool) -> VideoScore:

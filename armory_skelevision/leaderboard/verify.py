@@ -56,7 +56,7 @@ def verify_entry(
     if entry.defense is not None and entry.defense.weights is not None:
         defense_path = check_weights("defense.weights", entry.defense.weights, defense_weights)
     subject = load_subject(entry.tracker, entry.defense, path, defense_path, device)
-    scores = measure_videos(subject, entry.data, entry.attack, chosen)
+    scores = list(measure_videos(subject, entry.data, entry.attack, chosen))
     return Verification(scores, [line for score in scores for line in compare(entry.videos[score.number], score)])
 
 

@@ -5,7 +5,7 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def entry() -> Entry:
 
     def measure_first(subject: Subject, data: Data, attack: AttackPart, numbers: range) -> list[VideoScore]:
         first = protocol.measure_videos(subject, data, attack, numbers[:1], verbose=False)
-        return first + [VideoScore(number, 0.75, 0.5, 1.0) for number in numbers[1:]]
+        return [*first] + [VideoScore(number, 0.75, 0.5, 1.0) for number in numbers[1:]]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("armory_skelevision.leaderboard.add.measure_videos", measure_first)
@@ -221,6 +221,39 @@ def test_add_writes_the_entry(run: Run, entry: Entry, tmp_path: Path, monkeypatc
     weights = packaged_weights("dualossdef_small.safetensors")
     assert made.defense.weights == protocol.describe_weights(weights)
     assert (made.data.frames, made.attack.budget) == (20, 100)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_interrupted_measurement_goes_on(
+    run: Run, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def measure(_: Subject, __: Data, ___: AttackPart, numbers: range) -> Iterator[VideoScore]:
+        for number in numbers:
+            asked.append(number)
+            if asked == [0, 1, 2]:
+                raise InvalidValueError("the lights", "on", "off")
+            yield entry.videos[number]
+
+    monkeypatch.setattr("armory_skelevision.leaderboard.add.measure_videos", measure)
+    path = tmp_path / "entries" / "new.json"
+    options = ("--by", "me", "--tracker", "siamrpn_stl", "--split", "mini", "--device", "cpu")
+    assert run("leaderboard", "add", path, *options)[0] == 1
+    assert not path.exists()
+
+    for others in (("--budget", "7"), ("--tracker", "siamrpn_mtl")):
+        code, _, err = run("leaderboard", "add", path, *options, *others)
+        assert code == 1
+        name = "attack" if "--budget" in others else "tracker"
+        assert err.startswith(f"error: {path}.part.{name}: expected ")
+        assert "delete it" in err
+    assert asked == [0, 1, 2]
+
+    assert run("leaderboard", "add", path, *options)[0] == 0
+    assert asked == [0, 1, 2, 2]
+    assert read_entries(path.parent)["new"].videos == entry.videos
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_the_attack_goes_through_the_defense(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
