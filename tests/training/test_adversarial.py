@@ -8,7 +8,7 @@ import torch
 from tiny_run import tiny_run
 
 from armory_skelevision import load_tracker
-from armory_skelevision.training.adversarial.inner_attack import CropBatch, InnerAttack
+from armory_skelevision.training.adversarial.inner_attack import CropBatch, InnerAttack, draw_attack
 from armory_skelevision.training.adversarial.settings import AdversarialSettings
 from armory_skelevision.training.adversarial.training import AdversarialTraining
 from armory_skelevision.training.data.loading import training_pairs
@@ -84,6 +84,20 @@ def test_the_attack_raises_what_it_is_after_within_its_bound(settings, batch, on
     assert reached(attacked) > reached(other) > reached(clean)
     for before, after in zip(clean, attacked, strict=True):
         assert (after - before).abs().max() <= 8 / 255 + 1e-6 and after.min() >= 0 and after.max() <= 1
+
+
+def test_noise_beyond_the_bound_stays_beyond_it(settings, batch) -> None:
+    training = prepare(settings, inner_noise=2.0, inner_stride=1.0, eps=(8 / 255, 8 / 255))
+    clean, features = clean_crops(training, batch)
+    attack = draw_attack(training.settings, seeded())
+    assert (attack.max_iter, attack.stride, attack.noise) == (1, 1.0, 2.0)
+    attacked = training.attack(clean, features, batch, attack._replace(pixel_size=1.0), seeded())
+    change = (attacked.search - clean.search).abs()
+    assert 16 / 255 < change.max() <= 24 / 255 + 1e-6
+    # Of start and step together, uniform in -1 ... 3 bounds along the gradient, half exceeds the bound.
+    assert 0.3 < (change > 8 / 255).float().mean() < 0.6
+    bounded = training.attack(clean, features, batch, attack._replace(pixel_size=1.0, noise=1.0), seeded())
+    assert (bounded.search - clean.search).abs().max() <= 8 / 255 + 1e-6
 
 
 def test_the_loss_is_shared_between_clean_and_attacked_pairs(settings, batch) -> None:

@@ -64,6 +64,8 @@ class InnerAttack(NamedTuple):
     """Side of the perturbation's pixels, in crop pixels."""
     stride: float = STRIDE
     """Length of all iterations' steps together, in units of the bound."""
+    noise: float = 1.0
+    """Largest value of the random start, in units of the bound; above 1, nothing is clipped to the bound."""
     through: bool = False
     """Whether the attack sees the U-Net and goes through it."""
     on_features: bool = False
@@ -87,7 +89,9 @@ def draw_attack(settings: InnerAttackSettings, generator: torch.Generator, adapt
     on_features = settings.inner_loss == "features"
     if settings.inner_loss == "both":
         on_features = _draw((0, 1), generator) < 0.5
-    return InnerAttack(kind, eps, max_iter, pixel_size, settings.inner_stride, through, on_features)
+    return InnerAttack(
+        kind, eps, max_iter, pixel_size, settings.inner_stride, settings.inner_noise, through, on_features
+    )
 
 
 def perturb(
@@ -110,13 +114,14 @@ def perturb(
 
     Returns:
         The perturbed crops, in [0, 1], without a graph. No value differs by more than ``eps``; with the kind "l2" no
-        crop's root mean square difference exceeds ``eps``; a square's colours are not bounded.
+        crop's root mean square difference exceeds ``eps``; a square's colours are not bounded. With ``noise`` above 1,
+        values differ by as much as start and steps together.
     """
     if attack.kind == "square":
         square = draw_squares(clean.search, box_xyxy, generator)
         # Around mid-grey, the bound 0.5 allows all colours.
         clean = CropBatch(clean.template, torch.where(square, 0.5, clean.search))
-        attack, branches = attack._replace(eps=0.5), "search"
+        attack, branches = attack._replace(eps=0.5, noise=1.0), "search"
     else:
         square = None
 
@@ -179,7 +184,7 @@ def _start(clean: CropBatch, attack: InnerAttack, branches: Branches, generator:
             crop = getattr(clean, name)
             side = round(crop.shape[-1] / attack.pixel_size)
             drawn = 2 * torch.rand(len(crop), 3, side, side, generator=generator) - 1
-            noise[name] = attack.eps * drawn.to(crop.device, memory_format=torch.channels_last)
+            noise[name] = attack.noise * attack.eps * drawn.to(crop.device, memory_format=torch.channels_last)
     return noise
 
 
@@ -192,7 +197,8 @@ def _add(crop: Tensor, noise: Tensor, square: Tensor | None) -> Tensor:
 def _ascend(noise: Tensor, gradient: Tensor, attack: InnerAttack) -> Tensor:
     step = attack.stride * attack.eps / attack.max_iter
     if attack.kind != "l2":
-        return (noise + step * gradient.sign()).clamp(-attack.eps, attack.eps)
+        moved = noise + step * gradient.sign()
+        return moved if attack.noise > 1 else moved.clamp(-attack.eps, attack.eps)
     moved = noise + step * gradient / _root_mean_square(gradient)
     return moved * (attack.eps / _root_mean_square(moved)).clamp(max=1)
 

@@ -25,6 +25,9 @@ class InnerAttackSettings(Settings):
         eps: Smallest and largest bound of a perturbation; one value between them is drawn for each batch.
         inner_max_iter: Fewest and most iterations of the attack, drawn in the same way.
         inner_stride: Length of all iterations' steps together, in units of the bound.
+        inner_noise: Largest value of the perturbation's random start, in units of the bound. Above 1, perturbations are
+            not clipped to the bound; with 2, one iteration and a stride of 1 the attack is N-FGSM, from which networks
+            learn more than the one step (de Jorge et al. 2022, arXiv 2202.01181).
         pixel_size: Smallest and largest side of a perturbation's pixels, in crop pixels, drawn in the same way. It
             imitates a frame's pixel in a crop: above 1 where the crop was enlarged, below 1 where it was shrunk.
     """
@@ -34,6 +37,7 @@ class InnerAttackSettings(Settings):
     eps: tuple[Fraction, Fraction] = (2 / 255, 16 / 255)
     inner_max_iter: tuple[Iterations, Iterations] = (1, 4)
     inner_stride: Annotated[float, Range(0.1, 10)] = 2.0
+    inner_noise: Annotated[float, Range(0, 4)] = 1.0
     pixel_size: tuple[PixelSize, PixelSize] = (0.5, 2.0)
 
     def check(self) -> None:
