@@ -11,7 +11,7 @@ noise. A member of `AutoPatch`, such as "expected_giou+rank_margin:decoy", is gi
 share of frames in which a perfect distractor could win. The columns "in reach" are means over the videos with
 `IN_REACH` and more.
 
-The constants are those of each tracker, or PySOT's (penalty .16, window .40, rate .30) for all. With ``--keep`` every
+The constants are those of each tracker, or PySOT's (penalty .16, window .40, rate .30) for all. With ``--table`` every
 finished video is stored in a file: the same command resumes after an interruption, and several at once, of different
 videos, share the work.
 """
