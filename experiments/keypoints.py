@@ -2,13 +2,16 @@
 
     python -m experiments.keypoints [--json] [--keep FOLDER] [--out FOLDER] [--split dev] [--every 12] [--videos N]
                                    [--eps .25 .5 1 2 4 8 16 32] [--attacks FGSM-U IGSM-U-10 …] [--long N]
-                                   [--real FOLDER] [--transfer WEIGHTS …]
+                                   [--real FOLDER | --real FILE --images FOLDER] [--weights FILE]
+                                   [--transfer FILE …]
 
 For each bound (in 1/255) and attack: PCK (0.2 of the box's diagonal) in percent of the PCK without, on every nth frame
-of the packaged videos, and on real people of COCO where ``--real`` has them. Targeted attacks aim at a person upside
+of the packaged videos, and on real people of COCO: those of annotations and their pictures, ``--real FILE --images
+FOLDER``, or of a folder with coco_val_mini and coco8_pose. Targeted attacks aim at a person upside
 down; ``aimed`` is the PCK of that pose. The universal perturbation is learnt from half of the videos
 and shown in the other half, and the reverse; on real people, that from all videos is shown. ``noise`` is random, of the
-full size in each colour. ``--transfer`` also shows every perturbation to the trackers of other weights files.
+full size in each colour. ``--weights`` names those of another tracker with a keypoint head, by heatmaps or regression;
+``--transfer`` also shows every perturbation to the trackers of other weights files.
 
 With ``--keep`` finished results are stored in files, and the same command resumes after an interruption. ``--out``
 writes the table, the curves and the bars of the keypoints.
@@ -35,7 +38,7 @@ from armory_skelevision.models import SiameseEstimator
 from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
 from experiments.keeping import kept, place
-from experiments.keypoint_people import Crops, coco_crops, walker_crops
+from experiments.keypoint_people import Crops, annotated_crops, coco_crops, walker_crops
 from experiments.keypoint_plots import write_plots
 
 EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
@@ -112,12 +115,12 @@ def recall(path: Path | None, work: Callable[[], Found]) -> Found:
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each collection of people, attack and bound."""
-    tracker = load_tracker("siamrpn_mtl", device=options.device)
+    tracker = load_tracker(options.weights, device=options.device)
     trackers = {"own": tracker}
     for path in options.transfer:
-        trackers[hash_file(path)[:8]] = load_tracker("siamrpn_mtl", path, device=options.device)
+        trackers[hash_file(path)[:8]] = load_tracker(path, device=options.device)
     walkers = walker_crops(tracker, options.split, options.every, options.videos)
-    real = coco_crops(tracker, options.real) if options.real is not None else None
+    real = None if options.real is None else _real_crops(tracker, options.real, options.images)
     people: dict[str, tuple[Crops, Crops | None]] = {"walkers": (walkers, None)}
     if real is not None:
         people["coco"] = (real, walkers)
@@ -137,6 +140,10 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         before = {key: values[chosen] for key, values in clean[name].items()}
         rows.append(make_row(name, attack, eps, before, found))
     return sorted(rows, key=lambda row: (row["people"], row["attack"], row["eps"]))
+
+
+def _real_crops(tracker: SiameseEstimator, people: Path, images: Path | None) -> Crops | None:
+    return coco_crops(tracker, people) if images is None else annotated_crops(tracker, people, images)
 
 
 def _evaluate_clean(
@@ -192,9 +199,9 @@ def _place(options: argparse.Namespace, people: str, attack: str, eps: float) ->
     """Where a result is kept: all that it depends on is in the name."""
     return place(
         options.keep,
-        *(hash_file(path) for path in (packaged_weights("siamrpn_alex_mtl.safetensors"), *options.transfer)),
+        *(hash_file(path) for path in (options.weights, *options.transfer)),
         f"{options.split} {options.videos} {options.every} {options.long}",
-        people,
+        people if people == "walkers" else f"{people} {options.real} {options.images}",
         f"{attack} {eps:g}",
     )
 
@@ -208,7 +215,9 @@ def main() -> None:
     parser.add_argument("--eps", nargs="+", type=float, default=list(EPS), help="bounds in 1/255")
     parser.add_argument("--attacks", nargs="+", default=list(DEFAULT), choices=ATTACKS)
     parser.add_argument("--long", type=int, default=0, help="people under attacks of 100 steps; default all")
-    parser.add_argument("--real", type=Path, default=None, help="folder with coco_val_mini and coco8_pose")
+    parser.add_argument("--real", type=Path, default=None, help="annotations of COCO, or a folder; see above")
+    parser.add_argument("--images", type=Path, default=None, help="the pictures of the annotations")
+    parser.add_argument("--weights", type=Path, default=packaged_weights("siamrpn_alex_mtl.safetensors"))
     parser.add_argument("--transfer", nargs="*", type=Path, default=[], help="weights of other multi-task trackers")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--keep", type=Path, default=None, help="a folder for what is finished")

@@ -8,11 +8,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from armory_skelevision.networks.keypoint_head import TEMPLATE_SIZE
 from armory_skelevision.tracking import Window
 
 
-def read_maps(logits: Tensor, window: Window) -> Tensor:
-    """The keypoints that the keypoint head finds in a template.
+def read_keypoints(found: Tensor, window: Window) -> Tensor:
+    """The keypoints that a keypoint head finds in a template.
+
+    Args:
+        found: What it answers: logits (17, s, s), or coordinates (17, 2) in pixels of the template crop.
+        window: The template's window of frame 0.
+
+    Returns:
+        (17, 3): x and y in pixels of frame 0, and confidence in [0, 1], which is 1 for a head by regression.
+    """
+    if found.ndim == 3:
+        return _read_maps(found, window)
+    corner = found.new_tensor([window.x_min, window.y_min])
+    return torch.cat([corner + found * (window.side / TEMPLATE_SIZE), torch.ones_like(found[:, :1])], dim=1)
+
+
+def _read_maps(logits: Tensor, window: Window) -> Tensor:
+    """The most likely positions in heatmaps.
 
     Args:
         logits: (17, s, s), in the order of COCO's keypoints.

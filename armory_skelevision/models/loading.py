@@ -159,7 +159,7 @@ def _recognise(path: Path) -> tuple[str, dict[str, Any]]:
     version = nanotrack_version(names)
     if version is not None:
         return "nanotrack", {"version": version}
-    architecture, depth = read_kind(path)
+    architecture, head = read_kind(path)
     if architecture in MODELS:
         return architecture, {}
-    return ("siamrpn_stl", {}) if depth is None else ("siamrpn_mtl", {"keypoint_head": depth})
+    return ("siamrpn_stl", {}) if head is None else ("siamrpn_mtl", {"keypoint_head": head})

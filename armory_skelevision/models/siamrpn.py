@@ -10,9 +10,9 @@ from typing import Annotated, Any
 from torch import Tensor
 
 from armory_skelevision.models.estimator import SiameseEstimator, WrapperSettings
-from armory_skelevision.models.keypoints import read_maps
+from armory_skelevision.models.keypoints import read_keypoints
 from armory_skelevision.networks import AnchorNetwork, SiameseNetwork, SiamRPN
-from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.networks.keypoint_head import HeadKind
 from armory_skelevision.tracking import TemplateMatcher, TrackerSettings
 from armory_skelevision.tracking.tracker import check_finite
 from armory_skelevision.tracking.windows import initial_state, template_window
@@ -38,9 +38,9 @@ class SiamRPNEstimator(SiameseEstimator):
     def find_keypoints(self, matcher: TemplateMatcher) -> Tensor:
         """The keypoints of an embedded template, for a tracker with a keypoint head: (17, 3), as `predict` has them."""
         window = template_window(initial_state(matcher.crops.box_xyxy, self.settings), self.settings)
-        maps = self.model.keypoints(matcher.template_features)[0]
-        check_finite([maps], "the keypoint maps", 0)
-        return read_maps(maps, window)
+        found = self.model.keypoints(matcher.template_features)[0]
+        check_finite([found], "the keypoint head's output", 0)
+        return read_keypoints(found, window)
 
     def _read_template(self, matcher: TemplateMatcher) -> dict[str, Tensor]:
         return {} if self.model.keypoint_head is None else {"keypoints": self.find_keypoints(matcher)}
@@ -51,10 +51,11 @@ class KeypointHeadSettings(Settings):
     """``model_kwargs`` of `siamrpn_mtl`.
 
     Attributes:
-        keypoint_head: Depth of the keypoint head: "shallow" (128 and 64 channels) or "deep" (128, 128, 64, 64).
+        keypoint_head: "shallow" (heatmaps, 128 and 64 channels), "deep" (heatmaps, 128, 128, 64, 64), or "regression"
+            of coordinates, for comparison.
     """
 
-    keypoint_head: Depth = "shallow"
+    keypoint_head: HeadKind = "shallow"
 
 
 def siamrpn_stl(
@@ -89,8 +90,8 @@ def siamrpn_mtl(
         wrapper_kwargs: See `siamrpn_stl`, also for the errors.
         weights_path: A weights file; None takes the packaged weights.
     """
-    depth = KeypointHeadSettings.from_dict(model_kwargs, "model_kwargs").keypoint_head
-    return _build(SiamRPN(keypoint_head=depth), wrapper_kwargs, weights_path, "siamrpn_alex_mtl.safetensors")
+    kind = KeypointHeadSettings.from_dict(model_kwargs, "model_kwargs").keypoint_head
+    return _build(SiamRPN(keypoint_head=kind), wrapper_kwargs, weights_path, "siamrpn_alex_mtl.safetensors")
 
 
 def _build(

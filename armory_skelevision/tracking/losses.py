@@ -81,6 +81,21 @@ def keypoint_bce(logits: Tensor, keypoints: Tensor) -> Tensor:
     return _mean(F.binary_cross_entropy_with_logits(maps, targets, reduction="none"))
 
 
+def keypoint_distance(coordinates: Tensor, keypoints: Tensor, size: int) -> Tensor:
+    """Squared distance of coordinates from the keypoints, in units of the crop's side (Toshev and Szegedy 2014).
+
+    Args:
+        coordinates: (N, 17, 2), x and y in pixels of the template crop.
+        keypoints: As in `keypoint_softmax`.
+        size: Side of the template crop in pixels.
+
+    Returns:
+        The mean over all keypoints that count, a scalar of at least 0; 0 if none does.
+    """
+    valid, _ = _positions(keypoints, size, size)
+    return _mean(((coordinates - keypoints[..., :2])[valid] / size).square().sum(dim=1))
+
+
 def _positions(keypoints: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Which keypoints count (N, K), and the flat index (N, K) of the pixel that each of these lies in."""
     x, y, visibility = keypoints.unbind(-1)

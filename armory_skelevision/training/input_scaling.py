@@ -40,13 +40,13 @@ def unfold_scaling(network: AnchorNetwork) -> None:
 def load_initial_weights(network: AnchorNetwork, path: str | os.PathLike[str]) -> None:
     """Fill a network that is to be trained on normalised input from a weights file for BGR in 0..255.
 
-    Both have the same architecture. A keypoint head that the file lacks, or has in another depth, stays as it is.
+    Both have the same architecture. A keypoint head that the file lacks, or has of another kind, stays as it is.
     Errors are those of `load_siamrpn`.
     """
     source = load_siamrpn(path)
     unfold_scaling(source)
     state = source.state_dict()
-    if source.keypoint_depth != network.keypoint_depth:
+    if source.keypoint_head_kind != network.keypoint_head_kind:
         state = {name: tensor for name, tensor in state.items() if not name.startswith("keypoint_head.")}
     network.load_state_dict({**network.state_dict(), **state})
 

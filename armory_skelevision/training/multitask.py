@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,10 +21,12 @@ from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from armory_skelevision.networks import AnchorNetwork, RPNOutput, SiamRPN
+from armory_skelevision.networks.keypoint_head import TEMPLATE_SIZE
 from armory_skelevision.tracking.losses import (
     CLASSIFICATION_WEIGHT,
     LOCALISATION_WEIGHT,
     keypoint_bce,
+    keypoint_distance,
     keypoint_softmax,
 )
 from armory_skelevision.training.body import TrainingBody
@@ -64,7 +67,8 @@ class MultitaskTraining(TrainingBody):
             self.network.requires_grad_(False)
             self.network.get_submodule("keypoint_head").requires_grad_(True)
         convert_conv2d_weight_memory_format(self.network, torch.channels_last)
-        self._keypoint_loss = keypoint_softmax if settings.keypoint_loss == "softmax" else keypoint_bce
+        losses = {"softmax": keypoint_softmax, "bce": keypoint_bce}
+        self._keypoint_loss = losses.get(settings.keypoint_loss, partial(keypoint_distance, size=TEMPLATE_SIZE))
 
     @property
     def base_size(self) -> int:

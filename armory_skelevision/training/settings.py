@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from armory_skelevision.datasets.sequence_people import VideoLayout
 from armory_skelevision.io import parse_json, printable, read_object
+from armory_skelevision.networks.keypoint_head import HeadKind
 from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import InvalidValueError, PathText, Range, Seed, Settings, Weight, check_value
 
@@ -103,10 +104,11 @@ class MultitaskSettings(RunSettings):
 
     Attributes:
         init: Weights file to start from, which may be one of SiamRPN++; None for a SiamRPN with random weights.
-        keypoint_head: "shallow", "deep", or None for a single-task tracker.
+        keypoint_head: "shallow", "deep", "regression", or None for a single-task tracker; see `KeypointHeadSettings`.
         lambda_k: Weight of the keypoint loss.
         train_only: "keypoint_head" trains the head alone, on the frozen tracker of ``init``; None trains everything.
-        keypoint_loss: "softmax" (as in the published code) or "bce" (as in the paper's text).
+        keypoint_loss: Of heatmaps "softmax" (as in the published code) or "bce" (as in the paper's text); of a head by
+            regression "distance", the squared one.
         tracking: Constants of the tracker to record in the weights file, where they differ from the defaults of
             `TrackerSettings`.
         validation_videos: Whole videos by which the best checkpoint is chosen, instead of pairs: folders and their
@@ -115,10 +117,10 @@ class MultitaskSettings(RunSettings):
     """
 
     init: PathText | None = None
-    keypoint_head: Literal["shallow", "deep"] | None = None
+    keypoint_head: HeadKind | None = None
     lambda_k: Weight = 0.0
     train_only: Literal["keypoint_head"] | None = None
-    keypoint_loss: Literal["softmax", "bce"] = "softmax"
+    keypoint_loss: Literal["softmax", "bce", "distance"] = "softmax"
     tracking: Mapping[str, float] = field(default_factory=dict)
     validation_videos: Mapping[str, VideoLayout] = field(default_factory=dict)
 
@@ -133,6 +135,9 @@ class MultitaskSettings(RunSettings):
             raise InvalidValueError("train_only", f"null, or also {needed}", '"keypoint_head" without them')
         if self.train_only is not None and self.lambda_k > 0:
             raise InvalidValueError("lambda_k", "0 with train_only, which has no other loss", str(self.lambda_k))
+        if (self.keypoint_loss == "distance") != (self.keypoint_head == "regression"):
+            expected = '"distance" with the head "regression", else "softmax" or "bce"'
+            raise InvalidValueError("keypoint_loss", expected, repr(self.keypoint_loss))
         TrackerSettings.from_dict(self.tracking, "tracking")
         for folder in self.validation_videos:
             check_value("validation_videos", folder, PathText)

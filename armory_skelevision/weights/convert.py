@@ -81,13 +81,13 @@ def _make_metadata(
     licence = licence or (known.licence if known else None)
     if licence is None:
         raise InvalidValueError("licence", f"the terms of use of {printable(path)}", "none", "set --licence")
-    if lambda_k is None and network.keypoint_depth is not None:
+    if lambda_k is None and network.keypoint_head_kind is not None:
         raise InvalidValueError(
             "lambda_k", f"the weight of the keypoint loss of {printable(path)}", "none", "set --lambda-k"
         )
     origin = f"{known.about}; " if known else ""
     return Metadata(
-        keypoint_head=network.keypoint_depth,
+        keypoint_head=network.keypoint_head_kind,
         architecture=str(network.architecture),
         lambda_k=lambda_k or 0.0,
         training=training or f"{origin}converted from {printable(path.name)}, SHA-256 {hash_file(path)}",

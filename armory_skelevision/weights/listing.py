@@ -86,8 +86,8 @@ def format_description(description: Description) -> str:
 
 def _describe_tracker(network: SiameseNetwork, metadata: Metadata | None) -> tuple[str, str, dict[str, str]]:
     weight = None if metadata is None else metadata.lambda_k
-    depth = network.keypoint_depth if isinstance(network, AnchorNetwork) else None
-    described = _describe_network(str(network.architecture), depth, weight)
+    head = network.keypoint_head_kind if isinstance(network, AnchorNetwork) else None
+    described = _describe_network(str(network.architecture), head, weight)
     if metadata is None:
         return described, "", {"metadata": "none in the file"}
     training = f"{metadata.training}, seed {metadata.seed}" + (", BACKDOOR" if metadata.backdoor else "")

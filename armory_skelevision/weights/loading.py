@@ -17,7 +17,7 @@ from torch import Tensor
 
 from armory_skelevision.io import printable
 from armory_skelevision.networks import AnchorNetwork, NanoTrack, SiameseNetwork, SiamFCpp, SiamRPN
-from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.networks.keypoint_head import HeadKind
 from armory_skelevision.networks.nanotrack import Version
 from armory_skelevision.tracking import PointSettings
 from armory_skelevision.validation import InvalidValueError
@@ -25,7 +25,7 @@ from armory_skelevision.weights.architectures import ARCHITECTURES, SIAMRPN, rec
 from armory_skelevision.weights.checkpoints import read_checkpoint, read_header
 from armory_skelevision.weights.metadata import UNET, Metadata
 from armory_skelevision.weights.state import fill, write_network
-from armory_skelevision.weights.third_party import as_float32, keypoint_depth, rename, unwrap, without_prefix
+from armory_skelevision.weights.third_party import as_float32, keypoint_head_kind, rename, unwrap, without_prefix
 
 
 class Kind(NamedTuple):
@@ -33,21 +33,21 @@ class Kind(NamedTuple):
 
     architecture: str
     """Its name; of a file that names none of `ARCHITECTURES`, whatever it says."""
-    keypoint_head: Depth | None
-    """Depth of the keypoint head, or None if there is none."""
+    keypoint_head: HeadKind | None
+    """Kind of the keypoint head, or None if there is none."""
 
     @classmethod
     def of_network(cls, network: SiameseNetwork) -> Self:
         """The kind of a network."""
-        depth = network.keypoint_depth if isinstance(network, AnchorNetwork) else None
-        return cls(str(network.architecture), depth)
+        head = network.keypoint_head_kind if isinstance(network, AnchorNetwork) else None
+        return cls(str(network.architecture), head)
 
     @classmethod
     def of_file(cls, metadata: Metadata | None, names: Iterable[str]) -> Self:
         """The kind of a file's network, by its metadata, else by the names of its tensors."""
         if metadata is not None:
             return cls(metadata.architecture, metadata.keypoint_head)
-        return cls(recognise(names), keypoint_depth(names))
+        return cls(recognise(names), keypoint_head_kind(names))
 
     def describe(self) -> str:
         """The network in words."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from armory_skelevision.io import parse_json
-from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.networks.keypoint_head import HeadKind
 from armory_skelevision.validation import Settings, Weight
 from armory_skelevision.weights.architectures import ARCHITECTURES, SIAMRPN
 
@@ -41,7 +41,7 @@ class Metadata(Header):
     """Origin of a tracker's weights, and the network that they fit.
 
     Attributes:
-        keypoint_head: "shallow", "deep", or None for a single-task tracker.
+        keypoint_head: "shallow", "deep", "regression", or None for a single-task tracker.
         lambda_k: Weight of the keypoint loss in training; 0 for a single-task tracker.
         training: One paragraph: data, length, optimiser.
         licence: Terms under which the weights may be used.
@@ -54,7 +54,7 @@ class Metadata(Header):
             architecture.
     """
 
-    keypoint_head: Depth | None
+    keypoint_head: HeadKind | None
     lambda_k: Weight
     training: str
     licence: str

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from armory_skelevision.io import printable
-from armory_skelevision.networks.keypoint_head import Depth
+from armory_skelevision.networks.keypoint_head import HeadKind
 from armory_skelevision.validation import InvalidValueError
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
@@ -115,11 +115,13 @@ def without_prefix(name: str) -> str:
     return name[match.end() :] if match else name
 
 
-def keypoint_depth(names: Iterable[str]) -> Depth | None:
-    """The keypoint head among tensor names: "shallow", "deep", or None if there is none."""
+def keypoint_head_kind(names: Iterable[str]) -> HeadKind | None:
+    """The kind of the keypoint head among tensor names, or None if there is none."""
     layers = {name.removeprefix("keypoint_head.") for name in names if name.startswith("keypoint_head.")}
     if not layers:
         return None
+    if "coordinates.weight" in layers:
+        return "regression"
     return "deep" if "convs.6.weight" in layers else "shallow"
 
 

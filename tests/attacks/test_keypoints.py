@@ -11,6 +11,7 @@ from armory_skelevision.attacks.keypoints import pose as pose_module
 from armory_skelevision.attacks.keypoints.pose import PoseEstimator, box_of_template, cut_template
 from armory_skelevision.attacks.keypoints.poses import read_true_poses, target_keypoints
 from armory_skelevision.models import SiamRPNEstimator
+from armory_skelevision.networks import SiamRPN
 from armory_skelevision.tracking import TrackerSettings
 from armory_skelevision.validation import InvalidTypeError, InvalidValueError, MissingFileError
 
@@ -87,6 +88,23 @@ def test_loss_is_the_mean_surprise_at_the_labelled_keypoints_in_the_template(tra
         chances = maps.flatten(1).softmax(dim=1).reshape(maps.shape).numpy()
         surprise = [-np.log(chances[k, int(y), int(x)]) for k, (x, y, v) in enumerate(placed) if v > 0 and x >= 0]
         assert found[index] == pytest.approx(np.mean(surprise), rel=1e-4)
+
+
+def test_a_head_by_regression_is_attacked_by_distance() -> None:
+    torch.manual_seed(0)
+    tracker = SiamRPNEstimator(SiamRPN("regression"), TrackerSettings(instance_size=191), device_type="cpu")
+    pictures, boxes, keypoints = people(2)
+    pose = PoseEstimator(tracker, boxes)
+    found = pose.predict(pictures)
+    sides = [np.sqrt((w + (w + h) / 2) * (h + (w + h) / 2)) for w, h in boxes[:, 2:] - boxes[:, :2]]
+    for each, points, side, loss in zip(found, keypoints, sides, pose.compute_loss(pictures, keypoints), strict=True):
+        squares = np.square((each[:, :2] - points[:, :2]) / round(side)).sum(axis=1)
+        assert loss == pytest.approx(squares[points[:, 2] > 0].mean(), rel=0.05)
+    attacked = KeypointIGSM(tracker, eps=4 / 255, max_iter=3, verbose=False).perturb(pose, pictures, keypoints)
+    aimed = KeypointIGSM(tracker, eps=4 / 255, max_iter=3, target_pose="upside_down", verbose=False)
+    nearer = aimed.perturb(pose, pictures, keypoints)
+    losses = [pose.compute_loss(shown, keypoints) for shown in (nearer, pictures, attacked)]
+    assert (losses[0] < losses[1]).all() and (losses[1] < losses[2]).all()
 
 
 @pytest.mark.parametrize("axes", [(), (None,)], ids=["(N, 17, 3)", "(1, N, 17, 3)"])

@@ -25,19 +25,20 @@ def test_a_name_is_the_packaged_tracker():
 
 @pytest.mark.parametrize(("name", "depth"), [("siamrpn_stl", None), ("siamrpn_mtl", "shallow")])
 def test_a_name_has_its_keypoint_head(name, depth):
-    assert load_tracker(name).model.keypoint_depth == depth
+    assert load_tracker(name).model.keypoint_head_kind == depth
 
 
 @pytest.mark.parametrize(("weights", "depth"), [(STL, None), (packaged_weights(MTL), "shallow")])
 def test_a_weights_file_is_enough(weights, depth):
-    assert load_tracker(weights).model.keypoint_depth == depth
+    assert load_tracker(weights).model.keypoint_head_kind == depth
 
 
-def test_tensors_alone_are_recognised(tmp_path):
-    deep = tmp_path / "deep.safetensors"
-    save_file(SiamRPN(keypoint_head="deep").state_dict(), deep)
-    assert load_tracker(deep).model.keypoint_depth == "deep"
-    assert load_tracker("siamrpn_mtl", deep).model.keypoint_depth == "deep"
+@pytest.mark.parametrize("kind", ["deep", "regression"])
+def test_tensors_alone_are_recognised(kind, tmp_path):
+    path = tmp_path / "tensors.safetensors"
+    save_file(SiamRPN(keypoint_head=kind).state_dict(), path)
+    assert load_tracker(path).model.keypoint_head_kind == kind
+    assert load_tracker("siamrpn_mtl", path).model.keypoint_head_kind == kind
 
 
 @pytest.mark.parametrize("version", [2, 3])

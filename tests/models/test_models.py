@@ -15,6 +15,8 @@ from armory_skelevision.weights.checkpoints import write_checkpoint
 from armory_skelevision.weights.loading import save_weights
 from armory_skelevision.weights.metadata import Metadata
 
+HEADS = "'shallow' or 'deep' or 'regression'"
+
 
 @pytest.fixture(scope="module")
 def estimator():
@@ -166,6 +168,22 @@ def test_multi_task_tracker_names_keypoints_in_the_frame(tmp_path):
     np.testing.assert_allclose(keypoints[:, 2], 1, atol=1e-3)
 
 
+def test_a_head_by_regression_names_keypoints_in_the_frame():
+    network = SiamRPN(keypoint_head="regression")
+    # The template is twice as wide and high as its box of a square person, so the crop's quarters are the box's sides.
+    corners = torch.full((1, 17, 2), 127 / 4)
+    corners[:, 8:] = 3 * 127 / 4
+    network.keypoint_head.forward = lambda features: corners
+    estimator = SiamRPNEstimator(network, TrackerSettings(instance_size=191), device_type="cpu")
+    x, y, _ = screen_scene()
+    box = np.array([30.0, 20, 70, 60])
+    y[0]["boxes"][0] = box
+    keypoints = predict(estimator, x, y)[0]["keypoints"]
+    np.testing.assert_allclose(keypoints[:8, :2], [box[:2]] * 8, atol=1.5)
+    np.testing.assert_allclose(keypoints[8:, :2], [box[2:]] * 9, atol=1.5)
+    assert (keypoints[:, 2] == 1).all()
+
+
 def metadata(keypoint_head=None):
     return Metadata(
         architecture="siamrpn_alex",
@@ -186,6 +204,7 @@ def test_constants_come_from_the_config_else_from_the_weights_else_from_pysot(tm
 
 
 def test_wrappers_load_weights_and_settings(tmp_path):
+    torch.manual_seed(0)
     network = SiamRPN()
     save_weights(network, tmp_path / "stl.safetensors", metadata())
     estimator = siamrpn_stl(
@@ -212,7 +231,7 @@ def test_wrapper_refuses_the_other_architecture(tmp_path):
     [
         (siamrpn_stl, {"depth": 2}, {}, "model_kwargs.depth", "a known key"),
         (siamrpn_mtl, {"depth": 2}, {}, "model_kwargs.depth", "a known key"),
-        (siamrpn_mtl, {"keypoint_head": "flat"}, {}, "model_kwargs.keypoint_head", "'shallow' or 'deep'"),
+        (siamrpn_mtl, {"keypoint_head": "flat"}, {}, "model_kwargs.keypoint_head", HEADS),
         (siamrpn_stl, {}, {"device": "cpu"}, "wrapper_kwargs.device", "a known key"),
         (siamrpn_stl, {}, {"device_type": "tpu"}, "wrapper_kwargs.device_type", "'gpu' or 'cpu'"),
         (siamrpn_stl, {}, {"tracking": {"k": 1}}, "wrapper_kwargs.tracking.k", "a known key"),

@@ -5,7 +5,7 @@ from torch import Tensor
 from armory_skelevision.networks import RPNOutput, SiamRPN
 from armory_skelevision.networks.backbone import AlexNet
 from armory_skelevision.networks.heads import DepthwiseRPN, depthwise_xcorr
-from armory_skelevision.networks.keypoint_head import KeypointHead
+from armory_skelevision.networks.keypoint_head import HeatmapHead, RegressionHead, make_keypoint_head
 from armory_skelevision.validation import InvalidValueError
 
 # (inputs, outputs, kernel side) of the five blocks
@@ -56,8 +56,8 @@ def test_parameter_counts_by_hand() -> None:
     assert count(AlexNet()) == backbone == 3_749_952
     assert count(DepthwiseRPN()) == branch(10) + branch(20) == 2_501_150
     assert count(SiamRPN()) == 6_251_102
-    assert count(KeypointHead("shallow")) == 438_481
-    assert count(KeypointHead("deep")) == 622_993
+    assert count(HeatmapHead("shallow")) == 438_481
+    assert count(HeatmapHead("deep")) == 622_993
     assert count(SiamRPN(keypoint_head="deep")) == 6_251_102 + 622_993
 
 
@@ -189,13 +189,13 @@ def test_keypoints(network: SiamRPN) -> None:
         assert network.keypoints(features).shape == (2, 17, 127, 127)
         assert network.keypoint_head is not None
         assert network.keypoint_head.deconv(network.keypoint_head.convs(features)).shape == (2, 17, 16, 16)
-    assert network.keypoint_depth == "shallow"
+    assert network.keypoint_head_kind == "shallow"
 
 
 def test_keypoint_map_is_not_mirrored_or_shifted(network: SiamRPN) -> None:
     """A bright spot at one place of the 16 x 16 map shows at the same place of the 127 x 127 one."""
     assert network.keypoint_head is not None
-    head = KeypointHead("deep").eval()
+    head = HeatmapHead("deep").eval()
     coarse = torch.zeros(1, 17, 16, 16)
     coarse[0, 0, 3, 11] = 1
     head.deconv.register_forward_hook(lambda *_: coarse)
@@ -206,10 +206,26 @@ def test_keypoint_map_is_not_mirrored_or_shifted(network: SiamRPN) -> None:
     assert abs(column + 0.5 - 11.5 * 127 / 16) <= 0.5
 
 
+def test_a_head_by_regression_answers_in_pixels_of_the_template() -> None:
+    network = SiamRPN("regression").eval()
+    head = network.keypoint_head
+    assert isinstance(head, RegressionHead)
+    assert network.keypoint_head_kind == "regression"
+    with torch.no_grad():
+        assert network.keypoints(network.embed(crops(2, 127))).shape == (2, 17, 2)
+        head.coordinates.weight.zero_()
+        head.coordinates.bias.zero_()
+        head.coordinates.bias[2:4] = torch.tensor([0.5, -0.25])  # x and y of the second keypoint
+        found = network.keypoints(torch.rand(1, 256, 6, 6))[0]
+    torch.testing.assert_close(found[:2], torch.tensor([[63.5, 63.5], [127.0, 31.75]]))
+    with pytest.raises(InvalidValueError):
+        make_keypoint_head("direct")  # type: ignore[arg-type]
+
+
 def test_without_keypoint_head() -> None:
     network = SiamRPN()
     assert network.keypoint_head is None
-    assert network.keypoint_depth is None
+    assert network.keypoint_head_kind is None
     with pytest.raises(InvalidValueError) as caught:
         network.keypoints(torch.zeros(1, 256, 6, 6))
     assert (caught.value.key, caught.value.got) == ("keypoint_head", "null")

@@ -63,7 +63,7 @@ def test_layers_tensors_and_counts_are_pysots(name):
     assert list(lines_of(network)) == pysots_lines(name)
     assert {tensor: tuple(values.shape) for tensor, values in network.state_dict().items()} == pysots_state(name)
     assert sum(values.numel() for values in network.parameters()) == PARAMETERS[name]
-    assert (network.architecture, network.keypoint_depth) == (name, None)
+    assert (network.architecture, network.keypoint_head_kind) == (name, None)
 
 
 def test_there_are_no_others():

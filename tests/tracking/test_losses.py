@@ -8,6 +8,7 @@ from torch import Tensor
 from armory_skelevision.tracking.losses import (
     classification_loss,
     keypoint_bce,
+    keypoint_distance,
     keypoint_softmax,
     localisation_loss,
 )
@@ -67,6 +68,16 @@ def test_keypoint_losses_by_hand() -> None:
     bce = ((POSITIONS - 1) * math.log(2) + math.log(1 + math.exp(-5))) / POSITIONS
     assert keypoint_softmax(logits, keypoints).item() == pytest.approx(softmax, rel=1e-5)
     assert keypoint_bce(logits, keypoints).item() == pytest.approx(bce, rel=1e-6)
+
+
+def test_keypoint_distance_by_hand() -> None:
+    found = torch.zeros(1, 17, 2)
+    found[0, 3] = torch.tensor([23.0, 44.0])
+    found[0, 4] = torch.tensor([100.0, 0.0])
+    outside, unlabelled = (5, 130.0, 40.0, 2), (6, 20.0, 40.0, 0)
+    keypoints = keypoints_at((3, 20.0, 40.0, 2), (4, 90.0, 0.0, 1), outside, unlabelled)
+    assert keypoint_distance(found, keypoints, 127).item() == pytest.approx((25 + 100) / 127**2 / 2)
+    assert keypoint_distance(found, keypoints_at(unlabelled), 127).item() == 0
 
 
 @pytest.mark.parametrize("loss", [keypoint_softmax, keypoint_bce])

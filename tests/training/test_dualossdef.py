@@ -348,7 +348,7 @@ def test_trackers_of_either_kind_are_loaded(settings, tmp_path):
     metadata = Metadata(keypoint_head="shallow", lambda_k=0.2, training="none", licence="MIT", seed=0)
     save_weights(SiamRPN("shallow"), tmp_path / "mine.safetensors", metadata)
     mine = dataclasses.replace(settings, tracker=str(tmp_path / "mine.safetensors"))
-    assert load_siamrpn(find_tracker(mine)).keypoint_depth == "shallow"
+    assert load_siamrpn(find_tracker(mine)).keypoint_head_kind == "shallow"
     with pytest.raises(MissingFileError) as caught:
         find_tracker(dataclasses.replace(settings, tracker="siamrpn.pth"))
     assert caught.value.key == "siamrpn.pth" and "siamrpn_alex_stl.safetensors" in caught.value.expected

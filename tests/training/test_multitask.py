@@ -22,6 +22,7 @@ from armory_skelevision.training.settings import MultitaskSettings
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.loading import load_siamrpn, read_metadata, save_weights
 from armory_skelevision.weights.metadata import Metadata
+from armory_skelevision.weights.packaged import packaged_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore:::lightning")
 
@@ -138,6 +139,37 @@ def test_the_keypoint_head_is_trained_alone_then_with_the_tracker(people, tmp_pa
     both = MultitaskTraining(dataclasses.replace(alone, train_only=None, init=str(path), lambda_k=0.2)).network
     head = {name: tensor for name, tensor in trained.items() if name.startswith("keypoint_head.")}
     torch.testing.assert_close({name: both.state_dict()[name] for name in head}, head)
+
+
+def test_a_head_by_regression_learns_on_the_frozen_tracker(people, tmp_path):
+    alone = dataclasses.replace(
+        people,
+        folder=str(tmp_path / "head"),
+        init=str(packaged_weights("siamrpn_alex_stl.safetensors")),
+        keypoint_head="regression",
+        keypoint_loss="distance",
+        lambda_k=0.0,
+        train_only="keypoint_head",
+    )
+    batch = next(iter(training_pairs(dataclasses.replace(alone, batch_size=8))))  # some of whom have keypoints
+    training = MultitaskTraining(alone)
+    training.log = training.log_dict = lambda *args, **kwargs: None
+    optimiser = torch.optim.AdamW([p for p in training.parameters() if p.requires_grad], lr=1e-3)
+    losses = []
+    for _ in range(8):
+        optimiser.zero_grad()
+        losses.append(training.training_step(batch, 0))
+        losses[-1].backward()
+        optimiser.step()
+    assert losses[-1] < 0.5 * losses[0]
+    path = train(MultitaskTraining(alone))
+    assert read_metadata(path).keypoint_head == "regression"
+    assert load_siamrpn(path).keypoint_head_kind == "regression"
+    for head, loss in (("regression", "softmax"), ("shallow", "distance"), (None, "distance")):
+        train_only = None if head is None else "keypoint_head"
+        with pytest.raises(InvalidValueError) as refused:
+            dataclasses.replace(alone, keypoint_head=head, keypoint_loss=loss, train_only=train_only)
+        assert refused.value.key == "keypoint_loss"
 
 
 def test_weights_have_the_terms_of_their_data_and_of_their_start(people, settings, tmp_path):

@@ -34,6 +34,16 @@ def test_settings_of_the_packaged_weights(root):
         assert run.steps % run.validation_steps == 0, "the last step would not be validated"
 
 
+def test_heads_to_compare_differ_in_their_kind_alone(root):
+    heatmap, regression = (
+        read_settings(root / f"training_configs/heads/{name}.json", MultitaskSettings)
+        for name in ("heatmap", "regression")
+    )
+    assert (root / heatmap.init).is_file() and heatmap.train_only == "keypoint_head"
+    changes = {"keypoint_head": "regression", "keypoint_loss": "distance", "folder": "runs/head_regression"}
+    assert dataclasses.replace(heatmap, **changes) == regression
+
+
 def test_fine_tunes_differ_in_the_keypoints_alone(root):
     recipes = {
         path.stem: read_settings(path, MultitaskSettings)

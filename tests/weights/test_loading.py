@@ -302,11 +302,11 @@ def test_heads_are_never_dropped_or_invented(
                 load_weights(network, path)
             assert caught.value.key == str(path)
             assert caught.value.fix == 'load it with siamrpn_mtl and keypoint_head="shallow"'
-        assert load_siamrpn(path).keypoint_depth == read_kind(path).keypoint_head == "shallow"
+        assert load_siamrpn(path).keypoint_head_kind == read_kind(path).keypoint_head == "shallow"
     with pytest.raises(InvalidValueError) as caught:
         load_weights(SiamRPN(keypoint_head="shallow"), single)
     assert (caught.value.key, caught.value.fix) == (str(single), "load it with siamrpn_stl")
-    assert load_siamrpn(single).keypoint_depth is None
+    assert load_siamrpn(single).keypoint_head_kind is None
 
 
 def test_metadata_of_another_network_are_refused(tmp_path: Path, state: State) -> None:

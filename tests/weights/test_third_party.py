@@ -8,7 +8,14 @@ import torch
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights import third_party
-from armory_skelevision.weights.third_party import current_name, keypoint_depth, legacy_name, list_some, rename, unwrap
+from armory_skelevision.weights.third_party import (
+    current_name,
+    keypoint_head_kind,
+    legacy_name,
+    list_some,
+    rename,
+    unwrap,
+)
 
 # Layers in PySOT's older checkpoints and what they are called now.
 FEATURES = {0: "1.0", 1: "1.1", 4: "2.0", 5: "2.1", 8: "3.0", 9: "3.1", 11: "4.0", 12: "4.1", 14: "5.0", 15: "5.1"}
@@ -143,9 +150,9 @@ def test_renaming_leaves_its_argument_alone() -> None:
     assert list(state) == ["module.backbone.features.0.weight"]
 
 
-@pytest.mark.parametrize("depth", [None, "shallow", "deep"])
-def test_depth_by_names(depth: Any) -> None:
-    assert keypoint_depth(SiamRPN(keypoint_head=depth).state_dict()) == depth
+@pytest.mark.parametrize("kind", [None, "shallow", "deep", "regression"])
+def test_kind_of_head_by_names(kind: Any) -> None:
+    assert keypoint_head_kind(SiamRPN(keypoint_head=kind).state_dict()) == kind
 
 
 def test_lists_are_cut() -> None:

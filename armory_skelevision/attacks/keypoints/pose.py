@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ from torch import Tensor
 
 from armory_skelevision.attacks.digital.per_frame import PerFrameEstimator
 from armory_skelevision.models import SiamRPNEstimator
-from armory_skelevision.models.keypoints import read_maps, to_template
+from armory_skelevision.models.keypoints import read_keypoints, to_template
 from armory_skelevision.models.preprocessing import preprocess
 from armory_skelevision.networks.inference import with_gradients
 from armory_skelevision.tracking import VideoFrames, Window
 from armory_skelevision.tracking.frames import as_tensor
-from armory_skelevision.tracking.losses import keypoint_softmax
+from armory_skelevision.tracking.losses import keypoint_distance, keypoint_softmax
 from armory_skelevision.tracking.windows import initial_state, resize_crop, template_window
 from armory_skelevision.validation import InvalidValueError
 
@@ -45,16 +46,17 @@ class PoseEstimator(PerFrameEstimator):
         """Keypoints (N, 17, 3), x and y in pixels and confidence in [0, 1], of pictures (N, H, W, 3) in [0, 1]."""
         with torch.no_grad():
             found = [
-                read_maps(maps, window)
+                read_keypoints(answer, window)
                 for part in self._parts()
-                for maps, window in zip(self._maps(self._tensor(x[part]), part), self._windows(part), strict=True)
+                for answer, window in zip(self._answers(self._tensor(x[part]), part), self._windows(part), strict=True)
             ]
         return torch.stack(found).cpu().numpy()
 
     def compute_loss(self, x: np.ndarray, y: np.ndarray, **kwargs: Any) -> np.ndarray:
         """The loss (N,) of pictures (N, H, W, 3), RGB in [0, 1], with keypoints (N, 17, 3) in their pixels.
 
-        It is the softmax cross-entropy over positions, a mean over the labelled keypoints inside the template.
+        It is the softmax cross-entropy over positions, for a head by regression the squared distance; a mean over the
+        labelled keypoints inside the template.
         """
         with torch.no_grad():
             losses = [self._losses(self._tensor(x[part]), y[part], part) for part in self._parts()]
@@ -83,22 +85,23 @@ class PoseEstimator(PerFrameEstimator):
 
     def _losses(self, pictures: Tensor, keypoints: np.ndarray, part: slice) -> Tensor:
         size = self.model.settings.exemplar_size
-        maps = self._maps(pictures, part)
+        answers = self._answers(pictures, part)
         labels = [
-            to_template(torch.as_tensor(each).to(maps), window, size)
+            to_template(torch.as_tensor(each).to(answers), window, size)
             for each, window in zip(keypoints, self._windows(part), strict=True)
         ]
-        return torch.stack([keypoint_softmax(m[None], k[None]) for m, k in zip(maps, labels, strict=True)])
+        loss = keypoint_softmax if answers.ndim == 4 else partial(keypoint_distance, size=size)
+        return torch.stack([loss(a[None], k[None]) for a, k in zip(answers, labels, strict=True)])
 
-    def _maps(self, pictures: Tensor, part: slice) -> Tensor:
-        """Logits (n, 17, s, s) of a part of the pictures (n, H, W, 3)."""
+    def _answers(self, pictures: Tensor, part: slice) -> Tensor:
+        """What the keypoint head answers to a part of the pictures (n, H, W, 3); see `AnchorNetwork.keypoints`."""
         tracker = self.model
         templates = [
             tracker.crops(VideoFrames(preprocess(picture[None], tracker.frame_operations)), box_xyxy).template
             for picture, box_xyxy in zip(pictures, self.boxes_xyxy[part], strict=True)
         ]
-        logits: Tensor = tracker.model.keypoints(tracker.model.embed(torch.cat(templates)))
-        return logits
+        answers: Tensor = tracker.model.keypoints(tracker.model.embed(torch.cat(templates)))
+        return answers
 
     def _tensor(self, pictures: np.ndarray) -> Tensor:
         return as_tensor(pictures, self.model.device).float()

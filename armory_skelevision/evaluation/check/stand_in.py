@@ -53,7 +53,7 @@ def make_stand_in(section: Mapping[str, Any]) -> SiameseEstimator | ExternalEsti
         return kind(network, constants, device_type="cpu")
     settings = TrackerSettings.from_dict(tracking, "wrapper_kwargs.tracking")
     if section["name"] == "siamrpn_mtl":
-        depth = KeypointHeadSettings.from_dict(kwargs, "model_kwargs").keypoint_head
-        return SiamRPNEstimator(SiamRPN(depth), settings, device_type="cpu")
+        head = KeypointHeadSettings.from_dict(kwargs, "model_kwargs").keypoint_head
+        return SiamRPNEstimator(SiamRPN(head), settings, device_type="cpu")
     check_known("model_kwargs", kwargs, [])
     return SiamRPNEstimator(SiamRPN(), settings, device_type="cpu")
