@@ -9,6 +9,7 @@ from people_data import make_coco
 from sequence_data import lines, write_image
 from tiny_training import make_crop_store
 
+from armory_skelevision.tracking import Window
 from armory_skelevision.weights.packaged import packaged_weights
 
 
@@ -41,6 +42,20 @@ def test_proportions_of_wide_boxes_are_seen(script, tmp_path, monkeypatch):
     found = proportions.measure(lambda templates, searches: None, pairs)
     assert found["mean"] == found["absolute"] == pytest.approx(math.log(1.5))
     assert found["mean IoU"] == pytest.approx(2 / 3)
+
+
+def test_attention_is_split_at_the_true_box(script):
+    from experiments.attention import cover
+
+    inside = cover(torch.tensor([110.0, 220, 130, 260]), Window(100, 200, 80), 40)  # the crop has half of the pixels
+    assert inside.shape == (40, 40) and inside[10:30, 5:15].all() and inside.sum() == 20 * 10
+    few = ("--split", "mini", "--videos", "1", "--every", "40")
+    _, result = script("experiments.attention", *few)
+    (stl,), (mtl,) = result["videos"]["siamrpn_stl"], result["videos"]["siamrpn_mtl"]
+    assert 0.02 < stl["share_of_area"] == mtl["share_of_area"] < 0.1
+    assert 0.2 < stl["share_inside"] != mtl["share_inside"] and stl["sensitivity_outside"] > 1
+    share, _ = result["differences"]
+    assert share["mean"] == pytest.approx(mtl["share_inside"] - stl["share_inside"]) and share["n"] == 1
 
 
 def test_steps_go_on_where_they_were_stopped(script, tmp_path):
