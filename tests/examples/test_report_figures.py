@@ -1,0 +1,37 @@
+"""The figures of the technical report show what was measured, and are the same for the same numbers."""
+
+import pandas as pd
+import pytest
+
+from examples import report_figures
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "rows.csv"
+    shared = {"model": "stl", "constants": "packaged", "benign": 0.8}
+    rows = [
+        {**shared, "attack": "published", "video": 0, "left": 0.4},
+        {**shared, "attack": "auto", "video": 0, "left": 0.1},
+        {**shared, "attack": "auto", "video": 1, "left": 0.2},  # the other attack is not measured yet
+        {**shared, "attack": "auto", "video": 2, "left": 0.3, "constants": "pysot"},
+        {**shared, "attack": "flytrap", "video": 0, "left": 0.3},
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return report_figures.read_patches(path)
+
+
+def test_videos_with_both_attacks_are_drawn(table, tmp_path):
+    (row,) = table.to_dict("records")
+    assert row == {"model": "stl", "video": 0, "benign": 0.8, "auto": 0.1, "published": 0.4}
+    report_figures.draw_patches(table, tmp_path / "patches.svg")
+    assert (tmp_path / "patches.svg").stat().st_size > 5000
+
+
+def test_the_figures_of_the_guide_are_drawn_by_one_command(monkeypatch, tmp_path):
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        monkeypatch.setattr("sys.argv", ["report_figures", str(folder)])
+        report_figures.main()
+    for name in ("report_patches.svg", "report_claims.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
