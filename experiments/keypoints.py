@@ -7,11 +7,11 @@
 
 For each bound (in 1/255) and attack: PCK (0.2 of the box's diagonal) in percent of the PCK without, on every nth frame
 of the packaged videos, and on real people of COCO: those of annotations and their pictures, ``--real FILE --images
-FOLDER``, or of a folder with coco_val_mini and coco8_pose. Targeted attacks aim at a person upside
-down; ``aimed`` is the PCK of that pose. The universal perturbation is learnt from half of the videos
-and shown in the other half, and the reverse; on real people, that from all videos is shown. ``noise`` is random, of the
-full size in each colour. ``--weights`` names those of another tracker with a keypoint head, by heatmaps or regression;
-``--transfer`` also shows every perturbation to the trackers of other weights files.
+FOLDER``, or of a folder with coco_val_mini and coco8_pose. Targeted attacks aim at a person upside down; ``aimed`` is
+the PCK of that pose. The universal perturbation is learnt from half of the videos and shown in the other half, and the
+reverse; on real people, that from all videos is shown. ``noise`` is random, of the full size in each colour.
+``--weights`` names those of another tracker with a keypoint head, by heatmaps or regression; ``--transfer`` also shows
+every perturbation to the trackers of other weights files.
 
 With ``--keep`` finished results are stored in files, and the same command resumes after an interruption. ``--out``
 writes the table, the curves and the bars of the keypoints.

@@ -82,6 +82,7 @@ def measure_entry(
     subject = load_subject(tracker, defense, path, defense_path, device)
 
     def describe(videos: list[VideoScore]) -> Entry:
+        """The entry as far as these videos are measured."""
         return Entry(
             format="armory_skelevision leaderboard 1",
             tracker=tracker,

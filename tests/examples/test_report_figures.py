@@ -21,11 +21,16 @@ def table(tmp_path):
     return report_figures.read_patches(path)
 
 
-def test_videos_with_both_attacks_are_drawn(table, tmp_path):
+def test_videos_with_both_attacks_are_drawn(table, tmp_path, monkeypatch):
     (row,) = table.to_dict("records")
     assert row == {"model": "stl", "video": 0, "benign": 0.8, "auto": 0.1, "published": 0.4}
+    drawn = []
+    monkeypatch.setattr(report_figures, "_save", lambda figure, path: drawn.extend(figure.axes))
     report_figures.draw_patches(table, tmp_path / "patches.svg")
-    assert (tmp_path / "patches.svg").stat().st_size > 5000
+    (axes,) = drawn
+    points = {part.get_label(): part.get_offsets().tolist() for part in axes.collections[1:]}
+    assert points == {"no attack": [[0.8, 0]], "published loss": [[0.4, 0]], "AutoPatch": [[0.1, 0]]}
+    assert axes.get_title() == "STL"
 
 
 def test_the_figures_of_the_guide_are_drawn_by_one_command(monkeypatch, tmp_path):

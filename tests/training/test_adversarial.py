@@ -98,6 +98,8 @@ def test_noise_beyond_the_bound_stays_beyond_it(settings, batch) -> None:
     assert 0.3 < (change > 8 / 255).float().mean() < 0.6
     bounded = training.attack(clean, features, batch, attack._replace(pixel_size=1.0, noise=1.0), seeded())
     assert (bounded.search - clean.search).abs().max() <= 8 / 255 + 1e-6
+    round_one = training.attack(clean, features, batch, attack._replace(pixel_size=1.0, kind="l2"), seeded())
+    assert (round_one.search - clean.search).square().mean(dim=(1, 2, 3)).sqrt().min() > 8 / 255
 
 
 def test_the_loss_is_shared_between_clean_and_attacked_pairs(settings, batch) -> None:

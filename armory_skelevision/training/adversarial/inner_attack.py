@@ -196,11 +196,13 @@ def _add(crop: Tensor, noise: Tensor, square: Tensor | None) -> Tensor:
 
 def _ascend(noise: Tensor, gradient: Tensor, attack: InnerAttack) -> Tensor:
     step = attack.stride * attack.eps / attack.max_iter
-    if attack.kind != "l2":
-        moved = noise + step * gradient.sign()
-        return moved if attack.noise > 1 else moved.clamp(-attack.eps, attack.eps)
-    moved = noise + step * gradient / _root_mean_square(gradient)
-    return moved * (attack.eps / _root_mean_square(moved)).clamp(max=1)
+    direction = gradient / _root_mean_square(gradient) if attack.kind == "l2" else gradient.sign()
+    moved = noise + step * direction
+    if attack.noise > 1:
+        return moved
+    if attack.kind == "l2":
+        return moved * (attack.eps / _root_mean_square(moved)).clamp(max=1)
+    return moved.clamp(-attack.eps, attack.eps)
 
 
 def _root_mean_square(values: Tensor) -> Tensor:
