@@ -8,7 +8,7 @@ from armory_skelevision.attacks.gradients import CropGradient, ValueAndGrad
 from armory_skelevision.attacks.optimizer import BestIterate
 from armory_skelevision.attacks.patch import read_scene
 from armory_skelevision.attacks.patch.auto import Member
-from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, Round, judge, plan_rounds, race
+from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, judge, race
 from armory_skelevision.attacks.patch.starts import make_decoy, make_start
 from armory_skelevision.validation import InvalidValueError
 
@@ -23,34 +23,21 @@ def mean_iou(estimator, x, y):
     return float(overlaps(np.asarray(boxes, np.float64), y[0]["boxes"].astype(np.float64))[1:].mean())
 
 
-@pytest.mark.parametrize(("members", "budget"), [(1, 1), (4, 1), (4, 7), (4, 100), (6, 100), (7, 33), (8, 1000)])
-def test_rounds_spend_the_budget_to_the_last_evaluation(members, budget):
-    rounds = plan_rounds(members, budget)
-    assert sum(count * steps for count, steps in rounds) == budget
-    assert rounds[-1].contenders == 1 and rounds[0].contenders <= members
-    counts = [count for count, _ in rounds]
-    assert counts == [counts[0]] if len(counts) == 1 else counts[1:] == [(count + 1) // 2 for count in counts[:-1]]
-    assert len(rounds) == 1 or min(steps for _, steps in rounds) >= MIN_STEPS
-
-
-def test_four_members_share_a_hundred_evaluations():
-    assert plan_rounds(4, 100) == [Round(4, 8), Round(2, 16), Round(1, 36)]
-
-
 def test_the_patch_is_better_than_that_of_its_members_first_steps():
     scene, estimator = screen_scene(frames=3), random_estimator(settings=SMALL)
     short, long = (mean_iou(estimator, attack(estimator, scene, budget=budget), scene[1]) for budget in (1, 12))
     assert long < short <= mean_iou(estimator, scene[0], scene[1])
 
 
-def test_every_evaluation_is_counted(monkeypatch):
+@pytest.mark.parametrize(("budget", "evaluations"), [(1, 1), (25, 25), (2 * MIN_STEPS, 2 * MIN_STEPS), (121, 120)])
+def test_every_evaluation_is_counted(monkeypatch, budget, evaluations):
     counts = []
     monkeypatch.setattr(AutoPatch, "_progress", lambda self, steps, *_, **__: Bar(len(steps), counts))
-    attack(tiny_estimator(), budget=25)
-    assert counts == [25, *[1] * 25]
+    attack(tiny_estimator(), screen_scene(frames=2), budget=budget)
+    assert counts == [evaluations, *[1] * evaluations]
 
 
-def test_contenders_of_a_round_are_evaluated_together(monkeypatch):
+def test_contenders_share_the_budget_and_are_evaluated_together(monkeypatch):
     counts, evaluate_all = [], CropGradient.evaluate_all
 
     def watched(self, videos, with_grad):
@@ -58,9 +45,8 @@ def test_contenders_of_a_round_are_evaluated_together(monkeypatch):
         return evaluate_all(self, videos, with_grad)
 
     monkeypatch.setattr(CropGradient, "evaluate_all", watched)
-    attack(tiny_estimator(), budget=20)
-    first, second, chosen = [(2, True)] * 5 + [(2, False)], [(1, True)] * 10 + [(1, False)], [(2, False)]
-    assert counts == first + second + chosen
+    attack(tiny_estimator(), screen_scene(frames=2), budget=100)
+    assert counts == [(2, True)] * 50 + [(2, False)] * 2
 
 
 class Bar:
@@ -156,7 +142,7 @@ def test_further_starts_of_different_seeds_are_different():
     assert len({start.sum().item() for start in starts}) == 9
 
 
-def test_the_better_half_goes_on_from_its_best_patches(monkeypatch):
+def test_each_contender_goes_on_from_its_own_patch_and_the_best_is_known_after_each_evaluation(monkeypatch):
     gains = {"slow": 0.1, "fast": 0.9, "stuck": -1.0}
     seen = []
 
@@ -170,11 +156,11 @@ def test_the_better_half_goes_on_from_its_best_patches(monkeypatch):
     monkeypatch.setattr("armory_skelevision.attacks.patch.race.evaluate_runs", evaluate_known)
     start = BestIterate(-np.inf, torch.zeros(1, 1, 3))
     contenders = [Contender(name, start) for name in gains]
-    values = [best.value for best in race(contenders, [Round(3, 2), Round(2, 3), Round(1, 4)])]
-    assert len(values) == 6 + 6 + 4 and values == sorted(values)
-    expected = [("sfs", 2), ("fs", 3), ("f", 4)]
-    assert seen == [(names, flag) for names, steps in expected for flag in [True] * steps + [False]]
-    assert contenders[1].best.image.mean() > contenders[0].best.image.mean() * 0.999 > 0
+    values = [best.value for best in race(contenders, 4)]
+    assert len(values) == 3 * 4 and values == sorted(values)
+    assert seen == [("sfs", flag) for flag in [True] * 4 + [False]]
+    assert [each.best.value for each in contenders] == pytest.approx([-0.9, -0.1, -1.0])
+    assert values[-1] < contenders[1].best.value  # the last patches are judged afterwards
 
 
 def scene_of(scene):
@@ -212,10 +198,10 @@ def test_boxes_that_are_no_numbers_do_not_win():
 
 
 def test_a_seed_where_nothing_is_random_is_refused():
-    for budget in (1, 59):
+    for budget in (1, 119):
         with pytest.raises(InvalidValueError, match="seed"):
             AutoPatch(tiny_estimator(), budget=budget, seed=1)
-    AutoPatch(tiny_estimator(), budget=60, seed=1)
+    AutoPatch(tiny_estimator(), budget=120, seed=1)
     AutoPatch(tiny_estimator(), budget=1, seed=1, eot={"noise": 0.1})
 
 

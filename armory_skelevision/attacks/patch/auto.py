@@ -18,7 +18,7 @@ from armory_skelevision.attacks.patch.base import ScreenAttack
 from armory_skelevision.attacks.patch.checkpoints import check_checkpoints
 from armory_skelevision.attacks.patch.eot import EOT
 from armory_skelevision.attacks.patch.objective import PatchObjective
-from armory_skelevision.attacks.patch.race import Contender, RealRun, Round, judge, plan_rounds, race
+from armory_skelevision.attacks.patch.race import MIN_STEPS, Contender, RealRun, judge, race
 from armory_skelevision.attacks.patch.scene import PatchScene
 from armory_skelevision.attacks.patch.starts import Start, make_start
 from armory_skelevision.validation import AnyPath, Count, InvalidValueError, Iterations, Seed
@@ -38,16 +38,15 @@ class Member(NamedTuple):
 class AutoPatch(ScreenAttack):
     """The strongest patch that a budget buys for each video, without settings to choose.
 
-    Several losses and starts compete. They share the budget in rounds; after each, the better half goes on, from its
-    best patches (successive halving: Jamieson and Talwalkar 2016). Whatever loss is followed, what is kept is the patch
-    with the lowest mean IoU in the tracker's own run. The attacker chose the videos and knows their true boxes, so
-    judging by them is fair; what is measured is the worst case of each video.
+    Several attacks with losses and starts of their own compete, with equal shares of the budget. Whatever loss is
+    followed, what is kept is the patch with the lowest mean IoU in the tracker's own run. The attacker chose the videos
+    and knows their true boxes, so judging by them is fair; what is measured is the worst case of each video.
 
     Args:
         estimator: The tracker; ours, or any of ART's object trackers that takes tensors.
         budget: Number of gradient evaluations per video, each through all of its frames.
-        checkpoints: Numbers of evaluations after which the mean IoU of the best patch so far is recorded. The rounds
-            depend on ``budget``, so an attack with a smaller budget is not the first part of a longer one.
+        checkpoints: Numbers of evaluations after which the mean IoU of the best patch so far is recorded. Competitors
+            and steps depend on ``budget``, so an attack with a smaller budget is not the first part of a longer one.
         eot: Random transformations that the patch is optimised over, see `EOT`; None for none. Patches are judged under
             further ones, the same for all.
         universal: One patch for all videos of a call, instead of one for each.
@@ -57,8 +56,8 @@ class AutoPatch(ScreenAttack):
         memory: "graph" is faster, "recompute" needs less memory, "auto" chooses. The gradient is the same.
         precision: Precision of the network, "float32" or "bf16"; the latter is faster on processors that support it,
             and much slower on others. The patch that is returned is chosen in float32.
-        seed: Seed of ``eot`` and of random first patches, which compete from a budget of 60 on (45 for trackers without
-            proposals). Where nothing is random, only 0 is accepted.
+        seed: Seed of ``eot`` and of random first patches, which compete from a budget of 120 on. Where nothing is
+            random, only 0 is accepted.
         verbose: Show progress: a bar on terminals, else a line a minute.
 
     Attributes:
@@ -69,9 +68,8 @@ class AutoPatch(ScreenAttack):
     """
 
     members: Sequence[Member] = (
-        Member(("expected_giou", "rank_margin"), "decoy"),
         Member(("expected_giou", "rank_margin"), "grey"),
-        Member(("expected_giou",), "decoy"),
+        Member(("rank_margin",), "decoy"),
         Member(("expected_l1", "l1"), "random"),
     )
     """Those that compete, in order of their prospects: a small budget has room for the first ones only."""
@@ -102,11 +100,13 @@ class AutoPatch(ScreenAttack):
     def run(self, scenes: Sequence[PatchScene]) -> dict[int, BestIterate]:
         """See `ScreenAttack.run`; the value of a patch is minus its mean IoU."""
         tracker = self._tracker_gradient()
-        members, rounds = self._plan(tracker)
-        contenders = [self._enter(member, number, tracker, scenes) for number, member in enumerate(members)]
+        contenders = [
+            self._enter(member, number, tracker, scenes) for number, member in enumerate(self._choose_members(tracker))
+        ]
+        steps = self.budget // len(contenders)
         kept: dict[int, BestIterate] = {}
-        with self._progress(range(self.budget), "AutoPatch", "evaluation") as bar:
-            for evaluations, best in enumerate(race(contenders, rounds), 1):
+        with self._progress(range(steps * len(contenders)), "AutoPatch", "evaluation") as bar:
+            for evaluations, best in enumerate(race(contenders, steps), 1):
                 bar.update()
                 if evaluations in self.checkpoints:
                     kept[evaluations] = best
@@ -114,11 +114,10 @@ class AutoPatch(ScreenAttack):
         later = {count: best for count in self.checkpoints if count < self.budget}
         return {**later, **kept, self.budget: self._choose(contenders, tracker, scenes)}
 
-    def _plan(self, tracker: TrackerGradient) -> tuple[Sequence[Member], list[Round]]:
-        """The members that the budget has room for, and its rounds."""
+    def _choose_members(self, tracker: TrackerGradient) -> Sequence[Member]:
+        """As many members as the budget has room for."""
         members = self.members if isinstance(tracker, CropGradient) else self.whole_frame_members
-        rounds = plan_rounds(len(members), self.budget)
-        return members[: rounds[0].contenders], rounds
+        return members[: max(self.budget // MIN_STEPS, 1)]
 
     def _enter(self, member: Member, number: int, tracker: TrackerGradient, scenes: Sequence[PatchScene]) -> Contender:
         """A member with its start and its losses, which follow the seed and its number."""
@@ -154,7 +153,7 @@ class AutoPatch(ScreenAttack):
     def _check_params(self) -> None:
         super()._check_params()
         check_checkpoints(self.checkpoints, self.budget)
-        members, _ = self._plan(self._tracker_gradient())
+        members = self._choose_members(self._tracker_gradient())
         is_random = any(member.start == "random" for member in members) or (self._transformations() or EOT()).is_random
         if self.seed != 0 and not is_random:
             fix = "leave it out, or choose a larger budget, which has room for random starts, or eot"

@@ -1,8 +1,8 @@
 """Mean IoU after several numbers of iterations, from a single run of the patch attack.
 
 The patch that is kept so far is recorded at each checkpoint, and the tracker is evaluated on it. Up to step k a
-`PatchAttack` of k steps and a longer one are identical, unless the step size depends on the number of steps; the rounds
-of an `AutoPatch` depend on it always.
+`PatchAttack` of k steps and a longer one are identical, unless the step size depends on the number of steps, as
+that of `AutoPatch` always does.
 Inside an ARMORY run the result file gets one ``{steps: mean IoU}`` per video under `RESULT`.
 """
 

@@ -1,15 +1,13 @@
-"""A race of attacks for a budget of gradient evaluations, which the tracker's own run decides.
+"""A race of attacks, each with the same share of a budget of gradient evaluations; the tracker's own run decides it.
 
-Successive halving (Jamieson and Talwalkar 2016): all contenders begin, and after each round the better half goes on,
-each from its own best patch. In each round steps become smaller along half a cosine, beginning anew with large ones.
+Each contender makes one long ascent, in which steps become smaller along half a cosine. Short first heats that choose
+who goes on (successive halving) were weaker: what leads after a few steps often stands still soon.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,56 +20,29 @@ from armory_skelevision.boxes import iou
 from armory_skelevision.tracking import Step
 from armory_skelevision.validation import InvalidValueError
 
-# Of the first step of each round, in units of the colour range.
+# Of the first step, in units of the colour range.
 STEP_SIZE = 0.4
 MOMENTUM = 0.75
-# Fewer steps in a round tell nothing about a contender.
-MIN_STEPS = 5
+# Of each contender where there are several: shorter ascents end too early.
+MIN_STEPS = 40
 
 
-class Round(NamedTuple):
-    """A part of the budget: so many gradient evaluations for each of the contenders that lead."""
+def race(contenders: Sequence[Contender], steps: int) -> Iterator[BestIterate]:
+    """Let contenders take some steps each, all together; yields the best patch so far after each gradient evaluation.
 
-    contenders: int
-    steps: int
-
-
-def plan_rounds(contenders: int, budget: int) -> list[Round]:
-    """Rounds that share a budget of gradient evaluations about equally, each with half as many contenders.
-
-    A budget that is too small for `MIN_STEPS` each leaves the last contenders out. All rounds together have exactly
-    ``budget`` evaluations.
+    Raises:
+        InvalidValueError: For a tracker whose boxes or gradients are NaN.
     """
-    while contenders > 1 and budget // _count_rounds(contenders) < MIN_STEPS * contenders:
-        contenders -= 1
-    rounds = _count_rounds(contenders)
-    counts = [math.ceil(contenders / 2**number) for number in range(rounds - 1)]
-    plan = [Round(count, budget // rounds // count) for count in counts]
-    return [*plan, Round(1, budget - sum(count * steps for count, steps in plan))]
-
-
-def race(contenders: Sequence[Contender], rounds: Sequence[Round]) -> Iterator[BestIterate]:
-    """Let contenders compete; yields the best patch so far after each gradient evaluation."""
-    leaders = list(contenders)
-    for count, steps in rounds:
-        leaders = sorted(leaders, key=lambda each: each.best.value, reverse=True)[:count]
-        for _ in _advance(leaders, steps):
-            yield max((each.best for each in contenders), key=lambda best: best.value)
-
-
-def _advance(leaders: Sequence[Contender], steps: int) -> Iterator[None]:
-    """Let each take some steps from its best patch so far, all together; yields after each gradient evaluation."""
     ascent = GradientAscent(STEP_SIZE, steps, "sign", "cosine", MOMENTUM)
 
     def evaluate(patches: Mapping[int, Tensor], with_grad: bool) -> list[ValueAndGrad]:
-        return evaluate_runs([leaders[number].run for number in patches], list(patches.values()), with_grad)
+        return evaluate_runs([contenders[number].run for number in patches], list(patches.values()), with_grad)
 
-    for step, kept in enumerate(ascent.iterate_all(evaluate, [leader.best.image for leader in leaders])):
-        for leader, best in zip(leaders, kept, strict=True):
-            if best.value > leader.best.value:
-                leader.best = best
+    for step, kept in enumerate(ascent.iterate_all(evaluate, [each.best.image for each in contenders])):
+        for contender, best in zip(contenders, kept, strict=True):
+            contender.best = best
             if step < steps:  # The last patches are judged without a gradient.
-                yield
+                yield max((each.best for each in contenders), key=lambda best: best.value)
 
 
 @dataclass
@@ -158,7 +129,3 @@ class _Watched:
             return objective(boxes_xyxy, steps)
 
         return measure
-
-
-def _count_rounds(contenders: int) -> int:
-    return math.ceil(math.log2(contenders)) + 1
