@@ -3,13 +3,16 @@
     python -m experiments.auto_patch [--json] [--models stl mtl nanotrack] [--nanotrack FILE] [--shown-to mtl …]
                                      [--constants packaged pysot]
                                      [--attacks grey random published armory flytrap auto …] [--split dev]
-                                     [--videos 0 1 …] [--frames 20] [--budget 100] [--precision bf16] [--table FILE]
+                                     [--videos 0 1 …] [--otb FOLDER --sequences Crossing Human7] [--frames 20]
+                                     [--budget 100] [--precision bf16] [--table FILE]
 
 "published" is the sum of absolute box errors (SkeleVision, Eq. 3), maximised by signs of gradients in steps of .1; with
 "armory" the last iterate is kept, as by ARMORY's attack, else the best one. "random" is the best of so many patches of
 noise. A member of `AutoPatch`, such as "expected_giou+rank_margin:decoy", is given the whole budget. "reach" is the
 share of frames in which a perfect distractor could win. The columns "in reach" are means over the videos with
 `IN_REACH` and more.
+
+With ``--otb``, the videos are sequences of that folder, with the patch of the OTB protocol (`datasets.otb_patch`).
 
 The constants are those of each tracker, or PySOT's (penalty .16, window .40, rate .30) for all. With ``--table`` every
 finished video is stored in a file: the same command resumes after an interruption, and several at once, of different
@@ -33,6 +36,8 @@ import pandas as pd
 from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import AutoPatch, PatchAttack
 from armory_skelevision.attacks.patch.auto import Member
+from armory_skelevision.datasets.otb_patch import place_patch
+from armory_skelevision.datasets.video import Video
 from armory_skelevision.evaluation.table import IN_REACH
 from armory_skelevision.io import hash_file, progress
 from armory_skelevision.models import SiameseEstimator
@@ -81,11 +86,31 @@ def name_member(member: Member) -> str:
     return f"{'+'.join(member.losses)}:{member.start}"
 
 
+class PatchedSequence(Video):
+    """A real video with the patch of the OTB protocol, which is no screen that has a shade."""
+
+    @property
+    def patch_metadata(self) -> dict[str, Any]:
+        """See `Video.patch_metadata`."""
+        return {**super().patch_metadata, "shading": False}
+
+
+def open_video(number: int | str, options: argparse.Namespace) -> Video:
+    """The first frames of a packaged video by its number, or of a sequence of OTB by its name."""
+    if options.otb is None:
+        return load_video(f"walkers/{options.split}/{number}")[: options.frames]
+    video = load_video(options.otb / str(number), layout="otb", max_frames=options.frames)
+    placed = place_patch(video.boxes_xyxy, *video.frames.shape[1:3])
+    return PatchedSequence(
+        video.frames, video.boxes_xyxy, video.name, gs_coords=placed["gs_coords"], masks=placed["masks"][..., 0]
+    )
+
+
 def attack_video(
-    name: str, tracker: SiameseEstimator, number: int, others: Sequence[str], options: argparse.Namespace
+    name: str, tracker: SiameseEstimator, number: int | str, others: Sequence[str], options: argparse.Namespace
 ) -> dict[str, Any]:
     """What one attack leaves of one video: mean IoUs, the share of frames in reach, and seconds."""
-    video = load_video(f"walkers/{options.split}/{number}")[: options.frames]
+    video = open_video(number, options)
     attack = make_attack(name, tracker, options)
     start = time.perf_counter()
     result = evaluate(tracker, video, attack)
@@ -144,6 +169,8 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="+", default=["published", "auto"])
     parser.add_argument("--split", default="dev", choices=list(COUNTS))
     parser.add_argument("--videos", nargs="+", type=int, default=None, help="numbers; default all")
+    parser.add_argument("--otb", type=Path, default=None, help="folder of sequences of OTB, in place of a split")
+    parser.add_argument("--sequences", nargs="+", default=["Crossing", "Human7"], help="with --otb, which of them")
     parser.add_argument("--frames", type=int, default=20, help="of each video")
     parser.add_argument("--budget", type=int, default=100, help="gradient evaluations per video")
     parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attack")
@@ -151,6 +178,8 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=None, help="a CSV file for what is finished")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
+    if options.otb is not None:
+        options.split, options.videos = "otb", options.sequences
     options.videos = options.videos if options.videos is not None else list(range(COUNTS[options.split]))
     if "nanotrack" in {*options.models, *options.shown_to} and options.nanotrack is None:
         parser.error("nanotrack needs --nanotrack FILE: its weights are not part of this package")

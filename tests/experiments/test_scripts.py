@@ -120,6 +120,14 @@ def walk(tmp_path):
     return tmp_path / "Walk"
 
 
+def test_patches_are_shown_in_real_sequences(script, tmp_path, walk):
+    few = ("--otb", tmp_path, "--sequences", "Walk", "--frames", "3", "--budget", "1", "--models", "stl")
+    _, result = script("experiments.auto_patch", *few, "--attacks", "grey", "random")
+    grey, random = result["rows"]
+    assert grey["split"] == "otb" and grey["video"] == "Walk" and 0 <= grey["reach"] <= 1
+    assert grey["benign"] == random["benign"] and grey["left"] != random["left"]
+
+
 def test_reach_depends_on_the_constants(script, tmp_path, walk):
     _, result = script("experiments.reach", "--otb", tmp_path, "--sequences", "Walk", "--models", "stl")
     own, heavy = result["rows"]
