@@ -29,7 +29,14 @@ def test_the_patch_is_better_than_that_of_its_members_first_steps():
     assert long < short <= mean_iou(estimator, scene[0], scene[1])
 
 
-@pytest.mark.parametrize(("budget", "evaluations"), [(1, 1), (25, 25), (2 * MIN_STEPS, 2 * MIN_STEPS), (121, 120)])
+@pytest.fixture
+def _short_ascents(monkeypatch):
+    """Two steps are enough for a contender, so that small budgets have several."""
+    monkeypatch.setattr("armory_skelevision.attacks.patch.auto.MIN_STEPS", 2)
+
+
+@pytest.mark.usefixtures("_short_ascents")
+@pytest.mark.parametrize(("budget", "evaluations"), [(1, 1), (3, 3), (4, 4), (5, 4), (7, 6), (20, 18)])
 def test_every_evaluation_is_counted(monkeypatch, budget, evaluations):
     counts = []
     monkeypatch.setattr(AutoPatch, "_progress", lambda self, steps, *_, **__: Bar(len(steps), counts))
@@ -37,6 +44,13 @@ def test_every_evaluation_is_counted(monkeypatch, budget, evaluations):
     assert counts == [evaluations, *[1] * evaluations]
 
 
+def test_a_hundred_evaluations_are_for_two_members():
+    auto = AutoPatch(tiny_estimator(), budget=100)
+    assert list(auto._choose_members(auto._tracker_gradient())) == [*AutoPatch.members[:2]]
+    assert 100 // 2 >= MIN_STEPS > 100 // 3
+
+
+@pytest.mark.usefixtures("_short_ascents")
 def test_contenders_share_the_budget_and_are_evaluated_together(monkeypatch):
     counts, evaluate_all = [], CropGradient.evaluate_all
 
@@ -45,8 +59,8 @@ def test_contenders_share_the_budget_and_are_evaluated_together(monkeypatch):
         return evaluate_all(self, videos, with_grad)
 
     monkeypatch.setattr(CropGradient, "evaluate_all", watched)
-    attack(tiny_estimator(), screen_scene(frames=2), budget=100)
-    assert counts == [(2, True)] * 50 + [(2, False)] * 2
+    attack(tiny_estimator(), screen_scene(frames=2), budget=5)
+    assert counts == [(2, True)] * 2 + [(2, False)] * 2
 
 
 class Bar:
