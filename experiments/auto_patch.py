@@ -4,7 +4,8 @@
                                      [--constants packaged pysot]
                                      [--attacks grey random published armory flytrap auto …] [--split dev]
                                      [--videos 0 1 …] [--otb FOLDER --sequences Crossing Human7] [--frames 20]
-                                     [--budget 100] [--precision bf16] [--table FILE]
+                                     [--budget 100] [--precision bf16] [--table FILE] [--patches FOLDER]
+                                     [--nnpack]
 
 "published" is the sum of absolute box errors (SkeleVision, Eq. 3), maximised by signs of gradients in steps of .1; with
 "armory" the last iterate is kept, as by ARMORY's attack, else the best one. "random" is the best of so many patches of
@@ -16,19 +17,23 @@ With ``--otb``, the videos are sequences of that folder, with the patch of the O
 
 The constants are those of each tracker, or PySOT's (penalty .16, window .40, rate .30) for all. With ``--table`` every
 finished video is stored in a file: the same command resumes after an interruption, and several at once, of different
-videos, share the work.
+videos, share the work. ``--patches`` keeps the patches, ``MODEL-CONSTANTS-ATTACK/00.png`` and so on, for
+`skelevision leaderboard add --patches`. ``--nnpack`` makes networks faster where there is AVX2 and nothing newer, with
+``OMP_NUM_THREADS=1`` (`experiments.nnpack`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -46,6 +51,7 @@ from benchmarks.common import print_table
 from benchmarks.walkers import COUNTS
 from experiments.flytrap import FlyTrap
 from experiments.keeping import Rows
+from experiments.nnpack import use_nnpack
 
 PYSOT = {"penalty_k": 0.16, "window_influence": 0.40, "learning_rate": 0.30}
 PUBLISHED_STEP = 0.1
@@ -107,14 +113,27 @@ def open_video(number: int | str, options: argparse.Namespace) -> Video:
 
 
 def attack_video(
-    name: str, tracker: SiameseEstimator, number: int | str, others: Sequence[str], options: argparse.Namespace
+    name: str,
+    tracker: SiameseEstimator,
+    number: int | str,
+    others: Sequence[str],
+    kept: Path | None,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
-    """What one attack leaves of one video: mean IoUs, the share of frames in reach, and seconds."""
+    """What one attack leaves of one video: mean IoUs, the share of frames in reach, and seconds.
+
+    The patch is written to ``kept``.
+    """
     video = open_video(number, options)
     attack = make_attack(name, tracker, options)
     start = time.perf_counter()
-    result = evaluate(tracker, video, attack)
-    seconds = time.perf_counter() - start
+    with TemporaryDirectory() as folder:
+        attack.export = folder
+        result = evaluate(tracker, video, attack)
+        seconds = time.perf_counter() - start
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(Path(folder, "patch_000.png"), kept)
     row = {"benign": result.benign.mean_iou, "reach": attack.reach[0], "seconds": round(seconds)}
     if result.adversarial is None:
         return row
@@ -133,9 +152,16 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         for number, name in progress(pairs, f"{model} {constants}", unit="attack"):
             key = dict(zip(SETTING, (model, weights, constants, name), strict=True))
             key |= {each: getattr(options, each) for each in ("split", "frames", "budget", "precision")}
-            work = partial(attack_video, name, tracker, number, others, options)
+            kept = None if options.patches is None else name_patch(options.patches, model, constants, name, number)
+            work = partial(attack_video, name, tracker, number, others, kept, options)
             rows.append(table.get({**key, "video": number}, work))
     return rows
+
+
+def name_patch(folder: Path, model: str, constants: str, attack: str, number: int | str) -> Path:
+    """The picture of a patch."""
+    name = f"{number:02d}" if isinstance(number, int) else number
+    return folder / f"{model}-{constants}-{attack}" / f"{name}.png"
 
 
 def summarize(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -156,7 +182,10 @@ def find_weights(model: str, options: argparse.Namespace) -> Path:
 def load(model: str, options: argparse.Namespace, constants: str = "packaged") -> Any:
     """A tracker with its own constants, or PySOT's."""
     settings = PYSOT if constants == "pysot" else None
-    return load_tracker(find_weights(model, options), device=options.device, tracking=settings)
+    tracker = load_tracker(find_weights(model, options), device=options.device, tracking=settings)
+    if options.nnpack:
+        use_nnpack(tracker.model)
+    return tracker
 
 
 def main() -> None:
@@ -176,6 +205,8 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", choices=["float32", "bf16"], help="of the attack")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "gpu"])
     parser.add_argument("--table", type=Path, default=None, help="a CSV file for what is finished")
+    parser.add_argument("--patches", type=Path, default=None, help="a folder for the patches")
+    parser.add_argument("--nnpack", action="store_true", help="convolve by NNPACK")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     if options.otb is not None:

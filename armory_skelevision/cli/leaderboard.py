@@ -38,23 +38,22 @@ def add(
     split: Annotated[Literal["dev", "mini"], typer.Option(help="Split of the data set walkers.")] = "dev",
     frames: Annotated[int, typer.Option(min=2, help="Frames of each video, from the first.")] = 20,
     budget: Annotated[int, typer.Option(min=1, help="Gradient evaluations of the attack for each video.")] = 100,
+    patches: Annotated[
+        Path | None, typer.Option(help="Folder of patches that this attack found earlier, 00.png and so on.")
+    ] = None,
     device: Annotated[_Device, _DEVICE] = "auto",
 ) -> None:
     """Measure a tracker, and a defense in front of it, by the leaderboard's protocol, and write the entry.
 
     All videos of the split are attacked, adaptively and in float32, which takes hours on a CPU with the default budget.
-    The same command continues an interrupted one: ENTRY.part keeps the videos that are done.
+    The patches go into a folder beside the entry. The same command continues an interrupted one: ENTRY.part keeps the
+    videos that are done. With --patches, nothing is attacked: the patches are shown.
     """
-    from armory_skelevision.io import atomic_write, refuse_existing
-    from armory_skelevision.leaderboard.add import Wanted, measure_entry
+    from armory_skelevision.leaderboard.add import Wanted, add_entry
 
-    refuse_existing(entry)  # before an attack that may take hours
     section, section_weights = (None, None) if defense is None else _read_defense(defense)
-    wanted = Wanted(tracker, weights, section, defense_weights or section_weights, split, frames, budget)
-    unfinished = entry.with_name(f"{entry.name}.part")
-    made = measure_entry(wanted, by, reference, device, unfinished)
-    atomic_write(entry, made.to_json(), new=True)
-    unfinished.unlink(missing_ok=True)
+    wanted = Wanted(tracker, weights, section, defense_weights or section_weights, split, frames, budget, patches)
+    made = add_entry(entry, wanted, by, reference, device)
     _print_means(made.videos)
     print(printable(entry))
 
@@ -65,25 +64,29 @@ def verify(
     videos: Annotated[
         str | None, typer.Option(help="Numbers of the videos to measure, such as 0,3,5; by default all.")
     ] = None,
+    attack: Annotated[bool, typer.Option("--attack", help="Attack the videos again, too: as slow as add.")] = False,
     weights: Annotated[Path | None, _WEIGHTS] = None,
     defense_weights: Annotated[Path | None, _DEFENSE_WEIGHTS] = None,
     device: Annotated[_Device, _DEVICE] = "auto",
 ) -> None:
-    """Measure an entry again. Exit code 1 if its files or its numbers are others; says which.
+    """Measure an entry again, under its patches. Exit code 1 if its files or its numbers are others; says which.
 
-    Mean IoUs may differ by half a point on each video.
+    Mean IoUs may differ by half a point on each video. With --attack, an entry is also refused whose patches are too
+    weak: if an attack of now leaves less of a video by more than 10 points.
     """
     from armory_skelevision import __version__
-    from armory_skelevision.leaderboard.entry import read_entry
+    from armory_skelevision.leaderboard.entry import find_patches, read_entry
     from armory_skelevision.leaderboard.verify import verify_entry
 
     read = read_entry(entry)
     numbers = None if videos is None else _parse_numbers(videos)
     if read.version != __version__:
         print(message(f"note: measured with version {read.version}, this is {__version__}"), file=sys.stderr)
-    found = verify_entry(read, numbers, weights, defense_weights, device)
+    found = verify_entry(read, find_patches(entry), numbers, attack, weights, defense_weights, device)
     for score in found.scores:
         print(f"video {score.number}: benign {score.benign:.4f}  worst case {score.worst_case:.4f}")
+    for score in found.attacked:
+        print(f"video {score.number}: worst case under a patch of now {score.worst_case:.4f}")
     for line in found.differences:
         print(f"error: {line}", file=sys.stderr)
     if found.differences:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from armory_skelevision import __version__
-from armory_skelevision.io import atomic_write, printable
+from armory_skelevision.io import atomic_write, printable, read_bytes, refuse_existing
+from armory_skelevision.io.folders import refuse_filled
 from armory_skelevision.leaderboard.entry import (
     AttackPart,
     Data,
@@ -21,15 +22,19 @@ from armory_skelevision.leaderboard.entry import (
     TrackerPart,
     VideoScore,
     WeightsFile,
+    find_patch,
+    find_patches,
     read_entry,
 )
 from armory_skelevision.leaderboard.protocol import (
+    attack_videos,
+    check_patches,
     count_videos,
     describe_weights,
     find_weights,
     hash_split,
     load_subject,
-    measure_videos,
+    replay_videos,
 )
 from armory_skelevision.models.loading import Device
 from armory_skelevision.validation import InvalidValueError
@@ -49,37 +54,36 @@ class Wanted(NamedTuple):
     split: Split
     frames: int
     budget: int
+    patches: Path | None = None
+    """A folder of patches that the attack found earlier; None to attack."""
 
 
-def measure_entry(
-    wanted: Wanted,
-    by: str,
-    reference: str | None = None,
-    device: Device = "auto",
-    unfinished: Path | None = None,
-) -> Entry:
-    """Measure an entry on all videos of a split.
+def add_entry(path: Path, wanted: Wanted, by: str, reference: str | None = None, device: Device = "auto") -> Entry:
+    """Measure an entry on all videos of a split, and write its file and its patches.
+
+    Until all is measured, ``path.part`` is the entry as far as it is; where that is there, its videos are not measured
+    again.
 
     Args:
+        path: The file to write, .json. The patches go into a folder of the same name without the suffix.
         wanted: What is measured.
         by: Who submits it.
         reference: Address of a page or a paper; None for none.
         device: Where the network is computed.
-        unfinished: A file for the entry as far as it is measured, rewritten after each video. Where it is there, its
-            videos are not measured again.
 
     Raises:
-        InvalidValueError: For a setting out of range, what is no tracker or defense, or an unfinished entry of another
-            measurement. Nothing is measured then.
+        InvalidValueError: For a setting out of range, what is no tracker or defense, an entry or patches that are there
+            already, or an unfinished entry of another measurement. Nothing is measured then.
         MissingFileError: If a weights file is missing.
     """
+    _check_name(path)
     submitted = Submitted(by, datetime.datetime.now(datetime.UTC).date().isoformat(), reference)
-    path = find_weights(wanted.tracker, wanted.weights)
-    tracker = TrackerPart(wanted.tracker, describe_weights(path))
-    defense, defense_path = _describe_defense(wanted)
+    weights = find_weights(wanted.tracker, wanted.weights)
+    tracker = TrackerPart(wanted.tracker, describe_weights(weights))
+    defense, defense_weights = _describe_defense(wanted)
     data = Data("walkers", wanted.split, hash_split(wanted.split), wanted.frames)
     attack = AttackPart("AutoPatch", wanted.budget, "float32", 0, True)
-    subject = load_subject(tracker, defense, path, defense_path, device)
+    subject = load_subject(tracker, defense, weights, defense_weights, device)
 
     def describe(videos: list[VideoScore]) -> Entry:
         """The entry as far as these videos are measured."""
@@ -90,23 +94,54 @@ def measure_entry(
             data=data,
             attack=attack,
             videos=tuple(videos),
-            seconds=round(sum(video.seconds for video in videos), 1),
+            seconds=_add_up(videos),
             submitted=submitted,
             version=__version__,
             command=describe_command(wanted, tracker, defense, submitted),
         )
 
-    videos = [] if unfinished is None or not unfinished.exists() else _resume(unfinished, describe)
-    for score in measure_videos(subject, data, attack, range(len(videos), count_videos(wanted.split))):
+    unfinished, patches = path.with_name(f"{path.name}.part"), find_patches(path)
+    videos = _resume(unfinished, patches, describe)
+    patches.mkdir(parents=True, exist_ok=True)
+    numbers = range(len(videos), count_videos(wanted.split))
+    if wanted.patches is None:
+        scores = attack_videos(subject, data, attack, numbers, patches)
+    else:
+        _copy_patches(wanted.patches, patches, numbers)
+        scores = replay_videos(subject, data, numbers, patches)
+    for score in scores:
         videos.append(score)
-        if unfinished is not None:
-            unfinished.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(unfinished, describe(videos).to_json())
-    return describe(videos)
+        atomic_write(unfinished, describe(videos).to_json())
+    made = describe(videos)
+    atomic_write(path, made.to_json(), new=True)
+    unfinished.unlink()
+    return made
 
 
-def _resume(unfinished: Path, describe: Callable[[list[VideoScore]], Entry]) -> list[VideoScore]:
+def _add_up(videos: Iterable[VideoScore]) -> float | None:
+    """How long all attacks took; None if that is not known of each."""
+    seconds = [video.seconds for video in videos]
+    return None if None in seconds else round(sum(filter(None, seconds)), 1)
+
+
+def _copy_patches(given: Path, patches: Path, numbers: Iterable[int]) -> None:
+    """Copy pictures that are there for all videos, or none (`MissingFileError`)."""
+    pictures = {number: read_bytes(find_patch(given, number)) for number in numbers}
+    for number, picture in pictures.items():
+        atomic_write(find_patch(patches, number), picture)
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix != ".json":
+        raise InvalidValueError("entry", "a file to write, .json", printable(path))
+    refuse_existing(path)
+
+
+def _resume(unfinished: Path, patches: Path, describe: Callable[[list[VideoScore]], Entry]) -> list[VideoScore]:
     """The scores in an unfinished entry, which must differ from the wanted one in the rest of the videos alone."""
+    if not unfinished.exists():
+        refuse_filled(patches)
+        return []
     read = read_entry(unfinished)
     wanted = describe(list(read.videos))
     for name in ("tracker", "defense", "data", "attack", "version"):
@@ -115,6 +150,7 @@ def _resume(unfinished: Path, describe: Callable[[list[VideoScore]], Entry]) -> 
             raise InvalidValueError(
                 f"{printable(unfinished)}.{name}", str(getattr(wanted, name)), str(getattr(read, name)), fix
             )
+    check_patches(read, patches, range(len(read.videos)))
     return list(read.videos)
 
 
@@ -128,6 +164,8 @@ def describe_command(wanted: Wanted, tracker: TrackerPart, defense: DefensePart 
     if submitted.reference is not None:
         options["--reference"] = submitted.reference
     options |= {"--split": wanted.split, "--frames": str(wanted.frames), "--budget": str(wanted.budget)}
+    if wanted.patches is not None:
+        options["--patches"] = "PATCHES"
     words = [word for option, value in options.items() for word in (option, value)]
     return shlex.join(["skelevision", "leaderboard", "add", "ENTRY.json", *words])
 

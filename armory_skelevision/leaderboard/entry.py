@@ -124,17 +124,20 @@ class VideoScore(Settings):
     Attributes:
         number: Its number in the split, from 0.
         benign: Mean IoU without an attack, in [0, 1].
-        worst_case: The lower one of ``benign`` and the mean IoU under the attack.
-        seconds: How long the attack took.
+        worst_case: The lower one of ``benign`` and the mean IoU under the patch.
+        seconds: How long the attack took; None if the patch was there already.
+        patch: SHA-256 of the attack's patch, a picture in the folder of the entry's name; see `find_patch`.
     """
 
     number: WholeNumber
     benign: Fraction
     worst_case: Fraction
-    seconds: Seconds
+    seconds: Seconds | None
+    patch: str
 
     def check(self) -> None:
-        """Refuse a worst case that is none."""
+        """Refuse a worst case that is none, and what is no hash."""
+        _check_hash(self.patch, "patch")
         if self.worst_case > self.benign:
             raise InvalidValueError("worst_case", f"at most benign, {self.benign:g}", f"{self.worst_case:g}")
 
@@ -178,7 +181,7 @@ class Entry(Settings):
         data: On what.
         attack: By what.
         videos: The scores of all videos of the split, by number.
-        seconds: How long the attacks took together.
+        seconds: How long the attacks took together; None if that is not known.
         submitted: Who, and when.
         version: That of this package.
         command: What wrote the entry.
@@ -190,7 +193,7 @@ class Entry(Settings):
     data: Data
     attack: AttackPart
     videos: tuple[VideoScore, ...]
-    seconds: Seconds
+    seconds: Seconds | None
     submitted: Submitted
     version: str
     command: str
@@ -221,6 +224,16 @@ def read_entries(folder: Path) -> dict[str, Entry]:
     return {path.stem: read_entry(path) for path in list_folder(folder) if path.suffix == ".json"}
 
 
-def _check_hash(sha256: str) -> None:
+def find_patches(entry: Path) -> Path:
+    """The folder of an entry's patches: beside its file, with the same name."""
+    return entry.with_suffix("")
+
+
+def find_patch(patches: Path, number: int) -> Path:
+    """The patch of a video in the folder of an entry's patches."""
+    return patches / f"{number:02d}.png"
+
+
+def _check_hash(sha256: str, key: str = "sha256") -> None:
     if not _SHA256.fullmatch(sha256):
-        raise InvalidValueError("sha256", "a SHA-256 in hexadecimal", f"{sha256!r:.80}")
+        raise InvalidValueError(key, "a SHA-256 in hexadecimal", f"{sha256!r:.80}")

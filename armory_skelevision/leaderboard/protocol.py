@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from armory_skelevision import defenses
-from armory_skelevision.attacks import AutoPatch
-from armory_skelevision.datasets import load_video
+from armory_skelevision.attacks import AutoPatch, PatchAttack
+from armory_skelevision.datasets import Video, load_video
 from armory_skelevision.datasets.walker_files import read_split
 from armory_skelevision.datasets.walker_videos import find_split
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.check.names import find_object
 from armory_skelevision.evaluation.evaluate import evaluate
-from armory_skelevision.io import hash_file, printable, progress
-from armory_skelevision.leaderboard.entry import AttackPart, Data, DefensePart, TrackerPart, VideoScore, WeightsFile
+from armory_skelevision.io import atomic_write, hash_file, leads_out, printable, progress, read_bytes
+from armory_skelevision.leaderboard.entry import (
+    AttackPart,
+    Data,
+    DefensePart,
+    Entry,
+    TrackerPart,
+    VideoScore,
+    WeightsFile,
+    find_patch,
+)
 from armory_skelevision.models.loading import MODELS, Device, load_tracker
 from armory_skelevision.validation import InvalidValueError, suggest
 from armory_skelevision.weights.packaged import packaged_weights
@@ -87,42 +97,67 @@ def load_subject(
     return Subject(loaded, None if defense is None else _load_defense(defense, defense_weights))
 
 
-def measure_videos(
-    subject: Subject, data: Data, attack: AttackPart, numbers: Sequence[int], verbose: bool = True
+def attack_videos(
+    subject: Subject, data: Data, attack: AttackPart, numbers: Sequence[int], patches: Path
 ) -> Iterator[VideoScore]:
-    """Attack videos of a split one by one.
+    """Attack videos of a split one by one, and keep the patches.
 
     Args:
         subject: From `load_subject`.
         data: The split and how many frames of each video.
         attack: The budget and the other settings.
         numbers: Which videos.
-        verbose: Whether to show progress.
+        patches: An existing folder for the patches, whose earlier ones of these videos are replaced.
 
     Yields:
-        A score for each video, in the order of ``numbers``, as soon as it is measured.
+        A score for each video, in the order of ``numbers``, as soon as it is measured: under the patch as its picture
+        shows it, with 8 bits for each colour.
     """
-    for number in progress(numbers, "videos", unit="video", disable=not verbose):
-        yield _measure_video(subject, data, attack, number, verbose)
+    for number in progress(numbers, "videos attacked", unit="video"):
+        picture, seconds = _make_patch(subject, data, attack, number)
+        atomic_write(find_patch(patches, number), picture)
+        yield replace(_show_patch(subject, data, number, patches), seconds=round(seconds, 1))
 
 
-def _measure_video(subject: Subject, data: Data, attack: AttackPart, number: int, verbose: bool) -> VideoScore:
-    video = load_video(f"{data.name}/{data.split}/{number}")[: data.frames]
-    made = AutoPatch(
-        subject.tracker,
-        budget=attack.budget,
-        adaptive=attack.adaptive,
-        precision=attack.precision,
-        seed=attack.seed,
-        verbose=verbose,
-    )
-    start = time.perf_counter()
-    result = evaluate(subject.tracker, video, made, subject.defense)
-    seconds = round(time.perf_counter() - start, 1)
-    benign = result.benign.mean_iou
+def replay_videos(subject: Subject, data: Data, numbers: Sequence[int], patches: Path) -> Iterator[VideoScore]:
+    """Show videos with patches that are there already; see `attack_videos`.
+
+    Raises:
+        MissingFileError: If a patch is missing.
+        InvalidValueError: If a patch is no picture.
+    """
+    for number in progress(numbers, "videos with their patches", unit="video"):
+        yield _show_patch(subject, data, number, patches)
+
+
+def _make_patch(subject: Subject, data: Data, attack: AttackPart, number: int) -> tuple[bytes, float]:
+    """The patch that the attack finds, as a PNG file, and how many seconds it took."""
+    with TemporaryDirectory() as folder:
+        made = AutoPatch(
+            subject.tracker,
+            budget=attack.budget,
+            adaptive=attack.adaptive,
+            export=folder,
+            precision=attack.precision,
+            seed=attack.seed,
+        )
+        result = evaluate(subject.tracker, _load_frames(data, number), made, subject.defense)
+        return read_bytes(Path(folder, "patch_000.png")), result.attack_seconds or 0.0
+
+
+def _show_patch(subject: Subject, data: Data, number: int, patches: Path) -> VideoScore:
+    """The score of a video under a patch; it has no ``seconds``."""
+    patch = find_patch(patches, number)
+    shown = PatchAttack(subject.tracker, max_iter=0, patch_init=patch, verbose=False)
+    result = evaluate(subject.tracker, _load_frames(data, number), shown, subject.defense)
+    benign = float(result.benign.mean_iou)
     # a patch that helps the tracker is one that no attacker would show
-    attacked = benign if result.adversarial is None else result.adversarial.mean_iou
-    return VideoScore(number, float(benign), float(min(benign, attacked)), seconds)
+    attacked = benign if result.adversarial is None else float(result.adversarial.mean_iou)
+    return VideoScore(number, benign, min(benign, attacked), None, hash_file(patch))
+
+
+def _load_frames(data: Data, number: int) -> Video:
+    return load_video(f"{data.name}/{data.split}/{number}")[: data.frames]
 
 
 def _load_defense(part: DefensePart, weights: Path | None) -> Any:
@@ -152,3 +187,19 @@ def check_weights(key: str, part: WeightsFile, given: Path | None) -> Path:
     if found != part.sha256:
         raise InvalidValueError(key, f"SHA-256 {part.sha256}, as the entry says", f"{found} of {printable(path)}")
     return path
+
+
+def check_patches(entry: Entry, patches: Path, numbers: Iterable[int]) -> None:
+    """Compare the patches of some videos with the hashes in an entry.
+
+    Raises:
+        MissingFileError: If there is none.
+        InvalidValueError: If it is another one, or a link that leads out of the folder.
+    """
+    for number in numbers:
+        path, said = find_patch(patches, number), entry.videos[number].patch
+        if leads_out(path, patches):
+            raise InvalidValueError(printable(path), "a file in this folder", "a link that leads out of it")
+        if hash_file(path) != said:
+            expected = f"SHA-256 {said}, as the entry says"
+            raise InvalidValueError(f"videos.{number}.patch", expected, f"{hash_file(path)} of {printable(path)}")

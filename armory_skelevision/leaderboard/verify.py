@@ -1,46 +1,64 @@
-"""Whether an entry is true: its files are those that it names, and measuring it again gives its numbers."""
+"""Whether an entry is true: its files are those that it names, and its patches do what it says.
+
+An attack amplifies rounding, so that another machine finds another patch; one patch does nearly the same everywhere.
+That is why entries come with their patches, which are shown again. What remains is a patch that is too weak on purpose:
+attacking again finds that out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from armory_skelevision.leaderboard.entry import Entry, VideoScore
 from armory_skelevision.leaderboard.protocol import (
+    attack_videos,
+    check_patches,
     check_weights,
     count_videos,
     hash_split,
     load_subject,
-    measure_videos,
+    replay_videos,
 )
 from armory_skelevision.models.loading import Device
 from armory_skelevision.validation import InvalidValueError
 
 TOLERANCE = 0.005
-"""How far mean IoUs may differ, in [0, 1]: half a point. Attacks amplify the rounding of other machines."""
+"""How far mean IoUs under the same patch may differ, in [0, 1]: half a point."""
+
+ATTACK_TOLERANCE = 0.1
+"""How much less an attack of now may leave of a video, in [0, 1]."""
 
 
 class Verification(NamedTuple):
     """What came out of measuring an entry again."""
 
     scores: list[VideoScore]
+    """Under the entry's patches."""
+    attacked: list[VideoScore]
+    """Under those of an attack of now; empty without one."""
     differences: list[str]
     """A line for each number of the entry that is not confirmed."""
 
 
 def verify_entry(
     entry: Entry,
+    patches: Path,
     numbers: Sequence[int] | None = None,
+    attack: bool = False,
     weights: Path | None = None,
     defense_weights: Path | None = None,
     device: Device = "auto",
 ) -> Verification:
-    """Compare an entry's files with those here, then measure it again.
+    """Compare an entry's files with those here, show its patches again, and attack again if wanted.
 
     Args:
         entry: From `read_entry`.
+        patches: The folder of its patches, from `find_patches`.
         numbers: Which videos to measure; None for all.
+        attack: Whether to attack these videos again.
         weights: The tracker's weights, where they are not found under the entry's name for them.
         defense_weights: Those of the defense, likewise.
         device: Where the network is computed.
@@ -48,16 +66,21 @@ def verify_entry(
     Raises:
         InvalidValueError: If a file has another hash than the entry says, or the videos are others. Nothing is measured
             then.
-        MissingFileError: If a weights file is not here.
+        MissingFileError: If a weights file or a patch is not here.
     """
     chosen = check_data(entry, numbers)
+    check_patches(entry, patches, chosen)
     path = check_weights("tracker.weights", entry.tracker.weights, weights)
     defense_path = None
     if entry.defense is not None and entry.defense.weights is not None:
         defense_path = check_weights("defense.weights", entry.defense.weights, defense_weights)
     subject = load_subject(entry.tracker, entry.defense, path, defense_path, device)
-    scores = list(measure_videos(subject, entry.data, entry.attack, chosen))
-    return Verification(scores, [line for score in scores for line in compare(entry.videos[score.number], score)])
+    scores, attacked = list(replay_videos(subject, entry.data, chosen, patches)), []
+    if attack:
+        with TemporaryDirectory() as folder:
+            attacked = list(attack_videos(subject, entry.data, entry.attack, chosen, Path(folder)))
+    lines = [line for score in scores for line in compare(entry.videos[score.number], score)]
+    return Verification(scores, attacked, lines + compare_attacks(entry, attacked))
 
 
 def check_data(entry: Entry, numbers: Sequence[int] | None = None) -> list[int]:
@@ -82,4 +105,14 @@ def compare(claimed: VideoScore, measured: VideoScore) -> list[str]:
         if abs(said - found) > TOLERANCE:
             shown = name.replace("_", " ")
             lines.append(f"video {claimed.number}: {shown}: the entry says {said:.4f}, measured {found:.4f}")
+    return lines
+
+
+def compare_attacks(entry: Entry, attacked: Sequence[VideoScore]) -> list[str]:
+    """A line for each video of which an attack of now leaves less than the entry says, by over `ATTACK_TOLERANCE`."""
+    lines = []
+    for score in attacked:
+        said, found = entry.videos[score.number].worst_case, score.worst_case
+        if said - found > ATTACK_TOLERANCE:
+            lines.append(f"video {score.number}: the entry's patch leaves {said:.4f}, one of now {found:.4f}")
     return lines

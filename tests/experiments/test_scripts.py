@@ -3,12 +3,14 @@
 import math
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from people_data import make_coco
 from sequence_data import lines, write_image
 from tiny_training import make_crop_store
 
+from armory_skelevision.io.images import read_image
 from armory_skelevision.tracking import Window
 from armory_skelevision.weights.packaged import packaged_weights
 
@@ -121,9 +123,11 @@ def walk(tmp_path):
 
 
 def test_patches_are_shown_in_real_sequences(script, tmp_path, walk):
-    few = ("--otb", tmp_path, "--sequences", "Walk", "--frames", "3", "--budget", "1", "--models", "stl")
-    _, result = script("experiments.auto_patch", *few, "--attacks", "grey", "random")
+    few = ("--otb", tmp_path, "--sequences", "Walk", "--frames", "3", "--budget", "1", "--models", "stl", "--nnpack")
+    _, result = script("experiments.auto_patch", *few, "--attacks", "grey", "random", "--patches", tmp_path / "kept")
     grey, random = result["rows"]
+    assert np.ptp(read_image(tmp_path / "kept/stl-packaged-grey/Walk.png")) == 0
+    assert np.ptp(read_image(tmp_path / "kept/stl-packaged-random/Walk.png")) > 200
     assert grey["split"] == "otb" and grey["video"] == "Walk" and 0 <= grey["reach"] <= 1
     assert grey["benign"] == random["benign"] and grey["left"] != random["left"]
 

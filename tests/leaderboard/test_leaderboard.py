@@ -5,61 +5,96 @@ import copy
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from html_page import Page
 
 from armory_skelevision.datasets.walker_videos import SPLITS
+from armory_skelevision.io.images import read_image
 from armory_skelevision.io.records import parse_record
 from armory_skelevision.leaderboard import protocol
-from armory_skelevision.leaderboard.add import Wanted, measure_entry
-from armory_skelevision.leaderboard.entry import AttackPart, Data, DefensePart, Entry, VideoScore, read_entries
+from armory_skelevision.leaderboard.add import Wanted, add_entry
+from armory_skelevision.leaderboard.entry import (
+    AttackPart,
+    Data,
+    DefensePart,
+    Entry,
+    VideoScore,
+    find_patch,
+    find_patches,
+    read_entries,
+    read_entry,
+)
 from armory_skelevision.leaderboard.page import list_boards, render_page
 from armory_skelevision.leaderboard.protocol import Subject
-from armory_skelevision.leaderboard.verify import TOLERANCE
+from armory_skelevision.leaderboard.verify import ATTACK_TOLERANCE, TOLERANCE
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.packaged import packaged_weights
 
 ROOT = Path(__file__).parent.parent.parent
 Run = Callable[..., tuple[int, str, str]]
+Write = Callable[[dict[str, Any]], Path]
 Change = Callable[[dict[str, Any]], None]
 
 
 @pytest.fixture(scope="module")
-def entry() -> Entry:
-    """STL under a tiny budget: the first of three videos is measured, the others have made-up scores."""
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """STL under a tiny budget: the first of three videos is measured, the others have made-up scores and its patch."""
 
-    def measure_first(subject: Subject, data: Data, attack: AttackPart, numbers: range) -> list[VideoScore]:
-        first = protocol.measure_videos(subject, data, attack, numbers[:1], verbose=False)
-        return [*first] + [VideoScore(number, 0.75, 0.5, 1.0) for number in numbers[1:]]
+    def attack_first(
+        subject: Subject, data: Data, attack: AttackPart, numbers: range, patches: Path
+    ) -> Iterator[VideoScore]:
+        (first,) = protocol.attack_videos(subject, data, attack, numbers[:1], patches)
+        yield first
+        for number in numbers[1:]:
+            shutil.copy(find_patch(patches, 0), find_patch(patches, number))
+            yield VideoScore(number, 0.75, 0.5, 1.0, first.patch)
 
+    path = tmp_path_factory.mktemp("entries") / "entry.json"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("armory_skelevision.leaderboard.add.measure_videos", measure_first)
-        return measure_entry(Wanted("siamrpn_stl", None, None, None, "mini", 3, 2), "a test", device="cpu")
+        patch.setattr("armory_skelevision.leaderboard.add.attack_videos", attack_first)
+        add_entry(path, Wanted("siamrpn_stl", None, None, None, "mini", 3, 2), "a test", device="cpu")
+    return path
 
 
 @pytest.fixture
-def values(entry: Entry) -> dict[str, Any]:
+def entry(measured: Path) -> Entry:
+    return read_entry(measured)
+
+
+@pytest.fixture
+def values(measured: Path) -> dict[str, Any]:
     """The same as an object of JSON."""
-    read: dict[str, Any] = json.loads(entry.to_json())
+    read: dict[str, Any] = json.loads(measured.read_bytes())
     return read
 
 
 @pytest.fixture
+def write(measured: Path, tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+    """Writes an entry with the patches of the measured one."""
+
+    def write_values(values: dict[str, Any]) -> Path:
+        path = tmp_path / "entry.json"
+        path.write_text(json.dumps(values))
+        shutil.copytree(find_patches(measured), find_patches(path))
+        return path
+
+    return write_values
+
+
+@pytest.fixture
 def _measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("armory_skelevision.leaderboard.verify.measure_videos", None)
+    monkeypatch.setattr("armory_skelevision.leaderboard.verify.replay_videos", None)
 
 
-def write(values: dict[str, Any], folder: Path) -> Path:
-    path = folder / "entry.json"
-    path.write_text(json.dumps(values))
-    return path
-
-
-def test_an_entry_says_all_that_decides_it(entry: Entry, values: dict[str, Any]) -> None:
+def test_an_entry_says_all_that_decides_it(measured: Path, entry: Entry, values: dict[str, Any]) -> None:
     assert parse_record(Entry, values, "entry.json") == entry
     weights = packaged_weights("siamrpn_alex_stl.safetensors")
     assert entry.tracker.weights.file == weights.name
@@ -71,31 +106,69 @@ def test_an_entry_says_all_that_decides_it(entry: Entry, values: dict[str, Any])
     assert [video.number for video in entry.videos] == [0, 1, 2]
     first = entry.videos[0]
     assert 0 < first.worst_case < first.benign < 1
+    picture = find_patch(find_patches(measured), 0)
+    assert first.patch == hashlib.sha256(picture.read_bytes()).hexdigest()
+    assert min(read_image(picture).shape[:2]) > 20
     assert entry.seconds >= first.seconds > 0
     assert "--budget 2" in entry.command
     assert "/" not in entry.command
 
 
-def test_a_true_entry_is_verified(run: Run, values: dict[str, Any], tmp_path: Path) -> None:
+def test_a_true_entry_is_verified(run: Run, values: dict[str, Any], write: Write) -> None:
     values["videos"][2]["benign"] = values["videos"][2]["worst_case"] = 0.99  # forged, and not looked at
     values["videos"][0]["worst_case"] -= 0.9 * TOLERANCE
-    path = write(values, tmp_path)
+    path = write(values)
     code, out, err = run("leaderboard", "verify", path, "--videos", "0", "--device", "cpu")
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == f"{path}: verified on 1 of 3 videos"
 
 
-def test_a_better_number_is_found_out(run: Run, values: dict[str, Any], tmp_path: Path) -> None:
+def test_a_better_number_is_found_out(run: Run, values: dict[str, Any], write: Write) -> None:
     forged = values["videos"][0]
     forged["benign"] = forged["worst_case"] = 0.99
     values["version"] = "0.0.1"
-    code, out, err = run("leaderboard", "verify", write(values, tmp_path), "--videos", "0", "--device", "cpu")
+    code, out, err = run("leaderboard", "verify", write(values), "--videos", "0", "--device", "cpu")
     assert code == 1
     assert "verified" not in out
     note, benign, worst = err.splitlines()
     assert note.startswith("note: measured with version 0.0.1")
     assert benign.startswith("error: video 0: benign: the entry says 0.9900, measured ")
     assert worst.startswith("error: video 0: worst case: the entry says 0.9900, measured ")
+
+
+def test_a_patch_that_is_too_weak_is_found_out(
+    run: Run, measured: Path, values: dict[str, Any], write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def attack(_: Subject, __: Data, ___: AttackPart, numbers: list[int], ____: Path) -> Iterator[VideoScore]:
+        read = read_entry(measured).videos
+        return (replace(read[number], worst_case=read[number].worst_case - less) for number in numbers)
+
+    monkeypatch.setattr("armory_skelevision.leaderboard.verify.attack_videos", attack)
+    options = ("leaderboard", "verify", write(values), "--videos", "0", "--attack", "--device", "cpu")
+    less = 0.9 * ATTACK_TOLERANCE
+    assert run(*options)[0] == 0
+    less = 1.1 * ATTACK_TOLERANCE
+    code, out, err = run(*options)
+    assert code == 1
+    said = values["videos"][0]["worst_case"]
+    assert f"worst case under a patch of now {said - less:.4f}" in out
+    assert err == f"error: video 0: the entry's patch leaves {said:.4f}, one of now {said - less:.4f}\n"
+
+
+def test_other_patches_are_refused(run: Run, values: dict[str, Any], write: Write) -> None:
+    path = write(values)
+    picture = find_patch(find_patches(path), 1)
+    hidden = picture.rename(path.parent / "hidden.png")
+    for prepare, part in (
+        (lambda: None, str(picture)),
+        (lambda: picture.symlink_to(hidden), "a link that leads out"),
+        (lambda: cv2.imwrite(str(picture), np.zeros((9, 9, 3), np.uint8)), "SHA-256"),
+    ):
+        picture.unlink(missing_ok=True)
+        prepare()
+        code, out, err = run("leaderboard", "verify", path, "--device", "cpu")
+        assert (code, out) == (1, "")
+        assert part in err
 
 
 def forge(*keys: str | int, value: Any) -> Change:
@@ -122,15 +195,16 @@ DEFENSE = {"name": "TemplateAdaptation", "kwargs": {}, "weights": None}
         (forge("data", "sha256", value="0" * 64), "data.sha256"),
         (forge("data", "split", value="dev"), "data.sha256"),
         (lambda values: values["videos"].pop(), "videos"),
+        (forge("videos", 1, "patch", value="0" * 64), "videos.1.patch"),
         (forge("defense", value={**DEFENSE, "name": "os"}), "defense.name"),
         (forge("defense", value={**DEFENSE, "kwargs": {"epz": 1}}), "defense.kwargs"),
     ],
 )
 def test_other_files_are_refused_before_anything_is_measured(
-    run: Run, values: dict[str, Any], tmp_path: Path, change: Change, key: str
+    run: Run, values: dict[str, Any], write: Write, change: Change, key: str
 ) -> None:
     change(values)
-    code, out, err = run("leaderboard", "verify", write(values, tmp_path), "--device", "cpu")
+    code, out, err = run("leaderboard", "verify", write(values), "--device", "cpu")
     assert (code, out) == (1, "")
     assert err.startswith(f"error: {key}: expected ")
     assert err.count("\n") == 1
@@ -148,6 +222,7 @@ def test_other_files_are_refused_before_anything_is_measured(
         (forge("videos", value=[]), "videos"),
         (forge("tracker", "weights", "file", value="../mine.safetensors"), "tracker.weights.file"),
         (forge("tracker", "weights", "sha256", value="ABC"), "tracker.weights.sha256"),
+        (forge("videos", 1, "patch", value="00.png"), "videos.1.patch"),
         (forge("attack", "precision", value="bf16"), "attack.precision"),
         (forge("attack", "seed", value=1), "attack.seed"),
         (forge("attack", "budget", value=True), "attack.budget"),
@@ -166,14 +241,14 @@ def test_what_is_no_entry_is_refused(values: dict[str, Any], change: Change, key
 
 
 @pytest.mark.parametrize("videos", ["", "a", "3", "0,,1", "-1", "1.5"])
-def test_videos_that_are_none_are_refused(run: Run, values: dict[str, Any], tmp_path: Path, videos: str) -> None:
-    code, out, err = run("leaderboard", "verify", write(values, tmp_path), f"--videos={videos}")
+def test_videos_that_are_none_are_refused(run: Run, values: dict[str, Any], write: Write, videos: str) -> None:
+    code, out, err = run("leaderboard", "verify", write(values), f"--videos={videos}")
     assert (code, out) == (1, "")
     assert "videos: expected " in err
 
 
 def test_add_checks_all_before_it_measures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("armory_skelevision.leaderboard.add.measure_videos", None)
+    monkeypatch.setattr("armory_skelevision.leaderboard.add.attack_videos", None)
     existing = tmp_path / "old.json"
     existing.write_text("mine")
     path, mini = tmp_path / "new.json", ("--by", "a test", "--split", "mini")
@@ -198,7 +273,7 @@ def test_add_checks_all_before_it_measures(run: Run, tmp_path: Path, monkeypatch
 
 
 def test_add_writes_the_entry(run: Run, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("armory_skelevision.leaderboard.add.measure_videos", lambda *_: list(entry.videos))
+    monkeypatch.setattr("armory_skelevision.leaderboard.add.attack_videos", lambda *_: list(entry.videos))
     path, section = tmp_path / "entries" / "new.json", tmp_path / "mine.json"
     section.write_text(
         json.dumps(
@@ -221,22 +296,39 @@ def test_add_writes_the_entry(run: Run, entry: Entry, tmp_path: Path, monkeypatc
     weights = packaged_weights("dualossdef_small.safetensors")
     assert made.defense.weights == protocol.describe_weights(weights)
     assert (made.data.frames, made.attack.budget) == (20, 100)
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(path.parent.iterdir()) == [find_patches(path), path]
+
+
+def test_patches_that_were_found_earlier_are_shown(run: Run, measured: Path, entry: Entry, tmp_path: Path) -> None:
+    path, given = tmp_path / "entries" / "new.json", find_patches(measured)
+    options = ("--by", "me", "--tracker", "siamrpn_stl", "--split", "mini", "--frames", "3", "--budget", "2")
+    code, out, err = run("leaderboard", "add", path, *options, "--device", "cpu", "--patches", tmp_path)
+    assert (code, out, err.split(":")[1]) == (1, "", f" {find_patch(tmp_path, 0)}")
+    assert run("leaderboard", "add", path, *options, "--device", "cpu", "--patches", given)[0] == 0
+    made = read_entry(path)
+    first = made.videos[0]
+    assert first == replace(entry.videos[0], seconds=None)
+    assert made.videos[1].benign not in (entry.videos[1].benign, first.benign)
+    assert made.seconds is None
+    assert "--patches PATCHES" in made.command
+    assert run("leaderboard", "verify", path, "--device", "cpu")[0] == 0
+    assert "measured in" not in render_page({"new": made})
 
 
 def test_an_interrupted_measurement_goes_on(
-    run: Run, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, measured: Path, entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
 
-    def measure(_: Subject, __: Data, ___: AttackPart, numbers: range) -> Iterator[VideoScore]:
+    def attack(_: Subject, __: Data, ___: AttackPart, numbers: range, patches: Path) -> Iterator[VideoScore]:
         for number in numbers:
             asked.append(number)
             if asked == [0, 1, 2]:
                 raise InvalidValueError("the lights", "on", "off")
+            shutil.copy(find_patch(find_patches(measured), number), patches)
             yield entry.videos[number]
 
-    monkeypatch.setattr("armory_skelevision.leaderboard.add.measure_videos", measure)
+    monkeypatch.setattr("armory_skelevision.leaderboard.add.attack_videos", attack)
     path = tmp_path / "entries" / "new.json"
     options = ("--by", "me", "--tracker", "siamrpn_stl", "--split", "mini", "--device", "cpu")
     assert run("leaderboard", "add", path, *options)[0] == 1
@@ -248,15 +340,21 @@ def test_an_interrupted_measurement_goes_on(
         name = "attack" if "--budget" in others else "tracker"
         assert err.startswith(f"error: {path}.part.{name}: expected ")
         assert "delete it" in err
+    picture = find_patch(find_patches(path), 1)
+    kept = picture.read_bytes()
+    picture.write_bytes(b"another")
+    code, _, err = run("leaderboard", "add", path, *options)
+    assert (code, err.split(":")[1]) == (1, " videos.1.patch")
     assert asked == [0, 1, 2]
 
+    picture.write_bytes(kept)
     assert run("leaderboard", "add", path, *options)[0] == 0
     assert asked == [0, 1, 2, 2]
     assert read_entries(path.parent)["new"].videos == entry.videos
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(path.parent.iterdir()) == [find_patches(path), path]
 
 
-def test_the_attack_goes_through_the_defense(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_attack_goes_through_the_defense(entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = DefensePart("DuaLossDef", {}, protocol.describe_weights(packaged_weights("dualossdef_small.safetensors")))
     weights = [packaged_weights(f"{name}.safetensors") for name in ("siamrpn_alex_stl", "dualossdef_small")]
     subject = protocol.load_subject(entry.tracker, part, *weights, device="cpu")
@@ -270,7 +368,8 @@ def test_the_attack_goes_through_the_defense(entry: Entry, monkeypatch: pytest.M
 
     monkeypatch.setattr(subject.defense.network, "forward", watch)
     data = Data("walkers", "mini", entry.data.sha256, 2)
-    (score,) = protocol.measure_videos(subject, data, AttackPart("AutoPatch", 1, "float32", 0, True), [1], False)
+    attack = AttackPart("AutoPatch", 1, "float32", 0, True)
+    (score,) = protocol.attack_videos(subject, data, attack, [1], tmp_path)
     assert score.number == 1
     assert any(with_gradient)
     assert subject.tracker.preprocessing_defences in (None, [])
@@ -334,10 +433,8 @@ def test_the_page_runs_its_own_script_only(tmp_path: Path) -> None:
     assert "default-src 'none'" in source
 
 
-def test_the_command_writes_the_page(run: Run, values: dict[str, Any], tmp_path: Path) -> None:
-    folder, out = tmp_path / "entries", tmp_path / "docs" / "board.html"
-    folder.mkdir()
-    write(values, folder)
+def test_the_command_writes_the_page(run: Run, values: dict[str, Any], write: Write, tmp_path: Path) -> None:
+    folder, out = write(values).parent, tmp_path / "docs" / "board.html"
     (folder / "README.md").write_text("no entry")
     for _ in range(2):  # an earlier page is replaced
         assert run("leaderboard", "page", "--entries", folder, "--out", out) == (0, f"{out}: 1 entry\n", "")
