@@ -32,10 +32,12 @@ def test_nothing_is_printed_but_by_the_caller(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_the_first_python_of_the_readme_runs_as_it_stands(root: Path, tmp_path: Path):
+def test_the_first_python_of_the_readme_runs_on_a_shorter_video(root: Path, tmp_path: Path):
     block = re.search(r"^```python\n(.*?)^```$", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert block is not None
-    run = subprocess.run([sys.executable, "-c", block[1]], cwd=tmp_path, capture_output=True, text=True, check=False)
+    code, count = re.subn(r"(load_video\(.*?\))", r"\1[:8]", block[1])
+    assert count == 1
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     benign, adversarial = map(float, run.stdout.split())
     assert 0 <= adversarial < benign <= 1

@@ -198,7 +198,7 @@ def test_only_what_does_not_fit_is_recomputed(memory, fits, recomputed, monkeypa
 
 
 def test_bf16_points_the_same_way():
-    estimator, scene = random_estimator(), scene_of()
+    estimator, scene = random_estimator(), scene_of(frames=2)
     full = value_and_grad(estimator, scene)
     half = value_and_grad(estimator, scene, precision="bf16")
     assert half.grad.dtype == torch.float32

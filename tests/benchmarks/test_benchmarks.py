@@ -36,8 +36,19 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(common, "in_own_process", lambda work, setting: work(setting))
 
 
+@pytest.fixture
+def on_a_tiny_tracker(monkeypatch):
+    """Let a benchmark of the packaged tracker take the tiny one, which bf16 in software does not slow down."""
+    from benchmarks.common import Setting
+
+    def load(setting):
+        return tiny_estimator(), draw_scene(setting.frames, setting.height, setting.width, setting.seed)
+
+    monkeypatch.setattr(Setting, "load", load)
+
+
 @pytest.mark.filterwarnings('ignore:"precision"')  # bf16 is measured on any processor, also where it is slow
-def test_attack_without_torchvision(script, in_this_process, tmp_path):
+def test_attack_without_torchvision(script, in_this_process, on_a_tiny_tracker, tmp_path):
     table, result = script("benchmarks.attack", *TINY, "--torchvision", tmp_path)
     columns = result["columns"]
     assert list(columns) == ["graph", "recompute", "bf16", "armory", "floor"]
@@ -156,7 +167,7 @@ def test_launches_of_a_tracker_and_of_an_attack_on_it():
 
 
 @pytest.mark.filterwarnings('ignore:"precision"', "ignore:.*self.log")
-def test_everything_of_one_device_in_one_call(script, in_this_process, monkeypatch, tmp_path):
+def test_everything_of_one_device_in_one_call(script, in_this_process, on_a_tiny_tracker, monkeypatch, tmp_path):
     from benchmarks import trackers
 
     small = dict(list(trackers.make_trackers().items())[-1:])
