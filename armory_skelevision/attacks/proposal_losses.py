@@ -19,6 +19,8 @@ COVERING = 0.5
 LOST_MARGIN = -5.0
 # Of the softmax over penalised scores, which lie near [0, 1].
 TEMPERATURE = 0.05
+# Of the smooth maxima in the rank margin: warmer than above, so that many proposals are moved and not the best ones alone.
+MARGIN_TEMPERATURE = 0.12
 # IoU with the target below which a proposal leads away from it, and from which on it keeps to it.
 AWAY, NEAR = 0.2, 0.4
 # Margin of penalised scores from which on a frame is won.
@@ -54,7 +56,7 @@ def rank_margin(step: Step, truth_xyxy: Tensor, settings: TrackerSettings) -> Te
     ranks = penalized_scores(state, step.proposals, settings)
     overlap = _overlaps(step, truth_xyxy, settings)
     away, near = (
-        TEMPERATURE * (ranks[chosen] / TEMPERATURE).logsumexp(dim=0) if chosen.any() else _zero(step)
+        MARGIN_TEMPERATURE * (ranks[chosen] / MARGIN_TEMPERATURE).logsumexp(dim=0) if chosen.any() else _zero(step)
         for chosen in (overlap < AWAY, overlap >= NEAR)
     )
     return (away - near).clamp(max=WON_MARGIN)

@@ -74,7 +74,7 @@ def test_steps_go_on_where_they_were_stopped(script, tmp_path):
 
 
 def test_attacks_under_one_budget_go_on_where_they_were_stopped(script, tmp_path):
-    few = ("--videos", "0", "--frames", "3", "--budget", "2", "--models", "stl", "--table", tmp_path / "rows.csv")
+    few = ("--videos", "0", "--frames", "5", "--budget", "3", "--models", "stl", "--table", tmp_path / "rows.csv")
     names = ("grey", "flytrap", "auto", "expected_l1+l1:random", "without:expected_l1+l1:random")
     _, result = script("experiments.auto_patch", *few, "--shown-to", "mtl", "--attacks", *names)
     rows = {row["attack"]: row for row in result["rows"]}
