@@ -19,7 +19,7 @@ COVERING = 0.5
 LOST_MARGIN = -5.0
 # Of the softmax over penalised scores, which lie near [0, 1].
 TEMPERATURE = 0.05
-# Of the smooth maxima in the rank margin: warmer than above, so that many proposals are moved and not the best ones alone.
+# Of the smooth maxima in the rank margin: warmer, so that many proposals are moved and not the best ones alone.
 MARGIN_TEMPERATURE = 0.12
 # IoU with the target below which a proposal leads away from it, and from which on it keeps to it.
 AWAY, NEAR = 0.2, 0.4

@@ -72,7 +72,7 @@ def verify(
     """Measure an entry again, under its patches. Exit code 1 if its files or its numbers are others; says which.
 
     Mean IoUs may differ by half a point on each video. With --attack, an entry is also refused whose patches are too
-    weak: if an attack of now leaves less of a video by more than 10 points.
+    weak: if an attack of now leaves less in the mean over the videos by more than 10 points.
     """
     from armory_skelevision import __version__
     from armory_skelevision.leaderboard.entry import find_patches, read_entry

@@ -1,8 +1,8 @@
 """Whether an entry is true: its files are those that it names, and its patches do what it says.
 
-An attack amplifies rounding, so that another machine finds another patch; one patch does nearly the same everywhere.
-That is why entries come with their patches, which are shown again. What remains is a patch that is too weak on purpose:
-attacking again finds that out.
+An attack amplifies rounding, so that another machine finds another patch, which may be weaker or stronger by far; one
+patch does nearly the same everywhere. That is why entries come with their patches, which are shown again. What remains
+are patches that are too weak on purpose: attacking again finds that out, on the mean of several videos.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOLERANCE = 0.005
 """How far mean IoUs under the same patch may differ, in [0, 1]: half a point."""
 
 ATTACK_TOLERANCE = 0.1
-"""How much less an attack of now may leave of a video, in [0, 1]."""
+"""How much less an attack of now may leave, in the mean over the videos that are attacked, in [0, 1]."""
 
 
 class Verification(NamedTuple):
@@ -109,10 +109,11 @@ def compare(claimed: VideoScore, measured: VideoScore) -> list[str]:
 
 
 def compare_attacks(entry: Entry, attacked: Sequence[VideoScore]) -> list[str]:
-    """A line for each video of which an attack of now leaves less than the entry says, by over `ATTACK_TOLERANCE`."""
-    lines = []
-    for score in attacked:
-        said, found = entry.videos[score.number].worst_case, score.worst_case
-        if said - found > ATTACK_TOLERANCE:
-            lines.append(f"video {score.number}: the entry's patch leaves {said:.4f}, one of now {found:.4f}")
-    return lines
+    """A line if an attack of now leaves less in the mean over its videos than the entry says, by `ATTACK_TOLERANCE`."""
+    if not attacked:
+        return []
+    said = sum(entry.videos[score.number].worst_case for score in attacked) / len(attacked)
+    found = sum(score.worst_case for score in attacked) / len(attacked)
+    if said - found <= ATTACK_TOLERANCE:
+        return []
+    return [f"mean over {len(attacked)} videos: the entry's patches leave {said:.4f}, those of now {found:.4f}"]

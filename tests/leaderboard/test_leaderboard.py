@@ -152,7 +152,7 @@ def test_a_patch_that_is_too_weak_is_found_out(
     assert code == 1
     said = values["videos"][0]["worst_case"]
     assert f"worst case under a patch of now {said - less:.4f}" in out
-    assert err == f"error: video 0: the entry's patch leaves {said:.4f}, one of now {said - less:.4f}\n"
+    assert err == f"error: mean over 1 videos: the entry's patches leave {said:.4f}, those of now {said - less:.4f}\n"
 
 
 def test_other_patches_are_refused(run: Run, values: dict[str, Any], write: Write) -> None:
