@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from armory_skelevision import __version__
@@ -104,14 +105,16 @@ def add_entry(path: Path, wanted: Wanted, by: str, reference: str | None = None,
     videos = _resume(unfinished, patches, describe)
     patches.mkdir(parents=True, exist_ok=True)
     numbers = range(len(videos), count_videos(wanted.split))
-    if wanted.patches is None:
-        scores = attack_videos(subject, data, attack, numbers, patches)
-    else:
-        _copy_patches(wanted.patches, patches, numbers)
-        scores = replay_videos(subject, data, numbers, patches)
-    for score in scores:
-        videos.append(score)
-        atomic_write(unfinished, describe(videos).to_json())
+    with TemporaryDirectory() as folder:
+        found = wanted.patches or Path(folder)
+        if wanted.patches is None:
+            scores = attack_videos(subject, data, attack, numbers, found)
+        else:
+            scores = replay_videos(subject, data, numbers, found)
+        for score in scores:
+            atomic_write(find_patch(patches, score.number), read_bytes(find_patch(found, score.number)))
+            videos.append(score)
+            atomic_write(unfinished, describe(videos).to_json())
     made = describe(videos)
     atomic_write(path, made.to_json(), new=True)
     unfinished.unlink()
@@ -122,13 +125,6 @@ def _add_up(videos: Iterable[VideoScore]) -> float | None:
     """How long all attacks took; None if that is not known of each."""
     seconds = [video.seconds for video in videos]
     return None if None in seconds else round(sum(filter(None, seconds)), 1)
-
-
-def _copy_patches(given: Path, patches: Path, numbers: Iterable[int]) -> None:
-    """Copy pictures that are there for all videos, or none (`MissingFileError`)."""
-    pictures = {number: read_bytes(find_patch(given, number)) for number in numbers}
-    for number, picture in pictures.items():
-        atomic_write(find_patch(patches, number), picture)
 
 
 def _check_name(path: Path) -> None:

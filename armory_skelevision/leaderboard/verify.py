@@ -116,4 +116,5 @@ def compare_attacks(entry: Entry, attacked: Sequence[VideoScore]) -> list[str]:
     found = sum(score.worst_case for score in attacked) / len(attacked)
     if said - found <= ATTACK_TOLERANCE:
         return []
-    return [f"mean over {len(attacked)} videos: the entry's patches leave {said:.4f}, those of now {found:.4f}"]
+    numbers = ", ".join(str(score.number) for score in attacked)
+    return [f"mean of videos {numbers}: the entry's patches leave {said:.4f}, those of now {found:.4f}"]
