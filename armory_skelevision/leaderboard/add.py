@@ -103,7 +103,6 @@ def add_entry(path: Path, wanted: Wanted, by: str, reference: str | None = None,
 
     unfinished, patches = path.with_name(f"{path.name}.part"), find_patches(path)
     videos = _resume(unfinished, patches, describe)
-    patches.mkdir(parents=True, exist_ok=True)
     numbers = range(len(videos), count_videos(wanted.split))
     with TemporaryDirectory() as folder:
         found = wanted.patches or Path(folder)
@@ -112,6 +111,7 @@ def add_entry(path: Path, wanted: Wanted, by: str, reference: str | None = None,
         else:
             scores = replay_videos(subject, data, numbers, found)
         for score in scores:
+            patches.mkdir(parents=True, exist_ok=True)
             atomic_write(find_patch(patches, score.number), read_bytes(find_patch(found, score.number)))
             videos.append(score)
             atomic_write(unfinished, describe(videos).to_json())

@@ -252,10 +252,15 @@ def test_add_checks_all_before_it_measures(run: Run, tmp_path: Path, monkeypatch
     existing = tmp_path / "old.json"
     existing.write_text("mine")
     path, mini = tmp_path / "new.json", ("--by", "a test", "--split", "mini")
+    taken = tmp_path / "taken.json"
+    find_patches(taken).mkdir()
+    find_patch(find_patches(taken), 0).write_text("mine")
     section = tmp_path / "defense.json"
     section.write_text(json.dumps({"name": "TemplateAdaptation", "kwargs": {"differentiable": False}}))
     for options, key in (
         ((existing, *mini), str(existing)),
+        ((taken, *mini), str(find_patches(taken))),
+        ((tmp_path / "new.txt", *mini), "entry"),
         ((path, *mini, "--tracker", "siamrpn_slt"), "tracker"),
         ((path, *mini, "--tracker", "nanotrack"), "weights"),
         ((path, *mini, "--weights", tmp_path / "none.safetensors"), "weights_file"),
@@ -312,6 +317,7 @@ def test_patches_that_were_found_earlier_are_shown(run: Run, measured: Path, ent
     code, out, err = run("leaderboard", "add", path, *options, "--device", "cpu", "--patches", tmp_path)
     assert (code, out) == (1, "")
     assert str(find_patch(tmp_path, 0)) in err
+    assert not find_patches(path).exists()
     assert run("leaderboard", "add", path, *options, "--device", "cpu", "--patches", given)[0] == 0
     made = read_entry(path)
     first = made.videos[0]
