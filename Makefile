@@ -47,7 +47,9 @@ $(TOWN_READY): setup.py town/pyproject.toml town/constraints.txt
 test-town: $(TOWN_READY)
 	.venv-town/bin/python -m pytest --quiet --config-file=town/pyproject.toml town/tests
 
-test: lint types docs unit
+test: $(READY)
+	$(MAKE) --no-print-directory --jobs $(JOBS) lint types docs
+	$(MAKE) --no-print-directory unit
 
 lint: $(READY)
 	$(BIN)/ruff check --quiet .

@@ -17,10 +17,12 @@ def write_plots(rows: Rows, folder: Path) -> None:
     mpl.use("agg")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "keypoints.csv").open("w", newline="", encoding="utf-8") as file:
-        columns = ["people", "attack", "eps", "persons", "pck", "relative", "aimed"]
+        columns = ["people", "attack", "eps", "persons", "pck", "relative", "half_width", "aimed"]
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(
+            {**row, "relative": row["relative"].mean, "half_width": row["relative"].half_width} for row in rows
+        )
     for people in sorted({row["people"] for row in rows}):
         chosen = [row for row in rows if row["people"] == people and row["attack"] != "none"]
         if chosen:
@@ -36,7 +38,7 @@ def draw_curves(rows: Rows, title: str, path: Path) -> None:
     for attack in dict.fromkeys(row["attack"] for row in rows):
         line = [row for row in rows if row["attack"] == attack]
         bounds = [row["eps"] for row in line]
-        (drawn,) = axes.plot(bounds, [row["relative"] for row in line], marker="o", label=attack)
+        (drawn,) = axes.plot(bounds, [row["relative"].mean for row in line], marker="o", label=attack)
         if "-T" in attack:
             aimed = [row["aimed"] for row in line]
             axes.plot(bounds, aimed, "--", color=drawn.get_color(), label=f"{attack}: PCK of the pose wanted")

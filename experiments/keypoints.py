@@ -7,11 +7,12 @@
 
 For each bound (in 1/255) and attack: PCK (0.2 of the box's diagonal) in percent of the PCK without, on every nth frame
 of the packaged videos, and on real people of COCO: those of annotations and their pictures, ``--real FILE --images
-FOLDER``, or of a folder with coco_val_mini and coco8_pose. Targeted attacks aim at a person upside down; ``aimed`` is
-the PCK of that pose. The universal perturbation is learnt from half of the videos and shown in the other half, and the
-reverse; on real people, that from all videos is shown. ``noise`` is random, of the full size in each colour.
-``--weights`` names those of another tracker with a keypoint head, by heatmaps or regression; ``--transfer`` also shows
-every perturbation to the trackers of other weights files.
+FOLDER``, or of a folder with coco_val_mini and coco8_pose; with 95 % intervals over people, and in the JSON also for
+parts of the body. "more" is how much more of the same people the attack leaves than IGSM-U-10 does. Targeted attacks
+aim at a person upside down; ``aimed`` is the PCK of that pose. The universal perturbation is learnt from half of the
+videos and shown in the other half, and the reverse; on real people, that from all videos is shown. ``noise`` is random,
+of the full size in each colour. ``--weights`` names those of another tracker with a keypoint head, by heatmaps or
+regression; ``--transfer`` also shows every perturbation to the trackers of other weights files.
 
 With ``--keep`` finished results are stored in files, and the same command resumes after an interruption. ``--out``
 writes the table, the curves and the bars of the keypoints.
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from armory_skelevision.io import hash_file, progress
 from armory_skelevision.keypoints import KEYPOINTS
 from armory_skelevision.metrics.keypoints import hits
 from armory_skelevision.models import SiameseEstimator
+from armory_skelevision.results.intervals import Estimate, estimate
 from armory_skelevision.weights.packaged import packaged_weights
 from benchmarks.common import print_table
 from experiments.keeping import kept, place
@@ -45,8 +48,14 @@ EPS = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
 STEPS = {"FGSM-U": 1, "FGSM-T": 1, "IGSM-U-10": 10, "IGSM-U-100": 100, "IGSM-T-20": 20, "IGSM-T-100": 100}
 ATTACKS = ("noise", *STEPS, "universal")
 DEFAULT = ("noise", "FGSM-U", "FGSM-T", "IGSM-U-10", "IGSM-U-100", "IGSM-T-20", "universal")
+REFERENCE = "IGSM-U-10"
 UNIVERSAL_STEPS = 20
-
+PARTS = {
+    "head": ("nose", "left_eye", "right_eye", "left_ear", "right_ear"),
+    **{
+        f"{part}s": (f"left_{part}", f"right_{part}") for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    },
+}
 Found = Mapping[str, np.ndarray]
 
 
@@ -126,7 +135,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         people["coco"] = (real, walkers)
     clean = {name: _evaluate_clean(options, trackers, name, crops) for name, (crops, _) in people.items()}
     rows = [{"people": name, "attack": "none", "eps": 0.0, **describe_clean(found)} for name, found in clean.items()]
-    cells = [(name, attack, eps) for eps in options.eps for name in people for attack in options.attacks]
+    attacks = sorted(options.attacks, key=lambda attack: attack != REFERENCE)  # first, as others are compared with it
+    cells = [(name, attack, eps) for eps in options.eps for name in people for attack in attacks]
+    references: dict[tuple[str, float], Found] = {}
     for name, attack, eps in progress(cells):
         chosen = _choose(len(clean[name]["own"]), options.long if attack.endswith("-100") else 0)
         crops, teachers = people[name][0].take(chosen), people[name][1]
@@ -137,9 +148,15 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             return find_keypoints(trackers, c, perturb(tracker, c, a, e, t))
 
         found = recall(_place(options, name, attack, eps), work)
-        before = {key: values[chosen] for key, values in clean[name].items()}
-        rows.append(make_row(name, attack, eps, before, found))
+        if attack == REFERENCE:
+            references[name, eps] = found
+        before, reference = (_take(each, chosen) for each in (clean[name], references.get((name, eps))))
+        rows.append(make_row(name, attack, eps, before, found, reference))
     return sorted(rows, key=lambda row: (row["people"], row["attack"], row["eps"]))
+
+
+def _take(found: Found | None, chosen: np.ndarray) -> Found:
+    return {} if found is None else {name: values[chosen] for name, values in found.items()}
 
 
 def _real_crops(tracker: SiameseEstimator, people: Path, images: Path | None) -> Crops | None:
@@ -163,15 +180,20 @@ def describe_clean(found: Found) -> dict[str, Any]:
     return {
         "persons": len(own),
         "pck": float(100 * np.nanmean(own)),
-        "relative": 100.0,
+        "relative": Estimate(100.0, 0.0, len(own)),
+        "more": None,
         "aimed": float(100 * np.nanmean(found["aimed"])),
         "keypoints": _per_keypoint(own, own),
+        "parts": {},
+        "parts_above_others": {},
         "transfer": [],
     }
 
 
-def make_row(people: str, attack: str, eps: float, before: Found, after: Found) -> dict[str, Any]:
-    """What came out of one attack."""
+def make_row(
+    people: str, attack: str, eps: float, before: Found, after: Found, reference: Found | None = None
+) -> dict[str, Any]:
+    """What came out of one attack on some people, and out of the reference attack on the same ones."""
     own, attacked = before["own"], after["own"]
     others = [name for name in after if name not in ("own", "aimed")]
     return {
@@ -180,11 +202,46 @@ def make_row(people: str, attack: str, eps: float, before: Found, after: Found) 
         "eps": float(eps),
         "persons": len(own),
         "pck": float(100 * np.nanmean(attacked)),
-        "relative": float(100 * np.nansum(attacked) / np.nansum(own)),
+        "relative": share(attacked, own),
+        "more": share(attacked - reference["own"], own) if reference and attack != REFERENCE else None,
         "aimed": float(100 * np.nanmean(after["aimed"])),
         "keypoints": _per_keypoint(own, attacked),
-        "transfer": [float(100 * np.nansum(after[name]) / np.nansum(before[name])) for name in others],
+        "parts": {part: share(attacked[:, chosen], own[:, chosen]) for part, chosen in _columns().items()},
+        "parts_above_others": {part: contrast(attacked, own, chosen) for part, chosen in _columns().items()},
+        "transfer": [share(after[name], before[name]) for name in others],
     }
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> Estimate | None:
+    """The sum of ``part`` in percent of that of ``whole``, both (N, K), with NaN for keypoints that nobody labelled.
+
+    The 95 % interval over the N people is that of a ratio of means, linearised (Cochran, Sampling Techniques, 6.4).
+    None where nothing is found.
+    """
+    ratio, residuals = _linearise(part, whole)
+    return None if residuals is None else Estimate(ratio, estimate(residuals.tolist()).half_width, len(residuals))
+
+
+def contrast(attacked: np.ndarray, own: np.ndarray, chosen: list[int]) -> Estimate | None:
+    """By how much the share of some keypoints (K,) is above that of all others, with its interval over people."""
+    others = [number for number in range(own.shape[1]) if number not in chosen]
+    (ratio, residuals), (other, spread) = (_linearise(attacked[:, each], own[:, each]) for each in (chosen, others))
+    if residuals is None or spread is None:
+        return None
+    return Estimate(ratio - other, estimate((residuals - spread).tolist()).half_width, len(residuals))
+
+
+def _linearise(part: np.ndarray, whole: np.ndarray) -> tuple[float, np.ndarray | None]:
+    """The ratio of `share` in percent, and how far each person moves it."""
+    parts, wholes = np.nansum(part, axis=1), np.nansum(whole, axis=1)
+    if not wholes.any():
+        return math.nan, None
+    ratio = 100 * parts.sum() / wholes.sum()
+    return float(ratio), (100 * parts - ratio * wholes) / wholes.mean()
+
+
+def _columns() -> dict[str, list[int]]:
+    return {part: [KEYPOINTS.index(name) for name in names] for part, names in PARTS.items()}
 
 
 def _per_keypoint(own: np.ndarray, attacked: np.ndarray) -> dict[str, float | None]:
@@ -204,6 +261,12 @@ def _place(options: argparse.Namespace, people: str, attack: str, eps: float) ->
         people if people == "walkers" else f"{people} {options.real} {options.images}",
         f"{attack} {eps:g}",
     )
+
+
+def _show(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(_show, value)) or None
+    return f"{value.mean:.0f} ± {value.half_width or math.nan:.0f}" if isinstance(value, Estimate) else value
 
 
 def main() -> None:
@@ -226,9 +289,8 @@ def main() -> None:
     options = parser.parse_args()
 
     rows = measure(options)
-    columns = ["people", "attack", "eps", "persons", "pck", "relative", "aimed", "transfer"]
-    shown = [{**row, "transfer": " ".join(f"{value:.0f}" for value in row["transfer"]) or None} for row in rows]
-    print_table(columns, [[row[column] for column in columns] for row in shown])
+    columns = ["people", "attack", "eps", "persons", "pck", "relative", "more", "aimed", "transfer"]
+    print_table(columns, [[_show(row[column]) for column in columns] for row in rows])
     if options.out is not None:
         write_plots(rows, options.out)
     if options.json:

@@ -50,17 +50,18 @@ fi
 # Progress where somebody is looking, silence where not.
 quiet=-qq
 [ -t 1 ] && quiet=
-pip() {
-    "$folder/bin/python" -m pip --disable-pip-version-check "$@"
+# Modules are compiled when they are first imported: most never are, and compiling all takes as long as the rest.
+install() {
+    "$folder/bin/python" -m pip --disable-pip-version-check install --no-compile $quiet "$@"
 }
 
 echo "setting up $folder with $("$folder/bin/python" --version), once; this downloads $size"
 if [ "$kind" = main ]; then
-    pip install $quiet -c constraints.txt -e ".[train,cluster,mlflow,docs,dev]"
+    install -c constraints.txt -e ".[train,cluster,mlflow,docs,dev]"
 else
-    pip install $quiet -r town/constraints.txt
+    install -r town/constraints.txt
     # without dependencies: those of the package run on NumPy 2, and rendering needs none of them
-    pip install $quiet --no-deps -e . -e town
+    install --no-deps -e . -e town
 fi
 
 message=$("$folder/bin/python" -c "import cv2" 2>&1) || {

@@ -21,19 +21,25 @@ SMALL = TrackerSettings(instance_size=191)
 """Search crops of less than half the pixels, for tests that do not ask for PySOT's."""
 
 
-def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
-    """Our estimator around random weights, on the CPU, whose answers are moderate as a trained network's are."""
+@cache
+def _siamrpn(seed, keypoint_head):
     torch.manual_seed(seed)
-    network = SiamRPN(keypoint_head=keypoint_head).to(dtype)
+    network = SiamRPN(keypoint_head=keypoint_head)
     with torch.no_grad():
         for branch in (network.rpn_head.cls, network.rpn_head.loc):
             branch.head[3].weight *= 0.01
             branch.head[3].bias.zero_()
+    return network
+
+
+def random_estimator(seed=0, keypoint_head=None, dtype=torch.float32, **kwargs):
+    """Our estimator around random weights, on the CPU, whose answers are moderate as a trained network's are."""
+    network = deepcopy(_siamrpn(seed, keypoint_head)).to(dtype)
     return SiamRPNEstimator(network, device_type="cpu", **kwargs)
 
 
-def random_nanotrack(version=3, dtype=torch.float32):
-    """Random weights whose answers are moderate, as a trained network's: standing boxes, and scores that differ."""
+@cache
+def _nanotrack(version, dtype):
     torch.manual_seed(version)
     network = NanoTrack(version).to(dtype)
     for module in network.modules():
@@ -43,6 +49,11 @@ def random_nanotrack(version=3, dtype=torch.float32):
         network(*(torch.rand(4, 3, side, side, dtype=dtype) * 255 for side in (127, 255)))  # sets the normalisation
         network.ban_head.bbox_pred[0].bias.copy_(torch.tensor([20.0, 45, 20, 45]).log())
     return network.eval().requires_grad_(False)
+
+
+def random_nanotrack(version=3, dtype=torch.float32):
+    """Random weights whose answers are moderate, as a trained network's: standing boxes, and scores that differ."""
+    return deepcopy(_nanotrack(version, dtype))
 
 
 def random_nanotrack_estimator(version=3, **kwargs):

@@ -14,9 +14,9 @@ from signals import hear_ctrl_c
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from doubles import random_estimator, screen_scene
+from doubles import screen_scene, tiny_estimator
 from armory_skelevision.attacks import PatchAttack
-attack = PatchAttack(random_estimator(), max_iter=2, export=sys.argv[2], verbose=False)
+attack = PatchAttack(tiny_estimator(), max_iter=40, export=sys.argv[2], verbose=False)
 print("go", flush=True)
 while True:
     for seed in range(3):

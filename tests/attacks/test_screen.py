@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from doubles import SMALL, random_estimator, screen_scene
+from doubles import screen_scene, tiny_estimator
 
 from armory_skelevision.attacks.patch.scene import read_scene
 from armory_skelevision.attacks.patch.screen import (
@@ -193,7 +193,7 @@ def test_gradient_equals_autograd_through_whole_frames(case):
     scene[2][0]["gs_coords"] = scene[2][0]["gs_coords"] + rng.integers(-40, 40, size=2)
     scene[2][0]["masks"] = np.ones_like(scene[2][0]["masks"])
     box = torch.tensor(scene[1][0]["boxes"][0]) + torch.tensor(rng.integers(-15, 15, size=2)).repeat(2)
-    estimator = random_estimator(seed=case, settings=SMALL)
+    estimator = tiny_estimator(seed=case)
     patch = random_patch(case).requires_grad_()
     frames = patched_scene(patch, scene)
     truth = torch.tensor(scene[1][0]["boxes"])

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from armory_skelevision import __version__
+from armory_skelevision.defenses import dualossdef
 from armory_skelevision.evaluation.check import Finding, check_config, model, run, stops
 from armory_skelevision.evaluation.check.environment import as_in_a_run
 from armory_skelevision.evaluation.check.run import check_file
 from armory_skelevision.evaluation.configs import build_config
+from armory_skelevision.models import siamrpn
 from armory_skelevision.networks import SiamRPN
 from armory_skelevision.weights import resolve as resolving
 from armory_skelevision.weights.loading import save_weights
@@ -386,6 +388,23 @@ def test_patches_that_an_earlier_attack_exported(tmp_path: Path) -> None:
     check_found(check_file(path), "error", "attack.kwargs.export", ["patch_000.png", "another folder"])
     # a run of a sweep has a folder of its own
     assert check_config(config) == []
+
+
+def test_a_model_and_a_defense_are_made_once_for_all_configs_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+    for module, name in ((siamrpn, "read_tracker"), (dualossdef, "read_unet")):
+        original = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *args, load=original, **kwargs: read.append(load) or load(*args, **kwargs)
+        )
+    config, made = build_config("walkers", "mtl", defense="dualossdef"), {}
+    for steps in (1, 2):
+        config["attack"]["kwargs"]["max_iter"] = steps
+        assert check_config(config, made) == []
+    assert len(read) == 2
+    config["defense"]["kwargs"]["branches"] = "search"
+    assert check_config(config, made) == []
+    assert len(read) == 3
 
 
 def test_the_schema_is_read_once_however_many_configs_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,8 @@ def measure_cells(tmp_path):
         "both": lambda: [cleaner(tmp_path), TemplateAdaptation(max_iter=1, augment=1)],
     }
 
-    def run(keep=None, weights="a", count=None, precision="float32"):
-        table = Table(ATTACKS, 1, 1, 5, "mini", 3, keep, precision)
+    def run(keep=None, weights="a", count=None, precision="float32", attacks=ATTACKS):
+        table = Table(attacks, 1, 1, 5, "mini", 3, keep, precision)
         identity = {name: f"{name} {weights}" for name in makers}
         cells = evaluate_model(tiny_estimator, identity, makers, [draw()], table, lambda: None)
         found = [next(cells) for _ in range(count)] if count else list(cells)
@@ -83,7 +83,7 @@ def test_finished_cells_are_kept(measure_cells, tmp_path, monkeypatch):
 
 
 def test_attacks_in_bf16_are_evaluated_in_float32(measure_cells):
-    full, half = measure_cells(), measure_cells(precision="bf16")
+    full, half = (measure_cells(precision=precision, attacks=["pgd8"]) for precision in ("float32", "bf16"))
     assert full.keys() == half.keys()
     for key, cell in full.items():
         assert (half[key] == cell) if key[1] == "clean" else (half[key]["note"] == cell["note"])

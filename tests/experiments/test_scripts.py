@@ -16,7 +16,7 @@ from armory_skelevision.weights.packaged import packaged_weights
 
 
 def test_strength_without_torchvision(script, tmp_path):
-    short = ("--split", "mini", "--videos", "1", "--steps", "1", "--frames", "4")
+    short = ("--split", "mini", "--videos", "1", "--steps", "1", "--frames", "3")
     _, result = script("experiments.strength", *short, "--torchvision", str(tmp_path))
     (row,) = result["rows"]
     assert row["armory"] is None and result["best_of_3_higher"] is None
@@ -25,7 +25,7 @@ def test_strength_without_torchvision(script, tmp_path):
 
 
 def test_eot_evaluates_both_patches(script):
-    _, result = script("experiments.eot", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "5")
+    _, result = script("experiments.eot", "--videos", "1", "--steps", "1", "--draws", "1", "--frames", "3")
     assert [mean["patch"] for mean in result["means"]] == ["plain", "eot"]
     plain, eot = result["rows"]
     assert plain["benign"] == eot["benign"] > 0.5
@@ -61,7 +61,7 @@ def test_attention_is_split_at_the_true_box(script):
 
 
 def test_steps_go_on_where_they_were_stopped(script, tmp_path):
-    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--models", "mtl", "--step-sizes", "0.1")
+    few = ("--split", "mini", "--videos", "1", "--frames", "3", "--models", "mtl", "--step-sizes", "0.1")
     _, straight = script("experiments.steps", *few, "--steps", "0", "1", "2")
     (row,) = straight["rows"]
     assert list(row) == ["model", "step size", "benign", "0", "1", "2"]
@@ -74,7 +74,7 @@ def test_steps_go_on_where_they_were_stopped(script, tmp_path):
 
 
 def test_attacks_under_one_budget_go_on_where_they_were_stopped(script, tmp_path):
-    few = ("--videos", "0", "--frames", "5", "--budget", "3", "--models", "stl", "--table", tmp_path / "rows.csv")
+    few = ("--videos", "0", "--frames", "3", "--budget", "3", "--models", "stl", "--table", tmp_path / "rows.csv")
     names = ("grey", "flytrap", "auto", "expected_l1+l1:random", "without:expected_l1+l1:random")
     _, result = script("experiments.auto_patch", *few, "--shown-to", "mtl", "--attacks", *names)
     rows = {row["attack"]: row for row in result["rows"]}
@@ -93,7 +93,7 @@ def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
         (tmp_path / folder).mkdir()
         shutil.copy(packaged_weights(f"siamrpn_alex_{model}.safetensors"), tmp_path / folder / "weights.safetensors")
     paths = [tmp_path / folder / "weights.safetensors" for folder in files]
-    few = ("--split", "mini", "--videos", "1", "--frames", "4", "--steps", "0", "1", "--keep", tmp_path / "kept")
+    few = ("--split", "mini", "--videos", "1", "--frames", "3", "--steps", "0", "1", "--keep", tmp_path / "kept")
     table, result = script("experiments.robustness", *paths, *few)
     stl, mtl = result["runs"]["stl"], result["runs"]["mtl"]
     assert stl["1"] == mtl["2"] != stl["2"] == mtl["1"]
@@ -107,7 +107,7 @@ def test_robustness_compares_runs_of_the_same_seeds(script, tmp_path):
 
 
 def test_universal_patch_is_shown_in_other_videos(script):
-    _, result = script("experiments.universal", "--steps", "1", "--videos", "1", "--frames", "5")
+    _, result = script("experiments.universal", "--steps", "1", "--videos", "1", "--frames", "3")
     (row,) = result["rows"]
     assert row["benign"] > 0.5 and row["universal"] != row["grey"]
     assert result["means"]["grey"] == row["grey"]
@@ -140,7 +140,7 @@ def test_reach_depends_on_the_constants(script, tmp_path, walk):
 
 
 def test_alarms_of_attacks(script, tmp_path):
-    few = ("--split", "mini", "--videos", "2", "--frames", "4", "--steps", "1", "--keep", tmp_path)
+    few = ("--split", "mini", "--videos", "2", "--frames", "3", "--steps", "1", "--keep", tmp_path)
     table, result = script("experiments.alarms", *few)
     assert list(result["runs"]) == ["benign", "patch", "quiet", "pgd8"]
     assert all(len(runs) == 2 and 0 <= run["iou"] <= 1 for runs in result["runs"].values() for run in runs)

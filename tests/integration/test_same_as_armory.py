@@ -21,11 +21,11 @@ OF_SCORES = ("lost_but_sure", "mean_attack_success_rate")
 def test_every_number_is_the_same(tmp_path: Path) -> None:
     config = copy.deepcopy(build_config("walkers", "mtl"))
     config["attack"]["kwargs"]["max_iter"] = 2
-    config["dataset"]["max_frames"] = 6
+    config["dataset"]["max_frames"] = 3
     path = armory_runs.evaluate(config, tmp_path, batches=2)
     armory, run = json.loads(path.read_text())["results"], read_run(path)
     tracker = load_tracker("siamrpn_mtl", device="cpu")
-    videos = [load_video(f"walkers/mini/{number}")[:6] for number in range(2)]
+    videos = [load_video(f"walkers/mini/{number}")[:3] for number in range(2)]
     results = evaluate(tracker, videos, attack=PatchAttack(tracker, max_iter=2, verbose=False))
     for stage in ("benign", "adversarial"):
         ours = [getattr(result, stage) for result in results]

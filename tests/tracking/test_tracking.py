@@ -72,7 +72,7 @@ def test_network_sees_bgr_from_0_to_255():
 
 
 @pytest.mark.parametrize(
-    ("frames", "constants"), [(50, {}), (12, {"penalty_k": 0.24, "window_influence": 0.5, "learning_rate": 0.25})]
+    ("frames", "constants"), [(25, {}), (12, {"penalty_k": 0.24, "window_influence": 0.5, "learning_rate": 0.25})]
 )
 def test_boxes_equal_an_independent_loop_of_pysots_equations(network, frames, constants):
     video = textured_video(frames, 120, 160, seed=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,8 +24,11 @@ TRUSTED = ("armory_skelevision", "armory", "art")
 """Packages whose defenses are cheap to make, and refuse at once what they cannot take."""
 
 
-def check_defense(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
-    """What keeps the defense from being made; where it can be, it is put before the model, if that could be made."""
+def check_defense(config: Mapping[str, Any], estimator: Any, made: dict[str, Any]) -> list[Finding]:
+    """What keeps the defense from being made; where it can be, it is put before the model, if that could be made.
+
+    ``made`` has the defenses of other configs, which serve again where they would be the same; the new one is added.
+    """
     section = config["defense"]
     if estimator is not None:
         estimator.set_params(preprocessing_defences=[])  # of an earlier config with the same model
@@ -33,17 +37,19 @@ def check_defense(config: Mapping[str, Any], estimator: Any) -> list[Finding]:
     findings = unknown_keys("defense", section, DEFENSE_KEYS, "warning")
     if section["type"] != "Preprocessor":
         findings.append(error("defense.type", f"expected 'Preprocessor' for a tracker, got {section['type']!r}"))
-    made, found = find_object("defense", section["module"], section["name"], section["kwargs"])
+    maker, found = find_object("defense", section["module"], section["name"], section["kwargs"])
     findings += found
     if has_errors(findings) or section["module"].split(".")[0] not in TRUSTED:
         return findings
     kwargs = dict(section["kwargs"])
     if isinstance(kwargs.get("clip_values"), list):
         kwargs["clip_values"] = tuple(kwargs["clip_values"])  # as ARMORY does
+    key = json.dumps(section, sort_keys=True, default=str)
     try:
-        defense = made(**kwargs)
+        if key not in made:
+            made[key] = maker(**kwargs)
         if estimator is not None:
-            estimator.set_params(preprocessing_defences=[defense])
+            estimator.set_params(preprocessing_defences=[made[key]])
     except Exception as raised:  # ART and ARMORY raise any kind of exception for wrong values
         findings.append(explain("defense.kwargs", raised, f"see {section['module']}.{section['name']}"))
     return findings

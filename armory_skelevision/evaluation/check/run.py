@@ -53,8 +53,9 @@ def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Findin
 
     Args:
         config: What its file holds.
-        made: The models made for other configs, see `model.check_model`; None for none.
+        made: The models and defenses made for other configs, see `model.check_model`; None for none.
     """
+    made = {} if made is None else made
     findings = _guarded("config", check_schema, config)
     if has_errors(findings):
         return findings
@@ -69,11 +70,11 @@ def check_config(config: Any, made: dict[str, Any] | None = None) -> list[Findin
     models: list[Any] = [None]
 
     def make_model() -> list[Finding]:
-        models[0], found = check_model(config, {} if made is None else made)
+        models[0], found = check_model(config, made)
         return found
 
     findings += _guarded("model", make_model)
-    findings += _guarded("defense", check_defense, config, models[0])
+    findings += _guarded("defense", check_defense, config, models[0], made)
     findings += _guarded("attack", check_attack, config, models[0])
     sections = {
         "dataset": check_dataset,
