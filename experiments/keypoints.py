@@ -180,7 +180,7 @@ def describe_clean(found: Found) -> dict[str, Any]:
     return {
         "persons": len(own),
         "pck": float(100 * np.nanmean(own)),
-        "relative": Estimate(100.0, 0.0, len(own)),
+        "relative": Estimate(100.0, None, len(own)),
         "more": None,
         "aimed": float(100 * np.nanmean(found["aimed"])),
         "keypoints": _per_keypoint(own, own),
@@ -266,7 +266,9 @@ def _place(options: argparse.Namespace, people: str, attack: str, eps: float) ->
 def _show(value: Any) -> Any:
     if isinstance(value, list):
         return ", ".join(map(_show, value)) or None
-    return f"{value.mean:.0f} ± {value.half_width or math.nan:.0f}" if isinstance(value, Estimate) else value
+    if isinstance(value, Estimate):
+        return f"{value.mean:.0f}" if value.half_width is None else f"{value.mean:.0f} ± {value.half_width:.0f}"
+    return value
 
 
 def main() -> None:
