@@ -41,7 +41,8 @@ import pandas as pd
 from armory_skelevision import evaluate, load_tracker, load_video
 from armory_skelevision.attacks import AutoPatch, PatchAttack
 from armory_skelevision.attacks.patch.auto import Member
-from armory_skelevision.datasets.otb_patch import place_patch
+from armory_skelevision.datasets.otb_sequences import find_sequences
+from armory_skelevision.datasets.otb_video import load_overlaid
 from armory_skelevision.datasets.video import Video
 from armory_skelevision.evaluation.table import IN_REACH
 from armory_skelevision.io import hash_file, progress
@@ -92,24 +93,12 @@ def name_member(member: Member) -> str:
     return f"{'+'.join(member.losses)}:{member.start}"
 
 
-class PatchedSequence(Video):
-    """A real video with the patch of the OTB protocol, which is no screen that has a shade."""
-
-    @property
-    def patch_metadata(self) -> dict[str, Any]:
-        """See `Video.patch_metadata`."""
-        return {**super().patch_metadata, "shading": False}
-
-
 def open_video(number: int | str, options: argparse.Namespace) -> Video:
     """The first frames of a packaged video by its number, or of a sequence of OTB by its name."""
     if options.otb is None:
         return load_video(f"walkers/{options.split}/{number}")[: options.frames]
-    video = load_video(options.otb / str(number), layout="otb", max_frames=options.frames)
-    placed = place_patch(video.boxes_xyxy, *video.frames.shape[1:3])
-    return PatchedSequence(
-        video.frames, video.boxes_xyxy, video.name, gs_coords=placed["gs_coords"], masks=placed["masks"][..., 0]
-    )
+    (sequence,) = find_sequences(options.otb, [str(number)])
+    return load_overlaid(sequence, options.frames)
 
 
 def attack_video(

@@ -20,6 +20,7 @@ app = typer.Typer(help="Measure, verify and show trackers and defenses under the
 
 _WEIGHTS = typer.Option("--weights", help="The tracker's weights file; by default found by its name.")
 _DEFENSE_WEIGHTS = typer.Option("--defense-weights", help="The defense's weights file, likewise.")
+_OTB = typer.Option("--otb", help="Folder of sequences of OTB2015, in place of the packaged videos.")
 _DEVICE = typer.Option(help="Where the network is computed.")
 _Device = Literal["auto", "cpu", "gpu"]
 
@@ -35,7 +36,13 @@ def add(
     ] = None,
     defense_weights: Annotated[Path | None, _DEFENSE_WEIGHTS] = None,
     reference: Annotated[str | None, typer.Option(help="Address of a page or a paper, https://…")] = None,
-    split: Annotated[Literal["dev", "mini"], typer.Option(help="Split of the data set walkers.")] = "dev",
+    split: Annotated[
+        Literal["dev", "mini"] | None, typer.Option(help="Split of the data set walkers; dev unless --otb is given.")
+    ] = None,
+    otb: Annotated[Path | None, _OTB] = None,
+    sequences: Annotated[
+        str | None, typer.Option(help="Names of those, such as Crossing,Human7; by default all of OTB2015-Person.")
+    ] = None,
     frames: Annotated[int, typer.Option(min=2, help="Frames of each video, from the first.")] = 20,
     budget: Annotated[int, typer.Option(min=1, help="Gradient evaluations of the attack for each video.")] = 100,
     patches: Annotated[
@@ -45,14 +52,15 @@ def add(
 ) -> None:
     """Measure a tracker, and a defense in front of it, by the leaderboard's protocol, and write the entry.
 
-    All videos of the split are attacked, adaptively and in float32, which takes hours on a CPU with the default budget.
-    The patches go into a folder beside the entry. The same command continues an interrupted one: ENTRY.part keeps the
-    videos that are done. With --patches, nothing is attacked: the patches are shown.
+    All videos of the split, or all named sequences, are attacked, adaptively and in float32, which takes hours on a CPU
+    with the default budget. The patches go into a folder beside the entry. The same command continues an interrupted
+    one: ENTRY.part keeps the videos that are done. With --patches, nothing is attacked: the patches are shown.
     """
     from armory_skelevision.leaderboard.add import Wanted, add_entry
 
     section, section_weights = (None, None) if defense is None else _read_defense(defense)
-    wanted = Wanted(tracker, weights, section, defense_weights or section_weights, split, frames, budget, patches)
+    chosen = _name_split(split, otb, sequences)
+    wanted = Wanted(tracker, weights, section, defense_weights or section_weights, chosen, frames, budget, patches, otb)
     made = add_entry(entry, wanted, by, reference, device)
     _print_means(made.videos)
     print(printable(entry))
@@ -67,6 +75,7 @@ def verify(
     attack: Annotated[bool, typer.Option("--attack", help="Attack the videos again, too: as slow as add.")] = False,
     weights: Annotated[Path | None, _WEIGHTS] = None,
     defense_weights: Annotated[Path | None, _DEFENSE_WEIGHTS] = None,
+    otb: Annotated[Path | None, _OTB] = None,
     device: Annotated[_Device, _DEVICE] = "auto",
 ) -> None:
     """Measure an entry again, under its patches. Exit code 1 if its files or its numbers are others; says which.
@@ -82,7 +91,7 @@ def verify(
     numbers = None if videos is None else _parse_numbers(videos)
     if read.version != __version__:
         print(message(f"note: measured with version {read.version}, this is {__version__}"), file=sys.stderr)
-    found = verify_entry(read, find_patches(entry), numbers, attack, weights, defense_weights, device)
+    found = verify_entry(read, find_patches(entry), numbers, attack, weights, defense_weights, otb, device)
     for score in found.scores:
         print(f"video {score.number}: benign {score.benign:.4f}  worst case {score.worst_case:.4f}")
     for score in found.attacked:
@@ -128,6 +137,19 @@ def _read_defense(given: str) -> tuple[DefensePart, Path | None]:
     settings = {key: value for key, value in kwargs.items() if key != "weights_file"}
     part = DefensePart.from_dict({"name": section.get("name"), "kwargs": settings, "weights": None}, "defense")
     return part, Path(kwargs["weights_file"]) if "weights_file" in kwargs else None
+
+
+def _name_split(split: str | None, otb: Path | None, sequences: str | None) -> str:
+    """The split as an entry names it."""
+    from armory_skelevision.leaderboard.entry import ALL_PERSONS
+
+    if otb is None:
+        if sequences is not None:
+            raise InvalidValueError("--sequences", "none without --otb", printable(sequences))
+        return split or "dev"
+    if split is not None:
+        raise InvalidValueError("--split", "none beside --otb", split, "name sequences by --sequences")
+    return ALL_PERSONS if sequences is None else "+".join(sorted(set(sequences.split(","))))
 
 
 def _parse_numbers(text: str) -> list[int]:

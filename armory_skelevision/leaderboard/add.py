@@ -14,11 +14,10 @@ from armory_skelevision import __version__
 from armory_skelevision.io import atomic_write, printable, read_bytes, refuse_existing
 from armory_skelevision.io.folders import refuse_filled
 from armory_skelevision.leaderboard.entry import (
+    ALL_PERSONS,
     AttackPart,
-    Data,
     DefensePart,
     Entry,
-    Split,
     Submitted,
     TrackerPart,
     VideoScore,
@@ -30,13 +29,12 @@ from armory_skelevision.leaderboard.entry import (
 from armory_skelevision.leaderboard.protocol import (
     attack_videos,
     check_patches,
-    count_videos,
     describe_weights,
     find_weights,
-    hash_split,
     load_subject,
     replay_videos,
 )
+from armory_skelevision.leaderboard.videos import open_videos
 from armory_skelevision.models.loading import Device
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.resolve import resolve
@@ -52,15 +50,18 @@ class Wanted(NamedTuple):
     weights: Path | None
     defense: DefensePart | None
     defense_weights: Path | None
-    split: Split
+    split: str
+    """Of walkers, or, with ``otb``, of otb_person; see `entry.Data`."""
     frames: int
     budget: int
     patches: Path | None = None
     """A folder of patches that the attack found earlier; None to attack."""
+    otb: Path | None = None
+    """The folder of OTB's sequences; None for the packaged videos."""
 
 
 def add_entry(path: Path, wanted: Wanted, by: str, reference: str | None = None, device: Device = "auto") -> Entry:
-    """Measure an entry on all videos of a split, and write its file and its patches.
+    """Measure an entry on all its videos, and write its file and its patches.
 
     Until all is measured, ``path.part`` is the entry as far as it is; where that is there, its videos are not measured
     again.
@@ -75,47 +76,47 @@ def add_entry(path: Path, wanted: Wanted, by: str, reference: str | None = None,
     Raises:
         InvalidValueError: For a setting out of range, what is no tracker or defense, an entry or patches that are there
             already, or an unfinished entry of another measurement. Nothing is measured then.
-        MissingFileError: If a weights file is missing.
+        MissingFileError: If a weights file or a sequence is missing.
     """
     _check_name(path)
     submitted = Submitted(by, datetime.datetime.now(datetime.UTC).date().isoformat(), reference)
     weights = find_weights(wanted.tracker, wanted.weights)
     tracker = TrackerPart(wanted.tracker, describe_weights(weights))
     defense, defense_weights = _describe_defense(wanted)
-    data = Data("walkers", wanted.split, hash_split(wanted.split), wanted.frames)
+    videos = open_videos("walkers" if wanted.otb is None else "otb_person", wanted.split, wanted.frames, wanted.otb)
     attack = AttackPart("AutoPatch", wanted.budget, "float32", 0, True)
     subject = load_subject(tracker, defense, weights, defense_weights, device)
 
-    def describe(videos: list[VideoScore]) -> Entry:
+    def describe(scores: list[VideoScore]) -> Entry:
         """The entry as far as these videos are measured."""
         return Entry(
             format="armory_skelevision leaderboard 1",
             tracker=tracker,
             defense=defense,
-            data=data,
+            data=videos.data,
             attack=attack,
-            videos=tuple(videos),
-            seconds=_add_up(videos),
+            videos=tuple(scores),
+            seconds=_add_up(scores),
             submitted=submitted,
             version=__version__,
             command=describe_command(wanted, tracker, defense, submitted),
         )
 
     unfinished, patches = path.with_name(f"{path.name}.part"), find_patches(path)
-    videos = _resume(unfinished, patches, describe)
-    numbers = range(len(videos), count_videos(wanted.split))
+    known = _resume(unfinished, patches, describe)
+    numbers = range(len(known), len(videos.loaders))
     with TemporaryDirectory() as folder:
         found = wanted.patches or Path(folder)
         if wanted.patches is None:
-            scores = attack_videos(subject, data, attack, numbers, found)
+            scores = attack_videos(subject, videos, attack, numbers, found)
         else:
-            scores = replay_videos(subject, data, numbers, found)
+            scores = replay_videos(subject, videos, numbers, found)
         for score in scores:
             patches.mkdir(parents=True, exist_ok=True)
             atomic_write(find_patch(patches, score.number), read_bytes(find_patch(found, score.number)))
-            videos.append(score)
-            atomic_write(unfinished, describe(videos).to_json())
-    made = describe(videos)
+            known.append(score)
+            atomic_write(unfinished, describe(known).to_json())
+    made = describe(known)
     atomic_write(path, made.to_json(), new=True)
     unfinished.unlink()
     return made
@@ -159,7 +160,13 @@ def describe_command(wanted: Wanted, tracker: TrackerPart, defense: DefensePart 
             options["--defense-weights"] = defense.weights.file
     if submitted.reference is not None:
         options["--reference"] = submitted.reference
-    options |= {"--split": wanted.split, "--frames": str(wanted.frames), "--budget": str(wanted.budget)}
+    if wanted.otb is not None:
+        options |= {"--otb": "OTB"} | (
+            {} if wanted.split == ALL_PERSONS else {"--sequences": wanted.split.replace("+", ",")}
+        )
+    else:
+        options["--split"] = wanted.split
+    options |= {"--frames": str(wanted.frames), "--budget": str(wanted.budget)}
     if wanted.patches is not None:
         options["--patches"] = "PATCHES"
     words = [word for option, value in options.items() for word in (option, value)]

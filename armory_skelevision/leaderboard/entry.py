@@ -14,7 +14,14 @@ from armory_skelevision.io import list_folder
 from armory_skelevision.io.records import read_record
 from armory_skelevision.validation import Fraction, InvalidValueError, Iterations, Range, Settings, WholeNumber
 
-Split = Literal["dev", "mini"]
+DataName = Literal["walkers", "otb_person"]
+
+PACKAGED_SPLITS = ("dev", "mini")
+"""Splits of the data set walkers that entries are measured on."""
+
+ALL_PERSONS = "OTB2015-Person"
+"""The split of all sequences that the SkeleVision paper calls so."""
+
 Frames = Annotated[int, Range(2, 10_000)]
 Seconds = Annotated[float, Range(0, 1e9)]
 
@@ -22,6 +29,7 @@ FIXED = {"weights_file", "sha256", "differentiable", "apply_fit", "apply_predict
 """Settings of defenses that an entry cannot choose: files, devices, and what would hide a gradient."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+_SEQUENCES = re.compile(r"[A-Za-z0-9-]{1,40}(\+[A-Za-z0-9-]{1,40}){0,99}")
 _MAX_TEXT = 200
 
 
@@ -83,18 +91,25 @@ class Data(Settings):
 
     Attributes:
         name: The data set.
-        split: Its packaged split, of which all videos are used.
-        sha256: Of the split's files; see `protocol.hash_split`.
+        split: Of walkers, one of `PACKAGED_SPLITS`, of which all videos are used; of otb_person, `ALL_PERSONS` or names
+            of sequences in the order of the alphabet, such as "Crossing+Human7".
+        sha256: Of the files; see `videos.open_videos`.
         frames: How many frames of each video, from the first.
     """
 
-    name: Literal["walkers"]
-    split: Split
+    name: DataName
+    split: str
     sha256: str
     frames: Frames
 
     def check(self) -> None:
-        """Refuse what is no hash."""
+        """Refuse other splits, and what is no hash."""
+        if self.name == "walkers":
+            if self.split not in PACKAGED_SPLITS:
+                raise InvalidValueError("split", " or ".join(PACKAGED_SPLITS), f"{self.split!r:.80}")
+        elif not _SEQUENCES.fullmatch(self.split) or self.split.split("+") != sorted(set(self.split.split("+"))):
+            expected = f"{ALL_PERSONS}, or names of sequences in the order of the alphabet, joined by +"
+            raise InvalidValueError("split", expected, f"{self.split!r:.80}")
         _check_hash(self.sha256)
 
 

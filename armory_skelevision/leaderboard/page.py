@@ -11,14 +11,14 @@ import numpy as np
 
 from armory_skelevision.io.pages import make_environment
 from armory_skelevision.leaderboard.entry import Entry, WeightsFile
-from armory_skelevision.leaderboard.protocol import hash_split
+from armory_skelevision.leaderboard.videos import hash_split
 from armory_skelevision.submission.ranking import Interval, find_interval
 
 MARK = '<meta name="generator" content="skelevision leaderboard page">'
 """What every version of the page contains."""
 
-STANDARD = ("dev", 20, 100)
-"""Split, frames and budget of the protocol that `skelevision leaderboard add` follows by default."""
+STANDARD = ("walkers", "dev", 20, 100)
+"""Data set, split, frames and budget of the protocol that `skelevision leaderboard add` follows by default."""
 
 SHOWN = 12
 """Digits of a hash."""
@@ -45,12 +45,14 @@ class Row(NamedTuple):
 class Board(NamedTuple):
     """The entries that were measured in the same way, the best first."""
 
+    data: str
+    """Name of the data set."""
     split: str
     frames: int
     budget: int
     adaptive: bool
     is_current: bool
-    """Whether the split's files are those of the package of now."""
+    """Whether the files are those of the package of now, if they are packaged."""
     rows: list[Row]
 
     @property
@@ -59,7 +61,7 @@ class Board(NamedTuple):
         attack = f"{self.budget} gradient evaluation{'' if self.budget == 1 else 's'}"
         kind = "" if self.adaptive else ", non-adaptive"
         files = "" if self.is_current else ", earlier files"
-        return f"walkers/{self.split}{files}, first {self.frames} frames, AutoPatch with {attack}{kind}"
+        return f"{self.data}/{self.split}{files}, first {self.frames} frames, AutoPatch with {attack}{kind}"
 
 
 def render_page(entries: Mapping[str, Entry]) -> str:
@@ -85,19 +87,22 @@ def render_page(entries: Mapping[str, Entry]) -> str:
 
 def list_boards(entries: Mapping[str, Entry]) -> list[Board]:
     """A table for each way of measuring; numbers of different ones cannot be compared. The standard one comes first."""
-    groups: dict[tuple[str, int, int, bool, str], dict[str, Entry]] = {}
+    groups: dict[tuple[str, str, int, int, bool, str], dict[str, Entry]] = {}
     for name, entry in entries.items():
         data, attack = entry.data, entry.attack
-        key = (data.split, data.frames, attack.budget, attack.adaptive, data.sha256)
+        key = (data.name, data.split, data.frames, attack.budget, attack.adaptive, data.sha256)
         groups.setdefault(key, {})[name] = entry
-    current = {split: hash_split(split) for split in {key[0] for key in groups}}
-    boards = [Board(*key[:4], key[4] == current[key[0]], _rank(group.items())) for key, group in groups.items()]
+    current = {split: hash_split(split) for name, split, *_ in groups if name == "walkers"}
+    boards = [
+        Board(*key[:5], key[0] != "walkers" or key[5] == current[key[1]], _rank(group.items()))
+        for key, group in groups.items()
+    ]
     return sorted(boards, key=_sorting_key)
 
 
-def _sorting_key(board: Board) -> tuple[bool, bool, bool, tuple[str, int, int]]:
-    way = board.split, board.frames, board.budget
-    return not board.is_current, way != STANDARD, not board.adaptive, way
+def _sorting_key(board: Board) -> tuple[bool, bool, bool, bool, tuple[str, str, int, int]]:
+    way = board.data, board.split, board.frames, board.budget
+    return not board.is_current, way != STANDARD, board.data != STANDARD[0], not board.adaptive, way
 
 
 def _rank(entries: Iterable[tuple[str, Entry]]) -> list[Row]:

@@ -1,8 +1,7 @@
-"""The one protocol by which all entries are measured: `AutoPatch` on the first frames of all videos of a split."""
+"""The one protocol by which all entries are measured: `AutoPatch` on the first frames of all videos."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,13 @@ from typing import Any, NamedTuple
 
 from armory_skelevision import defenses
 from armory_skelevision.attacks import AutoPatch, PatchAttack
-from armory_skelevision.datasets import Video, load_video
-from armory_skelevision.datasets.walker_files import read_split
-from armory_skelevision.datasets.walker_videos import find_split
+from armory_skelevision.datasets import Video
 from armory_skelevision.evaluation.check.findings import describe
 from armory_skelevision.evaluation.check.names import find_object
 from armory_skelevision.evaluation.evaluate import evaluate
 from armory_skelevision.io import atomic_write, hash_file, leads_out, printable, progress, read_bytes
 from armory_skelevision.leaderboard.entry import (
     AttackPart,
-    Data,
     DefensePart,
     Entry,
     TrackerPart,
@@ -28,6 +24,7 @@ from armory_skelevision.leaderboard.entry import (
     WeightsFile,
     find_patch,
 )
+from armory_skelevision.leaderboard.videos import Videos
 from armory_skelevision.models.loading import MODELS, Device, load_tracker
 from armory_skelevision.validation import InvalidValueError, suggest
 from armory_skelevision.weights.packaged import packaged_weights
@@ -42,19 +39,6 @@ class Subject(NamedTuple):
 
     tracker: Any
     defense: Any = None
-
-
-def hash_split(split: str) -> str:
-    """SHA-256 of a packaged split: of the lines "hash  name" of its files by name, as sha256sum prints them."""
-    lines = [
-        f"{hash_file(path)}  {path.name}\n" for video in read_split(find_split(split)) for path in _files_of(video)
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def count_videos(split: str) -> int:
-    """How many videos a packaged split has."""
-    return len(read_split(find_split(split)))
 
 
 def find_weights(tracker: str, given: Path | None) -> Path:
@@ -98,13 +82,13 @@ def load_subject(
 
 
 def attack_videos(
-    subject: Subject, data: Data, attack: AttackPart, numbers: Sequence[int], patches: Path
+    subject: Subject, videos: Videos, attack: AttackPart, numbers: Sequence[int], patches: Path
 ) -> Iterator[VideoScore]:
-    """Attack videos of a split one by one, and keep the patches.
+    """Attack videos one by one, and keep the patches.
 
     Args:
         subject: From `load_subject`.
-        data: The split and how many frames of each video.
+        videos: From `open_videos`.
         attack: The budget and the other settings.
         numbers: Which videos.
         patches: An existing folder for the patches, whose earlier ones of these videos are replaced.
@@ -114,12 +98,12 @@ def attack_videos(
         shows it, with 8 bits for each colour.
     """
     for number in progress(numbers, "videos attacked", unit="video"):
-        picture, seconds = _make_patch(subject, data, attack, number)
+        picture, seconds = _make_patch(subject, videos.loaders[number](), attack)
         atomic_write(find_patch(patches, number), picture)
-        yield replace(_show_patch(subject, data, number, patches), seconds=round(seconds, 1))
+        yield replace(_show_patch(subject, videos, number, patches), seconds=round(seconds, 1))
 
 
-def replay_videos(subject: Subject, data: Data, numbers: Sequence[int], patches: Path) -> Iterator[VideoScore]:
+def replay_videos(subject: Subject, videos: Videos, numbers: Sequence[int], patches: Path) -> Iterator[VideoScore]:
     """Show videos with patches that are there already; see `attack_videos`.
 
     Raises:
@@ -127,10 +111,10 @@ def replay_videos(subject: Subject, data: Data, numbers: Sequence[int], patches:
         InvalidValueError: If a patch is no picture.
     """
     for number in progress(numbers, "videos with their patches", unit="video"):
-        yield _show_patch(subject, data, number, patches)
+        yield _show_patch(subject, videos, number, patches)
 
 
-def _make_patch(subject: Subject, data: Data, attack: AttackPart, number: int) -> tuple[bytes, float]:
+def _make_patch(subject: Subject, video: Video, attack: AttackPart) -> tuple[bytes, float]:
     """The patch that the attack finds, as a PNG file, and how many seconds it took."""
     with TemporaryDirectory() as folder:
         made = AutoPatch(
@@ -141,23 +125,19 @@ def _make_patch(subject: Subject, data: Data, attack: AttackPart, number: int) -
             precision=attack.precision,
             seed=attack.seed,
         )
-        result = evaluate(subject.tracker, _load_frames(data, number), made, subject.defense)
+        result = evaluate(subject.tracker, video, made, subject.defense)
         return read_bytes(Path(folder, "patch_000.png")), result.attack_seconds or 0.0
 
 
-def _show_patch(subject: Subject, data: Data, number: int, patches: Path) -> VideoScore:
+def _show_patch(subject: Subject, videos: Videos, number: int, patches: Path) -> VideoScore:
     """The score of a video under a patch; it has no ``seconds``."""
     patch = find_patch(patches, number)
     shown = PatchAttack(subject.tracker, max_iter=0, patch_init=patch, verbose=False)
-    result = evaluate(subject.tracker, _load_frames(data, number), shown, subject.defense)
+    result = evaluate(subject.tracker, videos.loaders[number](), shown, subject.defense)
     benign = float(result.benign.mean_iou)
     # a patch that helps the tracker is one that no attacker would show
     attacked = benign if result.adversarial is None else float(result.adversarial.mean_iou)
     return VideoScore(number, benign, min(benign, attacked), None, hash_file(patch))
-
-
-def _load_frames(data: Data, number: int) -> Video:
-    return load_video(f"{data.name}/{data.split}/{number}")[: data.frames]
 
 
 def _load_defense(part: DefensePart, weights: Path | None) -> Any:
@@ -169,10 +149,6 @@ def _load_defense(part: DefensePart, weights: Path | None) -> Any:
     if findings:
         raise InvalidValueError("defense.kwargs", f"settings of {part.name}", describe(findings[0]))
     return made(**kwargs)
-
-
-def _files_of(video: Any) -> list[Path]:
-    return sorted([video.path, video.annotation])
 
 
 def check_weights(key: str, part: WeightsFile, given: Path | None) -> Path:

@@ -17,11 +17,10 @@ from armory_skelevision.leaderboard.protocol import (
     attack_videos,
     check_patches,
     check_weights,
-    count_videos,
-    hash_split,
     load_subject,
     replay_videos,
 )
+from armory_skelevision.leaderboard.videos import Videos, open_videos
 from armory_skelevision.models.loading import Device
 from armory_skelevision.validation import InvalidValueError
 
@@ -50,6 +49,7 @@ def verify_entry(
     attack: bool = False,
     weights: Path | None = None,
     defense_weights: Path | None = None,
+    otb: Path | None = None,
     device: Device = "auto",
 ) -> Verification:
     """Compare an entry's files with those here, show its patches again, and attack again if wanted.
@@ -61,33 +61,35 @@ def verify_entry(
         attack: Whether to attack these videos again.
         weights: The tracker's weights, where they are not found under the entry's name for them.
         defense_weights: Those of the defense, likewise.
+        otb: The folder of OTB's sequences, for an entry on those.
         device: Where the network is computed.
 
     Raises:
         InvalidValueError: If a file has another hash than the entry says, or the videos are others. Nothing is measured
             then.
-        MissingFileError: If a weights file or a patch is not here.
+        MissingFileError: If a weights file, a sequence or a patch is not here.
     """
-    chosen = check_data(entry, numbers)
+    videos = open_videos(entry.data.name, entry.data.split, entry.data.frames, otb)
+    chosen = check_data(entry, videos, numbers)
     check_patches(entry, patches, chosen)
     path = check_weights("tracker.weights", entry.tracker.weights, weights)
     defense_path = None
     if entry.defense is not None and entry.defense.weights is not None:
         defense_path = check_weights("defense.weights", entry.defense.weights, defense_weights)
     subject = load_subject(entry.tracker, entry.defense, path, defense_path, device)
-    scores, attacked = list(replay_videos(subject, entry.data, chosen, patches)), []
+    scores, attacked = list(replay_videos(subject, videos, chosen, patches)), []
     if attack:
         with TemporaryDirectory() as folder:
-            attacked = list(attack_videos(subject, entry.data, entry.attack, chosen, Path(folder)))
+            attacked = list(attack_videos(subject, videos, entry.attack, chosen, Path(folder)))
     lines = [line for score in scores for line in compare(entry.videos[score.number], score)]
     return Verification(scores, attacked, lines + compare_attacks(entry, attacked))
 
 
-def check_data(entry: Entry, numbers: Sequence[int] | None = None) -> list[int]:
-    """The numbers of the videos to measure, after comparing the split with the entry's (`InvalidValueError`)."""
-    found, count = hash_split(entry.data.split), count_videos(entry.data.split)
+def check_data(entry: Entry, videos: Videos, numbers: Sequence[int] | None = None) -> list[int]:
+    """The numbers of the videos to measure, after comparing those here with the entry's (`InvalidValueError`)."""
+    found, count = videos.data.sha256, len(videos.loaders)
     if found != entry.data.sha256:
-        raise InvalidValueError("data.sha256", f"{found}, of the split here", f"{entry.data.sha256} in the entry")
+        raise InvalidValueError("data.sha256", f"{found}, of the files here", f"{entry.data.sha256} in the entry")
     if len(entry.videos) != count:
         expected = f"all {count} videos of {entry.data.name}/{entry.data.split}"
         raise InvalidValueError("videos", expected, f"{len(entry.videos)}")

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from html_page import Page
+from sequence_data import lines, write_image
 
 from armory_skelevision.datasets.walker_videos import SPLITS
 from armory_skelevision.io.images import read_image
@@ -35,10 +36,12 @@ from armory_skelevision.leaderboard.entry import (
 from armory_skelevision.leaderboard.page import list_boards, render_page
 from armory_skelevision.leaderboard.protocol import Subject
 from armory_skelevision.leaderboard.verify import ATTACK_TOLERANCE, TOLERANCE
+from armory_skelevision.leaderboard.videos import Videos, open_videos
 from armory_skelevision.validation import InvalidValueError
 from armory_skelevision.weights.packaged import packaged_weights
 
 ROOT = Path(__file__).parent.parent.parent
+PICTURES = ("img/00001.jpg", "img/00002.jpg", "img/00003.jpg")
 Run = Callable[..., tuple[int, str, str]]
 Write = Callable[[dict[str, Any]], Path]
 Change = Callable[[dict[str, Any]], None]
@@ -49,9 +52,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """STL under a tiny budget: the first of three videos is measured, the others have made-up scores and its patch."""
 
     def attack_first(
-        subject: Subject, data: Data, attack: AttackPart, numbers: range, patches: Path
+        subject: Subject, videos: Videos, attack: AttackPart, numbers: range, patches: Path
     ) -> Iterator[VideoScore]:
-        (first,) = protocol.attack_videos(subject, data, attack, numbers[:1], patches)
+        (first,) = protocol.attack_videos(subject, videos, attack, numbers[:1], patches)
         yield first
         for number in numbers[1:]:
             shutil.copy(find_patch(patches, 0), find_patch(patches, number))
@@ -139,7 +142,7 @@ def test_a_better_number_is_found_out(run: Run, values: dict[str, Any], write: W
 def test_a_patch_that_is_too_weak_is_found_out(
     run: Run, measured: Path, values: dict[str, Any], write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def attack(_: Subject, __: Data, ___: AttackPart, numbers: list[int], ____: Path) -> Iterator[VideoScore]:
+    def attack(_: Subject, __: Videos, ___: AttackPart, numbers: list[int], ____: Path) -> Iterator[VideoScore]:
         read = read_entry(measured).videos
         return (replace(read[number], worst_case=read[number].worst_case - less) for number in numbers)
 
@@ -181,6 +184,7 @@ def forge(*keys: str | int, value: Any) -> Change:
     return change
 
 
+OTB = {"name": "otb_person", "split": "Walk", "sha256": "0" * 64, "frames": 3}
 DEFENSE = {"name": "TemplateAdaptation", "kwargs": {}, "weights": None}
 
 
@@ -194,6 +198,7 @@ DEFENSE = {"name": "TemplateAdaptation", "kwargs": {}, "weights": None}
         (forge("tracker", "name", value="my_module:make"), "tracker.name"),
         (forge("data", "sha256", value="0" * 64), "data.sha256"),
         (forge("data", "split", value="dev"), "data.sha256"),
+        (forge("data", value=OTB), "otb"),
         (lambda values: values["videos"].pop(), "videos"),
         (forge("videos", 1, "patch", value="0" * 64), "videos.1.patch"),
         (forge("defense", value={**DEFENSE, "name": "os"}), "defense.name"),
@@ -227,6 +232,10 @@ def test_other_files_are_refused_before_anything_is_measured(
         (forge("attack", "seed", value=1), "attack.seed"),
         (forge("attack", "budget", value=True), "attack.budget"),
         (forge("data", "frames", value=1), "data.frames"),
+        (forge("data", "split", value="Walk"), "data.split"),
+        (forge("data", value={**OTB, "split": "../Walk"}), "data.split"),
+        (forge("data", value={**OTB, "split": "Walk+Jog"}), "data.split"),
+        (forge("data", value={**OTB, "split": "Walk+Walk"}), "data.split"),
         (forge("defense", value={**DEFENSE, "kwargs": {"differentiable": False}}), "defense.kwargs.differentiable"),
         (forge("submitted", "on", value="20261231"), "submitted.on"),
         (forge("submitted", "by", value=""), "submitted.by"),
@@ -268,6 +277,10 @@ def test_add_checks_all_before_it_measures(run: Run, tmp_path: Path, monkeypatch
         ((path, *mini, "--defense", section), "defense.kwargs.differentiable"),
         ((path, *mini, "--defense-weights", existing), "defense_weights"),
         ((path, "--by", " "), "by"),
+        ((path, *mini, "--otb", tmp_path), "--split"),
+        ((path, *mini, "--sequences", "Walk"), "--sequences"),
+        ((path, "--by", "me", "--otb", tmp_path, "--sequences", "Walk"), str(tmp_path)),
+        ((path, "--by", "me", "--otb", tmp_path), str(tmp_path)),
         ((path, *mini, "--reference", "here"), "reference"),
     ):
         code, out, err = run("leaderboard", "add", *options)
@@ -334,7 +347,7 @@ def test_an_interrupted_measurement_goes_on(
 ) -> None:
     asked: list[int] = []
 
-    def attack(_: Subject, __: Data, ___: AttackPart, numbers: range, patches: Path) -> Iterator[VideoScore]:
+    def attack(_: Subject, __: Videos, ___: AttackPart, numbers: range, patches: Path) -> Iterator[VideoScore]:
         for number in numbers:
             asked.append(number)
             if asked == [0, 1, 2]:
@@ -381,12 +394,57 @@ def test_the_attack_goes_through_the_defense(entry: Entry, tmp_path: Path, monke
         return cleaned
 
     monkeypatch.setattr(subject.defense.network, "forward", watch)
-    data = Data("walkers", "mini", entry.data.sha256, 2)
+    videos = open_videos("walkers", "mini", 2, None)
     attack = AttackPart("AutoPatch", 1, "float32", 0, True)
-    (score,) = protocol.attack_videos(subject, data, attack, [1], tmp_path)
+    (score,) = protocol.attack_videos(subject, videos, attack, [1], tmp_path)
     assert score.number == 1
     assert any(with_gradient)
     assert subject.tracker.preprocessing_defences in (None, [])
+
+
+@pytest.fixture
+def otb(tmp_path: Path) -> Path:
+    """A folder of two sequences of noise, with the boxes of somebody who walks."""
+    for name in ("Jog", "Walk"):
+        for number in range(1, 5):
+            write_image(tmp_path / f"otb/{name}/img/{number:05d}.jpg", number + len(name), (160, 120))
+        boxes = lines([(50 + x, 40, 12, 30) for x in (0, 2, 4, 6)])
+        (tmp_path / f"otb/{name}/groundtruth_rect.txt").write_text(boxes)
+    return tmp_path / "otb"
+
+
+def test_real_sequences_have_a_track_of_their_own(run: Run, entry: Entry, otb: Path, tmp_path: Path) -> None:
+    path = tmp_path / "real.json"
+    options = ("--tracker", "siamrpn_stl", "--frames", "3", "--budget", "1", "--device", "cpu", "--otb", otb)
+    code, _, err = run("leaderboard", "add", path, "--by", "me", *options, "--sequences", "Walk,Jog")
+    assert (code, err) == (0, "")
+    made = read_entry(path)
+    assert (made.data.name, made.data.split, made.data.frames) == ("otb_person", "Jog+Walk", 3)
+    files = [f"{name}/{file}" for name in ("Jog", "Walk") for file in ("groundtruth_rect.txt", *PICTURES)]
+    hashes = {file: hashlib.sha256((otb / file).read_bytes()).hexdigest() for file in files}
+    listed = "".join(f"{hashes[file]}  {file.replace('img/', '')}\n" for file in files)
+    assert made.data.sha256 == hashlib.sha256(listed.encode()).hexdigest()
+    assert "--otb OTB --sequences Jog,Walk" in made.command and str(otb) not in made.command
+    picture = read_image(find_patch(find_patches(path), 1))
+    assert picture.shape[:2] == (96, 128)  # all but a tenth at each side, as the paper's
+
+    verify = ("leaderboard", "verify", path, "--device", "cpu")
+    assert run(*verify, "--otb", otb, "--videos", "1")[0] == 0
+    assert run(*verify)[2].startswith("error: otb: expected the folder of OTB's sequences")
+    (otb / "Jog/img/00004.jpg").unlink()  # which is not among the first three
+    (otb / "Jog/groundtruth_rect.txt").write_text(lines([(50, 40, 12, 30)] * 3))
+    code, _, err = run(*verify, "--otb", otb, "--videos", "1")
+    assert code == 1 and err.startswith("error: data.sha256: expected ")
+
+    walkers, real = list_boards({"walkers": entry, "real": made})
+    assert real.title == "otb_person/Jog+Walk, first 3 frames, AutoPatch with 1 gradient evaluation"
+    assert real.is_current and walkers.data == "walkers"
+    assert "real.json --otb OTB" in render_page({"real": made})
+
+
+def test_packaged_videos_are_not_looked_for_elsewhere(run: Run, measured: Path, otb: Path) -> None:
+    code, _, err = run("leaderboard", "verify", measured, "--otb", otb)
+    assert code == 1 and err.startswith("error: otb: expected none for the packaged videos")
 
 
 def read_page(entries: dict[str, Entry], folder: Path) -> Page:
