@@ -18,6 +18,7 @@ import matplotlib as mpl
 import pandas as pd
 
 from armory_skelevision.claims.claim import Claim, hash_packaged, read_claims
+from benchmarks.walkers import COUNTS
 
 ROOT = Path(__file__).parent.parent
 NAMES = {"stl": "STL", "mtl": "MTL", "nanotrack": "NanoTrack"}
@@ -26,11 +27,11 @@ VERDICTS = {"holds": "C2", "does not hold": "C3", "cannot be told": "0.75"}
 
 
 def read_patches(path: Path) -> pd.DataFrame:
-    """Mean IoU without an attack and under both, for each tracker and video that has all three."""
+    """Mean IoU without an attack and under both, for each tracker whose videos are all measured."""
     rows = pd.read_csv(path)
     rows = rows[rows["attack"].isin(["published", "auto"]) & (rows["constants"] == "packaged")]
     left = rows.pivot_table(index=["model", "video", "benign"], columns="attack", values="left").dropna()
-    return left.reset_index()
+    return left.reset_index().groupby("model").filter(lambda rows: len(rows) == COUNTS["dev"])
 
 
 def draw_patches(table: pd.DataFrame, path: Path) -> None:

@@ -149,7 +149,12 @@ def _name_split(split: str | None, otb: Path | None, sequences: str | None) -> s
         return split or "dev"
     if split is not None:
         raise InvalidValueError("--split", "none beside --otb", split, "name sequences by --sequences")
-    return ALL_PERSONS if sequences is None else "+".join(sorted(set(sequences.split(","))))
+    if sequences is None:
+        return ALL_PERSONS
+    names = sorted(set(sequences.split(",")))
+    if not all(names):
+        raise InvalidValueError("--sequences", "names, separated by commas", printable(sequences) or "none")
+    return "+".join(names)
 
 
 def _parse_numbers(text: str) -> list[int]:

@@ -7,13 +7,18 @@ from examples import report_figures
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path, monkeypatch):
+    monkeypatch.setitem(report_figures.COUNTS, "dev", 2)
     path = tmp_path / "rows.csv"
     shared = {"model": "stl", "constants": "packaged", "benign": 0.8}
     rows = [
         {**shared, "attack": "published", "video": 0, "left": 0.4},
         {**shared, "attack": "auto", "video": 0, "left": 0.1},
-        {**shared, "attack": "auto", "video": 1, "left": 0.2},  # the other attack is not measured yet
+        {**shared, "attack": "published", "video": 1, "left": 0.5},
+        {**shared, "attack": "auto", "video": 1, "left": 0.2},
+        {**shared, "attack": "auto", "video": 0, "left": 0.2, "model": "mtl"},  # not all is measured yet
+        {**shared, "attack": "published", "video": 0, "left": 0.5, "model": "mtl"},
+        {**shared, "attack": "auto", "video": 1, "left": 0.2, "model": "mtl"},
         {**shared, "attack": "auto", "video": 2, "left": 0.3, "constants": "pysot"},
         {**shared, "attack": "flytrap", "video": 0, "left": 0.3},
     ]
@@ -21,15 +26,20 @@ def table(tmp_path):
     return report_figures.read_patches(path)
 
 
-def test_videos_with_both_attacks_are_drawn(table, tmp_path, monkeypatch):
-    (row,) = table.to_dict("records")
-    assert row == {"model": "stl", "video": 0, "benign": 0.8, "auto": 0.1, "published": 0.4}
+def test_trackers_whose_videos_are_all_measured_are_drawn(table, tmp_path, monkeypatch):
+    first, second = table.to_dict("records")
+    assert first == {"model": "stl", "video": 0, "benign": 0.8, "auto": 0.1, "published": 0.4}
+    assert second == {"model": "stl", "video": 1, "benign": 0.8, "auto": 0.2, "published": 0.5}
     drawn = []
     monkeypatch.setattr(report_figures, "_save", lambda figure, path: drawn.extend(figure.axes))
     report_figures.draw_patches(table, tmp_path / "patches.svg")
     (axes,) = drawn
     points = {part.get_label(): part.get_offsets().tolist() for part in axes.collections[1:]}
-    assert points == {"no attack": [[0.8, 0]], "published loss": [[0.4, 0]], "AutoPatch": [[0.1, 0]]}
+    assert points == {
+        "no attack": [[0.8, 0], [0.8, 1]],
+        "published loss": [[0.5, 0], [0.4, 1]],
+        "AutoPatch": [[0.2, 0], [0.1, 1]],
+    }
     assert axes.get_title() == "STL"
 
 

@@ -280,6 +280,7 @@ def test_add_checks_all_before_it_measures(run: Run, tmp_path: Path, monkeypatch
         ((path, *mini, "--otb", tmp_path), "--split"),
         ((path, *mini, "--sequences", "Walk"), "--sequences"),
         ((path, "--by", "me", "--otb", tmp_path, "--sequences", "Walk"), str(tmp_path)),
+        ((path, "--by", "me", "--otb", tmp_path, "--sequences", "Walk,"), "--sequences"),
         ((path, "--by", "me", "--otb", tmp_path), str(tmp_path)),
         ((path, *mini, "--reference", "here"), "reference"),
     ):
