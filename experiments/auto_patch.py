@@ -140,7 +140,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         pairs = list(product(options.videos, options.attacks))
         for number, name in progress(pairs, f"{model} {constants}", unit="attack"):
             key = dict(zip(SETTING, (model, weights, constants, name), strict=True))
-            key |= {each: getattr(options, each) for each in ("split", "frames", "budget", "precision")}
+            key |= {each: getattr(options, each) for each in ("split", "frames", "budget", "precision", "nnpack")}
             kept = None if options.patches is None else name_patch(options.patches, model, constants, name, number)
             work = partial(attack_video, name, tracker, number, others, kept, options)
             rows.append(table.get({**key, "video": number}, work))

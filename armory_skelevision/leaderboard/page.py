@@ -20,9 +20,6 @@ MARK = '<meta name="generator" content="skelevision leaderboard page">'
 STANDARD = ("walkers", "dev", 20, 100)
 """Data set, split, frames and budget of the protocol that `skelevision leaderboard add` follows by default."""
 
-SHOWN = 12
-"""Digits of a hash."""
-
 
 class Row(NamedTuple):
     """An entry in its table."""
@@ -80,7 +77,6 @@ def render_page(entries: Mapping[str, Entry]) -> str:
         mark=MARK,
         script=script,
         digest=digest,
-        shown=SHOWN,
     )
     return page
 
