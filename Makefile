@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit fuzz test-resume mutation demo docs docs-serve town-env test-town check-dist fits-tag \
+.PHONY: help venv test lint types unit test-experiments fuzz test-resume mutation demo docs docs-serve town-env test-town check-dist fits-tag \
 	run-image push-image wheel try-wheel image test-image clean
 
 JOBS ?= 2
@@ -16,7 +16,8 @@ TOWN_READY := .venv-town/set-up-is-done
 
 help:
 	echo "make demo        track people in the packaged videos and attack the tracker: a few minutes"
-	echo "make test        lint, types, docs and all tests; make lint, types, docs and unit run one of the four"
+	echo "make test        lint, types, docs and the package's tests; make lint, types, docs and unit run one of the four"
+	echo "make test-experiments test the scripts in benchmarks/ and experiments/: some minutes"
 	echo "make fuzz        feed thousands of mutated files to the readers: some minutes"
 	echo "make test-resume kill trainings at 20 random moments, and compare what they come to when resumed; long"
 	echo "make mutation    put single faults into ROOM=boxes, or tracking, objectives, online, screen, attacks, metrics,"
@@ -60,7 +61,10 @@ types: $(READY)
 	$(BIN)/mypy --no-error-summary
 
 unit: $(READY)
-	$(BIN)/python -m pytest --quiet --numprocesses $(JOBS)
+	$(BIN)/python -m pytest --quiet --numprocesses $(JOBS) --ignore tests/benchmarks --ignore tests/experiments
+
+test-experiments: $(READY)
+	$(BIN)/python -m pytest --quiet --numprocesses $(JOBS) tests/benchmarks tests/experiments
 
 fuzz: $(READY)
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest --quiet --timeout 3600 --numprocesses $(JOBS) -m fuzz

@@ -50,7 +50,7 @@ fi
 # Progress where somebody is looking, silence where not.
 quiet=-qq
 [ -t 1 ] && quiet=
-# Modules are compiled when they are first imported: most never are, and compiling all takes as long as the rest.
+# pip compiles modules on one core, which takes as long as all else; they are compiled on all cores afterwards.
 install() {
     "$folder/bin/python" -m pip --disable-pip-version-check install --no-compile $quiet "$@"
 }
@@ -63,6 +63,9 @@ else
     # without dependencies: those of the package run on NumPy 2, and rendering needs none of them
     install --no-deps -e . -e town
 fi
+
+# Some packages have files of Python 2 among their tests, which do not compile and are never imported.
+"$folder/bin/python" -m compileall -qq -j 0 "$folder/lib" || true
 
 message=$("$folder/bin/python" -c "import cv2" 2>&1) || {
     echo "$message" | tail -n 1 >&2

@@ -160,12 +160,12 @@ def describe_command(wanted: Wanted, tracker: TrackerPart, defense: DefensePart 
             options["--defense-weights"] = defense.weights.file
     if submitted.reference is not None:
         options["--reference"] = submitted.reference
-    if wanted.otb is not None:
-        options |= {"--otb": "OTB"} | (
-            {} if wanted.split == ALL_PERSONS else {"--sequences": wanted.split.replace("+", ",")}
-        )
-    else:
+    if wanted.otb is None:
         options["--split"] = wanted.split
+    else:
+        options["--otb"] = "OTB"
+        if wanted.split != ALL_PERSONS:
+            options["--sequences"] = wanted.split.replace("+", ",")
     options |= {"--frames": str(wanted.frames), "--budget": str(wanted.budget)}
     if wanted.patches is not None:
         options["--patches"] = "PATCHES"
