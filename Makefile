@@ -4,8 +4,8 @@
 
 .DEFAULT_GOAL := help
 .SILENT:
-.PHONY: help venv test lint types unit test-experiments fuzz test-resume mutation demo docs docs-serve town-env test-town check-dist fits-tag \
-	run-image push-image wheel try-wheel image test-image clean
+.PHONY: help venv test lint types unit test-experiments fuzz test-resume mutation demo docs docs-serve town-env test-town \
+	check-dist fits-tag run-image push-image wheel try-wheel image test-image clean
 
 JOBS ?= 2
 ROOM ?= boxes
@@ -17,7 +17,7 @@ TOWN_READY := .venv-town/set-up-is-done
 help:
 	echo "make demo        track people in the packaged videos and attack the tracker: a few minutes"
 	echo "make test        lint, types, docs and the package's tests; make lint, types, docs and unit run one of the four"
-	echo "make test-experiments test the scripts in benchmarks/ and experiments/: some minutes"
+	echo "make test-experiments: test the scripts in benchmarks/ and experiments/; some minutes"
 	echo "make fuzz        feed thousands of mutated files to the readers: some minutes"
 	echo "make test-resume kill trainings at 20 random moments, and compare what they come to when resumed; long"
 	echo "make mutation    put single faults into ROOM=boxes, or tracking, objectives, online, screen, attacks, metrics,"
